@@ -1,0 +1,69 @@
+"""napari-seg: segment, correct and retrain, in napari, on the command line and in Python.
+
+Every public name is imported when it is first used: ``import napari_seg`` loads neither torch nor napari.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_seg.data.formats import read, write
+    from napari_seg.data.volume import Volume
+    from napari_seg.errors import ChoiceNeeded, SegError
+    from napari_seg.evaluation.evaluate import evaluate
+    from napari_seg.inference.predict import Prediction, PredictSpec, predict
+    from napari_seg.jobs import Progress
+    from napari_seg.models.model import Model
+    from napari_seg.models.zoo import load_model
+    from napari_seg.training.train import TrainSpec, train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "read": "data.formats",
+    "write": "data.formats",
+    "Volume": "data.volume",
+    "SegError": "errors",
+    "ChoiceNeeded": "errors",
+    "Progress": "jobs",
+    "Model": "models.model",
+    "load_model": "models.zoo",
+    "predict": "inference.predict",
+    "PredictSpec": "inference.predict",
+    "Prediction": "inference.predict",
+    "evaluate": "evaluation.evaluate",
+    "train": "training.train",
+    "TrainSpec": "training.train",
+}
+
+__all__ = [
+    "ChoiceNeeded",
+    "Model",
+    "PredictSpec",
+    "Prediction",
+    "Progress",
+    "SegError",
+    "TrainSpec",
+    "Volume",
+    "__version__",
+    "evaluate",
+    "load_model",
+    "predict",
+    "read",
+    "train",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module 'napari_seg' has no attribute {name!r}") from None
+    return getattr(importlib.import_module(f"napari_seg.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Images, volumes and masks: what they are, where they lie, and the files they come from and go to."""

@@ -1,0 +1,179 @@
+"""``read`` and ``write``: the one door through which every file comes in and every mask goes out.
+
+Each format is one entry of :data:`FORMATS` and one module with the functions of :class:`Codec`. What is common to all
+stands here once: finding the format, refusing what is broken, writing aside and renaming, and the seal: every file
+written is read again and compared, values and place, before it gets its name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+
+from napari_seg.data.geometry import same_world
+from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
+
+
+class Codec(Protocol):
+    """What the module of a format provides.
+
+    ``read`` raises ``SegError`` for what it cannot understand and ``ChoiceNeeded`` (parameter ``axes`` or ``series``)
+    for what could be understood in several ways. ``claims`` is cheap: it looks at names and first bytes.
+    ``write`` (only where ``Format.writes``) puts ``volume`` into the new file or folder ``path``, which does not exist,
+    so that ``read`` understands it without being told the axes; it raises ``SegError`` for what the format cannot hold.
+    """
+
+    def claims(self, path: Path) -> bool: ...
+
+    def read(self, path: Path, *, axes: str | None = None, series: str | None = None) -> Volume: ...
+
+    def write(self, volume: Volume, path: Path) -> None: ...
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: its name, what people call it, its suffixes, its module and whether masks can be written."""
+
+    name: str
+    title: str
+    suffixes: tuple[str, ...]
+    writes: bool = True
+
+    @property
+    def codec(self) -> Codec:
+        return cast(Codec, importlib.import_module(f"napari_seg.data.{self.name}"))
+
+
+FORMATS = {
+    entry.name: entry
+    for entry in (
+        Format("nifti", "NIfTI", (".nii.gz", ".nii")),
+        Format("nrrd_file", "NRRD", (".nrrd", ".nhdr")),
+        Format("tiff", "TIFF and OME-TIFF", (".ome.tiff", ".ome.tif", ".tiff", ".tif")),
+        Format("ome_zarr", "OME-Zarr", (".ome.zarr", ".zarr")),
+        Format("picture", "PNG and JPEG", (".png", ".jpg", ".jpeg")),
+        Format("dicom", "DICOM", (".dcm", ".dicom", ".ima"), writes=False),
+    )
+}
+"""Every format, in the order in which a path is offered to them; DICOM comes last as its files may have any name."""
+
+
+def stem(path: Path) -> str:
+    """The name of a file without the suffix of its format: ``a.b`` for ``a.b.nii.gz``. Files pair by it."""
+    return path.name.removesuffix(_suffix(path))
+
+
+def format_of(path: Path) -> Format:
+    """The format of an existing file or folder. Raises ``SegError`` where none fits."""
+    if not path.exists():
+        raise SegError(f"There is no file {path}; check the name and the folder.")
+    for entry in FORMATS.values():
+        if entry.codec.claims(path):
+            return entry
+    known = ", ".join(entry.title for entry in FORMATS.values())
+    if path.is_dir():
+        raise SegError(f"The folder {path} holds no image that can be read; choose a folder with {known}.")
+    raise SegError(f"{path.name} is not in a format that can be read; convert it to one of {known}.")
+
+
+def read(path: str | Path, *, axes: str | None = None, series: str | None = None) -> Volume:
+    """Read an image, a volume or a mask.
+
+    ``axes`` says what the dimensions of the array in the file are, in their order in the file, where the file itself
+    does not say; ``series`` chooses one image of several. Raises ``ChoiceNeeded`` where one of them is needed and
+    missing, ``SegError`` for a file that is missing, broken or of another kind.
+    """
+    path = Path(path).expanduser()
+    volume = format_of(path).codec.read(path, axes=axes, series=series)
+    if 0 in volume.shape:
+        raise SegError(f"The image in {path.name} is empty (shape {volume.shape}); choose a file with voxels.")
+    return volume
+
+
+def images_in(folder: Path) -> Iterator[Path]:
+    """The images of a folder in the order of their names: files and OME-Zarr folders, hidden ones left out."""
+    suffixes = tuple(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
+    for path in sorted(folder.iterdir()):
+        if not path.name.startswith(".") and path.name.lower().endswith(suffixes):
+            yield path
+
+
+def write(volume: Volume, path: str | Path) -> Path:
+    """Write a mask or an image under ``path`` and return it; the suffix chooses the format.
+
+    The file is written aside, read again and compared: values, spacing and, in a patient's space, the place of its
+    corners. Only then does it take its name, in one step; a file that stood there stays whole until then. Raises
+    ``SegError`` where the format cannot hold the volume, or the file could not be written or came back different.
+    """
+    path = Path(path).expanduser()
+    entry = _format_for_writing(path)
+    aside = path.with_name(f".{uuid.uuid4().hex[:12]}{_suffix(path)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        entry.codec.write(volume, aside)
+        _seal(volume, entry.codec.read(aside), path)
+        _replace(aside, path)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SegError(f"{path} could not be written ({reason}); choose a folder with space that you may write to.") from error
+    finally:
+        _remove(aside)
+    return path
+
+
+def _format_for_writing(path: Path) -> Format:
+    for entry in FORMATS.values():
+        if entry.writes and path.name.lower().endswith(entry.suffixes):
+            return entry
+    suffixes = ", ".join(suffix for entry in FORMATS.values() if entry.writes for suffix in entry.suffixes)
+    raise SegError(f"The name {path.name} does not say the format; end it with one of {suffixes}.")
+
+
+def _suffix(path: Path) -> str:
+    name = path.name.lower()
+    found = next((s for entry in FORMATS.values() for s in entry.suffixes if name.endswith(s)), "")
+    return path.name[len(path.name) - len(found) :]
+
+
+def _seal(written: Volume, found: Volume, path: Path) -> None:
+    """Compare what was to be written with what a reader finds in the file."""
+    same = (
+        found.shape == written.shape
+        and found.axes == written.axes
+        and np.array_equal(np.asarray(found.data), np.asarray(written.data), equal_nan=written.dtype.kind == "f")
+    )
+    if same and written.affine is not None:
+        box = (1,) * (3 - written.ndim) + written.grid
+        same = found.affine is not None and same_world(written.affine, found.affine, box)
+    elif same and written.spacing is not None:
+        same = found.spacing is not None and np.allclose(found.spacing, written.spacing, rtol=1e-4)
+    if not same:
+        raise SegError(
+            f"{path.name} came back different after writing, so it was not kept; write to another format, such as .nii.gz."
+        )
+
+
+def _replace(aside: Path, path: Path) -> None:
+    if path.is_dir():  # a folder cannot be renamed over another: the old one steps aside first
+        old = path.with_name(f".{uuid.uuid4().hex[:12]}")
+        path.rename(old)
+        aside.rename(path)
+        shutil.rmtree(old)
+    else:
+        os.replace(aside, path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,112 @@
+"""Where a voxel lies in the world. Everything here is exact: axes are permuted and flipped, never resampled.
+
+The world is that of NIfTI, "RAS+", in millimetres: its first coordinate grows towards the patient's right, its second
+towards anterior, its third towards superior. An affine is always 4 x 4 and maps the homogeneous index ``(z, y, x, 1)``
+of an array to ``(right, anterior, superior, 1)``; a 2D image is the slice ``z = 0``.
+
+On the screen a patient lies as in a radiology viewer: slices from the feet to the head, rows from anterior to
+posterior, columns from the patient's right to the left. That is the orientation :data:`DISPLAY` of the three axes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+DISPLAY = "SPL"
+"""The sides towards which the axes z, y and x of every volume in patient space point, as closely as whole turns allow."""
+
+_SIDES = ("RL", "AP", "SI")  # positive and negative end of each world axis
+
+
+@dataclass(frozen=True)
+class Reorder:
+    """An invertible change of the order and direction of axes: first permuted, then flipped.
+
+    Axis ``k`` of the result is axis ``order[k]`` of the stored array, backwards where ``flip[k]``.
+    """
+
+    order: tuple[int, ...]
+    flip: tuple[bool, ...]
+
+    def apply(self, stored: Any) -> Any:
+        """The stored array seen in the new order (a view where the array type has views)."""
+        return stored.transpose(self.order)[self._flips]
+
+    def undo(self, array: Any) -> Any:
+        """The inverse of :meth:`apply`."""
+        return array[self._flips].transpose(tuple(int(k) for k in np.argsort(self.order)))
+
+    @property
+    def _flips(self) -> tuple[slice, ...]:
+        return tuple(slice(None, None, -1) if flipped else slice(None) for flipped in self.flip)
+
+    def affine(self, stored_affine: NDArray[np.float64], stored_shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """The affine of the result, from the 4 x 4 affine and the shape of the stored array (three axes)."""
+        to_stored = np.zeros((4, 4))
+        to_stored[3, 3] = 1
+        for axis, (source, flipped) in enumerate(zip(self.order, self.flip, strict=True)):
+            to_stored[source, axis] = -1 if flipped else 1
+            to_stored[source, 3] = stored_shape[source] - 1 if flipped else 0
+        return np.asarray(stored_affine, float) @ to_stored
+
+    def stored_affine(self, affine: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """The inverse of :meth:`affine`: the affine of the stored array, from that of the result and its shape."""
+        inverse_order = tuple(int(k) for k in np.argsort(self.order))
+        inverse = Reorder(inverse_order, tuple(self.flip[k] for k in inverse_order))
+        return inverse.affine(affine, shape)
+
+
+def directions(affine: NDArray[np.float64]) -> tuple[tuple[int, int], ...]:
+    """For each array axis the world axis (0, 1, 2) it follows most closely and the sign (+1 or -1).
+
+    Each world axis is used once; of all assignments the one with the largest sum of cosines is taken.
+    """
+    cosines = np.asarray(affine, float)[:3, :3] / spacing_of(affine)
+    best = max(
+        itertools.permutations(range(3)), key=lambda worlds: sum(abs(cosines[w, a]) for a, w in enumerate(worlds))
+    )
+    return tuple((w, 1 if cosines[w, a] >= 0 else -1) for a, w in enumerate(best))
+
+
+def orientation(affine: NDArray[np.float64]) -> str:
+    """The sides towards which the three array axes grow, such as ``"SPL"``."""
+    return "".join(_SIDES[world][0 if sign > 0 else 1] for world, sign in directions(affine))
+
+
+def opposite(side: str) -> str:
+    """The other end of a world axis: ``"L"`` for ``"R"``."""
+    return next(pair[1 - pair.index(side)] for pair in _SIDES if side in pair)
+
+
+def spacing_of(affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The step of one voxel along each of the three array axes, in millimetres."""
+    steps: NDArray[np.float64] = np.linalg.norm(np.asarray(affine, float)[:3, :3], axis=0)
+    return np.where(steps > 0, steps, 1.0)
+
+
+def tilt(affine: NDArray[np.float64]) -> float:
+    """The largest angle, in degrees, between an array axis and the world axis it follows; 0 for a straight volume."""
+    cosines = np.asarray(affine, float)[:3, :3] / spacing_of(affine)
+    along = [abs(cosines[world, axis]) for axis, (world, _) in enumerate(directions(affine))]
+    return float(np.degrees(np.arccos(np.clip(min(along), -1, 1))))
+
+
+def to_display(affine: NDArray[np.float64]) -> Reorder:
+    """The reorder that brings the three axes of a stored array closest to :data:`DISPLAY`."""
+    found = directions(affine)
+    wanted = [next((w, 0 if side == pair[0] else 1) for w, pair in enumerate(_SIDES) if side in pair) for side in DISPLAY]
+    order = tuple(next(axis for axis, (world, _) in enumerate(found) if world == w) for w, _ in wanted)
+    flip = tuple((found[axis][1] > 0) != (end == 0) for axis, (_, end) in zip(order, wanted, strict=True))
+    return Reorder(order, flip)
+
+
+def same_world(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
+    """Whether two affines put every corner of a grid of ``shape`` within a thousandth of a voxel of each other."""
+    corners = np.array([[*corner, 1] for corner in itertools.product(*((0, n - 1) for n in shape))], float).T
+    apart = np.abs(np.asarray(a, float) @ corners - np.asarray(b, float) @ corners)[:3]
+    return bool(apart.max() <= 1e-3 * spacing_of(a).min())

@@ -1,0 +1,135 @@
+"""A ``Volume``: an array that knows its axes, its spacing, where it lies, and the file it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.data.geometry import Reorder, orientation
+from napari_seg.errors import SegError
+
+AXES = "TCZYXS"
+"""All axes there are, in the only order in which they occur: time, channel, depth, row, column, RGB sample."""
+
+SPATIAL = "ZYX"
+
+UNITS = {"pixel": 1.0, "nm": 1e-6, "um": 1e-3, "mm": 1.0, "m": 1e3}
+"""Units of spacing, with their length in millimetres (``pixel``: not known)."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The file a volume came from, and what a writer needs to put a mask back into the file's own grid.
+
+    ``reorder`` leads from the file's spatial axes to the volume's. ``header`` holds what the format itself needs again
+    (for NIfTI the qform, the sform and their codes); it never holds a patient's name or ID.
+    """
+
+    path: Path
+    format: str
+    series: str = ""
+    modality: str = ""
+    reorder: Reorder | None = None
+    header: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """An image, a volume or a mask.
+
+    ``data`` is a numpy, zarr or dask array whose dimensions are named by ``axes``, a subsequence of :data:`AXES`.
+    ``spacing`` has one number per spatial axis, in ``unit``; ``None`` where the file does not say.
+    ``affine`` (see :mod:`~napari_seg.data.geometry`) is ``None`` for images that do not lie in a patient's space.
+    ``channels`` names the planes along ``C``. ``levels`` are the coarser levels of a pyramid, finest first, without
+    ``data`` itself. ``notes`` are sentences about the file that a person should read.
+    """
+
+    data: Any
+    axes: str
+    spacing: tuple[float, ...] | None = None
+    unit: str = "pixel"
+    affine: NDArray[np.float64] | None = None
+    channels: tuple[str, ...] = ()
+    name: str = ""
+    source: Source | None = None
+    notes: tuple[str, ...] = ()
+    levels: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not is_axes(self.axes):
+            raise SegError(f"Axes {self.axes!r} are not a selection of {AXES} in that order; name them again.")
+        if len(self.axes) != self.data.ndim:
+            raise SegError(
+                f"The image has {self.data.ndim} dimensions, the axes {self.axes} name {len(self.axes)}; "
+                "give one letter for each dimension."
+            )
+        if self.spacing is not None and len(self.spacing) != self.ndim:
+            raise SegError(f"The axes {self.axes} need {self.ndim} spacings; give one for each of {self.spatial}.")
+        if self.spacing is not None and not all(np.isfinite(s) and s > 0 for s in self.spacing):
+            raise SegError(f"The spacing {self.spacing} is not positive; correct it in the file.")
+        if self.unit not in UNITS:
+            raise SegError(f"The unit {self.unit!r} is not known; use one of {', '.join(UNITS)}.")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(n) for n in self.data.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(self.data.dtype)
+
+    @property
+    def spatial(self) -> str:
+        """The spatial axes: ``"ZYX"`` or ``"YX"``."""
+        return "".join(axis for axis in self.axes if axis in SPATIAL)
+
+    @property
+    def ndim(self) -> int:
+        """The number of spatial axes, 2 or 3."""
+        return len(self.spatial)
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """The number of voxels along the spatial axes."""
+        return tuple(self.size(axis) for axis in self.spatial)
+
+    @property
+    def orientation(self) -> str:
+        """The sides towards which the spatial axes grow, such as ``"SPL"``; empty outside a patient's space."""
+        return "" if self.affine is None else orientation(self.affine)[-self.ndim :]
+
+    def size(self, axis: str) -> int:
+        """The number of elements along ``axis``; 1 where the volume does not have it."""
+        return self.shape[self.axes.index(axis)] if axis in self.axes else 1
+
+    def mask(self, labels: NDArray[Any], *, name: str = "", axes: str = "") -> Volume:
+        """A mask that lies exactly on this volume: same grid, same place, same file to go back to.
+
+        ``labels`` has the axes of this volume without channels and samples, unless ``axes`` says otherwise.
+        """
+        axes = axes or "".join(axis for axis in self.axes if axis not in "CS")
+        sizes = tuple(labels.shape[axes.index(axis)] for axis in axes if axis in SPATIAL)
+        if len(axes) != labels.ndim or sizes != self.grid:
+            raise SegError(
+                f"The mask has shape {labels.shape}, the image {self.shape} ({self.axes}); use a mask of that image."
+            )
+        return replace(self, data=labels, axes=axes, channels=(), name=name or self.name, notes=(), levels=())
+
+
+def is_axes(axes: str) -> bool:
+    """Whether ``axes`` names dimensions in the order of :data:`AXES`, each once, with Y and X among them."""
+    return axes == "".join(axis for axis in AXES if axis in axes) and "YX" in axes
+
+
+def labels_dtype(largest: int) -> np.dtype[np.unsignedinteger[Any]]:
+    """The smallest unsigned dtype that holds the label ``largest``."""
+    for dtype in (np.uint8, np.uint16, np.uint32):
+        if largest <= np.iinfo(dtype).max:
+            return np.dtype(dtype)
+    return np.dtype(np.uint64)

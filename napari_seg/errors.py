@@ -1,0 +1,30 @@
+"""What can go wrong through no fault of the program, said in one sentence that ends with the cure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class SegError(Exception):
+    """A user's mistake or a limit of the machine. Its text is shown as it is; anything else raised is a bug."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One answer to a question: ``value`` is what the program wants, ``title`` is what a person reads."""
+
+    value: str
+    title: str
+
+
+class ChoiceNeeded(SegError):
+    """The input can be understood in several ways, and guessing could put a mask in the wrong place.
+
+    Call the same function again with ``parameter`` set to the ``value`` of one of ``choices``: the window asks with a
+    picker, the command line prints the list, a script catches this.
+    """
+
+    def __init__(self, message: str, parameter: str, choices: tuple[Choice, ...]) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+        self.choices = choices

@@ -1,0 +1,75 @@
+"""A long operation is a generator that yields ``Progress`` and returns its result.
+
+The command line, the window's engine and a script consume the very same generator. Whoever consumes it can watch it,
+and cancels it by closing it: cancellation arrives as ``GeneratorExit`` at the next ``yield``.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job has come: ``done`` of ``total`` units (of any kind), and what it is doing in words."""
+
+    done: float
+    total: float
+    message: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def fraction(self) -> float:
+        return self.done / self.total if self.total else 0.0
+
+
+Steps = Generator[Progress, None, T]
+
+
+class Job(Generic[P, T]):
+    """A generator function that may also be called: ``f(...)`` runs to the end, ``f.steps(...)`` is watched."""
+
+    def __init__(self, function: Callable[P, Steps[T]]) -> None:
+        self.steps = function
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        return run(self.steps(*args, **kwargs))
+
+
+def job(function: Callable[P, Steps[T]]) -> Job[P, T]:
+    return Job(function)
+
+
+def run(steps: Steps[T], watch: Callable[[Progress], None] | None = None) -> T:
+    """Run a job to its end and return its result; ``watch`` sees every ``Progress``."""
+    try:
+        while True:
+            progress = next(steps)
+            if watch is not None:
+                watch(progress)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        steps.close()
+
+
+class TimeLeft:
+    """Estimates the seconds left from the pace so far; ``None`` until there is a pace to judge by."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def __call__(self, progress: Progress) -> float | None:
+        elapsed = time.monotonic() - self._start
+        if progress.fraction <= 0 or elapsed < 0.5:
+            return None
+        return elapsed * (1 / progress.fraction - 1)

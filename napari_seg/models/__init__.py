@@ -1,0 +1,1 @@
+"""A trained model: one file that knows what it is."""

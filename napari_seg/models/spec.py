@@ -1,0 +1,94 @@
+"""Everything a model knows about itself. Nothing here imports torch: the window reads it from the file's header."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from napari_seg.spec import Spec
+from napari_seg.tasks.instance import Instance
+from napari_seg.tasks.semantic import Semantic
+
+FORMAT = 1
+"""Number of the file format; a file with a higher one was written by a newer version."""
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class NetworkSpec(Spec):
+    """Which network, and how large. ``flat_levels``: the first levels that leave z alone, for thick slices."""
+
+    kind: Literal["unet", "vnet", "segnet"] = "unet"
+    ndim: Literal[2, 3] = 2
+    in_channels: int = Field(1, ge=1, le=64)
+    out_channels: int = Field(2, ge=1, le=1024)
+    width: int = Field(32, ge=1, le=512)
+    depth: int = Field(4, ge=1, le=8)
+    norm: Literal["batch", "group", "instance"] = "batch"
+    residual: bool = False
+    flat_levels: int = Field(0, ge=0, le=8)
+
+
+class Normalisation(Spec):
+    """How intensities become the network's input.
+
+    ``percentile``: the percentiles ``low`` and ``high`` of each image become 0 and 1. ``zscore``: mean 0 and deviation
+    1 of each image. ``window``: the fixed intensities ``low`` and ``high`` (Hounsfield units, say) become 0 and 1.
+    """
+
+    kind: Literal["percentile", "zscore", "window"] = "percentile"
+    low: float = 1.0
+    high: float = 99.8
+
+
+class InputSpec(Spec):
+    """What the network was shown.
+
+    ``spacing`` (in ``unit``, one number per axis of the grid) is what images with a known spacing are resampled to;
+    ``None`` where the training images did not say. ``diameter``: the typical object in pixels of the network's grid,
+    by which images without spacing are rescaled; 0 for never. ``patch``: the size of the training patches and the
+    default tile. ``extent``: the largest learned image, in pixels of the network's grid; a volume far larger asks
+    for a box. ``statistics``: of the intensities and the object sizes seen.
+    """
+
+    channels: tuple[str, ...] = ("intensity",)
+    modality: str = ""
+    spacing: tuple[Positive, ...] | None = None
+    unit: str = "pixel"
+    diameter: float = Field(0.0, ge=0)
+    normalisation: Normalisation = Normalisation()
+    patch: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = (256, 256)
+    extent: tuple[int, ...] = ()
+    statistics: dict[str, float] = {}
+
+
+class Event(Spec):
+    """One entry of a model's history: what was done to it, when, with which settings and data."""
+
+    what: str
+    when: str
+    details: dict[str, Any] = {}
+
+
+class Card(Spec):
+    """What a person should know before trusting the model. ``scores``: figures on data it never saw, by name."""
+
+    summary: str = ""
+    data: str = ""
+    licence: str = ""
+    attribution: str = ""
+    limits: str = ""
+    scores: dict[str, float] = {}
+
+
+class ModelSpec(Spec):
+    """The whole description of a model; stored as JSON in the header of its ``.safetensors`` file."""
+
+    format: int = FORMAT
+    name: str = Field(min_length=1)
+    network: NetworkSpec
+    task: Annotated[Semantic | Instance, Field(discriminator="kind")]
+    input: InputSpec
+    card: Card = Card()
+    history: tuple[Event, ...] = ()

@@ -1,0 +1,1 @@
+"""What a network learns: a task turns labels into targets, and scores back into labels."""

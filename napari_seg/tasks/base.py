@@ -1,0 +1,41 @@
+"""What every task can do. A task is a spec with verbs, so that nobody asks "is this for instances?"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Scores = NDArray[np.floating[Any]]
+"""What the network says about each pixel: shape ``(channels, *grid)``, every value in 0..1."""
+
+Labels = NDArray[np.integer[Any]]
+"""0 = background; classes for a semantic task, one id per object for instances; shape ``grid``."""
+
+
+class Task(Protocol):
+    """The verbs. ``grid`` is ``(y, x)`` or ``(z, y, x)``; ``spacing`` has one positive number per axis of it."""
+
+    @property
+    def channels(self) -> int:
+        """How many channels the network must put out."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes, without the background."""
+
+    def encode(self, labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
+        """What the network must learn for these labels: shape ``(target channels, *grid)``."""
+
+    def loss(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """How wrong the logits are; only where ``mask`` (``(batch, 1, *grid)``, 0 or 1) counts."""
+
+    def activate(self, logits: Tensor) -> Tensor:
+        """Scores in 0..1 from logits."""
+
+    def decode(self, scores: Scores, spacing: tuple[float, ...]) -> Labels:
+        """Labels from scores, in numpy alone, with the smallest dtype that holds them."""

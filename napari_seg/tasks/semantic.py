@@ -1,0 +1,57 @@
+"""Every pixel gets a class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from napari_seg.data.volume import labels_dtype
+from napari_seg.spec import Spec
+from napari_seg.tasks.base import Labels, Scores
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Semantic(Spec):
+    """Label ``k`` is the class ``classes[k - 1]``.
+
+    With ``overlapping`` the classes may share pixels: labels and scores then have one plane per class, shape
+    ``(classes, *grid)``, and each plane is decided for itself.
+    """
+
+    kind: Literal["semantic"] = "semantic"
+    classes: tuple[str, ...] = Field(("object",), min_length=1)
+    overlapping: bool = False
+    threshold: float = Field(0.5, gt=0, lt=1)
+
+    @property
+    def channels(self) -> int:
+        return len(self.classes) + (not self.overlapping)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.classes
+
+    def encode(self, labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
+        if self.overlapping:
+            return (labels > 0).astype(np.float32)
+        return np.stack([labels == k for k in range(self.channels)]).astype(np.float32)
+
+    def loss(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        from napari_seg.tasks import losses
+
+        if self.overlapping:
+            return losses.binary(logits, target, mask) + losses.dice(logits.sigmoid(), target, mask)
+        return losses.cross_entropy(logits, target, mask) + losses.dice(logits.softmax(1)[:, 1:], target[:, 1:], mask)
+
+    def activate(self, logits: Tensor) -> Tensor:
+        return logits.sigmoid() if self.overlapping else logits.softmax(1)
+
+    def decode(self, scores: Scores, spacing: tuple[float, ...]) -> Labels:
+        if self.overlapping:
+            return (scores > self.threshold).astype(np.uint8)
+        return scores.argmax(0).astype(labels_dtype(len(self.classes)))
