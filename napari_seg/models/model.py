@@ -1,0 +1,77 @@
+"""A model: its spec and its network, in one file."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from napari_seg.errors import SegError
+from napari_seg.models.file import KEY, read_spec
+from napari_seg.models.spec import ModelSpec, NetworkSpec
+from napari_seg.networks import NETWORKS, Network
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """``spec`` says what it is, ``network`` (on the CPU, in evaluation mode) computes."""
+
+    spec: ModelSpec
+    network: Network
+
+    @classmethod
+    def create(cls, spec: ModelSpec, *, seed: int = 0) -> Model:
+        """A model with fresh weights, the same for the same seed. The generator of the process is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(spec, build(spec.network).eval())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Model:
+        """Read a model file. Raises ``SegError`` for a foreign, truncated or hostile one; nothing in it is executed."""
+        path = Path(path)
+        spec = read_spec(path)
+        try:
+            weights = load_file(path)
+        except (SafetensorError, OSError):
+            raise SegError(f"The weights in {path.name} are damaged; copy the file again or choose another model.") from None
+        with torch.device("meta"):  # nothing is allocated before the file has proved to hold these very weights
+            network = build(spec.network)
+        wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
+        found = {name: tensor.shape for name, tensor in weights.items()}
+        if wanted != found or not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+            raise SegError(f"The weights in {path.name} do not fit its description; train or download the model again.")
+        float32 = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+        network.load_state_dict(float32, assign=True)
+        return cls(spec, network.eval().requires_grad_(False))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model file in one step; a file of that name stays whole until then.
+
+        Kernels are stored in half precision (they are used in bfloat16 or were trained in it), everything else as it is.
+        """
+        path = Path(path)
+        aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
+        weights = {
+            name: (tensor.half() if tensor.ndim > 1 else tensor).contiguous()
+            for name, tensor in self.network.state_dict().items()
+        }
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(weights, aside, {KEY: self.spec.to_json()})
+            aside.replace(path)
+        except (OSError, SafetensorError) as error:
+            raise SegError(f"The model {path} could not be written ({error}); choose a folder with space.") from None
+        finally:
+            aside.unlink(missing_ok=True)
+        return path
+
+
+def build(spec: NetworkSpec) -> Network:
+    """The network of a spec, with the weights that torch draws. Raises ``SegError`` where it could not be held in memory."""
+    settings = spec.model_dump(include={"ndim", "in_channels", "out_channels", "width", "depth", "norm"})
+    return NETWORKS[spec.kind](**settings, residual=spec.residual, flat_levels=spec.flat_levels)

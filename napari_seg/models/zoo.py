@@ -1,0 +1,37 @@
+"""The models that come with the program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_seg.errors import SegError
+from napari_seg.models.file import SUFFIX
+
+if TYPE_CHECKING:
+    from napari_seg.models.model import Model
+
+_WEIGHTS = Path(__file__).parent.parent / "weights"
+
+
+def shipped() -> dict[str, Path]:
+    """The shipped models: file by name."""
+    return {path.name.removesuffix(SUFFIX): path for path in sorted(_WEIGHTS.glob(f"*{SUFFIX}"))}
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The file of a shipped model or of a path. Raises ``SegError`` where there is none."""
+    models = shipped()
+    if str(name_or_path) in models:
+        return models[str(name_or_path)]
+    path = Path(name_or_path).expanduser()
+    if not path.is_file():
+        raise SegError(f"There is no model {name_or_path}; name a .safetensors file or one of {', '.join(models)}.")
+    return path
+
+
+def load_model(name_or_path: str | Path) -> Model:
+    """Load a shipped model by its name, or any model by its path."""
+    from napari_seg.models.model import Model
+
+    return Model.load(find(name_or_path))
