@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from napari_seg.errors import SegError
 
@@ -31,6 +31,10 @@ class Spec(BaseModel):
             return cls.model_validate_json(text, extra="allow")
         except ValidationError as error:
             raise SegError(_sentence(error)) from None
+
+    @model_serializer(mode="wrap")
+    def _with_unknown_keys(self, known: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {**known(self), **(self.model_extra or {})}
 
     def to_json(self) -> str:
         return json.dumps(self.model_dump(mode="json"), ensure_ascii=True, allow_nan=False)

@@ -72,6 +72,14 @@ class Model:
 
 
 def build(spec: NetworkSpec) -> Network:
-    """The network of a spec, with the weights that torch draws. Raises ``SegError`` where it could not be held in memory."""
-    settings = spec.model_dump(include={"ndim", "in_channels", "out_channels", "width", "depth", "norm"})
-    return NETWORKS[spec.kind](**settings, residual=spec.residual, flat_levels=spec.flat_levels)
+    """The network of a spec, with the weights that torch draws."""
+    return NETWORKS[spec.kind](
+        spec.ndim,
+        spec.in_channels,
+        spec.out_channels,
+        width=spec.width,
+        depth=spec.depth,
+        norm=spec.norm,
+        residual=spec.residual,
+        flat_levels=spec.flat_levels,
+    )
