@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from napari_seg.spec import Spec
@@ -40,6 +42,22 @@ class Normalisation(Spec):
     kind: Literal["percentile", "zscore", "window"] = "percentile"
     low: float = 1.0
     high: float = 99.8
+
+    def fit(self, values: NDArray[Any]) -> tuple[float, float]:
+        """The intensities that become 0 and 1 (``zscore``: that become the mean 0 and the deviation 1)."""
+        if self.kind == "window":
+            return self.low, self.high
+        if self.kind == "zscore":
+            mean = float(np.mean(values, dtype=np.float64))
+            return mean, mean + max(float(np.std(values, dtype=np.float64)), 1e-6)
+        low, high = (float(value) for value in np.percentile(values, (self.low, self.high)))
+        return low, max(high, low + 1e-6 * max(1.0, abs(low)))
+
+    @staticmethod
+    def apply(values: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.float32]:
+        """The network's input, from intensities and the two limits that :meth:`fit` found."""
+        low, high = limits
+        return (np.asarray(values, np.float32) - np.float32(low)) / np.float32(high - low)
 
 
 class InputSpec(Spec):
