@@ -1,0 +1,1 @@
+"""How good a mask is, measured against a truth."""

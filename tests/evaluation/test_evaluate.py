@@ -1,0 +1,166 @@
+"""Folders, grids and averages: the layout and the rules that people script against."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_seg.data.formats import write
+from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
+from napari_seg.evaluation.evaluate import evaluate
+
+
+def picture(folder: Path, name: str, labels: list[list[int]]) -> None:
+    write(Volume(np.array(labels, np.uint8), "YX"), folder / f"{name}.png")
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    truth, prediction = tmp_path / "truth", tmp_path / "prediction"
+    for folder in (truth, prediction):
+        folder.mkdir()
+    return truth, prediction
+
+
+def test_semantic_layout_and_averages(folders):
+    truth, prediction = folders
+    picture(truth, "a", [[1, 1, 2, 2]])
+    picture(prediction, "a", [[1, 1, 2, 0]])
+    picture(truth, "b", [[1, 0, 0, 0]])  # class 2 in neither: left out for class 2
+    picture(prediction, "b", [[0, 1, 0, 0]])
+    picture(truth, "c", [[0, 0, 0, 0]])  # class 2 only found: 0
+    picture(prediction, "c", [[0, 0, 0, 2]])
+    report = json.loads(evaluate(truth, prediction, "semantic").to_json())
+    assert set(report) == {"mean", "per_class", "per_case"}
+    assert report["per_class"]["1"] == {"dice": 0.5, "jaccard": 0.5}
+    assert report["per_class"]["2"] == {"dice": pytest.approx((2 / 3) / 2), "jaccard": pytest.approx(0.5 / 2)}
+    assert report["mean"] == {"dice": pytest.approx((0.5 + 1 / 3) / 2), "jaccard": pytest.approx((0.5 + 0.25) / 2)}
+    assert [case["name"] for case in report["per_case"]] == ["a", "b", "c"]
+    assert report["per_case"][0]["per_class"]["1"] == {"dice": 1.0, "jaccard": 1.0}
+
+
+def test_instance_layout_and_averages(folders):
+    truth, prediction = folders
+    picture(truth, "a", [[1, 1, 1, 1, 0, 2]])
+    picture(prediction, "a", [[5, 5, 5, 0, 0, 0]])  # IoU 0.75 for one, the other missed
+    picture(truth, "b", [[0, 0]])  # nothing in either: left out
+    picture(prediction, "b", [[0, 0]])
+    picture(truth, "c", [[3, 3]])
+    picture(prediction, "c", [[9, 9]])
+    report = json.loads(evaluate(truth, prediction, "instance").to_json())
+    assert set(report) == {"ap", "mean_ap", "per_case"}
+    assert list(report["ap"]) == ["0.50", "0.55", "0.60", "0.65", "0.70", "0.75", "0.80", "0.85", "0.90"]
+    assert report["ap"]["0.75"] == pytest.approx((0.5 + 1) / 2)
+    assert report["ap"]["0.80"] == pytest.approx((0 + 1) / 2)
+    assert report["mean_ap"] == pytest.approx(np.mean(list(report["ap"].values())))
+    assert report["per_case"][1]["ap"]["0.50"] is None
+    assert (report["per_case"][0]["truth"], report["per_case"][0]["found"]) == (2, 1)
+
+
+def test_nothing_at_all_is_null_not_nan():
+    empty = np.zeros((3, 3), np.uint8)
+    assert json.loads(evaluate(empty, empty, "instance").to_json())["mean_ap"] is None
+    assert json.loads(evaluate(empty, empty, "semantic").to_json())["mean"] == {"dice": None, "jaccard": None}
+
+
+def test_files_without_a_partner_are_named(folders):
+    truth, prediction = folders
+    for name in ("a", "b"):
+        picture(truth, name, [[1]])
+    picture(prediction, "a", [[1]])
+    picture(prediction, "x", [[1]])
+    report = evaluate(truth, prediction, "semantic")
+    assert [case.name for case in report.per_case] == ["a"]
+    assert len(report.notes) == 2
+    assert "truth" in report.notes[0]
+    assert ": b." in report.notes[0]
+    assert ": x." in report.notes[1]
+
+
+def test_stems_pair_across_formats(folders):
+    truth, prediction = folders
+    picture(truth, "a.b", [[1, 0]])
+    write(Volume(np.array([[1, 0]], np.uint8), "YX"), prediction / "a.b.tif")
+    assert evaluate(truth, prediction, "semantic").mean["dice"] == 1
+
+
+def test_two_files_of_one_name_are_refused(folders):
+    truth, prediction = folders
+    picture(truth, "a", [[1]])
+    picture(prediction, "a", [[1]])
+    write(Volume(np.array([[1]], np.uint8), "YX"), prediction / "a.tif")
+    with pytest.raises(SegError, match="same name"):
+        evaluate(truth, prediction, "semantic")
+
+
+def test_nothing_pairs(folders):
+    truth, prediction = folders
+    picture(truth, "a", [[1]])
+    picture(prediction, "b", [[1]])
+    with pytest.raises(SegError, match="pair by name"):
+        evaluate(truth, prediction, "semantic")
+
+
+def test_a_folder_and_a_file_do_not_compare(folders):
+    truth, prediction = folders
+    picture(truth, "a", [[1]])
+    picture(prediction, "a", [[1]])
+    with pytest.raises(SegError, match="two folders or two masks"):
+        evaluate(truth, prediction / "a.png", "semantic")
+
+
+def test_single_files_need_not_have_the_same_name(folders):
+    truth, prediction = folders
+    picture(truth, "a", [[1, 2]])
+    picture(prediction, "a_mask", [[1, 2]])
+    assert evaluate(truth / "a.png", str(prediction / "a_mask.png"), "instance").mean_ap == 1
+
+
+def test_shapes_must_fit():
+    with pytest.raises(SegError, match="same image"):
+        evaluate(np.zeros((2, 2)), np.zeros((2, 3)), "semantic")
+
+
+def test_places_must_fit():
+    labels = np.ones((2, 2, 2), np.uint8)
+    here, there = np.eye(4), np.eye(4)
+    there[0, 3] = 5
+    a, b = (Volume(labels, "ZYX", (1.0, 1.0, 1.0), "mm", affine) for affine in (here, there))
+    assert evaluate(a, a, "instance").mean_ap == 1
+    with pytest.raises(SegError, match="different places"):
+        evaluate(a, b, "semantic")
+
+
+def test_overlapping_classes_are_planes():
+    truth = Volume(np.array([[[1, 1]], [[1, 0]]], np.uint8), "CYX")
+    found = Volume(np.array([[[1, 1]], [[0, 1]]], np.uint8), "CYX")
+    report = evaluate(truth, found, "semantic")
+    assert (report.per_class["1"]["dice"], report.per_class["2"]["dice"]) == (1, 0)
+    with pytest.raises(SegError, match="task semantic"):
+        evaluate(truth, found, "instance")
+
+
+def test_time_points_are_cases():
+    truth = Volume(np.array([[[1, 1]], [[1, 0]]], np.uint8), "TYX", name="film")
+    report = evaluate(truth, truth, "instance")
+    assert [case.name for case in report.per_case] == ["film t=0", "film t=1"]
+
+
+def test_a_colour_picture_is_no_mask():
+    colours = Volume(np.zeros((2, 2, 3), np.uint8), "YXS", name="photo")
+    with pytest.raises(SegError, match="photo is a colour picture"):
+        evaluate(colours, colours, "semantic")
+
+
+def test_progress_names_the_case(folders):
+    truth, prediction = folders
+    for folder in folders:
+        picture(folder, "a", [[1]])
+    steps = evaluate.steps(truth, prediction, "semantic")
+    first = next(steps)
+    assert (first.done, first.total, first.message) == (0, 1, "a")
+    steps.close()
