@@ -1,0 +1,74 @@
+"""Lengths as files spell them, and the spacing of a grid made from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from napari_seg.data.volume import UNITS
+
+Length = tuple[float, str]
+"""A number and a unit of :data:`~napari_seg.data.volume.UNITS`."""
+
+_SPELLINGS = {
+    "pixel": ("pixel", 1.0),
+    "pixels": ("pixel", 1.0),
+    "": ("pixel", 1.0),
+    "reference frame": ("pixel", 1.0),
+    "pm": ("nm", 1e-3),
+    "angstrom": ("nm", 0.1),
+    "å": ("nm", 0.1),
+    "nm": ("nm", 1.0),
+    "nanometer": ("nm", 1.0),
+    "nanometre": ("nm", 1.0),
+    "um": ("um", 1.0),
+    "µm": ("um", 1.0),
+    "μm": ("um", 1.0),
+    "\\u00b5m": ("um", 1.0),
+    "micron": ("um", 1.0),
+    "microns": ("um", 1.0),
+    "micrometer": ("um", 1.0),
+    "micrometre": ("um", 1.0),
+    "mm": ("mm", 1.0),
+    "millimeter": ("mm", 1.0),
+    "millimetre": ("mm", 1.0),
+    "cm": ("mm", 10.0),
+    "centimeter": ("mm", 10.0),
+    "centimetre": ("mm", 10.0),
+    "inch": ("mm", 25.4),
+    "in": ("mm", 25.4),
+    "m": ("m", 1.0),
+    "meter": ("m", 1.0),
+    "metre": ("m", 1.0),
+}
+
+
+def length(value: object, unit: object) -> Length | None:
+    """A length as a file gives it, in a unit of ours; ``None`` where it is missing, not positive or not understood."""
+    spelling = _SPELLINGS.get(str(unit if unit is not None else "").strip().lower())
+    try:
+        number = float(value)  # type: ignore[arg-type]  # anything a file may hold
+    except (TypeError, ValueError):
+        return None
+    if spelling is None or not math.isfinite(number) or number <= 0:
+        return None
+    return number * spelling[1], spelling[0]
+
+
+def spacing_from(lengths: Mapping[str, Length], spatial: str) -> tuple[tuple[float, ...] | None, str, tuple[str, ...]]:
+    """Spacing along the axes ``spatial``, its unit, and notes; ``lengths`` is what the file says of single axes.
+
+    The spacing is ``None`` where an axis is missing or some axes are in pixels and some in a length.
+    """
+    known = [lengths[axis] for axis in spatial if axis in lengths]
+    if not known or (all(unit == "pixel" for _, unit in known) and all(value == 1 for value, _ in known)):
+        return None, "pixel", ()
+    units = {unit for _, unit in known}
+    if len(known) < len(spatial) or ("pixel" in units and len(units) > 1):
+        missing = "".join(axis for axis in spatial if axis not in lengths or lengths[axis][1] == "pixel")
+        said = ", ".join(
+            f"{axis.lower()} {lengths[axis][0]:g} {lengths[axis][1]}" for axis in spatial if axis in lengths
+        )
+        return None, "pixel", (f"The file gives a voxel size ({said}) but none along {missing}, so it was not used.",)
+    unit = known[-1][1]
+    return tuple(value * UNITS[own] / UNITS[unit] if own != unit else value for value, own in known), unit, ()
