@@ -99,6 +99,11 @@ def read(path: str | Path, *, axes: str | None = None, series: str | None = None
     return volume
 
 
+def is_image(path: Path) -> bool:
+    """Whether a path is one image: a file, or a folder that is an image itself (OME-Zarr, the slices of a DICOM study)."""
+    return not path.is_dir() or any(entry.codec.claims(path) for entry in FORMATS.values())
+
+
 def images_in(folder: Path) -> Iterator[Path]:
     """The images of a folder in the order of their names: files and OME-Zarr folders, hidden ones left out."""
     suffixes = tuple(suffix for entry in FORMATS.values() for suffix in entry.suffixes)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from napari_seg.data.formats import images_in, read, stem
+from napari_seg.data.formats import images_in, is_image, read, stem
 from napari_seg.data.geometry import same_world
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
@@ -111,14 +111,11 @@ def _pairs(truth: Masks, prediction: Masks) -> tuple[list[tuple[str, Masks, Mask
 
 
 def _folder(masks: Masks) -> dict[str, Path] | None:
-    """The files of a folder of masks by their stems; ``None`` for anything else (an OME-Zarr folder is one mask)."""
-    if not isinstance(masks, str | Path):
-        return None
-    path = Path(masks).expanduser()
-    if not path.is_dir() or not (files := list(images_in(path))):
+    """The files of a folder of masks by their stems; ``None`` for a single mask."""
+    if not isinstance(masks, str | Path) or is_image(path := Path(masks).expanduser()):
         return None
     by_stem: dict[str, Path] = {}
-    for file in files:
+    for file in images_in(path):
         other = by_stem.setdefault(stem(file), file)
         if other is not file:
             raise SegError(f"{other.name} and {file.name} in {path} have the same name; keep one of them.")

@@ -1,0 +1,88 @@
+"""Words and progress for people on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from napari_seg.jobs import Progress, Steps, TimeLeft, run
+
+T = TypeVar("T")
+
+_QUIET = 10.0
+"""Seconds between two lines of progress where standard error is not a terminal."""
+
+
+def say(text: str) -> None:
+    """One sentence for a person, on standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def put(text: str) -> None:
+    """A result for a person, on standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def put_json(result: Any) -> None:
+    """The result for a program: one JSON object on standard output."""
+    put(json.dumps(result, ensure_ascii=True, allow_nan=False, indent=1))
+
+
+def put_pairs(pairs: Iterable[tuple[str, object]]) -> None:
+    """Names and values under each other; what is empty is left out."""
+    known = [(name, str(value)) for name, value in pairs if value not in (None, "", (), [])]
+    width = max((len(name) for name, _ in known), default=0)
+    for name, value in known:
+        put(f"{name:<{width}}  {value}")
+
+
+def put_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Columns of equal width."""
+    table = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    for row in table:
+        put("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def figure(value: float | None) -> str:
+    """A figure with three decimals; a dash where there was nothing to measure."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def watch(steps: Steps[T], title: str) -> T:
+    """Run a job and show how far it is: a bar in a terminal, elsewhere a line every ten seconds."""
+    return _with_bar(steps, title) if sys.stderr.isatty() else _with_lines(steps, title)
+
+
+def _with_bar(steps: Steps[T], title: str) -> T:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress as Bar, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        def show(progress: Progress) -> None:
+            words = f"{title}: {progress.message}" if progress.message else title
+            bar.update(task, completed=progress.done, total=progress.total or None, description=words)
+
+        return run(steps, show)
+
+
+def _with_lines(steps: Steps[T], title: str) -> T:
+    left, last = TimeLeft(), time.monotonic()
+
+    def show(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last < _QUIET:
+            return
+        last = time.monotonic()
+        seconds = left(progress)
+        rest = "" if seconds is None else f", {seconds:.0f} s left"
+        say(f"{title}: {progress.fraction:.0%}{rest} {progress.message}".rstrip())
+
+    return run(steps, show)

@@ -1,0 +1,5 @@
+"""``napari-seg demo``."""
+
+
+def demo() -> None:
+    """Demo."""

@@ -1,0 +1,57 @@
+"""``napari-seg evaluate``: masks against the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_seg.cli.console import figure, put, put_json, put_table, say, watch
+from napari_seg.cli.options import Json, TaskKind
+
+if TYPE_CHECKING:
+    from napari_seg.evaluation.evaluate import InstanceReport, Report, SemanticReport
+
+Masks = Annotated[
+    Path, typer.Argument(help="A mask, or a folder of masks; folders are paired by the names of their files.")
+]
+
+
+def evaluate(
+    truth: Masks,
+    prediction: Masks,
+    task: Annotated[
+        TaskKind, typer.Option(help="Compare classes (semantic) or objects (instance).")
+    ] = TaskKind.semantic,
+    json: Json = False,
+) -> None:
+    """Measure masks against the truth: Dice and Jaccard of classes, or average precision of objects."""
+    from napari_seg.evaluation.evaluate import InstanceReport
+    from napari_seg.evaluation.evaluate import evaluate as measure
+
+    report = watch(measure.steps(truth, prediction, task.value), "Evaluating")
+    for note in report.notes:
+        say(note)
+    if json:
+        put_json(report.model_dump(mode="json"))
+    elif isinstance(report, InstanceReport):
+        _put_instances(report)
+    else:
+        _put_classes(report)
+
+
+def _put_classes(report: SemanticReport) -> None:
+    rows = [(label, *map(figure, figures.values())) for label, figures in report.per_class.items()]
+    put_table(("class", *report.mean), [*rows, ("mean", *map(figure, report.mean.values()))])
+    _put_cases(report)
+
+
+def _put_instances(report: InstanceReport) -> None:
+    put_table(("IoU", "AP"), [*((iou, figure(ap)) for iou, ap in report.ap.items()), ("mean", figure(report.mean_ap))])
+    _put_cases(report)
+
+
+def _put_cases(report: Report) -> None:
+    n = len(report.per_case)
+    put(f"{n} {'case' if n == 1 else 'cases'}; --json prints each of them.")

@@ -1,0 +1,5 @@
+"""``napari-seg train``."""
+
+
+def train() -> None:
+    """Train."""
