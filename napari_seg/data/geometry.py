@@ -41,6 +41,12 @@ class Reorder:
         """The inverse of :meth:`apply`."""
         return array[self._flips].transpose(tuple(int(k) for k in np.argsort(self.order)))
 
+    def within(self, ndim: int, first: int) -> Reorder:
+        """The same change for an array of ``ndim`` axes of which those from ``first`` on are the ones meant."""
+        last = first + len(self.order)
+        order = (*range(first), *(first + k for k in self.order), *range(last, ndim))
+        return Reorder(order, (False,) * first + self.flip + (False,) * (ndim - last))
+
     @property
     def _flips(self) -> tuple[slice, ...]:
         return tuple(slice(None, None, -1) if flipped else slice(None) for flipped in self.flip)
@@ -105,8 +111,51 @@ def to_display(affine: NDArray[np.float64]) -> Reorder:
     return Reorder(order, flip)
 
 
-def same_world(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, ...]) -> bool:
-    """Whether two affines put every corner of a grid of ``shape`` within a thousandth of a voxel of each other."""
+def to_display_flat(affine: NDArray[np.float64]) -> Reorder:
+    """The reorder for a single slice, stored with its normal as third axis: the normal comes first and is not flipped.
+
+    Rows run towards the feet or, in an axial slice, towards posterior; columns towards the patient's left or, in a
+    sagittal slice, towards posterior: as a radiologist hangs it.
+    """
+    found = directions(affine)
+    in_plane = {world: axis for axis, (world, _) in enumerate(found) if axis != 2}
+    row = in_plane[2] if 2 in in_plane else in_plane[1]
+    column = in_plane[0] if 0 in in_plane else in_plane[1]
+    return Reorder((2, row, column), (False, found[row][1] > 0, found[column][1] > 0))
+
+
+AS_STORED = Reorder((2, 1, 0), (False, False, False))
+"""From the axes x, y, z of a file to z, y, x, for images of which the sides are not known."""
+
+
+def with_normal(affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The affine of a single slice whose third column is empty, with a step of 1 mm along the normal in its place."""
+    full = np.array(affine, float)
+    if not full[:3, 2].any():
+        normal = np.cross(full[:3, 0], full[:3, 1])
+        full[:3, 2] = normal / (np.linalg.norm(normal) or 1)
+    return full
+
+
+def is_place(affine: NDArray[np.float64]) -> bool:
+    """Whether an affine is finite and keeps three dimensions apart."""
+    if not np.isfinite(affine).all() or not np.linalg.norm(affine[:3, :3], axis=0).all():
+        return False
+    return abs(float(np.linalg.det(affine[:3, :3] / spacing_of(affine)))) > 1e-4
+
+
+def tilt_notes(affine: NDArray[np.float64]) -> tuple[str, ...]:
+    """A sentence where the axes of a volume stand more than a degree off the patient's."""
+    degrees = tilt(affine)
+    if degrees < 1:
+        return ()
+    return (f"The volume is tilted by {degrees:.0f} degrees against the patient's axes and shown along its own.",)
+
+
+def same_world(
+    a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, ...], tolerance: float = 1e-3
+) -> bool:
+    """Whether two affines put every corner of a grid of ``shape`` within ``tolerance`` voxels of each other."""
     corners = np.array([[*corner, 1] for corner in itertools.product(*((0, n - 1) for n in shape))], float).T
     apart = np.abs(np.asarray(a, float) @ corners - np.asarray(b, float) @ corners)[:3]
-    return bool(apart.max() <= 1e-3 * spacing_of(a).min())
+    return bool(apart.max() <= tolerance * spacing_of(a).min())

@@ -1,0 +1,40 @@
+"""From stored numbers to measured ones, shared by the formats that keep a slope and an intercept beside the voxels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
+
+
+def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
+    """``stored * slope + intercept``.
+
+    Whole numbers stay whole where slope and intercept are whole (Hounsfield units stay ``int16``); otherwise the
+    result is ``float32``, or ``float64`` for stored types with more than 24 significant bits. A slope of 0 or one that
+    is not finite means "not scaled", as in the NIfTI standard.
+    """
+    if not np.isfinite(slope) or slope == 0 or not np.isfinite(intercept) or (slope == 1 and intercept == 0):
+        return stored
+    if stored.dtype.kind in "iu" and float(slope).is_integer() and float(intercept).is_integer():
+        ends = [int(end) * int(slope) + int(intercept) for end in (stored.min(), stored.max())]
+        fitting = [t for t in _INTEGERS if all(np.iinfo(t).min <= end <= np.iinfo(t).max for end in ends)]
+        signed = [t for t in fitting if np.issubdtype(t, np.signedinteger)]
+        if signed:
+            wide = stored.astype(np.promote_types(signed[0], np.int32), copy=False)
+            return (wide * int(slope) + int(intercept)).astype(signed[0])
+    precise = stored.dtype.kind in "iuf" and stored.dtype.itemsize > (4 if stored.dtype.kind == "f" else 2)
+    return stored.astype(np.float64 if precise else np.float32) * slope + intercept
+
+
+def strange_values(data: NDArray[Any]) -> tuple[str, ...]:
+    """A note where voxels are not numbers or infinite; looked at slab by slab, so that a mapped file is not loaded."""
+    if data.dtype.kind != "f":
+        return ()
+    strange = sum(int(np.count_nonzero(~np.isfinite(slab))) for slab in data)
+    if not strange:
+        return ()
+    return (f"{strange} of {data.size} voxels are not a number or infinite.",)

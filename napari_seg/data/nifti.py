@@ -1,0 +1,383 @@
+"""NIfTI: ``.nii`` and ``.nii.gz``, versions 1 and 2.
+
+A file stores its dimensions in the order x, y, z, time, vector. ``axes`` names them in that order: ``"XYZT"`` for
+volumes over time, ``"XYZC"`` for channels. The fourth dimension is time where the header gives a unit and a step of
+time; otherwise it is asked for. The fifth is always channels. Trailing dimensions of length 1 are dropped, and a file
+with a single slice is a 2D image.
+
+The place of a volume comes from the sform, else from the qform, as the standard says; where neither is set the sides
+of the patient are not known, and the volume has spacing but no affine. Everything a mask needs to lie in the same
+place for every other program is kept as it is in ``Source.header``.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from napari_seg.data.geometry import (
+    AS_STORED,
+    Reorder,
+    is_place,
+    same_world,
+    spacing_of,
+    tilt_notes,
+    to_display,
+    to_display_flat,
+    with_normal,
+)
+from napari_seg.data.intensity import rescaled, strange_values
+from napari_seg.data.volume import UNITS, Source, Volume, labels_dtype
+from napari_seg.errors import Choice, ChoiceNeeded, SegError
+
+_SPACE_UNITS = {0: "pixel", 1: "m", 2: "mm", 3: "um"}
+_TIME_UNITS = (8, 16, 24)  # seconds, milliseconds, microseconds
+_MAPPED_FROM = 256 * 2**20  # bytes from which an uncompressed file is mapped instead of loaded
+_KEPT = (
+    *("pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y"),
+    *("qoffset_z", "srow_x", "srow_y", "srow_z", "xyzt_units"),
+)
+
+
+def claims(path: Path) -> bool:
+    return path.is_file() and path.name.lower().endswith((".nii", ".nii.gz"))
+
+
+def read(path: Path, *, axes: str | None = None, series: str | None = None) -> Volume:
+    """See :class:`~napari_seg.data.formats.Codec`; a file holds one image, so ``series`` means nothing here."""
+    with _plain_errors(path):
+        header = _read_header(path)
+        stored = _read_data(path, header)
+    names = _file_axes(path, header, axes)
+    flat = "Z" not in names or stored.shape[2] == 1
+    place = _place(header, flat)
+    data, volume_axes = _to_volume(stored, names, flat, place.reorder)
+    data = rescaled(data, float(header["scl_slope"]), float(header["scl_inter"]))
+    notes = place.notes + strange_values(data)
+    affine, spacing = place.affine, place.spacing
+    if affine is not None:
+        affine = place.reorder.affine(affine, _spatial_shape(header, flat))
+    if spacing is not None:
+        spacing = tuple(spacing[axis] for axis in place.reorder.order)[flat:]
+    return Volume(
+        data=data,
+        axes=volume_axes,
+        spacing=spacing,
+        unit=place.unit,
+        affine=affine,
+        channels=tuple(str(k + 1) for k in range(data.shape[volume_axes.index("C")])) if "C" in volume_axes else (),
+        name=path.name[: -7 if path.name.lower().endswith(".gz") else -4],
+        source=Source(path, "nifti", reorder=place.reorder, header=_kept(header)),
+        notes=notes,
+    )
+
+
+def write(volume: Volume, path: Path) -> None:
+    """Write an image or a mask; one that comes from a NIfTI file goes back into exactly the grid of that file."""
+    short = [axis for axis in volume.axes if axis in "TCZ" and volume.size(axis) == 1]
+    if short:
+        raise SegError(f"NIfTI does not keep an axis of length 1; leave out {', '.join(short)} or write another format.")
+    header, reorder, shape = _grid_of_source(volume) or _grid_of_volume(volume)
+    stored = _to_file(volume, reorder)
+    if stored.ndim == 3 and len(shape) > 3 and shape[:3] == stored.shape and set(shape[3:]) == {1}:
+        stored = stored.reshape(shape, order="A")
+    if "T" in volume.axes:
+        if int(header["xyzt_units"]) & 0x38 not in _TIME_UNITS:
+            header["xyzt_units"] = (int(header["xyzt_units"]) & 0x07) | _TIME_UNITS[0]
+        if not header["pixdim"][4] > 0:
+            header["pixdim"][4] = 1
+    if "C" in volume.axes:
+        header["intent_code"] = 1007  # a vector of values at each voxel
+    pixdim = np.array(header["pixdim"])
+    header.set_data_shape(stored.shape)
+    header.set_data_dtype(stored.dtype)
+    header["pixdim"] = pixdim
+    header["scl_slope"], header["scl_inter"] = 1, 0
+    header["vox_offset"] = header.single_vox_offset
+    with path.open("xb") as raw:
+        if path.name.lower().endswith(".gz"):
+            with gzip.GzipFile(filename="", mode="wb", compresslevel=3, fileobj=raw, mtime=0) as packed:
+                _write_stream(packed, header, stored)
+        else:
+            _write_stream(raw, header, stored)
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError:
+        raise
+    except (EOFError, zlib.error, OSError, HeaderDataError) as error:
+        raise SegError(f"{path.name} is not a whole NIfTI file ({_first_words(error)}); get the file anew.") from error
+
+
+def _first_words(error: Exception) -> str:
+    return (str(error).split("\n")[0].rstrip(".") or type(error).__name__)[:100]
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """The file, unpacked if its first bytes say so; its name may be wrong about it."""
+    raw = path.open("rb")
+    packed = raw.read(2) == b"\x1f\x8b"
+    raw.seek(0)
+    return gzip.GzipFile(fileobj=raw, mode="rb") if packed else raw
+
+
+def _read_header(path: Path) -> Any:
+    """The header as it stands in the file, unchecked and uncorrected."""
+    with _opened(path) as file:
+        block = file.read(540)
+    kind = nib.Nifti2Header if block[4:7] == b"n+2" else nib.Nifti1Header
+    if len(block) < kind.sizeof_hdr or (kind is nib.Nifti1Header and block[344:347] != b"n+1"):
+        raise SegError(f"{path.name} is not a NIfTI file, whatever its name says; get the file anew.")
+    header = kind(block[: kind.sizeof_hdr], check=False)
+    if not 1 <= int(header["dim"][0]) <= 7 or min(header["dim"][1 : int(header["dim"][0]) + 1]) < 0:
+        raise SegError(f"The header of {path.name} makes no sense (dimensions {list(header['dim'])}); get the file anew.")
+    return header
+
+
+def _read_data(path: Path, header: Any) -> NDArray[Any]:
+    """The voxels as stored, axes in the order of the file, RGB as a last axis; native byte order."""
+    shape = tuple(int(n) for n in header.get_data_shape())
+    dtype = header.get_data_dtype()
+    if dtype.kind == "c":
+        raise SegError(f"{path.name} holds complex numbers; save their magnitude as an image.")
+    size, offset = math.prod(shape) * dtype.itemsize, int(header["vox_offset"])
+    if offset < header.sizeof_hdr:
+        raise SegError(f"The header of {path.name} makes no sense (voxels start at byte {offset}); get the file anew.")
+    with _opened(path) as file:
+        whole = path.stat().st_size * (1100 if isinstance(file, gzip.GzipFile) else 1)  # deflate packs 1 : 1032 at best
+        if offset + size > whole:
+            raise EOFError(f"it should hold {size} bytes of voxels")
+        if isinstance(file, gzip.GzipFile) or size < _MAPPED_FROM:
+            stored = np.empty(shape, dtype, order="F")
+            file.read(offset)
+            _fill(file, stored)
+        else:
+            stored = np.memmap(path, dtype, "c", offset, shape, order="F")
+    if dtype.names:
+        samples = stored.T.view(np.uint8).reshape(*stored.shape[::-1], len(dtype.names))
+        return samples.transpose(*range(stored.ndim - 1, -1, -1), stored.ndim)
+    if dtype == np.longdouble:
+        return stored.astype(np.float64)
+    return stored if dtype.isnative else stored.astype(dtype.newbyteorder("="))
+
+
+def _fill(file: IO[bytes], array: NDArray[Any]) -> None:
+    """Read the bytes of an array, and to the end of the file, where gzip keeps its checksum."""
+    if array.size:
+        wanted = memoryview(array.T).cast("B") if not array.dtype.names else memoryview(array.T.view(np.uint8)).cast("B")
+        got = 0
+        while got < len(wanted):
+            count = file.readinto(wanted[got : got + 2**24])  # type: ignore[attr-defined]
+            if not count:
+                raise EOFError(f"{len(wanted)} bytes of voxels are promised, {got} are there")
+            got += count
+    while file.read(2**20):
+        pass
+
+
+def _file_axes(path: Path, header: Any, asked: str | None) -> str:
+    """One letter for each dimension that counts."""
+    shape = list(header.get_data_shape())
+    whole = len(shape)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape.pop()
+    if asked is not None:
+        names = asked.upper()
+        if len(names) not in (len(shape), whole) or len(set(names)) != len(names) or not _in_file_order(names):
+            raise SegError(
+                f"The axes {asked!r} do not fit {path.name} (shape {tuple(shape)}); name its dimensions in their order in "
+                "the file, such as XYZT or XYZC."
+            )
+        return names[: len(shape)]
+    if not 2 <= len(shape) <= 5:
+        raise SegError(f"{path.name} has {len(shape)} dimensions; choose an image with 2 to 5.")
+    if len(shape) == 4 and not _counts_time(header):
+        raise ChoiceNeeded(
+            f"{path.name} has a fourth dimension of {shape[3]} and does not say what it is; name the axes.",
+            "axes",
+            (Choice("XYZT", f"{shape[3]} points in time"), Choice("XYZC", f"{shape[3]} channels")),
+        )
+    return "XYZTC"[: len(shape)]
+
+
+def _in_file_order(names: str) -> bool:
+    return names.startswith("XY") and set(names) <= set("XYZTC") and names.find("Z") in (-1, 2)
+
+
+def _counts_time(header: Any) -> bool:
+    return int(header["xyzt_units"]) & 0x38 in _TIME_UNITS and bool(header["pixdim"][4] > 0)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the stored array (x, y, z) lies: affine in millimetres, spacing in ``unit``, and the way to the screen."""
+
+    affine: NDArray[np.float64] | None
+    spacing: tuple[float, ...] | None
+    unit: str
+    reorder: Reorder
+    notes: tuple[str, ...]
+
+
+def _place(header: Any, flat: bool) -> _Place:
+    header = header.copy()
+    steps = np.array(header["pixdim"][1:4], float)
+    spatial = 2 if flat else 3
+    wrong = ~(np.isfinite(steps) & (steps > 0))
+    header["pixdim"][1:4] = np.where(wrong, np.where(np.isfinite(steps) & (steps != 0), abs(steps), 1), steps)
+    if header["pixdim"][0] not in (-1, 1):  # the standard: 0 means 1
+        header["pixdim"][0] = 1
+    forms = {"sform": _form(header, "sform", flat), "qform": _form(header, "qform", flat)}
+    used = next((name for name, form in forms.items() if form is not None), None)
+    notes: list[str] = []
+    for name, form in forms.items():
+        if header[f"{name}_code"] > 0 and form is None:
+            notes.append(f"The {name} of the file makes no sense and is not used.")
+    if used != "sform" and wrong[:spatial].any():
+        notes.append(
+            f"The spacing in the header ({', '.join(f'{step:g}' for step in steps[:spatial])}) is not positive; its sign "
+            "is ignored and 1 stands for 0."
+        )
+    unit = _SPACE_UNITS.get(int(header["xyzt_units"]) & 0x07, "pixel")
+    if used is None:
+        notes.append("The file does not say how the patient lies (neither qform nor sform is set); no sides are shown.")
+        steps = np.array(header["pixdim"][1:4], float)
+        known = unit != "pixel" or not (steps[:spatial] == 1).all()
+        return _Place(None, tuple(steps.tolist()) if known else None, unit, AS_STORED, tuple(notes))
+    unit = "mm" if unit == "pixel" else unit
+    affine = np.diag([UNITS[unit]] * 3 + [1]) @ forms[used]
+    sform, qform = forms["sform"], forms["qform"]
+    if sform is not None and qform is not None and not same_world(sform, qform, _spatial_shape(header, flat), 0.01):
+        notes.append("The qform and the sform of the file put the volume in different places; the sform is used.")
+    reorder = to_display_flat(affine) if flat else to_display(affine)
+    spacing = tuple((spacing_of(affine) / UNITS[unit]).tolist())
+    return _Place(affine, spacing, unit, reorder, (*notes, *tilt_notes(affine)))
+
+
+def _form(header: Any, name: str, flat: bool) -> NDArray[np.float64] | None:
+    try:
+        form = header.get_sform(coded=True)[0] if name == "sform" else header.get_qform(coded=True)[0]
+    except HeaderDataError:
+        return None
+    if form is None:
+        return None
+    form = with_normal(form) if flat else np.asarray(form, float)
+    return form if is_place(form) else None
+
+
+def _spatial_shape(header: Any, flat: bool) -> tuple[int, ...]:
+    shape = header.get_data_shape()
+    return (int(shape[0]), int(shape[1]), 1 if flat else int(shape[2]))
+
+
+def _to_volume(stored: NDArray[Any], names: str, flat: bool, reorder: Reorder) -> tuple[NDArray[Any], str]:
+    """From the axes of the file (``names``, then perhaps RGB) to those of a volume."""
+    data = stored
+    if "Z" not in names:
+        data, names = np.expand_dims(data, 2), names[:2] + "Z" + names[2:]
+    if "TC" in names and data.shape[names.index("T")] == 1:
+        data, names = data.squeeze(names.index("T")), names.replace("T", "")
+    names += "S" * (data.ndim - len(names))
+    lead = "".join(axis for axis in "TC" if axis in names)
+    rest = "S" if "S" in names else ""
+    data = data.transpose([names.index(axis) for axis in lead + "XYZ" + rest])
+    data = reorder.within(data.ndim, len(lead)).apply(data)
+    if flat:
+        data = data.squeeze(len(lead))
+    if not isinstance(stored, np.memmap):
+        data = np.ascontiguousarray(data)
+    return data, lead + ("YX" if flat else "ZYX") + rest
+
+
+def _to_file(volume: Volume, reorder: Reorder) -> NDArray[Any]:
+    """From the axes of a volume to x, y, z, time, vector; RGB becomes a structured dtype, labels the smallest that fits."""
+    data, axes = np.asarray(volume.data), volume.axes
+    if "S" in axes:
+        if data.dtype != np.uint8 or data.shape[-1] not in (3, 4):
+            raise SegError("NIfTI keeps colours as 3 or 4 bytes; convert the image to 8 bits or write another format.")
+        data = np.ascontiguousarray(data).view([(name, np.uint8) for name in "RGBA"[: data.shape[-1]]])[..., 0]
+    elif data.dtype == bool:
+        data = data.view(np.uint8)
+    elif data.dtype == np.float16:
+        data = data.astype(np.float32)
+    elif data.dtype in (np.int64, np.uint64) and data.min() >= 0:
+        data = data.astype(labels_dtype(int(data.max())))
+    lead = "".join(axis for axis in "TC" if axis in axes)
+    if volume.ndim == 2:
+        data = np.expand_dims(data, len(lead))
+    data = reorder.within(data.ndim, len(lead)).undo(data)
+    data = data.transpose(*range(len(lead), data.ndim), *range(len(lead)))
+    if lead == "C":
+        data = np.expand_dims(data, 3)
+    return data if lead or volume.ndim == 3 else data[..., 0]
+
+
+def _grid_of_source(volume: Volume) -> tuple[Any, Reorder, tuple[int, ...]] | None:
+    """Header, reorder and shape of the NIfTI file the volume comes from, if it still lies where that file says."""
+    source = volume.source
+    if source is None or source.format != "nifti" or source.reorder is None:
+        return None
+    header = (nib.Nifti2Header if source.header["version"] == 2 else nib.Nifti1Header)()
+    shape = tuple(source.header["shape"])
+    header.set_data_shape(shape)
+    for name in _KEPT:
+        header[name] = source.header[name]
+    flat = volume.ndim == 2
+    place = _place(header, flat)
+    box = (1,) * flat + volume.grid
+    grid = tuple(box[source.reorder.order.index(axis)] for axis in range(3))
+    if grid != _spatial_shape(header, flat) or place.reorder != source.reorder:
+        return None
+    if place.affine is None or volume.affine is None:
+        moved = place.affine is not None or volume.affine is not None
+    else:
+        moved = not same_world(place.reorder.affine(place.affine, grid), volume.affine, box)
+    return None if moved else (header, source.reorder, shape)
+
+
+def _grid_of_volume(volume: Volume) -> tuple[Any, Reorder, tuple[int, ...]]:
+    """The same for a volume from elsewhere: axes x, y, z as they lie, both forms set where they can say the place."""
+    header = (nib.Nifti2Header if max(volume.shape) > np.iinfo(np.int16).max else nib.Nifti1Header)()
+    header.set_data_shape((1, 1, 1))
+    unit = {"nm": "um", "pixel": "unknown"}.get(volume.unit, volume.unit)
+    if volume.affine is None:
+        steps = volume.spacing or (1.0,) * volume.ndim
+        if volume.unit == "nm":
+            steps = tuple(step / 1e3 for step in steps)
+        header["pixdim"][1 : volume.ndim + 1] = steps[::-1]
+    else:
+        unit = "mm" if unit == "unknown" else unit
+        affine = np.diag([1 / UNITS[{"um": "um", "m": "m"}.get(unit, "mm")]] * 3 + [1]) @ volume.affine[:, [2, 1, 0, 3]]
+        header.set_sform(affine, code=1)
+        header.set_qform(affine, code=1)
+        box = ((1,) * (3 - volume.ndim) + volume.grid)[::-1]
+        if not same_world(affine, header.get_qform(), box):  # a quaternion cannot say a sheared grid
+            header["qform_code"] = 0
+    header.set_xyzt_units({"m": "meter", "um": "micron"}.get(unit, unit), "unknown")
+    return header, AS_STORED, ()
+
+
+def _write_stream(file: IO[bytes] | gzip.GzipFile, header: Any, stored: NDArray[Any]) -> None:
+    file.write(header.binaryblock)
+    file.write(bytes(header.single_vox_offset - header.sizeof_hdr))
+    for slab in stored.T:
+        file.write(np.ascontiguousarray(slab).data)
+
+
+def _kept(header: Any) -> dict[str, Any]:
+    kept = {name: np.asarray(header[name]).tolist() for name in _KEPT}
+    return kept | {"version": 2 if isinstance(header, nib.Nifti2Header) else 1, "shape": header.get_data_shape()}
