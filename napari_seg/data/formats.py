@@ -76,7 +76,8 @@ def format_of(path: Path) -> Format:
     """The format of an existing file or folder. Raises ``SegError`` where none fits."""
     if not path.exists():
         raise SegError(f"There is no file {path}; check the name and the folder.")
-    for entry in FORMATS.values():
+    named = path.name.lower()
+    for entry in sorted(FORMATS.values(), key=lambda entry: not named.endswith(entry.suffixes)):
         if entry.codec.claims(path):
             return entry
     known = ", ".join(entry.title for entry in FORMATS.values())

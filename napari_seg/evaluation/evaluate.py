@@ -53,6 +53,11 @@ class SemanticReport(Spec):
     per_case: tuple[SemanticCase, ...]
     notes: tuple[str, ...] = Field((), exclude=True)
 
+    @property
+    def score(self) -> Figure:
+        """The one figure by which models are compared."""
+        return self.mean["dice"]
+
 
 class InstanceReport(Spec):
     """AP by IoU, the mean over the images that have objects in either mask; ``mean_ap``: the mean over the IoUs."""
@@ -61,6 +66,11 @@ class InstanceReport(Spec):
     mean_ap: Figure
     per_case: tuple[InstanceCase, ...]
     notes: tuple[str, ...] = Field((), exclude=True)
+
+    @property
+    def score(self) -> Figure:
+        """The one figure by which models are compared."""
+        return self.mean_ap
 
 
 Report = SemanticReport | InstanceReport

@@ -28,6 +28,13 @@ class Task(Protocol):
     def names(self) -> tuple[str, ...]:
         """The names of the classes, without the background."""
 
+    @property
+    def pointwise(self) -> bool:
+        """Whether each pixel is decided by its own scores alone, so that a volume can be decoded plane by plane."""
+
+    def variants(self) -> tuple[Task, ...]:
+        """The decoding settings among which the validation cases choose after a training."""
+
     def encode(self, labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
         """What the network must learn for these labels: shape ``(target channels, *grid)``."""
 

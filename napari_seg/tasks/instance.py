@@ -37,6 +37,13 @@ class Instance(Spec):
     seeds: float = Field(0.6, gt=0, lt=1)
     smallest: float = Field(0.0, ge=0)
 
+    def variants(self) -> tuple[Instance, ...]:
+        return tuple(
+            self.model_copy(update={"threshold": threshold, "seeds": seeds})
+            for threshold in (0.4, 0.5, 0.6)
+            for seeds in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+        )
+
     @property
     def channels(self) -> int:
         return 2
@@ -44,6 +51,10 @@ class Instance(Spec):
     @property
     def names(self) -> tuple[str, ...]:
         return self.classes
+
+    @property
+    def pointwise(self) -> bool:
+        return False
 
     def encode(self, labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
         return np.stack([(labels > 0).astype(np.float32), depth(labels, spacing)])

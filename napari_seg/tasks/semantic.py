@@ -28,6 +28,9 @@ class Semantic(Spec):
     overlapping: bool = False
     threshold: float = Field(0.5, gt=0, lt=1)
 
+    def variants(self) -> tuple[Semantic, ...]:
+        return (self,)
+
     @property
     def channels(self) -> int:
         return len(self.classes) + (not self.overlapping)
@@ -35,6 +38,10 @@ class Semantic(Spec):
     @property
     def names(self) -> tuple[str, ...]:
         return self.classes
+
+    @property
+    def pointwise(self) -> bool:
+        return True
 
     def encode(self, labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
         if self.overlapping:

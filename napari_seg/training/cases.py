@@ -1,0 +1,97 @@
+"""What is learned from: images and labels paired by stem, split without ever dividing a group (a patient, an examination)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_seg.data.formats import images_in, read, stem
+from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
+
+VALIDATION_SHARE = 0.15
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image and its labels on disk. Cases of the same ``group`` are never on both sides of a split."""
+
+    name: str
+    image: Path
+    labels: Path
+    group: str
+    split: str = "train"
+
+    def load(self) -> tuple[Volume, Volume]:
+        """Image and labels. Raises ``SegError`` where they do not lie on the same grid."""
+        image, labels = read(self.image), read(self.labels)
+        if image.grid != labels.grid:
+            raise SegError(f"{self.name}: the image has {image.grid} voxels, its labels {labels.grid}; make them equal.")
+        values = np.asarray(labels.data)
+        if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+            raise SegError(f"{self.name}: the labels hold fractions; save them as whole numbers.")
+        if "C" in labels.axes or "S" in labels.axes:
+            raise SegError(f"{self.name}: the labels have several channels; save one plane of whole numbers.")
+        return image, replace(labels, data=values.astype(np.int64))
+
+
+def find_cases(
+    data: str | Path, *, split: str | Path | None = None, where: Mapping[str, str] | None = None, hold_out: str = "test"
+) -> tuple[Case, ...]:
+    """The cases of a folder with ``images/`` and ``labels/``, each marked ``train`` or ``val``.
+
+    ``split`` is a CSV with the columns name and split, and optionally group and others, by which ``where`` selects. Rows
+    whose split is ``hold_out`` are left out before any file is opened. Without rows marked ``val`` a part of the rest is
+    taken for validation, whole groups only, the same at every call. Raises ``SegError`` where nothing pairs.
+    """
+    data = Path(data)
+    images, labels = (_by_stem(data / folder) for folder in ("images", "labels"))
+    rows = _rows(Path(split), where or {}) if split is not None else [{"name": name} for name in images]
+    cases = []
+    for row in rows:
+        name = row["name"]
+        if row.get("split") == hold_out or name not in images:
+            continue
+        if name not in labels:
+            raise SegError(f"{data / 'labels'} holds no labels for {name}; add them or take the image out.")
+        side = "val" if row.get("split") == "val" else "train"
+        cases.append(Case(name, images[name], labels[name], row.get("group") or name, side))
+    if not cases:
+        raise SegError(f"No image in {data / 'images'} is left to learn from; check the names, the split and the selection.")
+    if {case.split for case in cases} == {"train"}:
+        cases = _with_validation(cases)
+    divided = {case.group for case in cases if case.split == "val"} & {
+        case.group for case in cases if case.split == "train"
+    }
+    if divided:
+        raise SegError(f"The group {min(divided)} is both for training and for validation; mend the split.")
+    return tuple(cases)
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise SegError(f"There is no folder {folder}; put images in images/ and labels of the same names in labels/.")
+    return {stem(path): path for path in images_in(folder)}
+
+
+def _rows(path: Path, where: Mapping[str, str]) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        raise SegError(f"The split {path} cannot be read; give a CSV file with the columns name and split.") from None
+    missing = {"name", "split", *where} - set(rows[0] if rows else ())
+    if missing:
+        raise SegError(f"The split {path.name} has no column {min(missing)}; add it or select by another.")
+    return [row for row in rows if all(row[column] == value for column, value in where.items())]
+
+
+def _with_validation(cases: Sequence[Case]) -> list[Case]:
+    groups = sorted({case.group for case in cases})
+    count = min(max(1, round(len(groups) * VALIDATION_SHARE)), len(groups) - 1)
+    taken = set(np.random.default_rng(0).permutation(groups)[:count]) if count else set()
+    return [replace(case, split="val") if case.group in taken else case for case in cases]

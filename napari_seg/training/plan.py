@@ -1,0 +1,228 @@
+"""Looks at the data and decides what model to train, and how its images are brought to the network's grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import fastremap
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
+from napari_seg.inference.resample import resampled
+from napari_seg.models.spec import InputSpec, ModelSpec, NetworkSpec, Normalisation
+from napari_seg.spec import Spec
+from napari_seg.tasks.instance import Instance
+from napari_seg.tasks.semantic import Semantic
+from napari_seg.training.augment import Augmentation
+
+PATCH_PIXELS = {2: 256**2, 3: 64 * 96 * 96}
+STEP_PIXELS = 2**19
+"""A batch holds about this many pixels: enough for steady statistics, little enough for many steps in the time."""
+
+
+class TrainSpec(Spec):
+    """How a model is trained. ``minutes`` becomes a number of steps after a timing phase; ``steps`` is taken as it is."""
+
+    task: Literal["semantic", "instance"] = "semantic"
+    network: Literal["unet", "vnet", "segnet"] = "unet"
+    ndim: Literal[2, 3] | None = None
+    name: str = "model"
+    classes: tuple[str, ...] = ()
+    minutes: float = Field(15.0, gt=0)
+    steps: int | None = Field(None, ge=1)
+    width: int | None = Field(None, ge=1, le=512)
+    depth: int | None = Field(None, ge=1, le=8)
+    patch: tuple[int, ...] | None = None
+    batch: int | None = Field(None, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    augmentation: Augmentation | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    seed: int = Field(0, ge=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One image on the network's grid.
+
+    ``image``: ``(channels, *grid)`` float32, normalised. ``labels``: ``(*grid)``. ``mask``: where labels count; ``None`` for
+    everywhere. ``group``: the patient or examination, which no split divides.
+    """
+
+    image: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    mask: NDArray[np.bool_] | None = None
+    name: str = ""
+    group: str = ""
+
+
+def plan(volumes: Iterable[tuple[Volume, Volume]], spec: TrainSpec) -> ModelSpec:
+    """Decide the model from the training images and their labels, looking at each once."""
+    facts = [_Facts.of(image, labels, spec) for image, labels in volumes]
+    ndims, channels = {fact.ndim for fact in facts}, {fact.channels for fact in facts}
+    if len(ndims) > 1 or len(channels) > 1:
+        raise SegError("The training images have different dimensions or channels; train on images of one kind.")
+    ndim, names = ndims.pop(), channels.pop()
+    spacings = [fact.spacing for fact in facts if fact.spacing is not None]
+    spacing = tuple(float(s) for s in np.median(spacings, 0)) if len(spacings) == len(facts) else None
+    grids = [fact.grid_at(spacing) for fact in facts]
+    median = np.median(grids, 0)
+    largest = max(fact.largest for fact in facts)
+    if largest == 0:
+        raise SegError("The labels of all training images are empty; label something first.")
+    diameters = np.concatenate([fact.diameters for fact in facts])
+    task: Semantic | Instance = Instance(classes=spec.classes[:1] or ("object",)) if spec.task == "instance" else Semantic(
+        classes=spec.classes or tuple(f"class {k + 1}" for k in range(largest))
+    )
+    if isinstance(task, Semantic) and len(task.classes) != largest:
+        raise SegError(f"The labels go up to {largest}, but {len(task.classes)} classes are named; name one for each.")
+    depth = spec.depth or (4 if ndim == 2 else 3)
+    network = NetworkSpec(
+        kind=spec.network,
+        ndim=ndim,
+        in_channels=len(names),
+        out_channels=task.channels,
+        width=spec.width or (32 if ndim == 2 else 24),
+        depth=depth,
+        flat_levels=_flat_levels(spacing, depth) if ndim == 3 else 0,
+    )
+    statistics = {"images": float(len(facts))}
+    if len(diameters):
+        low, middle, high = np.percentile(diameters, (5, 50, 95))
+        statistics |= {"diameter_low": float(low), "diameter_median": float(middle), "diameter_high": float(high)}
+    modality = next(iter({fact.modality for fact in facts})) if len({fact.modality for fact in facts}) == 1 else ""
+    return ModelSpec(
+        name=spec.name,
+        network=network,
+        task=task,
+        input=InputSpec(
+            channels=names,
+            modality=modality,
+            spacing=spacing,
+            unit=facts[0].unit if spacing else "pixel",
+            diameter=statistics.get("diameter_median", 0.0) if spacing is None else 0.0,
+            normalisation=Normalisation(kind="percentile" if ndim == 2 else "zscore"),
+            patch=spec.patch or _patch(median, network),
+            extent=tuple(int(n) for n in np.max(grids, 0)),
+            statistics=statistics,
+        ),
+    )
+
+
+def batch_size(model: ModelSpec, spec: TrainSpec) -> int:
+    return spec.batch or int(np.clip(STEP_PIXELS // np.prod(model.input.patch), 2, 16))
+
+
+def augmentation(model: ModelSpec, spec: TrainSpec, *, oriented: bool) -> Augmentation:
+    """The changes that fit the data: a patient has a left and a right, so a volume in patient space is not mirrored."""
+    if spec.augmentation is not None:
+        return spec.augmentation
+    if oriented:
+        return Augmentation(flips=False, turns=False, rotation=15, scaling=1.25)
+    return Augmentation(rotation=180 if model.network.ndim == 2 else 30)
+
+
+def samples(image: Volume, labels: Volume, model: ModelSpec, *, name: str = "", group: str = "") -> Iterator[Sample]:
+    """Bring a case to the network's grid; time points, and for a 2D network slices, become samples of their own."""
+    for values, ids in _frames(image, labels, model.network.ndim):
+        limits = model.input.normalisation.fit(values)
+        if not np.isfinite(limits).all():
+            raise SegError(f"{name}: the image holds values that are not numbers; replace them first.")
+        spacing = image.spacing[-model.network.ndim :] if image.spacing else None
+        shape = _grid_at(values.shape[1:], spacing, model.input.spacing)
+        resized = resampled(model.input.normalisation.apply(values, limits), shape)
+        yield Sample(resized, _nearest(ids, shape), None, name, group)
+
+
+@dataclass(frozen=True, eq=False)
+class _Facts:
+    ndim: Literal[2, 3]
+    channels: tuple[str, ...]
+    grid: tuple[int, ...]
+    spacing: tuple[float, ...] | None
+    unit: str
+    modality: str
+    largest: int
+    diameters: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, image: Volume, labels: Volume, spec: TrainSpec) -> _Facts:
+        ndim: Literal[2, 3] = spec.ndim or (3 if image.ndim == 3 and image.grid[0] > 1 else 2)
+        if ndim > image.ndim:
+            raise SegError(f"{image.name} is a 2D image; train a 2D network on it.")
+        spacing = image.spacing[-ndim:] if image.spacing else None
+        ids = np.asarray(labels.data)
+        diameters = np.zeros(0)
+        if spec.task == "instance":
+            units = np.asarray(spacing or (1.0,) * ndim)
+            for _, frame in _frames(image, labels, ndim):
+                counts = np.bincount(fastremap.renumber(frame)[0].ravel())[1:]
+                size = counts * np.prod(units / units.min())
+                diameters = np.append(diameters, (size * 2 * ndim / np.pi) ** (1 / ndim))
+        colours = ("red", "green", "blue")[: image.size("S")] if "S" in image.axes else ("intensity",)
+        names = image.channels if image.size("C") > 1 and len(image.channels) == image.size("C") else colours
+        if image.size("C") > 1 and not image.channels:
+            names = tuple(f"channel {k + 1}" for k in range(image.size("C")))
+        modality = image.source.modality if image.source else ""
+        grid = image.grid[-ndim:]
+        return cls(ndim, names, grid, spacing, image.unit, modality, int(ids.max(initial=0)), diameters)
+
+    def grid_at(self, spacing: tuple[float, ...] | None) -> tuple[int, ...]:
+        return _grid_at(self.grid, self.spacing, spacing)
+
+
+def _frames(image: Volume, labels: Volume, ndim: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+    """Time points, and slices for a 2D network, as ``(channels, *grid)`` and ``(*grid)``."""
+    values, ids = np.asarray(image.data), np.asarray(labels.data)
+    if "S" in image.axes:
+        values = np.moveaxis(values, -1, values.ndim - 1 - image.ndim)
+    elif "C" not in image.axes:
+        values = np.expand_dims(values, values.ndim - image.ndim)
+    if "T" not in image.axes:
+        values, ids = values[None], ids[None]
+    for t in range(len(values)):
+        if ndim == image.ndim:
+            yield values[t], ids[t]
+        else:
+            yield from ((values[t][:, z], ids[t][z]) for z in range(image.grid[0]))
+
+
+def _grid_at(
+    grid: tuple[int, ...], spacing: tuple[float, ...] | None, wanted: tuple[float, ...] | None
+) -> tuple[int, ...]:
+    if spacing is None or wanted is None:
+        return grid
+    return tuple(max(1, round(n * s / w)) for n, s, w in zip(grid, spacing, wanted, strict=True))
+
+
+def _nearest(labels: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    places = [
+        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
+        for old, new in zip(labels.shape, shape, strict=True)
+    ]
+    return labels[np.ix_(*places)]
+
+
+def _flat_levels(spacing: tuple[float, ...] | None, depth: int) -> int:
+    """Slices twice as thick as pixels are wide wait one level before z is halved, four times as thick two, ..."""
+    if spacing is None:
+        return 0
+    return int(np.clip(round(np.log2(spacing[0] / np.mean(spacing[1:]))), 0, depth))
+
+
+def _patch(median: NDArray[np.float64], network: NetworkSpec) -> tuple[int, ...]:
+    """The typical image, cut down along its longest axes until it has a size that trains quickly."""
+    multiple = np.full(network.ndim, 2**network.depth)
+    if network.ndim == 3:
+        multiple[0] = 2 ** (network.depth - network.flat_levels)
+    patch = (np.ceil(median / multiple) * multiple).astype(int)
+    while np.prod(patch) > PATCH_PIXELS[network.ndim]:
+        longest = int(np.argmax(patch))
+        patch[longest] -= multiple[longest]
+    return tuple(int(n) for n in patch)
