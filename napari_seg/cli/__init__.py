@@ -1,8 +1,8 @@
 """The command line: read, do, write; nothing is computed here.
 
-The general pattern is: results go to standard output (with ``--json`` as one JSON object), words and progress to standard
-error. Exit code 0 means done, 2 that a person has to change something (one sentence says what), 130 that a person
-stopped it, 1 a bug (with its traceback).
+The general pattern is: results go to standard output (with ``--json`` as one JSON object), words and progress to
+standard error. Exit code 0 means done, 2 that a person has to change something (one sentence says what), 130 that a
+person stopped it, 1 a bug (with its traceback).
 """
 
 from __future__ import annotations

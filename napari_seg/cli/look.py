@@ -1,4 +1,4 @@
-"""``napari-seg info``, ``models`` and ``doctor``: what is in a file, which models there are, what the machine can do."""
+"""``napari-seg info``, ``models`` and ``doctor``: what is in a file, which models there are, what the machine is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_seg.cli.console import put, put_json, put_pairs, put_table, watch
+from napari_seg.cli.console import put, put_json, put_pairs, put_table
 from napari_seg.cli.options import Axes, Json, Series
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def doctor(json: Json = False) -> None:
     """Look at this machine: what will compute, how precisely, what is missing, and what would help."""
     from napari_seg.doctor import examine
 
-    findings = watch(examine.steps(), "Looking")
+    findings = examine()
     if json:
         put_json({finding.name: finding.model_dump(mode="json", exclude={"name"}) for finding in findings})
     else:
