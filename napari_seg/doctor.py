@@ -18,9 +18,8 @@ from typing import Any
 from napari_seg.spec import Spec
 
 _SECONDS = 60
-_LIBRARIES = (
-    "`make system` in a copy of the source installs them on Debian and Ubuntu, the README names them for others"
-)
+_LIBRARIES = "`make system` in the source installs them on Debian and Ubuntu, the README names them for others"
+_CRASHING = ("PySide6 6.11.0", "PySide6 6.11.1", "PySide6 6.12.0")
 
 _TRY_QT = """
 import json
