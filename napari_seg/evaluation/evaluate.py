@@ -55,6 +55,11 @@ class SemanticReport(Spec):
 
     @property
     def score(self) -> Figure:
+        """The one figure to choose a model by: the mean Dice."""
+        return self.mean["dice"]
+
+    @property
+    def score(self) -> Figure:
         """The one figure by which models are compared."""
         return self.mean["dice"]
 
@@ -66,6 +71,11 @@ class InstanceReport(Spec):
     mean_ap: Figure
     per_case: tuple[InstanceCase, ...]
     notes: tuple[str, ...] = Field((), exclude=True)
+
+    @property
+    def score(self) -> Figure:
+        """The one figure to choose a model by: the mean AP."""
+        return self.mean_ap
 
     @property
     def score(self) -> Figure:

@@ -164,3 +164,9 @@ def test_progress_names_the_case(folders):
     first = next(steps)
     assert (first.done, first.total, first.message) == (0, 1, "a")
     steps.close()
+
+
+def test_score_is_the_figure_to_choose_by():
+    labels = np.array([[1, 1, 0, 2]])
+    assert evaluate(labels, labels * (labels == 1), "semantic").score == 0.5
+    assert evaluate(labels, labels * (labels == 1), "instance").score == 0.5
