@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from napari_seg.jobs import Progress, Steps, TimeLeft, run
@@ -53,28 +54,40 @@ def figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def watch(steps: Steps[T], title: str) -> T:
-    """Run a job and show how far it is: a bar in a terminal, elsewhere a line every ten seconds."""
-    return _with_bar(steps, title) if sys.stderr.isatty() else _with_lines(steps, title)
+def watch(steps: Steps[T], title: str, tell: Callable[[Progress], None] | None = None) -> T:
+    """Run a job and show how far it is: a bar in a terminal, elsewhere a line every ten seconds.
+
+    ``tell`` sees every ``Progress`` and may :func:`say` what is worth keeping on the screen.
+    """
+    with _bar(title) if sys.stderr.isatty() else _lines(title) as show:
+
+        def shown(progress: Progress) -> None:
+            if tell is not None:
+                tell(progress)
+            show(progress)
+
+        return run(steps, shown)
 
 
-def _with_bar(steps: Steps[T], title: str) -> T:
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(title, total=None)
 
         def show(progress: Progress) -> None:
             words = f"{title}: {progress.message}" if progress.message else title
             bar.update(task, completed=progress.done, total=progress.total or None, description=words)
 
-        return run(steps, show)
+        yield show
 
 
-def _with_lines(steps: Steps[T], title: str) -> T:
+@contextmanager
+def _lines(title: str) -> Iterator[Callable[[Progress], None]]:
     left, last = TimeLeft(), time.monotonic()
 
     def show(progress: Progress) -> None:
@@ -86,4 +99,4 @@ def _with_lines(steps: Steps[T], title: str) -> T:
         rest = "" if seconds is None else f", {seconds:.0f} s left"
         say(f"{title}: {progress.fraction:.0%}{rest} {progress.message}".rstrip())
 
-    return run(steps, show)
+    yield show
