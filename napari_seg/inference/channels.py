@@ -1,0 +1,106 @@
+"""Which intensities of an image a model gets: its channels, one of them, or one number for each RGB pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
+
+LUMINANCE = (0.2126, 0.7152, 0.0722)
+"""Shares of red, green and blue in the luminance (ITU-R BT.709)."""
+
+COLOURS = {"red": 0, "green": 1, "blue": 2}
+STAINS = {"hematoxylin": 0, "eosin": 1}
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """Reads boxes of ``volume``. ``index`` chooses along ``C``, ``colour`` says what becomes of RGB."""
+
+    volume: Volume
+    count: int
+    index: int | None = None
+    colour: str = ""
+    note: str = ""
+
+    def box(self, time: int, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[np.float32]:
+        """The voxels from ``start`` to ``stop`` along the spatial axes: ``(count, *box)``. Only they are read."""
+        spatial = iter(zip(start, stop, strict=True))
+        index: list[int | slice] = []
+        for axis in self.volume.axes:
+            if axis == "T":
+                index.append(time)
+            elif axis == "C":
+                index.append(slice(None) if self.index is None else self.index)
+            elif axis == "S":
+                index.append(slice(0, 3))
+            else:
+                index.append(slice(*next(spatial)))
+        array = np.asarray(self.volume.data[tuple(index)])
+        if "S" in self.volume.axes:
+            array = self._samples(array)
+        ndim = self.volume.ndim
+        return array.reshape(-1, *array.shape[array.ndim - ndim :]).astype(np.float32)
+
+    def _samples(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
+        """RGB samples, the last axis, as channels, the first axis after ``C``."""
+        if self.colour in STAINS:
+            from skimage.color import rgb2hed
+
+            return np.asarray(rgb2hed(array)[..., STAINS[self.colour]])
+        if self.colour in COLOURS:
+            return np.asarray(array[..., COLOURS[self.colour]])
+        if self.colour:
+            return array @ np.asarray(LUMINANCE, np.float32)
+        return np.moveaxis(array, -1, -1 - self.volume.ndim)
+
+
+def choose_channels(volume: Volume, wanted: int, setting: str | None) -> Channels:
+    """What a model of ``wanted`` channels gets of ``volume``; ``setting`` is a person's choice.
+
+    Raises ``SegError`` where the channels do not fit or a choice is missing.
+    """
+    planes, samples = volume.size("C"), min(volume.size("S"), 3) if "S" in volume.axes else 0
+    if samples not in (0, 3):
+        raise SegError(f"The image has {samples} samples per pixel, RGB has 3; save it as grey or as RGB.")
+    there = planes * max(samples, 1)
+    if wanted > 1:
+        if there != wanted:
+            raise SegError(
+                f"The model expects {wanted} channels, the image has {there}; choose a model trained on {there}."
+            )
+        if setting is not None:
+            raise SegError(f"The model takes all {wanted} channels; leave the choice of a channel empty.")
+        return Channels(volume, wanted)
+    if samples:
+        index = 0 if planes == 1 else _plane(volume, None)
+        return _of_rgb(volume, index if "C" in volume.axes else None, setting or "luminance")
+    if planes == 1:
+        return Channels(volume, 1)
+    index = _plane(volume, setting)
+    name = volume.channels[index] if index < len(volume.channels) else str(index)
+    return Channels(volume, 1, index, note=f"Channel {name} of {planes} is used.")
+
+
+def _of_rgb(volume: Volume, index: int | None, colour: str) -> Channels:
+    known = ["luminance", *COLOURS, *STAINS]
+    if colour not in known:
+        raise SegError(f"An RGB image has no channel {colour!r}; choose one of {', '.join(known)}.")
+    words = {"luminance": "its luminance", **{s: f"its {s} stain by colour deconvolution" for s in STAINS}}
+    note = f"The model takes one channel: of the RGB image {words.get(colour, f'the {colour} channel')} is used."
+    return Channels(volume, 1, index, colour, note)
+
+
+def _plane(volume: Volume, setting: str | None) -> int:
+    planes = volume.size("C")
+    names = list(volume.channels) or [str(k) for k in range(planes)]
+    if setting in names:
+        return names.index(setting)
+    if setting is not None and setting.isdecimal() and int(setting) < planes:
+        return int(setting)
+    problem = "The model expects 1 channel" if setting is None else f"There is no channel {setting!r}"
+    raise SegError(f"{problem}, the image has {planes}: {', '.join(names)}; choose one of them.")

@@ -1,0 +1,74 @@
+"""How wide are the objects of an image without spacing? The model looks at a sample and they are measured."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.inference.fit import Fit, by_diameter
+from napari_seg.inference.prepare import Frame, model_box
+from napari_seg.inference.tiling import tile_grid
+from napari_seg.jobs import Progress, Steps
+
+if TYPE_CHECKING:
+    from napari_seg.inference.backend import Runner
+
+SAMPLE = {2: (512, 512), 3: (64, 128, 128)}
+"""The sample from the middle of the box, in pixels of the model's grid."""
+
+FEWEST = 5
+"""With fewer objects the image is taken as it is."""
+
+KNOWN = 1.25
+"""Objects that differ from those learned by less than this factor are taken as they are."""
+
+SMALLEST, LARGEST = 1 / 8, 8.0
+
+
+def estimate(fit: Fit, runner: Runner, multiple: tuple[int, ...]) -> Steps[float]:
+    """The diameter of the objects in pixels of the image, after two looks at a sample.
+
+    It is the median over the objects of the diameter of a disk, or a ball, of the same size; that of the model where
+    the objects are as large as those it learned on, or too few to tell.
+    """
+    wanted = fit.model.input.diameter
+    found = wanted
+    for _ in range(2):
+        yield Progress(0, 1, "Measuring the objects")
+        seen = _look(fit, runner, multiple, by_diameter(fit.model, fit.volume, found))
+        if seen is None or (max(seen / wanted, wanted / seen) < KNOWN and found == wanted):
+            return wanted
+        found = float(np.clip(seen, wanted * SMALLEST, wanted * LARGEST))
+    return found if max(found / wanted, wanted / found) >= KNOWN else wanted
+
+
+def _look(fit: Fit, runner: Runner, multiple: tuple[int, ...], scale: tuple[float, ...]) -> float | None:
+    """The median diameter, in pixels of the image, in the sample at one scale."""
+    from napari_seg.inference.backend import slide
+
+    ndim = len(scale)
+    start, stop = (list(side) for side in fit.box)
+    number = (start[0] + stop[0]) // 2 if fit.by_slices else None
+    start, stop = start[-ndim:], stop[-ndim:]
+    for axis, (length, k) in enumerate(zip(SAMPLE[ndim], scale, strict=True)):
+        size = max(1, round(length / k))
+        start[axis] = max(start[axis], (start[axis] + stop[axis] - size) // 2)
+        stop[axis] = min(stop[axis], start[axis] + size)
+    axes = fit.axes(scale)
+    box = model_box(axes, tuple(start), tuple(stop), (0,) * ndim)
+    frame = Frame(fit.channels, 0, number, axes, *box, fit.model.input.normalisation, fit.limits(0))
+    tiles = tile_grid(frame.grid, SAMPLE[ndim], 0.25, multiple)
+    finished = [part.scores for part in slide(frame.planes, tiles, runner) if part is not None]
+    labels = fit.model.task.decode(np.concatenate(finished, axis=1), (1.0,) * ndim)
+    return _median_diameter(labels, scale)
+
+
+def _median_diameter(labels: NDArray[np.integer], scale: tuple[float, ...]) -> float | None:
+    sizes = np.bincount(labels.ravel())[1:].astype(float)
+    sizes = sizes[sizes > 0] / np.prod(scale)
+    if len(sizes) < FEWEST:
+        return None
+    middle = float(np.median(sizes))
+    return cast(float, 2 * (middle / np.pi) ** 0.5 if len(scale) == 2 else (6 * middle / np.pi) ** (1 / 3))

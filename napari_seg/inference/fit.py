@@ -1,0 +1,231 @@
+"""Does this image fit this model? Said before anything is computed, and without torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.data.volume import UNITS, Volume
+from napari_seg.errors import SegError
+from napari_seg.inference.channels import Channels, choose_channels
+from napari_seg.inference.prepare import Box, Frame, Limits, measure, model_box
+from napari_seg.inference.resample import Resampling
+from napari_seg.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from napari_seg.inference.predict import PredictSpec, Region
+
+TOLERANCE = 0.05
+"""Voxels that differ from the model's by less than this share are taken as they are."""
+
+FARTHEST = 4.0
+"""A volume more than this many times longer than what the model learned on asks for a box."""
+
+_PREVIEW = 768
+"""The preview shows at most this many pixels of the image along each axis, around its middle."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """How a model will see an image.
+
+    ``scale``: pixels of the model's grid per pixel of the image, for each axis of the network; ``None`` where the size
+    of the objects must be estimated first. ``spacing``: of the model's grid, where the image has one. ``notes`` say
+    what will be done, ``warnings`` why the result may be poor; both are sentences.
+    """
+
+    model: ModelSpec
+    channels: Channels
+    box: Box
+    scale: tuple[float, ...] | None
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def volume(self) -> Volume:
+        return self.channels.volume
+
+    @property
+    def by_slices(self) -> bool:
+        """Whether a 2D model goes through a volume slice by slice."""
+        return self.model.network.ndim < self.volume.ndim
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """The grid of the whole image along the axes of the network."""
+        return self.volume.grid[-self.model.network.ndim :]
+
+    @property
+    def spacing(self) -> tuple[float, ...] | None:
+        spacing = self.volume.spacing
+        if spacing is None or self.scale is None:
+            return None
+        return tuple(s / k for s, k in zip(spacing[-len(self.scale) :], self.scale, strict=True))
+
+    def axes(self, scale: tuple[float, ...] | None = None) -> tuple[Resampling, ...]:
+        """From the image's grid to the model's."""
+        scale = scale or self.scale or (1.0,) * len(self.grid)
+        return tuple(Resampling(n, max(1, round(n * k))) for n, k in zip(self.grid, scale, strict=True))
+
+    def limits(self, time: int) -> Limits:
+        """By which intensities are normalised at one time point.
+
+        By the statistics of the whole image; but where a box was cut out of an image far larger than any the model
+        learned on, by those of the box, which is what resembles the images it learned on.
+        """
+        whole: Box = ((0,) * self.volume.ndim, self.volume.grid)
+        box = self.box if _far_larger(self.model, self.axes()) else whole
+        return measure(self.channels, time, box, self.model.input.normalisation)
+
+    def frame(
+        self, time: int, number: int | None, limits: Limits, scale: tuple[float, ...], margin: tuple[int, ...]
+    ) -> Frame:
+        """The box at a time point (and in slice ``number``) as the model sees it, with ``margin`` in pixels of its
+        grid.
+        """
+        axes = self.axes(scale)
+        ndim = len(axes)
+        start, stop = model_box(axes, self.box[0][-ndim:], self.box[1][-ndim:], margin)
+        return Frame(self.channels, time, number, axes, start, stop, self.model.input.normalisation, limits)
+
+    @cached_property
+    def preview(self) -> NDArray[np.float32]:
+        """The middle slice as the model will see it, 0..1: ``(y, x)``, or ``(y, x, 3)`` for three channels."""
+        start, stop = (list(side) for side in self.box)
+        for axis in (-2, -1):
+            middle = (start[axis] + stop[axis]) // 2
+            start[axis] = max(start[axis], middle - _PREVIEW // 2)
+            stop[axis] = min(stop[axis], start[axis] + _PREVIEW)
+        number = None
+        if self.volume.ndim == 3:
+            middle = (start[0] + stop[0]) // 2
+            number = middle if self.by_slices else None
+            start[0], stop[0] = middle, middle + 1
+        axes = self.axes()
+        first, last = model_box(axes, tuple(start[-len(axes) :]), tuple(stop[-len(axes) :]), (0,) * len(axes))
+        frame = Frame(self.channels, 0, number, axes, first, last, self.model.input.normalisation, self.limits(0))
+        depth = frame.grid[0]
+        if len(axes) == 3:
+            picture = frame.planes(depth // 2, depth // 2 + 1)[:, 0]
+        else:
+            picture = frame.planes(0, depth)
+        if self.model.input.normalisation.kind == "zscore":
+            picture = picture / np.float32(4) + np.float32(0.5)  # two deviations to both sides fill the range
+        shown = np.clip(picture, 0, 1).astype(np.float32)
+        return np.moveaxis(shown, 0, -1) if len(shown) == 3 else shown[0]
+
+
+def check(spec: ModelSpec, volume: Volume, settings: PredictSpec, region: Region | None = None) -> Fit:
+    """How the model will see the image. Raises ``SegError``, with what to change, where it cannot be predicted."""
+    if 0 in volume.shape:
+        raise SegError("The image is empty; choose one with voxels.")
+    if volume.dtype.kind not in "buif":
+        raise SegError(f"The image holds values of the kind {volume.dtype}; convert it to integers or real numbers.")
+    ndim = spec.network.ndim
+    if ndim > volume.ndim or (ndim == 3 and volume.grid[0] == 1):
+        raise SegError(
+            "The model works on volumes, the image is a single slice; choose a 2D model or open the whole stack."
+        )
+    channels = choose_channels(volume, spec.network.in_channels, settings.channel)
+    box = region_box(volume, region)
+    scale, notes, warnings = _scale(spec, volume, settings)
+    if channels.note:
+        notes = (channels.note, *notes)
+    if ndim < volume.ndim:
+        joined = "" if spec.task.pointwise else " and the objects are joined across slices"
+        notes = (*notes, f"The 2D model goes through the volume slice by slice{joined}.")
+    modality = volume.source.modality if volume.source else ""
+    if modality and spec.input.modality and modality.lower() != spec.input.modality.lower():
+        warnings = (*warnings, f"This image is {modality}, the model saw {spec.input.modality} only.")
+    fit = Fit(spec, channels, box, scale, notes, warnings)
+    _refuse_far_larger(fit)
+    return fit
+
+
+def region_box(volume: Volume, region: Region | None) -> Box:
+    """The box of a region, of the whole image where there is none. Raises ``SegError`` for one outside the image."""
+    if region is None:
+        return (0,) * volume.ndim, volume.grid
+    sound = len(region.start) == len(region.stop) == volume.ndim and all(
+        0 <= a < b <= n for a, b, n in zip(region.start, region.stop, volume.grid, strict=True)
+    )
+    if not sound:
+        raise SegError(
+            f"The box {region.start} to {region.stop} is not inside the image ({volume.grid}); draw it again."
+        )
+    if region.time is not None and not 0 <= region.time < volume.size("T"):
+        raise SegError(f"There is no time point {region.time}; the image has {volume.size('T')}.")
+    return tuple(region.start), tuple(region.stop)
+
+
+def physical_scale(spec: ModelSpec, volume: Volume) -> tuple[float, ...] | None:
+    """Voxels of the model per voxel of the image by their spacings; ``None`` where one of the two is not known."""
+    wanted, unit = spec.input.spacing, spec.input.unit
+    if wanted is None or volume.spacing is None or (unit == "pixel") != (volume.unit == "pixel"):
+        return None
+    factor = UNITS[volume.unit] / UNITS[unit]
+    return tuple(_near_one(s * factor / w) for s, w in zip(volume.spacing[-len(wanted) :], wanted, strict=True))
+
+
+def by_diameter(spec: ModelSpec, volume: Volume, diameter: float) -> tuple[float, ...]:
+    """The scale at which objects of ``diameter`` pixels of the image become as large as those the model learned on."""
+    base = physical_scale(spec, volume) or (1.0,) * spec.network.ndim
+    factor = spec.input.diameter / (diameter * base[-1])
+    return tuple(_near_one(k * factor) for k in base)
+
+
+def _scale(
+    spec: ModelSpec, volume: Volume, settings: PredictSpec
+) -> tuple[tuple[float, ...] | None, tuple[str, ...], tuple[str, ...]]:
+    ones = (1.0,) * spec.network.ndim
+    scale = physical_scale(spec, volume)
+    if spec.input.diameter and settings.diameter:
+        scale = by_diameter(spec, volume, settings.diameter)
+        words = (
+            f"Objects of about {settings.diameter:g} pixels are expected; the model learned {spec.input.diameter:.3g}."
+        )
+        return scale, (words,), ()
+    if scale is not None:
+        spacing = " x ".join(f"{s:.3g}" for s in spec.input.spacing or ())
+        note = () if scale == ones else (f"The image is resampled to the model's {spacing} {spec.input.unit}.",)
+        change = max(max(k, 1 / k) for k in scale)
+        coarse = f"Its voxels differ up to {change:.1f} times from those the model learned on."
+        return scale, note, ((coarse,) if change > FARTHEST else ())
+    if spec.input.diameter and not spec.task.pointwise:
+        return None, ("The size of the objects is estimated first; give the diameter if the result looks wrong.",), ()
+    if spec.input.spacing is not None and spec.input.unit != "pixel":
+        spacing = " x ".join(f"{s:.3g}" for s in spec.input.spacing)
+        words = f"The image has no voxel size and is taken as it is; the model expects {spacing} {spec.input.unit}."
+        return ones, (), (words,)
+    return ones, (), ()
+
+
+def _near_one(scale: float) -> float:
+    return 1.0 if abs(math.log(scale)) <= math.log1p(TOLERANCE) else scale
+
+
+def _far_larger(spec: ModelSpec, axes: tuple[Resampling, ...]) -> bool:
+    """Whether the image is far larger than any the model learned on, and the model is one that minds."""
+    extent = spec.input.extent
+    if not (spec.task.pointwise and spec.network.ndim == 3 and extent):
+        return False
+    return any(axis.target > FARTHEST * n for axis, n in zip(axes, extent, strict=True))
+
+
+def _refuse_far_larger(fit: Fit) -> None:
+    if not _far_larger(fit.model, fit.axes()):
+        return
+    lengths = [(b - a) * axis.target / axis.source for a, b, axis in zip(*fit.box, fit.axes(), strict=True)]
+    extent = fit.model.input.extent
+    if any(length > FARTHEST * n for length, n in zip(lengths, extent, strict=True)):
+        ratio = max(length / n for length, n in zip(lengths, extent, strict=True))
+        learned = " x ".join(str(n) for n in extent)
+        raise SegError(
+            f"The volume is {ratio:.0f} times longer than those the model learned on ({learned} voxels of its grid); "
+            "choose a box around the part of interest."
+        )

@@ -1,0 +1,335 @@
+"""From a model and an image to a mask.
+
+1. :mod:`fit` says how the model sees the image or refuses; where the size of the objects is not known, :mod:`diameter`
+   estimates it. Device, precision and tile are resolved and recorded in the spec of the result, which repeats it bit
+   for bit.
+2. For each time point, and each slice where a 2D model meets a volume, tiles go along the first axis; the scores of a
+row of
+   tiles are final when the next begins, are brought back to the image's grid and put into the store as float16.
+3. The task decodes the stored scores: at once where pixels are decided one by one, else when the image is complete,
+large
+   ones block by block. Objects found in slices are linked.
+
+When memory runs out, all begins again with tiles half as long, so that the recorded spec still tells the truth.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from napari_seg.data.volume import Volume, labels_dtype
+from napari_seg.errors import SegError
+from napari_seg.inference import decoding
+from napari_seg.inference.fit import Fit, by_diameter, check
+from napari_seg.inference.prepare import Limits, WayBack
+from napari_seg.inference.store import scores_array
+from napari_seg.inference.tiling import tile_grid
+from napari_seg.jobs import Progress, Steps, job
+from napari_seg.models.spec import ModelSpec
+from napari_seg.spec import Spec
+
+if TYPE_CHECKING:
+    from napari_seg.inference.backend import Runner
+    from napari_seg.models.model import Model
+
+TILE_PIXELS = 2**20
+"""Tiles grow from the size of the training patches up to this many pixels: fewer pixels are then computed twice."""
+
+DECODING = 0.1
+"""The share of the progress that decoding objects gets."""
+
+
+class PredictSpec(Spec):
+    """How to predict.
+
+    ``tile``: in pixels of the model's grid; ``None`` = the size of the training patches, larger where that pays.
+    ``overlap``: the share of a tile that it has in common with the next. ``diameter``: of the objects, in pixels of
+    this image, for images without spacing; ``None`` = estimated. ``channel``: of an image with several, by name or
+    number (from 0); of an RGB image "luminance" (default), "red", "green", "blue", "hematoxylin" or "eosin".
+    ``threshold``, ``seeds`` and ``smallest`` replace the task's own settings. ``flips``: the mean over all mirror
+    images, which takes four (2D) or eight (3D) times as long.
+    """
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    tile: tuple[int, ...] | None = None
+    overlap: float = Field(0.25, ge=0, le=0.9)
+    diameter: float | None = Field(None, gt=0)
+    channel: str | None = None
+    threshold: float | None = None
+    seeds: float | None = None
+    smallest: float | None = None
+    flips: bool = False
+
+
+DEFAULTS = PredictSpec()
+
+
+DEFAULTS = PredictSpec()
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box of voxels over the spatial axes of an image, and one time point of it (``None``: all)."""
+
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
+    time: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A mask and the scores it was decoded from.
+
+    ``labels`` and ``scores`` cover the ``region`` of the image, all of it where that is ``None``: ``labels`` then has
+    the shape and place of the box (:func:`placed` puts it into the whole grid). ``scores`` is float16, ``(channels,
+    *grid)``, with time in front where the image has it; large ones are mapped from a file that vanishes with them.
+    ``spec`` has device, precision, tile and diameter filled in.
+    """
+
+    labels: Volume
+    scores: NDArray[Any]
+    model: ModelSpec
+    spec: PredictSpec
+    region: Region | None
+    notes: tuple[str, ...]
+    seconds: float
+
+
+@job
+def predict(
+    model: Model,
+    volume: Volume,
+    spec: PredictSpec = DEFAULTS,
+    *,
+    region: Region | None = None,
+) -> Steps[Prediction]:
+    """Segment an image, or a region of it. Raises ``SegError`` for an image or settings that do not fit the model."""
+    began = clock.monotonic()
+    yield Progress(0, 1, "Looking at the image")
+    fit = check(model.spec, volume, spec, region)
+    decoding.task_with(model.spec.task, spec)
+    from napari_seg.inference import backend, diameter
+
+    device = backend.choose_device(spec.device, spec.precision)
+    runner = backend.Runner(
+        model.network, model.spec.task.activate, device, ndim=model.spec.network.ndim, flips=spec.flips
+    )
+    notes = (*fit.notes, *fit.warnings)
+    found: float | None = spec.diameter
+    scale = fit.scale
+    if scale is None:
+        found = yield from diameter.estimate(fit, runner, _multiple(model))
+        scale = by_diameter(model.spec, volume, found)
+        notes = (*notes, f"Objects are about {found:.0f} pixels wide.")
+    run = _Run(fit, scale, spec, runner, _tile(fit, scale, spec), _multiple(model), region)
+    while True:
+        try:
+            labels, scores = yield from run.steps()
+            break
+        except (MemoryError, RuntimeError) as error:
+            if not backend.out_of_memory(error):
+                raise
+            run = run.smaller()
+            notes = (*notes, f"Memory ran out; tiles of {' x '.join(map(str, run.tile))} pixels were used.")
+    resolved = spec.model_copy(
+        update={"device": device.name, "precision": device.precision, "tile": run.tile, "diameter": found}
+    )
+    return Prediction(
+        _labels_volume(fit, labels, region), scores, model.spec, resolved, region, notes, clock.monotonic() - began
+    )
+
+
+def redecode(
+    prediction: Prediction,
+    *,
+    threshold: float | None = None,
+    seeds: float | None = None,
+    smallest: float | None = None,
+    region: Region | None = None,
+) -> NDArray[Any]:
+    """New labels from the stored scores: an array with the axes of ``prediction.labels``. The network is not run.
+
+    ``region``, in voxels of the image, must lie inside that of the prediction; objects at its border are decoded with
+    what lies beyond it and then cut.
+    """
+    settings = prediction.spec.model_copy(update={"threshold": threshold, "seeds": seeds, "smallest": smallest})
+    return decoding.decode_region(prediction, settings, region)
+
+
+def placed(prediction: Prediction, volume: Volume) -> Volume:
+    """The labels in the whole grid of the image they were predicted on, 0 outside the region."""
+    if prediction.region is None:
+        return prediction.labels
+    region, labels = prediction.region, prediction.labels
+    axes = labels.axes
+    sizes = {"T": volume.size("T"), "C": labels.size("C"), **dict(zip(volume.spatial, volume.grid, strict=True))}
+    spans = {axis: slice(a, b) for axis, a, b in zip(volume.spatial, region.start, region.stop, strict=True)}
+    if region.time is not None:
+        spans["T"] = slice(region.time, region.time + 1)
+    whole = np.zeros([sizes[axis] for axis in axes], labels.dtype)
+    whole[tuple(spans.get(axis, slice(None)) for axis in axes)] = labels.data
+    return replace(volume.mask(whole, axes=axes), channels=labels.channels)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One attempt with one size of tiles."""
+
+    fit: Fit
+    scale: tuple[float, ...]
+    spec: PredictSpec
+    runner: Runner
+    tile: tuple[int, ...]
+    multiple: tuple[int, ...]
+    region: Region | None
+
+    def smaller(self) -> _Run:
+        """The same with the longest side of the tiles halved. Raises ``SegError`` where they are as small as can be."""
+        longest = max(range(len(self.tile)), key=lambda k: self.tile[k] / self.multiple[k])
+        half = max(self.tile[longest] // 2 // self.multiple[longest], 1) * self.multiple[longest]
+        if half >= self.tile[longest]:
+            raise SegError(
+                "There is not enough memory even for the smallest tiles; close other programs or choose a box."
+            )
+        return replace(self, tile=(*self.tile[:longest], half, *self.tile[longest + 1 :]))
+
+    def steps(self) -> Steps[tuple[NDArray[Any], NDArray[Any]]]:
+        fit, task = self.fit, decoding.task_with(self.fit.model.task, self.spec)
+        times = _times(fit.volume, self.region)
+        start, stop = fit.box
+        numbers: list[int | None] = list(range(start[0], stop[0])) if fit.by_slices else [None]
+        grid = tuple(b - a for a, b in zip(start, stop, strict=True))
+        scores = scores_array((len(times), task.channels, *grid))
+        pointwise = _Pointwise(task, len(times), grid) if task.pointwise else None
+        objects: list[NDArray[Any]] = []
+        done, total = 0.0, 0.0
+        for t, time in enumerate(times):
+            limits = fit.limits(time)
+            for k, number in enumerate(numbers):
+                target = scores[t, :, k] if fit.by_slices else scores[t]
+                for first, planes, batches in self._planes(time, number, limits):
+                    if not total:
+                        total = batches * len(numbers) * len(times) * (1 + DECODING)
+                    done += 1
+                    if planes is not None:
+                        where = slice(first, first + planes.shape[1])
+                        target[:, where] = planes
+                        if pointwise is not None:
+                            pointwise.put(target[:, where], t, k if fit.by_slices else None, where)
+                    yield Progress(done, total, "Segmenting")
+            if pointwise is None:
+                spacing = fit.volume.spacing or (1.0,) * fit.volume.ndim
+                for step in decoding.objects(task, scores[t], spacing, by_slices=fit.by_slices):
+                    if isinstance(step, np.ndarray):
+                        objects.append(step)
+                    else:
+                        yield Progress(
+                            done + step * DECODING / (1 + DECODING) * total / len(times), total, "Separating objects"
+                        )
+                done += DECODING / (1 + DECODING) * total / len(times)
+        has_time = "T" in fit.volume.axes
+        labels = pointwise.labels if pointwise is not None else np.stack(objects)
+        assert labels is not None
+        return (labels, scores) if has_time else (labels[0], scores[0])
+
+    def _planes(
+        self, time: int, number: int | None, limits: Limits
+    ) -> Iterator[tuple[int, NDArray[np.float32] | None, int]]:
+        """After each batch the planes of the image that are final, with the first one's number in the region, and the
+        batches in all.
+        """
+        from napari_seg.inference.backend import count_batches, slide
+
+        ndim = len(self.tile)
+        frame = self.fit.frame(time, number, limits, self.scale, self._margin())
+        axes = tile_grid(frame.grid, self.tile, self.spec.overlap, self.multiple)
+        batches = count_batches(axes, self.runner.device.type)
+        start, stop = (side[-ndim:] for side in self.fit.box)
+        back = WayBack(frame, start, stop)
+        for finished in slide(frame.planes, axes, self.runner):
+            arrived = None if finished is None else back(finished.scores)
+            if arrived is None:
+                yield 0, None, batches
+            else:
+                yield arrived[0] - start[0], arrived[1], batches
+
+    def _margin(self) -> tuple[int, ...]:
+        """How much of the image around a region the network sees: half an overlap, and a whole tile at the least."""
+        ndim = len(self.tile)
+        axes = self.fit.axes(self.scale)
+        lengths = [
+            (b - a) * axis.target / axis.source
+            for a, b, axis in zip(self.fit.box[0][-ndim:], self.fit.box[1][-ndim:], axes, strict=True)
+        ]
+        return tuple(int(max(t * self.spec.overlap / 2, (t - n) / 2)) for t, n in zip(self.tile, lengths, strict=True))
+
+
+class _Pointwise:
+    """Labels of a task whose pixels are decided one by one, filled as scores come in."""
+
+    def __init__(self, task: decoding.AnyTask, times: int, grid: tuple[int, ...]) -> None:
+        self._task, self._times, self._grid = task, times, grid
+        self.labels: NDArray[Any] | None = None
+
+    def put(self, scores: NDArray[Any], t: int, k: int | None, where: slice) -> None:
+        decoded = self._task.decode(scores, (1.0,) * (scores.ndim - 1))
+        planes = decoded.shape[: decoded.ndim - (scores.ndim - 1)]
+        if self.labels is None:
+            self.labels = np.zeros((self._times, *planes, *self._grid), decoded.dtype)
+        here = (slice(None),) * len(planes)
+        self.labels[(t, *here, *(() if k is None else (k,)), where)] = decoded
+
+
+def _times(volume: Volume, region: Region | None) -> list[int]:
+    return list(range(volume.size("T"))) if region is None or region.time is None else [region.time]
+
+
+def _multiple(model: Model) -> tuple[int, ...]:
+    return model.network.multiple
+
+
+def _tile(fit: Fit, scale: tuple[float, ...], spec: PredictSpec) -> tuple[int, ...]:
+    """The tile as asked for, or the training patch, doubled along the longest rest of the image while that pays."""
+    patch = fit.model.input.patch
+    if spec.tile is not None:
+        if len(spec.tile) != len(fit.grid) or min(spec.tile) < 1:
+            raise SegError(f"The tile {spec.tile} does not fit the model; give {len(fit.grid)} lengths of 1 or more.")
+        return spec.tile
+    ndim = len(patch)
+    lengths = [
+        (b - a) * axis.target / axis.source
+        for a, b, axis in zip(fit.box[0][-ndim:], fit.box[1][-ndim:], fit.axes(scale), strict=True)
+    ]
+    tile = list(patch)
+    while True:
+        short = [k for k in range(ndim) if tile[k] < lengths[k]]
+        if not short or 2 * np.prod(tile) > TILE_PIXELS:
+            return tuple(tile)
+        grow = max(short, key=lambda k: lengths[k] / tile[k])
+        tile[grow] = tile[grow] * 2
+
+
+def _labels_volume(fit: Fit, labels: NDArray[Any], region: Region | None) -> Volume:
+    volume = fit.volume
+    planes = labels.ndim > volume.ndim + ("T" in volume.axes)
+    axes = "".join(axis for axis in volume.axes if axis not in "CS" or (axis == "C" and planes))
+    if planes and "C" not in axes:
+        axes = "T" * ("T" in axes) + "C" + volume.spatial
+    labels = labels.astype(labels_dtype(int(labels.max(initial=0))), copy=False)
+    channels = fit.model.task.names if planes else ()
+    if region is None:
+        return replace(volume.mask(labels, axes=axes), channels=channels)
+    affine = volume.affine
+    if affine is not None:
+        offset = np.array([0.0] * (3 - volume.ndim) + list(fit.box[0]) + [1.0])
+        affine = affine.copy()
+        affine[:, 3] = volume.affine @ offset
+    return Volume(labels, axes, volume.spacing, volume.unit, affine, channels, volume.name)
