@@ -7,25 +7,19 @@ person stopped it, 1 a bug (with its traceback).
 
 from __future__ import annotations
 
-import shlex
 import sys
 
 from napari_seg.cli.app import app
-from napari_seg.cli.console import say
-from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.cli.console import say, say_error
+from napari_seg.errors import SegError
 
 
 def main() -> None:
     """Run the command in ``sys.argv`` and leave the process with its exit code."""
     try:
         app()
-    except ChoiceNeeded as question:
-        say(str(question))
-        for choice in question.choices:
-            say(f"  --{question.parameter} {shlex.quote(choice.value)}   {choice.title}")
-        sys.exit(2)
     except SegError as error:
-        say(str(error))
+        say_error(error)
         sys.exit(2)
     except SystemExit as stop:
         if stop.code == 130:

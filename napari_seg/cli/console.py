@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.jobs import Progress, Steps, TimeLeft, run
 
 T = TypeVar("T")
@@ -21,6 +23,14 @@ def say(text: str) -> None:
     """One sentence for a person, on standard error."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def say_error(error: SegError, *, where: str = "") -> None:
+    """A user's mistake, with the choices there are where one has to be made."""
+    say(f"{where}: {error}" if where else str(error))
+    if isinstance(error, ChoiceNeeded):
+        for choice in error.choices:
+            say(f"  --{error.parameter} {shlex.quote(choice.value)}   {choice.title}")
 
 
 def put(text: str) -> None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_seg.cli.console import put_json, say, watch
+from napari_seg.cli.console import put_json, say, say_error, watch
 from napari_seg.cli.options import Axes, Device, Json, Overwrite, Precision, Series, given, keep_existing
-from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.errors import SegError
 
 if TYPE_CHECKING:
-    from napari_seg.inference.predict import Prediction, PredictSpec
+    from napari_seg.inference.predict import Prediction, PredictSpec, Region
     from napari_seg.models.model import Model
 
 
@@ -26,6 +26,7 @@ class Work:
     mask: Path
     axes: str | None
     series: str | None
+    region: Region | None
     overwrite: bool
 
 
@@ -35,9 +36,7 @@ def predict(
     output: Annotated[Path, typer.Option(help="The mask; for several images or a folder, a folder for the masks.")],
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     precision: Annotated[Precision, typer.Option(help="How precisely; auto: bf16 where it is fast.")] = Precision.auto,
-    tile: Annotated[
-        str | None, typer.Option(help="Size of a tile in pixels, one number or one per axis: 64,128,128.")
-    ] = None,
+    tile: Annotated[str | None, typer.Option(help="Size of a tile in pixels, one number per axis: 64,128,128.")] = None,
     overlap: Annotated[float | None, typer.Option(help="How far tiles overlap, as a fraction of the tile.")] = None,
     diameter: Annotated[
         float | None,
@@ -50,6 +49,9 @@ def predict(
     threshold: Annotated[float | None, typer.Option(help="Score above which a pixel is part of something.")] = None,
     seeds: Annotated[float | None, typer.Option(help="Lower finds more objects, higher splits less.")] = None,
     smallest: Annotated[float | None, typer.Option(help="Drop objects of fewer pixels.")] = None,
+    box: Annotated[
+        str | None, typer.Option(help="Only this box of voxels, per axis from:to, such as 10:60,0:256,0:256.")
+    ] = None,
     flips: Annotated[
         bool, typer.Option("--flips", help="Average over mirror images: slower, slightly better.")
     ] = False,
@@ -59,7 +61,9 @@ def predict(
     json: Json = False,
 ) -> None:
     """Segment images. A bad file is reported and the others are done; nothing but the masks is written."""
-    work = [Work(image, mask, axes, series, overwrite) for image, mask in _plan(inputs, output, overwrite=overwrite)]
+    plan = _plan(inputs, output, overwrite=overwrite)
+    region = _region(box)
+    work = [Work(image, mask, axes, series, region, overwrite) for image, mask in plan]
     from napari_seg.inference.predict import PredictSpec
     from napari_seg.models.zoo import load_model
 
@@ -84,9 +88,7 @@ def predict(
         try:
             done.append(_segment(one, loaded, spec))
         except SegError as error:
-            if isinstance(error, ChoiceNeeded) and len(work) == 1:
-                raise
-            say(f"{one.image}: {error}")
+            say_error(error, where=str(one.image))
             failed.append({"input": str(one.image), "error": str(error)})
     if json:
         put_json({"model": loaded.spec.name, "masks": done, "failed": failed})
@@ -96,12 +98,13 @@ def predict(
 
 def _segment(work: Work, model: Model, spec: PredictSpec) -> dict[str, Any]:
     from napari_seg.data.formats import read, write
+    from napari_seg.inference.predict import placed
     from napari_seg.inference.predict import predict as run
 
     keep_existing(work.mask, work.overwrite)
     volume = read(work.image, axes=work.axes, series=work.series)
-    prediction = watch(run.steps(model, volume, spec), work.image.name)
-    write(prediction.labels, work.mask)
+    prediction = watch(run.steps(model, volume, spec, region=work.region), work.image.name)
+    write(placed(prediction, volume), work.mask)
     for note in prediction.notes:
         say(f"{work.image.name}: {note}")
     found = _found(prediction)
@@ -199,3 +202,17 @@ def _numbers(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.lower().replace("x", ",").split(","))
     except ValueError:
         raise SegError(f"--tile {text} is not a size; write one whole number per axis, such as 64,128,128.") from None
+
+
+def _region(text: str | None) -> Region | None:
+    """``"10:60,0:256,0:256"`` as a box."""
+    from napari_seg.inference.predict import Region
+
+    if text is None:
+        return None
+    try:
+        spans = [tuple(int(end) for end in part.split(":")) for part in text.split(",")]
+        starts, stops = zip(*((start, stop) for start, stop in spans), strict=True)
+    except ValueError:
+        raise SegError(f"--box {text} is not a box; write from:to for each axis, such as 10:60,0:256,0:256.") from None
+    return Region(starts, stops)
