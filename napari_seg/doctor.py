@@ -17,7 +17,7 @@ from typing import Any
 
 from napari_seg.spec import Spec
 
-_SECONDS = 60
+_SECONDS = 120
 _LIBRARIES = "`make system` in the source installs them on Debian and Ubuntu, the README names them for others"
 _CRASHING = ("PySide6 6.11.0", "PySide6 6.11.1", "PySide6 6.12.0")
 

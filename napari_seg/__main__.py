@@ -1,0 +1,5 @@
+"""``python -m napari_seg`` is ``napari-seg``."""
+
+from napari_seg.cli import main
+
+main()

@@ -1,0 +1,430 @@
+"""The command line as people and scripts meet it: words, exit codes, one JSON object, what lies on the disk after."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_seg import cli
+from napari_seg.data.formats import read, write
+from napari_seg.data.volume import Volume
+from napari_seg.jobs import Progress
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Run a command in this process, as the console script does."""
+
+    def call(*words: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["napari-seg", *map(str, words)])
+        code: int | str | None = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+        caught = capsys.readouterr()
+        assert isinstance(code, int | None)
+        return Ended(code or 0, caught.out, caught.err)
+
+    return call
+
+
+def in_process(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "napari_seg", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
+
+
+def image(path: Path, shape: tuple[int, ...] = (40, 40), seed: int = 0) -> Path:
+    data = np.random.default_rng(seed).integers(0, 255, shape, np.uint8)
+    return write(Volume(data, "ZYX"[-len(shape) :]), path)
+
+
+class TestStart:
+    def test_help_is_quick_and_imports_nothing_heavy(self):
+        code = "import sys; sys.argv = ['napari-seg', '--help']\nfrom napari_seg.cli import main\n" + (
+            "try:\n    main()\nexcept SystemExit:\n    print({'torch', 'napari', 'numpy', 'qtpy'} & set(sys.modules))"
+        )
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert "predict" in ended.stdout
+        assert ended.stdout.rstrip().endswith("set()")
+
+    def test_module_and_version(self):
+        import napari_seg
+
+        assert in_process("--version").stdout.strip() == napari_seg.__version__
+
+    @pytest.mark.parametrize("words", [["bogus"], ["predict"], ["evaluate", "--task", "nonsense", "a", "b"], ["info"]])
+    def test_wrong_usage_is_2(self, run, words):
+        ended = run(*words)
+        assert ended.code == 2
+        assert ended.out == ""
+        assert ended.err
+
+    def test_no_command_shows_the_help(self, run):
+        ended = run()
+        assert "predict" in ended.out + ended.err
+
+
+class TestEnds:
+    def test_a_mistake_is_one_sentence_and_2(self, run, tmp_path):
+        ended = run("info", tmp_path / "nothing.png")
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err.count("\n") == 1
+        assert "nothing.png" in ended.err
+
+    def test_a_bug_is_a_traceback_and_1(self, tmp_path):
+        code = (
+            "import sys, napari_seg.doctor as doctor\nfrom napari_seg.cli import main\n"
+            "def broken(): raise ZeroDivisionError('a bug')\n"
+            "doctor.examine = broken; sys.argv = ['napari-seg', 'doctor']; main()"
+        )
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert ended.returncode == 1
+        assert "Traceback" in ended.stderr
+        assert "a bug" in ended.stderr
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to another process")
+    def test_stopped_by_a_person_is_130_with_a_sentence(self):
+        code = (
+            "import os, signal, sys, napari_seg.doctor as doctor\nfrom napari_seg.cli import main\n"
+            "def stopped(): os.kill(os.getpid(), signal.SIGINT)\n"
+            "doctor.examine = stopped; sys.argv = ['napari-seg', 'doctor']; main()"
+        )
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert ended.returncode == 128 + signal.SIGINT
+        assert "Traceback" not in ended.stderr
+        assert ended.stderr.startswith("Stopped")
+
+
+class TestInfo:
+    def test_image(self, run, tmp_path):
+        path = tmp_path / "stack.tif"
+        write(Volume(np.zeros((3, 8, 9), np.uint16), "ZYX", (2.0, 0.5, 0.5), "um"), path)
+        ended = run("info", path, "--json")
+        assert ended.code == 0
+        about = ended.json
+        assert (about["kind"], about["axes"], about["shape"], about["dtype"]) == ("image", "ZYX", [3, 8, 9], "uint16")
+        assert about["spacing"] == pytest.approx([2, 0.5, 0.5])
+        assert about["unit"] == "um"
+        words = run("info", path).out
+        assert "3 x 8 x 9" in words
+        assert "2 x 0.5 x 0.5 um" in words
+
+    def test_place_of_a_volume(self, run, tmp_path):
+        affine = np.array([[0, 0, -1, 0], [0, -1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 1.0]])
+        volume = Volume(np.zeros((3, 4, 5), np.uint8), "ZYX", (2.0, 1.0, 1.0), "mm", affine)
+        path = write(volume, tmp_path / "scan.nii.gz")
+        about = run("info", path, "--json").json
+        assert len(about["orientation"]) == 3
+        assert np.shape(about["affine"]) == (4, 4)
+        assert "orientation" in run("info", path).out
+
+    def test_model(self, run, model_file):
+        path = model_file("semantic", classes=("liver", "spleen"))
+        about = run("info", path, "--json").json
+        assert about["kind"] == "model"
+        assert about["task"]["classes"] == ["liver", "spleen"]
+        assert "liver, spleen" in run("info", path).out
+
+    def test_choices_are_listed(self, run, tmp_path):
+        import tifffile
+
+        path = tmp_path / "unnamed.tif"
+        tifffile.imwrite(path, np.zeros((5, 8, 9), np.uint8), photometric="minisblack", metadata=None)
+        ended = run("info", path)
+        assert (ended.code, ended.out) == (2, "")
+        assert "--axes ZYX" in ended.err
+        assert run("info", path, "--axes", "ZYX").code == 0
+
+    def test_damaged_model(self, run, tmp_path, model_file):
+        whole = model_file("semantic").read_bytes()
+        broken = tmp_path / "broken.safetensors"
+        broken.write_bytes(whole[:40])
+        ended = run("info", broken)
+        assert ended.code == 2
+        assert ended.err.count("\n") == 1
+
+
+class TestModels:
+    def test_shipped_models_are_listed(self, run):
+        from napari_seg.models.zoo import shipped
+
+        listed = run("models", "--json").json["models"]
+        assert [Path(model["path"]).stem for model in listed] == list(shipped())
+        assert all(model["card"]["licence"] for model in listed)
+        assert run("models").out.count("\n") == len(listed) + 1
+
+
+class TestDoctor:
+    def test_says_one_sentence_each_without_a_display(self):
+        hidden = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
+        ended = in_process("doctor", "--json", **hidden)
+        assert ended.returncode == 0, ended.stderr
+        about = json.loads(ended.stdout)
+        assert list(about) == ["device", "precision", "memory", "qt", "opengl", "help"]
+        assert all(finding["sentence"].endswith((".", "`.")) for finding in about.values())
+        assert ended.stderr == ""
+
+
+class TestPredict:
+    def test_one_file(self, run, tmp_path, model_file):
+        path, mask = image(tmp_path / "a.png"), tmp_path / "out" / "mask.png"
+        before = path.read_bytes()
+        ended = run("predict", path, "--model", model_file("semantic"), "--output", mask, "--device", "cpu", "--json")
+        assert ended.code == 0, ended.err
+        (done,) = ended.json["masks"]
+        assert (done["input"], done["output"]) == (str(path), str(mask))
+        assert (done["device"], done["model"]) == ("cpu", "tiny semantic 2D")
+        assert done["precision"] in ("fp32", "bf16")
+        labels = np.asarray(read(mask).data)
+        assert labels.shape == (40, 40)
+        assert done["voxels"] == {"object": int(np.count_nonzero(labels))}
+        assert path.read_bytes() == before
+
+    def test_same_bits_as_from_python(self, run, tmp_path, model_file):
+        import napari_seg as ns
+
+        path, mask, model = image(tmp_path / "a.png"), tmp_path / "mask.png", model_file("semantic")
+        assert run("predict", path, "--model", model, "--output", mask, "--tile", "32,32", "--overlap", "0.5").code == 0
+        spec = ns.PredictSpec(tile=(32, 32), overlap=0.5)
+        expected = ns.predict(ns.load_model(model), ns.read(path), spec).labels
+        assert np.array_equal(np.asarray(ns.read(mask).data), expected.data)
+
+    def test_objects_are_counted(self, run, tmp_path, model_file):
+        path, mask = image(tmp_path / "a.tif"), tmp_path / "mask.tif"
+        ended = run("predict", path, "--model", model_file("instance"), "--output", mask, "--json")
+        labels = np.asarray(read(mask).data)
+        assert ended.json["masks"][0]["objects"] == {"object": len(np.unique(labels[labels > 0]))}
+
+    def test_folder_to_folder_with_the_names_of_the_images(self, run, tmp_path, model_file):
+        from PIL import Image
+
+        images, masks = tmp_path / "images", tmp_path / "masks"
+        for name in ("a.png", "b.tif"):
+            image(images / name)
+        Image.fromarray(np.zeros((40, 40), np.uint8)).save(images / "c.jpg")
+        (images / "notes.txt").write_text("not an image")
+        ended = run("predict", images, "--model", model_file("semantic"), "--output", masks, "--json")
+        assert ended.code == 0, ended.err
+        assert sorted(path.name for path in masks.iterdir()) == ["a.png", "b.tif", "c.png"]
+
+    def test_one_bad_file_does_not_end_the_batch(self, run, tmp_path, model_file):
+        images = tmp_path / "images"
+        for name in ("a.png", "c.png"):
+            image(images / name)
+        (images / "b.png").write_bytes((images / "a.png").read_bytes()[:60])
+        ended = run("predict", images, "--model", model_file("semantic"), "--output", tmp_path / "masks", "--json")
+        assert ended.code == 2
+        assert [Path(one["output"]).name for one in ended.json["masks"]] == ["a.png", "c.png"]
+        assert [Path(one["input"]).name for one in ended.json["failed"]] == ["b.png"]
+        assert "b.png" in ended.err
+        assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["a.png", "c.png"]
+
+    def test_an_existing_mask_is_kept_unless_told_otherwise(self, run, tmp_path, model_file):
+        path, mask = image(tmp_path / "a.png"), image(tmp_path / "mask.png", seed=1)
+        before = mask.read_bytes()
+        words = ("predict", path, "--model", model_file("semantic"), "--output", mask)
+        ended = run(*words)
+        assert ended.code == 2
+        assert "--overwrite" in ended.err
+        assert mask.read_bytes() == before
+        assert run(*words, "--overwrite").code == 0
+        assert mask.read_bytes() != before
+
+    @pytest.mark.parametrize("output", ["", "a.png"])
+    def test_an_image_is_never_replaced(self, run, tmp_path, model_file, output):
+        path = image(tmp_path / "a.png")
+        before = path.read_bytes()
+        ended = run("predict", path, "--model", model_file("semantic"), "--output", tmp_path / output, "--overwrite")
+        assert ended.code == 2
+        assert "replace the image" in ended.err
+        assert path.read_bytes() == before
+
+    def test_two_images_of_one_name_are_refused_before_any_work(self, run, tmp_path, model_file):
+        paths = [image(tmp_path / folder / "a.png") for folder in ("x", "y")]
+        ended = run("predict", *paths, "--model", model_file("semantic"), "--output", tmp_path / "masks")
+        assert ended.code == 2
+        assert not (tmp_path / "masks").exists()
+
+    def test_several_images_need_a_folder(self, run, tmp_path, model_file):
+        paths = [image(tmp_path / name) for name in ("a.png", "b.png")]
+        ended = run("predict", *paths, "--model", model_file("semantic"), "--output", tmp_path / "mask.png")
+        assert ended.code == 2
+        assert "folder" in ended.err
+
+    def test_a_folder_without_images(self, run, tmp_path, model_file):
+        (tmp_path / "empty").mkdir()
+        ended = run("predict", tmp_path / "empty", "--model", model_file("semantic"), "--output", tmp_path / "masks")
+        assert ended.code == 2
+        assert ended.err.count("\n") == 1
+
+    def test_a_box(self, run, tmp_path, model_file):
+        path, mask = image(tmp_path / "a.tif"), tmp_path / "mask.tif"
+        words = ("predict", path, "--model", model_file("semantic"), "--output", mask)
+        assert run(*words, "--box", "0:16,8:24").code == 0
+        labels = np.asarray(read(mask).data)
+        assert labels.shape == (40, 40)
+        assert labels[0:16, 8:24].any()
+        labels[0:16, 8:24] = 0
+        assert not labels.any()
+
+    @pytest.mark.parametrize(
+        ("flag", "value"), [("--box", "1-2"), ("--tile", "big"), ("--overlap", "2"), ("--diameter", "-1")]
+    )
+    def test_a_wrong_setting_is_one_sentence(self, run, tmp_path, model_file, flag, value):
+        path = image(tmp_path / "a.png")
+        model = model_file("semantic")
+        ended = run("predict", path, "--model", model, "--output", tmp_path / "mask.png", flag, value)
+        assert ended.code == 2
+        assert ended.err.count("\n") == 1
+        assert not (tmp_path / "mask.png").exists()
+
+    def test_unknown_model(self, run, tmp_path):
+        ended = run("predict", image(tmp_path / "a.png"), "--model", "nonsense", "--output", tmp_path / "mask.png")
+        assert ended.code == 2
+        assert "nonsense" in ended.err
+
+    def test_3d_model_refuses_a_2d_image(self, run, tmp_path, model_file):
+        model = model_file("semantic", ndim=3)
+        ended = run("predict", image(tmp_path / "a.png"), "--model", model, "--output", tmp_path / "mask.png")
+        assert ended.code == 2
+        assert "2D model" in ended.err
+
+    def test_an_output_that_cannot_be_written(self, run, tmp_path, model_file):
+        locked = tmp_path / "file"
+        locked.write_text("a file where a folder should be")
+        path, model = image(tmp_path / "a.png"), model_file("semantic")
+        ended = run("predict", path, "--model", model, "--output", locked / "mask.png")
+        assert ended.code == 2
+        assert ended.err.count("\n") == 1
+
+
+class TestTrain:
+    @pytest.fixture
+    def data(self, tmp_path: Path) -> Path:
+        rng = np.random.default_rng(0)
+        rows = ["name,split,group,kind"]
+        for number in range(6):
+            labels = np.zeros((48, 48), np.uint8)
+            y, x = rng.integers(4, 28, 2)
+            labels[y : y + 16, x : x + 16] = 1
+            noisy = (labels * 120 + rng.integers(0, 60, labels.shape)).astype(np.uint8)
+            write(Volume(noisy, "YX"), tmp_path / "images" / f"c{number}.png")
+            write(Volume(labels, "YX"), tmp_path / "labels" / f"c{number}.png")
+            rows.append(f"c{number},{('train', 'test')[number == 5]},g{number // 2},{('a', 'b')[number == 4]}")
+        (tmp_path / "split.csv").write_text("\n".join(rows) + "\n")
+        return tmp_path
+
+    def test_trains_and_says_what_it_did(self, run, data, tmp_path):
+        model = tmp_path / "new.safetensors"
+        ended = run(
+            *("train", data, "--task", "semantic", "--output", model, "--steps", 4, "--device", "cpu"),
+            *("--split", data / "split.csv", "--where", "kind=a", "--json"),
+        )
+        assert ended.code == 0, ended.err
+        assert ended.json["steps"] == 4
+        assert ended.json["cases"] == {"train": 2, "val": 2} or sum(ended.json["cases"].values()) == 4
+        assert "validation" in ended.err
+        assert run("info", model).code == 0
+        mask = tmp_path / "mask.png"
+        assert run("predict", data / "images" / "c5.png", "--model", model, "--output", mask).code == 0
+
+    @pytest.mark.parametrize(
+        ("words", "reason"),
+        [
+            (("--minutes", 1, "--steps", 1), "one of them"),
+            (("--where", "kind=a"), "--split"),
+            (("--split", "split.csv", "--where", "kind"), "column=value"),
+            (("--split", "nothing.csv"), "nothing.csv"),
+            (("--start", "nonsense"), "nonsense"),
+        ],
+    )
+    def test_wrong_flags_are_one_sentence(self, run, data, monkeypatch, words, reason):
+        monkeypatch.chdir(data)
+        ended = run("train", data, "--task", "semantic", "--output", "new.safetensors", *words)
+        assert ended.code == 2
+        assert ended.err.count("\n") == 1
+        assert reason in ended.err
+        assert not Path("new.safetensors").exists()
+
+    def test_a_model_is_not_replaced(self, run, data, model_file, tmp_path):
+        model = Path(shutil.copy(model_file("semantic"), tmp_path / "old.safetensors"))
+        before = model.read_bytes()
+        ended = run("train", data, "--task", "semantic", "--output", model, "--steps", 1)
+        assert ended.code == 2
+        assert model.read_bytes() == before
+
+    def test_output_must_be_a_model_file(self, run, data):
+        assert "safetensors" in run("train", data, "--task", "semantic", "--output", "model.pt").err
+
+
+class TestEvaluate:
+    def test_files(self, run, tmp_path):
+        a = write(Volume(np.array([[1, 1, 0, 2]], np.uint8), "YX"), tmp_path / "a.png")
+        b = write(Volume(np.array([[1, 1, 0, 0]], np.uint8), "YX"), tmp_path / "b.png")
+        classes = run("evaluate", a, b, "--json").json
+        assert classes["per_class"]["1"]["dice"] == 1
+        assert classes["mean"]["dice"] == 0.5
+        objects = run("evaluate", a, b, "--task", "instance", "--json").json
+        assert objects["ap"]["0.50"] == 0.5
+        assert objects["mean_ap"] == 0.5
+
+    def test_folders_and_words(self, run, tmp_path):
+        for folder, names in (("truth", "ab"), ("found", "a")):
+            for name in names:
+                write(Volume(np.array([[1, 1, 0, 2]], np.uint8), "YX"), tmp_path / folder / f"{name}.png")
+        ended = run("evaluate", tmp_path / "truth", tmp_path / "found")
+        assert ended.code == 0
+        assert "1.000" in ended.out
+        assert "left out" in ended.err
+        assert "mean" in run("evaluate", tmp_path / "truth", tmp_path / "found", "--task", "instance").out
+
+    def test_masks_of_different_images(self, run, tmp_path):
+        ended = run("evaluate", image(tmp_path / "a.png"), image(tmp_path / "b.png", (30, 30)))
+        assert ended.code == 2
+        assert ended.err.count("\n") == 1
+
+
+class TestProgress:
+    @staticmethod
+    def steps():
+        yield Progress(1, 2, "half")
+        return "done"
+
+    def test_lines_come_only_now_and_then(self, capsys, monkeypatch):
+        from napari_seg.cli import console
+
+        assert console.watch(self.steps(), "Work") == "done"
+        assert capsys.readouterr().err == ""
+        monkeypatch.setattr(console, "_QUIET", 0)
+        console.watch(self.steps(), "Work")
+        assert capsys.readouterr().err == "Work: 50% half\n"
+
+    def test_a_bar_on_a_terminal_stays_off_standard_output(self, capsys, monkeypatch):
+        from napari_seg.cli import console
+
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        assert console.watch(self.steps(), "Work [brackets]") == "done"
+        assert capsys.readouterr().out == ""
