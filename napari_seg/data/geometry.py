@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DISPLAY = "SPL"
-"""The sides towards which the axes z, y and x of every volume in patient space point, as closely as whole turns allow."""
+"""The sides towards which the axes z, y and x of every volume in patient space point, as closely as turns allow."""
 
 _SIDES = ("RL", "AP", "SI")  # positive and negative end of each world axis
 
@@ -105,7 +105,9 @@ def tilt(affine: NDArray[np.float64]) -> float:
 def to_display(affine: NDArray[np.float64]) -> Reorder:
     """The reorder that brings the three axes of a stored array closest to :data:`DISPLAY`."""
     found = directions(affine)
-    wanted = [next((w, 0 if side == pair[0] else 1) for w, pair in enumerate(_SIDES) if side in pair) for side in DISPLAY]
+    wanted = [
+        next((w, 0 if side == pair[0] else 1) for w, pair in enumerate(_SIDES) if side in pair) for side in DISPLAY
+    ]
     order = tuple(next(axis for axis, (world, _) in enumerate(found) if world == w) for w, _ in wanted)
     flip = tuple((found[axis][1] > 0) != (end == 0) for axis, (_, end) in zip(order, wanted, strict=True))
     return Reorder(order, flip)
@@ -152,9 +154,7 @@ def tilt_notes(affine: NDArray[np.float64]) -> tuple[str, ...]:
     return (f"The volume is tilted by {degrees:.0f} degrees against the patient's axes and shown along its own.",)
 
 
-def same_world(
-    a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, ...], tolerance: float = 1e-3
-) -> bool:
+def same_world(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, ...], tolerance: float = 1e-3) -> bool:
     """Whether two affines put every corner of a grid of ``shape`` within ``tolerance`` voxels of each other."""
     corners = np.array([[*corner, 1] for corner in itertools.product(*((0, n - 1) for n in shape))], float).T
     apart = np.abs(np.asarray(a, float) @ corners - np.asarray(b, float) @ corners)[:3]

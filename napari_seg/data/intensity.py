@@ -27,7 +27,10 @@ def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[An
             wide = stored.astype(np.promote_types(signed[0], np.int32), copy=False)
             return (wide * int(slope) + int(intercept)).astype(signed[0])
     precise = stored.dtype.kind in "iuf" and stored.dtype.itemsize > (4 if stored.dtype.kind == "f" else 2)
-    return stored.astype(np.float64 if precise else np.float32) * slope + intercept
+    floats: NDArray[Any] = stored.astype(np.float64 if precise else np.float32)
+    floats *= slope
+    floats += intercept
+    return floats
 
 
 def strange_values(data: NDArray[Any]) -> tuple[str, ...]:

@@ -17,37 +17,22 @@ import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from napari_seg.data.geometry import (
-    AS_STORED,
-    Reorder,
-    is_place,
-    same_world,
-    spacing_of,
-    tilt_notes,
-    to_display,
-    to_display_flat,
-    with_normal,
-)
+from napari_seg.data.geometry import Reorder
 from napari_seg.data.intensity import rescaled, strange_values
-from napari_seg.data.volume import UNITS, Source, Volume, labels_dtype
+from napari_seg.data.nifti_grid import grid_of_source, grid_of_volume, kept, place_of, spatial_shape
+from napari_seg.data.volume import Source, Volume, labels_dtype
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
-_SPACE_UNITS = {0: "pixel", 1: "m", 2: "mm", 3: "um"}
 _TIME_UNITS = (8, 16, 24)  # seconds, milliseconds, microseconds
 _MAPPED_FROM = 256 * 2**20  # bytes from which an uncompressed file is mapped instead of loaded
-_KEPT = (
-    *("pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y"),
-    *("qoffset_z", "srow_x", "srow_y", "srow_z", "xyzt_units"),
-)
 
 
 def claims(path: Path) -> bool:
@@ -61,13 +46,13 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
         stored = _read_data(path, header)
     names = _file_axes(path, header, axes)
     flat = "Z" not in names or stored.shape[2] == 1
-    place = _place(header, flat)
+    place = place_of(header, flat)
     data, volume_axes = _to_volume(stored, names, flat, place.reorder)
     data = rescaled(data, float(header["scl_slope"]), float(header["scl_inter"]))
     notes = place.notes + strange_values(data)
     affine, spacing = place.affine, place.spacing
     if affine is not None:
-        affine = place.reorder.affine(affine, _spatial_shape(header, flat))
+        affine = place.reorder.affine(affine, spatial_shape(header, flat))
     if spacing is not None:
         spacing = tuple(spacing[axis] for axis in place.reorder.order)[flat:]
     return Volume(
@@ -78,7 +63,7 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
         affine=affine,
         channels=tuple(str(k + 1) for k in range(data.shape[volume_axes.index("C")])) if "C" in volume_axes else (),
         name=path.name[: -7 if path.name.lower().endswith(".gz") else -4],
-        source=Source(path, "nifti", reorder=place.reorder, header=_kept(header)),
+        source=Source(path, "nifti", reorder=place.reorder, header=kept(header)),
         notes=notes,
     )
 
@@ -87,8 +72,10 @@ def write(volume: Volume, path: Path) -> None:
     """Write an image or a mask; one that comes from a NIfTI file goes back into exactly the grid of that file."""
     short = [axis for axis in volume.axes if axis in "TCZ" and volume.size(axis) == 1]
     if short:
-        raise SegError(f"NIfTI does not keep an axis of length 1; leave out {', '.join(short)} or write another format.")
-    header, reorder, shape = _grid_of_source(volume) or _grid_of_volume(volume)
+        raise SegError(
+            f"NIfTI does not keep an axis of length 1; leave out {', '.join(short)} or write another format."
+        )
+    header, reorder, shape = grid_of_source(volume) or grid_of_volume(volume)
     stored = _to_file(volume, reorder)
     if stored.ndim == 3 and len(shape) > 3 and shape[:3] == stored.shape and set(shape[3:]) == {1}:
         stored = stored.reshape(shape, order="A")
@@ -127,12 +114,14 @@ def _first_words(error: Exception) -> str:
     return (str(error).split("\n")[0].rstrip(".") or type(error).__name__)[:100]
 
 
+def _is_packed(path: Path) -> bool:
+    """Whether the first bytes are those of gzip; the name may be wrong about it."""
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
 def _opened(path: Path) -> IO[bytes]:
-    """The file, unpacked if its first bytes say so; its name may be wrong about it."""
-    raw = path.open("rb")
-    packed = raw.read(2) == b"\x1f\x8b"
-    raw.seek(0)
-    return gzip.GzipFile(fileobj=raw, mode="rb") if packed else raw
+    return cast(IO[bytes], gzip.open(path, "rb")) if _is_packed(path) else path.open("rb")
 
 
 def _read_header(path: Path) -> Any:
@@ -144,7 +133,9 @@ def _read_header(path: Path) -> Any:
         raise SegError(f"{path.name} is not a NIfTI file, whatever its name says; get the file anew.")
     header = kind(block[: kind.sizeof_hdr], check=False)
     if not 1 <= int(header["dim"][0]) <= 7 or min(header["dim"][1 : int(header["dim"][0]) + 1]) < 0:
-        raise SegError(f"The header of {path.name} makes no sense (dimensions {list(header['dim'])}); get the file anew.")
+        raise SegError(
+            f"The header of {path.name} makes no sense (dimensions {list(header['dim'])}); get the file anew."
+        )
     return header
 
 
@@ -157,36 +148,33 @@ def _read_data(path: Path, header: Any) -> NDArray[Any]:
     size, offset = math.prod(shape) * dtype.itemsize, int(header["vox_offset"])
     if offset < header.sizeof_hdr:
         raise SegError(f"The header of {path.name} makes no sense (voxels start at byte {offset}); get the file anew.")
-    with _opened(path) as file:
-        whole = path.stat().st_size * (1100 if isinstance(file, gzip.GzipFile) else 1)  # deflate packs 1 : 1032 at best
-        if offset + size > whole:
-            raise EOFError(f"it should hold {size} bytes of voxels")
-        if isinstance(file, gzip.GzipFile) or size < _MAPPED_FROM:
-            stored = np.empty(shape, dtype, order="F")
+    packed = _is_packed(path)
+    if offset + size > path.stat().st_size * (1100 if packed else 1):  # deflate packs 1 : 1032 at best
+        raise EOFError(f"it should hold {size} bytes of voxels")
+    if packed or size < _MAPPED_FROM:
+        with _opened(path) as file:
             file.read(offset)
-            _fill(file, stored)
-        else:
-            stored = np.memmap(path, dtype, "c", offset, shape, order="F")
+            stored = np.frombuffer(_bytes(file, size), dtype).reshape(shape, order="F")
+    else:
+        stored = np.memmap(path, dtype, "c", offset, shape, order="F")
     if dtype.names:
-        samples = stored.T.view(np.uint8).reshape(*stored.shape[::-1], len(dtype.names))
-        return samples.transpose(*range(stored.ndim - 1, -1, -1), stored.ndim)
+        samples = stored.T.view(np.uint8).reshape(*shape[::-1], len(dtype.names))
+        return samples.transpose(*range(len(shape) - 1, -1, -1), len(shape))
     if dtype == np.longdouble:
         return stored.astype(np.float64)
     return stored if dtype.isnative else stored.astype(dtype.newbyteorder("="))
 
 
-def _fill(file: IO[bytes], array: NDArray[Any]) -> None:
-    """Read the bytes of an array, and to the end of the file, where gzip keeps its checksum."""
-    if array.size:
-        wanted = memoryview(array.T).cast("B") if not array.dtype.names else memoryview(array.T.view(np.uint8)).cast("B")
-        got = 0
-        while got < len(wanted):
-            count = file.readinto(wanted[got : got + 2**24])  # type: ignore[attr-defined]
-            if not count:
-                raise EOFError(f"{len(wanted)} bytes of voxels are promised, {got} are there")
-            got += count
+def _bytes(file: IO[bytes], size: int) -> bytearray:
+    """So many bytes, read on to the end of the file, where gzip keeps its checksum."""
+    found = bytearray()
+    while len(found) < size and (part := file.read(min(2**24, size - len(found)))):
+        found += part
+    if len(found) < size:
+        raise EOFError(f"{size} bytes of voxels are promised, {len(found)} are there")
     while file.read(2**20):
         pass
+    return found
 
 
 def _file_axes(path: Path, header: Any, asked: str | None) -> str:
@@ -199,8 +187,8 @@ def _file_axes(path: Path, header: Any, asked: str | None) -> str:
         names = asked.upper()
         if len(names) not in (len(shape), whole) or len(set(names)) != len(names) or not _in_file_order(names):
             raise SegError(
-                f"The axes {asked!r} do not fit {path.name} (shape {tuple(shape)}); name its dimensions in their order in "
-                "the file, such as XYZT or XYZC."
+                f"The axes {asked!r} do not fit {path.name} (shape {tuple(shape)}); name its dimensions in their order "
+                "in the file, such as XYZT or XYZC."
             )
         return names[: len(shape)]
     if not 2 <= len(shape) <= 5:
@@ -220,68 +208,6 @@ def _in_file_order(names: str) -> bool:
 
 def _counts_time(header: Any) -> bool:
     return int(header["xyzt_units"]) & 0x38 in _TIME_UNITS and bool(header["pixdim"][4] > 0)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where the stored array (x, y, z) lies: affine in millimetres, spacing in ``unit``, and the way to the screen."""
-
-    affine: NDArray[np.float64] | None
-    spacing: tuple[float, ...] | None
-    unit: str
-    reorder: Reorder
-    notes: tuple[str, ...]
-
-
-def _place(header: Any, flat: bool) -> _Place:
-    header = header.copy()
-    steps = np.array(header["pixdim"][1:4], float)
-    spatial = 2 if flat else 3
-    wrong = ~(np.isfinite(steps) & (steps > 0))
-    header["pixdim"][1:4] = np.where(wrong, np.where(np.isfinite(steps) & (steps != 0), abs(steps), 1), steps)
-    if header["pixdim"][0] not in (-1, 1):  # the standard: 0 means 1
-        header["pixdim"][0] = 1
-    forms = {"sform": _form(header, "sform", flat), "qform": _form(header, "qform", flat)}
-    used = next((name for name, form in forms.items() if form is not None), None)
-    notes: list[str] = []
-    for name, form in forms.items():
-        if header[f"{name}_code"] > 0 and form is None:
-            notes.append(f"The {name} of the file makes no sense and is not used.")
-    if used != "sform" and wrong[:spatial].any():
-        notes.append(
-            f"The spacing in the header ({', '.join(f'{step:g}' for step in steps[:spatial])}) is not positive; its sign "
-            "is ignored and 1 stands for 0."
-        )
-    unit = _SPACE_UNITS.get(int(header["xyzt_units"]) & 0x07, "pixel")
-    if used is None:
-        notes.append("The file does not say how the patient lies (neither qform nor sform is set); no sides are shown.")
-        steps = np.array(header["pixdim"][1:4], float)
-        known = unit != "pixel" or not (steps[:spatial] == 1).all()
-        return _Place(None, tuple(steps.tolist()) if known else None, unit, AS_STORED, tuple(notes))
-    unit = "mm" if unit == "pixel" else unit
-    affine = np.diag([UNITS[unit]] * 3 + [1]) @ forms[used]
-    sform, qform = forms["sform"], forms["qform"]
-    if sform is not None and qform is not None and not same_world(sform, qform, _spatial_shape(header, flat), 0.01):
-        notes.append("The qform and the sform of the file put the volume in different places; the sform is used.")
-    reorder = to_display_flat(affine) if flat else to_display(affine)
-    spacing = tuple((spacing_of(affine) / UNITS[unit]).tolist())
-    return _Place(affine, spacing, unit, reorder, (*notes, *tilt_notes(affine)))
-
-
-def _form(header: Any, name: str, flat: bool) -> NDArray[np.float64] | None:
-    try:
-        form = header.get_sform(coded=True)[0] if name == "sform" else header.get_qform(coded=True)[0]
-    except HeaderDataError:
-        return None
-    if form is None:
-        return None
-    form = with_normal(form) if flat else np.asarray(form, float)
-    return form if is_place(form) else None
-
-
-def _spatial_shape(header: Any, flat: bool) -> tuple[int, ...]:
-    shape = header.get_data_shape()
-    return (int(shape[0]), int(shape[1]), 1 if flat else int(shape[2]))
 
 
 def _to_volume(stored: NDArray[Any], names: str, flat: bool, reorder: Reorder) -> tuple[NDArray[Any], str]:
@@ -304,7 +230,7 @@ def _to_volume(stored: NDArray[Any], names: str, flat: bool, reorder: Reorder) -
 
 
 def _to_file(volume: Volume, reorder: Reorder) -> NDArray[Any]:
-    """From the axes of a volume to x, y, z, time, vector; RGB becomes a structured dtype, labels the smallest that fits."""
+    """From the axes of a volume to x, y, z, time, vector; colours become a structured dtype, labels the smallest."""
     data, axes = np.asarray(volume.data), volume.axes
     if "S" in axes:
         if data.dtype != np.uint8 or data.shape[-1] not in (3, 4):
@@ -326,58 +252,8 @@ def _to_file(volume: Volume, reorder: Reorder) -> NDArray[Any]:
     return data if lead or volume.ndim == 3 else data[..., 0]
 
 
-def _grid_of_source(volume: Volume) -> tuple[Any, Reorder, tuple[int, ...]] | None:
-    """Header, reorder and shape of the NIfTI file the volume comes from, if it still lies where that file says."""
-    source = volume.source
-    if source is None or source.format != "nifti" or source.reorder is None:
-        return None
-    header = (nib.Nifti2Header if source.header["version"] == 2 else nib.Nifti1Header)()
-    shape = tuple(source.header["shape"])
-    header.set_data_shape(shape)
-    for name in _KEPT:
-        header[name] = source.header[name]
-    flat = volume.ndim == 2
-    place = _place(header, flat)
-    box = (1,) * flat + volume.grid
-    grid = tuple(box[source.reorder.order.index(axis)] for axis in range(3))
-    if grid != _spatial_shape(header, flat) or place.reorder != source.reorder:
-        return None
-    if place.affine is None or volume.affine is None:
-        moved = place.affine is not None or volume.affine is not None
-    else:
-        moved = not same_world(place.reorder.affine(place.affine, grid), volume.affine, box)
-    return None if moved else (header, source.reorder, shape)
-
-
-def _grid_of_volume(volume: Volume) -> tuple[Any, Reorder, tuple[int, ...]]:
-    """The same for a volume from elsewhere: axes x, y, z as they lie, both forms set where they can say the place."""
-    header = (nib.Nifti2Header if max(volume.shape) > np.iinfo(np.int16).max else nib.Nifti1Header)()
-    header.set_data_shape((1, 1, 1))
-    unit = {"nm": "um", "pixel": "unknown"}.get(volume.unit, volume.unit)
-    if volume.affine is None:
-        steps = volume.spacing or (1.0,) * volume.ndim
-        if volume.unit == "nm":
-            steps = tuple(step / 1e3 for step in steps)
-        header["pixdim"][1 : volume.ndim + 1] = steps[::-1]
-    else:
-        unit = "mm" if unit == "unknown" else unit
-        affine = np.diag([1 / UNITS[{"um": "um", "m": "m"}.get(unit, "mm")]] * 3 + [1]) @ volume.affine[:, [2, 1, 0, 3]]
-        header.set_sform(affine, code=1)
-        header.set_qform(affine, code=1)
-        box = ((1,) * (3 - volume.ndim) + volume.grid)[::-1]
-        if not same_world(affine, header.get_qform(), box):  # a quaternion cannot say a sheared grid
-            header["qform_code"] = 0
-    header.set_xyzt_units({"m": "meter", "um": "micron"}.get(unit, unit), "unknown")
-    return header, AS_STORED, ()
-
-
 def _write_stream(file: IO[bytes] | gzip.GzipFile, header: Any, stored: NDArray[Any]) -> None:
     file.write(header.binaryblock)
     file.write(bytes(header.single_vox_offset - header.sizeof_hdr))
     for slab in stored.T:
         file.write(np.ascontiguousarray(slab).data)
-
-
-def _kept(header: Any) -> dict[str, Any]:
-    kept = {name: np.asarray(header[name]).tolist() for name in _KEPT}
-    return kept | {"version": 2 if isinstance(header, nib.Nifti2Header) else 1, "shape": header.get_data_shape()}
