@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_seg.data.geometry import (
     AS_STORED,
     Reorder,
+    is_place,
     same_world,
     spacing_of,
     tilt_notes,
