@@ -21,7 +21,7 @@ from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.augment import Augmentation
 
 PATCH_PIXELS = {2: 256**2, 3: 64 * 96 * 96}
-STEP_PIXELS = 2**19
+STEP_PIXELS = 2**18
 """A batch holds about this many pixels: enough for steady statistics, little enough for many steps in the time."""
 
 

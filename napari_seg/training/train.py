@@ -174,7 +174,7 @@ class _Trainer:
                     self.average[name].lerp_(value, 1 - keep)
                 else:
                     self.average[name].copy_(value)
-        return float(loss)
+        return float(loss.detach())
 
     def averaged(self) -> Network:
         """The network with the moving average of the weights, on the CPU, for evaluation."""

@@ -1,0 +1,184 @@
+"""Training learns, stops, resumes and repeats; and never looks where it must not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from safetensors.torch import load_file
+
+from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
+from napari_seg.jobs import run
+from napari_seg.models.model import Model
+from napari_seg.training.cases import find_cases
+from napari_seg.training.plan import TrainSpec, plan, samples
+from napari_seg.training.train import train
+
+
+def blobs(seed: int, size: int = 48) -> tuple[np.ndarray, np.ndarray]:
+    """Bright discs on a dark, noisy ground, and their labels."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size]
+    labels = np.zeros((size, size), np.uint8)
+    for number, (cy, cx) in enumerate(np.mgrid[8:size:16, 8:size:16].reshape(2, -1).T + rng.uniform(-2, 2, 2), 1):
+        labels[(y - cy) ** 2 + (x - cx) ** 2 < 25] = number
+    image = 100 + 80 * (labels > 0) + rng.normal(0, 8, labels.shape)
+    return image.astype(np.uint8), labels
+
+
+@pytest.fixture()
+def folder(tmp_path: Path) -> Path:
+    for part in ("images", "labels"):
+        (tmp_path / "data" / part).mkdir(parents=True)
+    for number in range(6):
+        image, labels = blobs(number)
+        tifffile.imwrite(tmp_path / "data" / "images" / f"{number}.tif", image)
+        tifffile.imwrite(tmp_path / "data" / "labels" / f"{number}.tif", labels)
+    return tmp_path / "data"
+
+
+def tiny(**changes: object) -> TrainSpec:
+    values = {"task": "instance", "width": 4, "depth": 2, "patch": (32, 32), "batch": 4, "steps": 6, "device": "cpu"}
+    return TrainSpec.from_person(values | changes)
+
+
+def test_training_learns(folder: Path, tmp_path: Path) -> None:
+    seen: list[dict[str, float]] = []
+    spec = tiny(steps=80, learning_rate=1e-2, width=8, precision="fp32")
+    model = run(train.steps(folder, spec, save_to=tmp_path / "m.safetensors"), lambda p: seen.append(dict(p.detail)))
+    scores = [detail["score"] for detail in seen if "score" in detail]
+    assert max(scores) > 0.5 > scores[0]
+    assert model.spec.history[-1].details["steps"] == 80
+    assert Model.load(tmp_path / "m.safetensors").spec == model.spec
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "m.safetensors"]
+
+
+def test_the_same_steps_and_seed_give_the_same_bits(folder: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        train(folder, tiny(), save_to=tmp_path / name)
+    a, b = load_file(tmp_path / "a"), load_file(tmp_path / "b")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    train(folder, tiny(seed=1), save_to=tmp_path / "c")
+    c = load_file(tmp_path / "c")
+    assert any(not torch.equal(a[key], c[key]) for key in a)
+
+
+def test_stopped_and_resumed_gives_the_bits_of_an_unbroken_run(folder: Path, tmp_path: Path) -> None:
+    train(folder, tiny(), save_to=tmp_path / "whole")
+    steps = train.steps(folder, tiny(), save_to=tmp_path / "broken")
+    for progress in steps:
+        if progress.detail.get("step") == 4:
+            break
+    steps.close()
+    assert (tmp_path / "broken.resume").exists()
+    Model.load(tmp_path / "broken")  # the best so far is a whole model
+    train(folder, tiny(), save_to=tmp_path / "broken", resume=True)
+    whole, broken = load_file(tmp_path / "whole"), load_file(tmp_path / "broken")
+    assert all(torch.equal(whole[key], broken[key]) for key in whole)
+    assert not (tmp_path / "broken.resume").exists()
+
+
+def test_resuming_needs_a_stopped_training_with_the_same_settings(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(SegError, match="start anew"):
+        train(folder, tiny(), save_to=tmp_path / "m", resume=True)
+    steps = train.steps(folder, tiny(), save_to=tmp_path / "m")
+    next(progress for progress in steps if progress.detail.get("step") == 2)
+    steps.close()
+    with pytest.raises(SegError, match="other settings"):
+        train(folder, tiny(learning_rate=0.5), save_to=tmp_path / "m", resume=True)
+
+
+def test_minutes_become_a_recorded_number_of_steps(folder: Path, tmp_path: Path) -> None:
+    model = train(folder, tiny(steps=None, minutes=0.03), save_to=tmp_path / "m")
+    assert model.spec.history[-1].details["steps"] >= 1
+
+
+def test_going_on_from_a_model_keeps_its_task_and_input(folder: Path, tmp_path: Path) -> None:
+    first = train(folder, tiny(), save_to=tmp_path / "first")
+    second = train(folder, tiny(task="semantic", steps=2), save_to=tmp_path / "second", start=first)
+    assert second.spec.task.kind == "instance"
+    assert second.spec.input == first.spec.input
+    assert [event.what for event in second.spec.history] == ["trained", "trained"]
+
+
+@pytest.mark.parametrize("network", ["unet", "vnet", "segnet"])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_every_network_trains_on_volumes(network: str, ndim: int, tmp_path: Path) -> None:
+    cases = []
+    for number in range(3):
+        image, labels = (np.stack([part] * 8) for part in blobs(number, 24))
+        cases.append((Volume(image, "ZYX", (2.0, 1.0, 1.0), "um"), Volume(labels.astype(np.int64), "ZYX")))
+    spec = tiny(network=network, ndim=ndim, patch=(8, 16, 16)[-ndim:], steps=1)
+    model = plan(cases, spec)
+    assert model.network.ndim == ndim
+    assert model.input.spacing == (2.0, 1.0, 1.0)[-ndim:]
+    assert model.network.flat_levels == (1 if ndim == 3 else 0)
+    found = list(samples(*cases[0], model))
+    assert len(found) == (1 if ndim == 3 else 8)
+    assert all(sample.image.shape[1:] == sample.labels.shape for sample in found)
+
+
+def write_split(folder: Path, text: str) -> Path:
+    path = folder / "split.csv"
+    path.write_text(text)
+    return path
+
+
+def test_held_out_rows_are_never_opened(folder: Path) -> None:
+    for number in (0, 1):
+        (folder / "images" / f"{number}.tif").write_bytes(b"")
+    split = write_split(folder, "name,split\n0,test\n1,test\n2,train\n3,train\n4,val\n")
+    cases = find_cases(folder, split=split)
+    assert {case.name: case.split for case in cases} == {"2": "train", "3": "train", "4": "val"}
+    assert {case.name for case in find_cases(folder, split=split, hold_out="train")} == {"0", "1", "4"}
+
+
+def test_where_selects_rows(folder: Path) -> None:
+    split = write_split(folder, "name,split,kind\n0,train,a\n1,train,b\n2,val,a\n3,train,a\n")
+    assert {case.name for case in find_cases(folder, split=split, where={"kind": "a"})} == {"0", "2", "3"}
+    with pytest.raises(SegError, match="no column colour"):
+        find_cases(folder, split=split, where={"colour": "red"})
+
+
+def test_no_split_divides_a_group(folder: Path) -> None:
+    rows = "".join(f"{number},train,patient{number // 2}\n" for number in range(6))
+    cases = find_cases(folder, split=write_split(folder, "name,split,group\n" + rows))
+    sides = {group: {c.split for c in cases if c.group == group} for group in {c.group for c in cases}}
+    assert all(len(side) == 1 for side in sides.values())
+    assert {"train"} in sides.values()
+    assert {"val"} in sides.values()
+    divided = write_split(folder, "name,split,group\n0,train,p\n1,val,p\n2,train,q\n")
+    with pytest.raises(SegError, match="group p is both"):
+        find_cases(folder, split=divided)
+
+
+def test_folders_that_cannot_be_trained_on(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(SegError, match="There is no folder"):
+        find_cases(tmp_path)
+    (folder / "labels" / "3.tif").unlink()
+    with pytest.raises(SegError, match="no labels for 3"):
+        find_cases(folder)
+    with pytest.raises(SegError, match="cannot be read"):
+        find_cases(folder, split=folder / "missing.csv")
+    with pytest.raises(SegError, match="left to learn from"):
+        find_cases(folder, split=write_split(folder, "name,split\n0,test\n"))
+
+
+def test_labels_that_do_not_fit_the_image(folder: Path) -> None:
+    tifffile.imwrite(folder / "labels" / "2.tif", np.zeros((5, 5), np.uint8))
+    with pytest.raises(SegError, match=r"2: the image has \(48, 48\) voxels, its labels \(5, 5\)"):
+        next(case for case in find_cases(folder) if case.name == "2").load()
+
+
+def test_empty_labels_and_mixed_kinds(folder: Path) -> None:
+    image = Volume(np.zeros((8, 8), np.uint8), "YX")
+    empty = Volume(np.zeros((8, 8), np.int64), "YX")
+    with pytest.raises(SegError, match="empty"):
+        plan([(image, empty)], tiny())
+    colour = Volume(np.zeros((8, 8, 3), np.uint8), "YXS")
+    with pytest.raises(SegError, match="different dimensions or channels"):
+        plan([(image, empty), (colour, empty)], tiny())
