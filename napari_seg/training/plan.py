@@ -21,7 +21,7 @@ from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.augment import Augmentation
 
 PATCH_PIXELS = {2: 256**2, 3: 64 * 96 * 96}
-STEP_PIXELS = 2**18
+STEP_PIXELS = {2: 2**18, 3: 2**19}
 """A batch holds about this many pixels: enough for steady statistics, little enough for many steps in the time."""
 
 
@@ -116,7 +116,7 @@ def plan(volumes: Iterable[tuple[Volume, Volume]], spec: TrainSpec) -> ModelSpec
 
 
 def batch_size(model: ModelSpec, spec: TrainSpec) -> int:
-    return spec.batch or int(np.clip(STEP_PIXELS // np.prod(model.input.patch), 2, 16))
+    return spec.batch or int(np.clip(STEP_PIXELS[model.network.ndim] // np.prod(model.input.patch), 2, 16))
 
 
 def augmentation(model: ModelSpec, spec: TrainSpec, *, oriented: bool) -> Augmentation:

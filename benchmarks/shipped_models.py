@@ -1,0 +1,200 @@
+"""Train the models that come with the program, and measure them on data that they never saw.
+
+    python benchmarks/shipped_models.py train nuclei2d --data ../shared/data --output FOLDER
+    python benchmarks/shipped_models.py measure nuclei2d --data ../shared/data --model FOLDER/nuclei2d.safetensors
+    python benchmarks/shipped_models.py ship nuclei2d --data ../shared/data --model FOLDER/nuclei2d.safetensors
+
+``train`` never opens the held-out rows of the split. ``measure`` predicts them with the program's defaults and prints each
+figure with a 95 % interval (bootstrap over cases). ``ship`` measures, writes figures and card into the model and puts it into
+the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from napari_seg import evaluate, predict
+from napari_seg.data.formats import read
+from napari_seg.evaluation.metrics import THRESHOLDS
+from napari_seg.jobs import Progress, run
+from napari_seg.models.model import Model
+from napari_seg.models.spec import Card
+from napari_seg.training.cases import Case, find_cases
+from napari_seg.training.plan import TrainSpec
+from napari_seg.training.train import train
+
+WEIGHTS = Path(__file__).parent.parent / "napari_seg" / "weights"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which data, what is held out, how it is trained, and what a person should know."""
+
+    folder: str
+    hold_out: str
+    spec: TrainSpec
+    card: Card
+    where: dict[str, str] = field(default_factory=dict)
+
+    def learned(self, data: Path) -> tuple[Case, ...]:
+        return find_cases(data / self.folder, split=self._split(data), where=self.where, hold_out=self.hold_out)
+
+    def held_out(self, data: Path) -> list[Case]:
+        names = {case.name for case in self.learned(data)}
+        everything = find_cases(data / self.folder, split=self._split(data), where=self.where, hold_out="")
+        return [case for case in everything if case.name not in names]
+
+    def _split(self, data: Path) -> Path:
+        return data / self.folder / "split.csv"
+
+
+RECIPES = {
+    "nuclei2d": Recipe(
+        "nuclei2d",
+        "test",
+        TrainSpec(task="instance", name="nuclei2d", classes=("nucleus",), minutes=60),
+        Card(
+            summary="Nuclei in 2D fluorescence images, each with a number of its own",
+            data="Kaggle 2018 Data Science Bowl, BBBC038v1 of the Broad Bioimage Benchmark Collection, with the masks as "
+            "corrected by the community; the fluorescence images of its stage 1 training set",
+            licence="CC0-1.0",
+            attribution="Caicedo et al., Nature Methods 2019; BBBC038v1, Ljosa et al., Nature Methods 2012",
+            limits="Learned from fluorescence of nuclei only: on stained tissue, bright field or whole cells expect failures.",
+        ),
+        {"kind": "fluorescence"},
+    ),
+    "hippocampus3d": Recipe(
+        "hippocampus_mr",
+        "fold0",
+        TrainSpec(task="semantic", name="hippocampus3d", classes=("anterior", "posterior"), minutes=28),
+        Card(
+            summary="Anterior and posterior hippocampus in T1-weighted MR of the head",
+            data="Medical Segmentation Decathlon, Task04 Hippocampus (200 of its volumes, cropped around the hippocampus)",
+            licence="CC-BY-SA-4.0",
+            attribution="Antonelli et al., Nature Communications 2022; Vanderbilt University Medical Center. The weights are "
+            "shared under the same licence.",
+            limits="Learned from volumes cropped around one hippocampus (about 35 x 50 x 36 mm): choose such a box in a whole "
+            "head. Not a medical device.",
+        ),
+    ),
+    "heart2d": Recipe(
+        "heart_lv_mr",
+        "test",
+        TrainSpec(task="semantic", name="heart2d", classes=("left ventricle",), minutes=18),
+        Card(
+            summary="Cavity of the left ventricle in short-axis cine MR slices",
+            data="Sunnybrook Cardiac Data, 2009 Cardiac MR Left Ventricle Segmentation Challenge, as slices",
+            licence="CC0-1.0",
+            attribution="Radau et al., The MIDAS Journal 2009",
+            limits="Learned from 256 x 256 short-axis slices of one scanner; slices without a ventricle are rare in its data. "
+            "Not a medical device.",
+        ),
+    ),
+}
+
+
+def learn(name: str, data: Path, output: Path, steps: int | None, *, resume: bool) -> None:
+    recipe = RECIPES[name]
+    spec = recipe.spec.model_copy(update={"steps": steps})
+    began = time.perf_counter()
+    save_to = output / f"{name}.safetensors"
+    job = train.steps(recipe.learned(data), spec, save_to=save_to, resume=resume)
+    model = run(job, _watch)
+    print(f"{name}: {model.spec.history[-1].details['steps']} steps in {(time.perf_counter() - began) / 60:.1f} minutes")
+
+
+def measure(name: str, data: Path, path: Path) -> dict[str, float]:
+    """The figures on the held-out cases, by name; printed with their intervals."""
+    model, recipe = Model.load(path), RECIPES[name]
+    rows: dict[str, list[float]] = {}
+    for case in recipe.held_out(data):
+        prediction = predict(model, read(case.image))
+        report = evaluate(read(case.labels), prediction.labels, model.spec.task.kind)
+        found = (
+            {**report.ap, "mean": report.mean_ap}
+            if model.spec.task.kind == "instance"
+            else {model.spec.task.classes[int(k) - 1]: figures["dice"] for k, figures in report.per_class.items()}
+        )
+        for key, value in found.items():
+            if value is not None:
+                rows.setdefault(key, []).append(value)
+    kind = "AP" if model.spec.task.kind == "instance" else "Dice"
+    shown = {"0.50", "0.75", "mean"} if kind == "AP" else set(rows)
+    figures = {}
+    print(f"{name}: {kind} on {len(recipe.held_out(data))} held-out cases, mean [95 % interval]")
+    for key in sorted(shown & set(rows)):
+        values = np.array(rows[key])
+        draws = np.random.default_rng(0).choice(values, (2000, len(values))).mean(1)
+        low, high = np.percentile(draws, (2.5, 97.5))
+        title = f"AP {key}" if key != "mean" else f"AP mean {THRESHOLDS[0]}..{THRESHOLDS[-1]}"
+        title = title if kind == "AP" else f"Dice {key}"
+        print(f"  {title:<28} {values.mean():.3f} [{low:.3f}, {high:.3f}]  n={len(values)}")
+        figures[f"held out: {title}"] = round(float(values.mean()), 4)
+    return figures
+
+
+def ship(name: str, data: Path, path: Path) -> None:
+    model, recipe = Model.load(path), RECIPES[name]
+    figures = measure(name, data, path)
+    card = recipe.card.model_copy(update={"scores": figures})
+    spec = model.spec.model_copy(update={"card": card, "name": name})
+    target = replace(model, spec=spec).save(WEIGHTS / f"{name}.safetensors")
+    target.with_suffix(".md").write_text(_page(name, recipe, spec.history[-1].details, figures), encoding="utf-8")
+    print(f"{target.name}: {target.stat().st_size / 1e6:.1f} MB")
+
+
+def _page(name: str, recipe: Recipe, details: dict[str, object], figures: dict[str, float]) -> str:
+    card = recipe.card
+    scores = "\n".join(f"| {key.removeprefix('held out: ')} | {value:.3f} |" for key, value in figures.items())
+    return f"""# {name}
+
+{card.summary}.
+
+| | |
+|---|---|
+| Data | {card.data} |
+| Licence | {card.licence} |
+| Attribution | {card.attribution} |
+| Learned from | {details["learned_from"]} images; {details["validated_on"]} chose the checkpoint and the thresholds |
+| Held out | rows `{recipe.hold_out}` of the split: never opened in training; the shipped weights are these very ones |
+| Training | {details["steps"]} steps of {details["batch"]} patches, {details["precision"]}, napari-seg {details["version"]} |
+
+Limits: {card.limits}
+
+| figure on the held-out part | |
+|---|---|
+{scores}
+"""
+
+
+def _watch(progress: Progress) -> None:
+    if "score" in progress.detail:
+        print(f"{time.strftime('%H:%M:%S')} {progress.done:.0f}/{progress.total:.0f} {dict(progress.detail)}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("train", "measure", "ship"))
+    parser.add_argument("name", choices=sorted(RECIPES))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--output", type=Path, default=Path("runs"))
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--resume", action="store_true")
+    options = parser.parse_args()
+    if options.verb == "train":
+        learn(options.name, options.data, options.output, options.steps, resume=options.resume)
+    elif options.model is None:
+        sys.exit("Name the model with --model.")
+    else:
+        {"measure": measure, "ship": ship}[options.verb](options.name, options.data, options.model)
+
+
+if __name__ == "__main__":
+    main()
