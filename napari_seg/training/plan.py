@@ -20,7 +20,7 @@ from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.augment import Augmentation
 
-PATCH_PIXELS = {2: 256**2, 3: 64 * 96 * 96}
+PATCH_PIXELS = {2: 2**16, 3: 2**18}
 STEP_PIXELS = {2: 2**18, 3: 2**19}
 """A batch holds about this many pixels: enough for steady statistics, little enough for many steps in the time."""
 

@@ -1,0 +1,173 @@
+"""A model is one file that knows what it is; anything else is refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from napari_seg.errors import SegError
+from napari_seg.models.file import KEY, read_spec
+from napari_seg.models.model import Model
+from napari_seg.models.spec import InputSpec, ModelSpec, NetworkSpec, Normalisation
+from napari_seg.models.zoo import find, load_model, shipped
+from napari_seg.tasks.semantic import Semantic
+
+
+def tiny(**changes: object) -> ModelSpec:
+    network = NetworkSpec(width=2, depth=1, out_channels=2)
+    return ModelSpec.from_person(
+        {"name": "tiny", "network": network, "task": Semantic(), "input": InputSpec(patch=(8, 8))} | changes
+    )
+
+
+@pytest.fixture()
+def saved(tmp_path: Path) -> Path:
+    return Model.create(tiny(), seed=1).save(tmp_path / "tiny.safetensors")
+
+
+def test_save_and_load_give_the_same_scores(tmp_path: Path) -> None:
+    model = Model.create(tiny(), seed=3)
+    path = model.save(tmp_path / "deep" / "model.safetensors")
+    loaded = Model.load(path)
+    assert loaded.spec == model.spec == read_spec(path)
+    image = torch.rand(1, 1, 8, 8)
+    torch.testing.assert_close(loaded.network(image), model.network(image), atol=1e-2, rtol=1e-2)
+    assert Model.load(loaded.save(tmp_path / "again.safetensors")).network(image).equal(loaded.network(image))
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_the_generator_alone() -> None:
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    a, b = (Model.create(tiny(), seed=5).network.state_dict() for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_keys_of_a_newer_version_survive(saved: Path, tmp_path: Path) -> None:
+    spec = json.loads(read_spec(saved).to_json())
+    spec["later"], spec["network"]["later"] = 1, 2
+    kept = json.loads(ModelSpec.from_file(json.dumps(spec)).to_json())
+    assert (kept["later"], kept["network"]["later"]) == (1, 2)
+    with pytest.raises(SegError, match="later"):
+        ModelSpec.from_person(spec)
+
+
+def test_saving_over_a_model_that_cannot_be_written_keeps_it(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = saved.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_seg.models.model.save_file", full)
+    with pytest.raises(SegError, match="space"):
+        Model.create(tiny()).save(saved)
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+@pytest.mark.parametrize("keep", [0, 4, 8, 60, 0.5, 0.99])
+def test_truncated_files(saved: Path, keep: float) -> None:
+    data = saved.read_bytes()
+    saved.write_bytes(data[: keep if isinstance(keep, int) else int(len(data) * keep)])
+    with pytest.raises(SegError):
+        Model.load(saved)
+
+
+HOSTILE = {
+    "text": b"This is a letter, not a model." * 10,
+    "endless header": struct.pack("<Q", 2**63) + b"{}",
+    "header beyond the end": struct.pack("<Q", 5000) + b"{}",
+    "no JSON": struct.pack("<Q", 4) + b"abcd",
+    "deep JSON": struct.pack("<Q", 200_000) + b"[" * 200_000,
+    "no metadata": struct.pack("<Q", 2) + b"{}",
+    "metadata of another kind": struct.pack("<Q", 20) + b'{"__metadata__": "x"}',
+    "pickle": b"\x80\x04cos\nsystem\n(S'true'\ntR.",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_files(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(HOSTILE[kind])
+    with pytest.raises(SegError, match="model.safetensors"):
+        Model.load(path)
+
+
+def described(tmp_path: Path, text: str, tensors: dict[str, np.ndarray] | None = None) -> Path:
+    path = tmp_path / "model.safetensors"
+    save_file(tensors or {"a": np.zeros(1, np.float32)}, path, {KEY: text})
+    return path
+
+
+def test_a_foreign_safetensors_file(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    save_file({"a": np.zeros(1, np.float32)}, path, {"format": "pt"})
+    with pytest.raises(SegError, match="does not describe a napari-seg model"):
+        Model.load(path)
+
+
+def test_a_newer_format_asks_for_an_update(tmp_path: Path) -> None:
+    text = json.dumps(json.loads(tiny().to_json()) | {"format": 99})
+    with pytest.raises(SegError, match="newer napari-seg"):
+        Model.load(described(tmp_path, text))
+
+
+@pytest.mark.parametrize("change", [{"width": 10**9}, {"depth": 400}, {"ndim": 7}, {"kind": "transformer"}])
+def test_a_description_that_cannot_be(tmp_path: Path, change: dict[str, object]) -> None:
+    text = json.loads(tiny().to_json())
+    text["network"] |= change
+    with pytest.raises(SegError, match="network"):
+        Model.load(described(tmp_path, json.dumps(text)))
+
+
+def test_weights_of_another_network(tmp_path: Path) -> None:
+    with pytest.raises(SegError, match="do not fit its description"):
+        Model.load(described(tmp_path, tiny(network=NetworkSpec(width=512, depth=8)).to_json()))
+
+
+def test_weights_that_are_not_numbers(saved: Path, tmp_path: Path) -> None:
+    model = Model.create(tiny())
+    with torch.no_grad():
+        next(model.network.parameters()).fill_(float("nan"))
+    with pytest.raises(SegError, match="do not fit"):
+        Model.load(model.save(tmp_path / "nan.safetensors"))
+
+
+def test_find_names_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(SegError, match="There is no model nothing"):
+        find("nothing")
+    with pytest.raises(SegError, match="There is no model"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_models_are_small_and_have_a_card(name: str) -> None:
+    path = find(name)
+    model = load_model(name)
+    assert path.stat().st_size < 8_000_000
+    assert model.spec.name == name
+    assert model.spec.card.data
+    assert model.spec.card.licence
+    assert path.with_suffix(".md").is_file()
+
+
+@pytest.mark.parametrize("kind", ["percentile", "zscore", "window"])
+def test_normalisation_brings_its_limits_to_0_and_1(kind: str) -> None:
+    norm = Normalisation(kind=kind, low=1, high=99)
+    limits = norm.fit(np.arange(100.0))
+    found = norm.apply(np.array(limits), limits)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [0, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["percentile", "zscore"])
+@pytest.mark.parametrize("values", [np.full(9, 3.0), np.array([-70000]), np.zeros(4, np.uint8)])
+def test_a_constant_image_becomes_0(kind: str, values: np.ndarray) -> None:
+    norm = Normalisation(kind=kind)
+    assert not norm.apply(values, norm.fit(values)).any()

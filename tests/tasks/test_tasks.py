@@ -1,0 +1,127 @@
+"""The contract of every task, and what each promises of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from napari_seg.tasks.instance import Instance, depth, without_small
+from napari_seg.tasks.semantic import Semantic
+
+TASKS = {"semantic": Semantic(classes=("a", "b")), "instance": Instance()}
+
+
+def discs(*, touching: bool = True, ndim: int = 2) -> NDArray[np.int64]:
+    """Two balls of radius 8 that touch, or one."""
+    axes = np.meshgrid(*(np.arange(n) for n in (20,) * (ndim - 1) + (40,)), indexing="ij")
+    labels = np.zeros(axes[0].shape, np.int64)
+    for number, x in ((1, 11), (2, 27)) if touching else ((1, 11),):
+        labels[sum((a - 9.5) ** 2 for a in axes[:-1]) + (axes[-1] - x) ** 2 < 8.3**2] = number
+    return labels
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("name", TASKS)
+def test_decoding_what_was_encoded_gives_the_labels_back(name: str, ndim: int) -> None:
+    task, labels = TASKS[name], discs(ndim=ndim)
+    found = task.decode(task.encode(labels, (1.0,) * ndim), (1.0,) * ndim)
+    assert np.array_equal(found > 0, labels > 0)
+    assert len(np.unique(found)) == 3
+    agree = [np.mean(found[labels == k] == np.bincount(found[labels == k]).argmax()) for k in (1, 2)]
+    assert min(agree) > 0.98
+    assert found.dtype == np.uint8
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_pixels_outside_the_mask_do_not_matter(name: str) -> None:
+    task, labels = TASKS[name], discs()
+    target = torch.from_numpy(task.encode(labels, (1.0, 1.0)))[None]
+    logits = torch.randn(1, task.channels, *labels.shape, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(1, 1, *labels.shape)
+    mask[..., :20] = 1
+    other, wrong = logits.clone(), target.clone()
+    other[..., 20:] += 5
+    wrong[..., 20:] = 1 - wrong[..., 20:]
+    assert torch.equal(task.loss(logits, target, mask), task.loss(other, wrong, mask))
+    logits.requires_grad_(True)
+    task.loss(logits, target, mask).backward()
+    assert logits.grad is not None
+    assert not logits.grad[..., 20:].any()
+    assert logits.grad[..., :20].any()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_nothing_known_gives_no_gradient(name: str) -> None:
+    task = TASKS[name]
+    logits = torch.zeros(1, task.channels, 8, 8, requires_grad=True)
+    target = torch.from_numpy(task.encode(np.ones((8, 8), np.int64), (1.0, 1.0)))[None]
+    task.loss(logits, target, torch.zeros(1, 1, 8, 8)).backward()
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_scores_lie_between_0_and_1(name: str) -> None:
+    scores = TASKS[name].activate(torch.randn(1, TASKS[name].channels, 8, 8) * 50)
+    assert scores.min() >= 0
+    assert scores.max() <= 1
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 1, 2)])
+def test_the_smallest_grids(name: str, shape: tuple[int, ...]) -> None:
+    task = TASKS[name]
+    for labels in (np.zeros(shape, np.int64), np.ones(shape, np.int64)):
+        spacing = (1.0,) * len(shape)
+        found = task.decode(task.encode(labels, spacing), spacing)
+        assert np.array_equal(found, labels)
+
+
+def test_overlapping_classes_are_planes() -> None:
+    task = Semantic(classes=("a", "b"), overlapping=True)
+    labels = np.zeros((2, 4, 4), np.int64)
+    labels[0, :3], labels[1, 1:] = 1, 1
+    assert task.channels == 2
+    assert np.array_equal(task.decode(task.encode(labels, (1.0, 1.0)), (1.0, 1.0)), labels)
+
+
+def test_depth_uses_the_spacing() -> None:
+    labels = np.ones((3, 9, 9), np.int64)
+    labels = np.pad(labels, 2)
+    thick = depth(labels, (10.0, 1.0, 1.0))
+    assert thick[3, 6, 6] == 1
+    assert thick[2, 6, 6] == 1  # 10 to the border above, 5 to the side: z does not count
+    assert depth(labels, (0.1, 1.0, 1.0))[2, 6, 6] == pytest.approx(0.5)
+
+
+def test_depth_is_1_at_the_summit_of_every_object() -> None:
+    labels = discs()
+    deep = depth(labels, (1.0, 1.0))
+    assert deep[labels == 0].max() == 0
+    assert [deep[labels == k].max() for k in (1, 2)] == [1, 1]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_every_foreground_pixel_belongs_to_an_object(seed: int) -> None:
+    scores = np.random.default_rng(seed).random((2, 24, 24), np.float32)
+    task = Instance(threshold=0.4, seeds=0.55)
+    assert np.array_equal(task.decode(scores, (1.0, 1.0)) > 0, scores[0] > 0.4)
+
+
+def test_small_objects_are_dropped_and_the_rest_renumbered() -> None:
+    labels = np.array([[0, 7, 7, 7], [3, 0, 9, 9]])
+    assert without_small(labels, 2).tolist() == [[0, 1, 1, 1], [0, 0, 2, 2]]
+    assert without_small(labels, 2).dtype == np.uint8
+
+
+def test_seventy_thousand_objects_have_numbers_of_their_own() -> None:
+    labels = np.zeros((1060, 1060), np.int64)
+    labels[::4, ::4] = np.arange(1, 265 * 265 + 1).reshape(265, 265)
+    found = Instance(seeds=0.1).decode(Instance().encode(labels, (1.0, 1.0)), (1.0, 1.0))
+    assert found.max() == 265 * 265
+    assert found.dtype == np.uint32

@@ -1,0 +1,54 @@
+"""The contract of every network: whoever adds one to the registry gets these tests."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from napari_seg.networks import NETWORKS, SegNet
+
+CASES = [(kind, ndim) for kind in NETWORKS for ndim in (2, 3)]
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize(("kind", "ndim"), CASES)
+@pytest.mark.parametrize("norm", ["batch", "group", "instance"])
+def test_logits_have_the_grid_of_the_input(kind: str, ndim: int, norm: str) -> None:
+    network = NETWORKS[kind](ndim, 3, 5, width=4, depth=2, norm=norm)
+    grid = tuple(2 * n for n in network.multiple)
+    assert network(torch.rand(2, 3, *grid)).shape == (2, 5, *grid)
+
+
+@pytest.mark.parametrize(("kind", "ndim"), CASES)
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_gradient_reaches_every_weight(kind: str, ndim: int, residual: bool) -> None:
+    network = NETWORKS[kind](ndim, 1, 2, width=4, depth=2, residual=residual)
+    grid = tuple(4 * n for n in network.multiple)
+    target = torch.randint(0, 2, (2, *grid))
+    torch.nn.functional.cross_entropy(network(torch.rand(2, 1, *grid)), target).backward()
+    silent = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert silent in ([], ["decoder.1.0.bias"]) or all(name.endswith("bias") for name in silent)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_flat_levels_leave_z_alone(kind: str) -> None:
+    network = NETWORKS[kind](3, 1, 2, width=4, depth=3, flat_levels=2)
+    assert network.multiple == (2, 8, 8)
+    assert network(torch.rand(1, 1, 6, 16, 16)).shape == (1, 2, 6, 16, 16)
+
+
+@pytest.mark.parametrize(("kind", "ndim"), CASES)
+def test_the_width_doubles_up_to_six_times_the_first(kind: str, ndim: int) -> None:
+    assert NETWORKS[kind](ndim, 1, 2, width=4, depth=4).widths == [4, 8, 16, 24, 24]
+
+
+def test_segnet_puts_values_back_where_the_maximum_was() -> None:
+    network = SegNet(2, 1, 1, width=4, depth=1)
+    image = torch.zeros(1, 1, 4, 4)
+    image[0, 0, 1, 2] = 1.0
+    pooled, indices = network.pools[0](image)
+    assert torch.equal(network.unpools[0](pooled, indices, output_size=(4, 4)), image)
