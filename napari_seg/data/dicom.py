@@ -21,7 +21,7 @@ from pydicom.pixels import apply_color_lut, pixel_array
 from napari_seg.data import dicom_jpeg, dicom_seg
 from napari_seg.data.dicom_frames import BROKEN, Frame, files_in, frames_of, is_dicom, lenient
 from napari_seg.data.dicom_stack import Stack, grid_of, stacks
-from napari_seg.data.geometry import AS_STORED, Reorder, spacing_of, tilt_notes, to_display, to_display_flat
+from napari_seg.data.geometry import Reorder, spacing_of, tilt_notes, to_display, to_display_flat
 from napari_seg.data.intensity import rescaled, strange_values
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
@@ -131,16 +131,14 @@ def _read_images(stack: Stack) -> Volume:
         data, letters, flat = data[0], "TYX" + letters[4:], True
     elif flat:
         data, letters = data[:, 0], "TYX" + letters[4:]
-    lead, reorder, affine = 1, (AS_STORED if flat else _AS_READ), None
+    reorder, affine = _AS_READ, None
     if grid is not None:
         notes += grid.notes + tilt_notes(grid.affine)
         box = (1, first.shape[0], first.shape[1]) if flat else (data.shape[1], *first.shape[:2])
-        reorder = _flat_reorder(grid.affine) if flat else to_display(grid.affine)
+        reorder = to_display_flat(grid.affine, normal=0) if flat else to_display(grid.affine)
         affine = reorder.affine(grid.affine, box)
-        order = Reorder(tuple(k - flat for k in reorder.order[flat:]), reorder.flip[flat:])
-        data = np.ascontiguousarray(order.within(data.ndim, lead).apply(data))
-    else:
-        reorder = _AS_READ
+        order = reorder.in_plane if flat else reorder
+        data = np.ascontiguousarray(order.within(data.ndim, 1).apply(data))
     if data.shape[0] == 1:
         data, letters = data[0], letters[1:]
     spacing = _spacing(stack, affine, flat)
@@ -149,12 +147,6 @@ def _read_images(stack: Stack) -> Volume:
     header: dict[str, Any] = {"windows": first.windows}
     source = Source(first.path, "dicom", reorder=reorder, header=header)
     return Volume(data, letters, spacing, "mm" if spacing else "pixel", affine, source=source, notes=notes)
-
-
-def _flat_reorder(affine: NDArray[np.float64]) -> Reorder:
-    """As :func:`to_display_flat`, for a slice stored as (normal, row, column)."""
-    turned = to_display_flat(affine[:, [1, 2, 0, 3]])
-    return Reorder(tuple((k + 1) % 3 for k in turned.order), turned.flip)
 
 
 def _spacing(stack: Stack, affine: NDArray[np.float64] | None, flat: bool) -> tuple[float, ...] | None:

@@ -8,17 +8,16 @@ written is read again and compared, values and place, before it gets its name.
 from __future__ import annotations
 
 import importlib
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast
 
 import numpy as np
 
-from napari_seg.data.geometry import same_world
+from napari_seg.data.geometry import same_world, turn
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 
@@ -94,14 +93,17 @@ def read(path: str | Path, *, axes: str | None = None, series: str | None = None
     missing, ``SegError`` for a file that is missing, broken or of another kind.
     """
     path = Path(path).expanduser()
-    volume = format_of(path).codec.read(path, axes=axes, series=series)
+    try:
+        volume = format_of(path).codec.read(path, axes=axes, series=series)
+    except PermissionError as error:
+        raise SegError(f"You may not read {path}; ask its owner, or choose another file.") from error
     if 0 in volume.shape:
         raise SegError(f"The image in {path.name} is empty (shape {volume.shape}); choose a file with voxels.")
     return volume
 
 
 def is_image(path: Path) -> bool:
-    """Whether a path is one image: a file, or a folder that is an image itself (OME-Zarr, the slices of a DICOM study)."""
+    """Whether a path is one image: a file, or a folder that is an image itself (OME-Zarr, slices of a DICOM study)."""
     return not path.is_dir() or any(entry.codec.claims(path) for entry in FORMATS.values())
 
 
@@ -130,7 +132,9 @@ def write(volume: Volume, path: str | Path) -> Path:
         _replace(aside, path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise SegError(f"{path} could not be written ({reason}); choose a folder with space that you may write to.") from error
+        raise SegError(
+            f"{path} could not be written ({reason}); choose a folder with space that you may write to."
+        ) from error
     finally:
         _remove(aside)
     return path
@@ -151,7 +155,8 @@ def _suffix(path: Path) -> str:
 
 
 def _seal(written: Volume, found: Volume, path: Path) -> None:
-    """Compare what was to be written with what a reader finds in the file."""
+    """Compare what was to be written with what a reader finds in the file, which may have turned it upright."""
+    found = _turned(found, written)
     same = (
         found.shape == written.shape
         and found.axes == written.axes
@@ -164,8 +169,23 @@ def _seal(written: Volume, found: Volume, path: Path) -> None:
         same = found.spacing is not None and np.allclose(found.spacing, written.spacing, rtol=1e-4)
     if not same:
         raise SegError(
-            f"{path.name} came back different after writing, so it was not kept; write to another format, such as .nii.gz."
+            f"{path.name} came back different after writing, so it was not kept; write to another format, "
+            "such as .nii.gz."
         )
+
+
+def _turned(found: Volume, written: Volume) -> Volume:
+    """What was found, with its axes in the directions of what was written, if that takes whole turns only."""
+    if found.affine is None or written.affine is None or found.axes != written.axes:
+        return found
+    flat = found.ndim == 2
+    reorder = turn(found.affine, written.affine, flat=flat)
+    if reorder is None or (flat and reorder.order[0] != 0):
+        return found
+    affine = reorder.affine(found.affine, (1,) * flat + found.grid)
+    first = found.axes.index(found.spatial[0])
+    data = (reorder.in_plane if flat else reorder).within(found.data.ndim, first).apply(np.asarray(found.data))
+    return replace(found, data=data, affine=affine)
 
 
 def _replace(aside: Path, path: Path) -> None:
@@ -175,7 +195,7 @@ def _replace(aside: Path, path: Path) -> None:
         aside.rename(path)
         shutil.rmtree(old)
     else:
-        os.replace(aside, path)
+        aside.replace(path)
 
 
 def _remove(path: Path) -> None:

@@ -48,6 +48,11 @@ class Reorder:
         return Reorder(order, (False,) * first + self.flip + (False,) * (ndim - last))
 
     @property
+    def in_plane(self) -> Reorder:
+        """The change of a single slice, from that of its three axes, of which the first is the normal and stays."""
+        return Reorder(tuple(k - 1 for k in self.order[1:]), self.flip[1:])
+
+    @property
     def _flips(self) -> tuple[slice, ...]:
         return tuple(slice(None, None, -1) if flipped else slice(None) for flipped in self.flip)
 
@@ -113,17 +118,17 @@ def to_display(affine: NDArray[np.float64]) -> Reorder:
     return Reorder(order, flip)
 
 
-def to_display_flat(affine: NDArray[np.float64]) -> Reorder:
-    """The reorder for a single slice, stored with its normal as third axis: the normal comes first and is not flipped.
+def to_display_flat(affine: NDArray[np.float64], normal: int = 2) -> Reorder:
+    """The reorder for a single slice, stored with its normal as axis ``normal``: that comes first and is not flipped.
 
     Rows run towards the feet or, in an axial slice, towards posterior; columns towards the patient's left or, in a
     sagittal slice, towards posterior: as a radiologist hangs it.
     """
     found = directions(affine)
-    in_plane = {world: axis for axis, (world, _) in enumerate(found) if axis != 2}
+    in_plane = {world: axis for axis, (world, _) in enumerate(found) if axis != normal}
     row = in_plane[2] if 2 in in_plane else in_plane[1]
     column = in_plane[0] if 0 in in_plane else in_plane[1]
-    return Reorder((2, row, column), (False, found[row][1] > 0, found[column][1] > 0))
+    return Reorder((normal, row, column), (False, found[row][1] > 0, found[column][1] > 0))
 
 
 AS_STORED = Reorder((2, 1, 0), (False, False, False))
@@ -152,6 +157,24 @@ def tilt_notes(affine: NDArray[np.float64]) -> tuple[str, ...]:
     if degrees < 1:
         return ()
     return (f"The volume is tilted by {degrees:.0f} degrees against the patient's axes and shown along its own.",)
+
+
+def turn(affine: NDArray[np.float64], wanted: NDArray[np.float64], *, flat: bool = False) -> Reorder | None:
+    """The reorder of an array with ``affine`` that gives it the directions of ``wanted``; ``None`` where there is none.
+
+    With ``flat`` only the plane of the last two axes counts.
+    """
+    steps = [np.array(each, float)[:3, :3] for each in (affine, wanted)]
+    for each in steps:
+        if flat:
+            each[:, 0] = np.cross(each[:, 1], each[:, 2])
+            each[:, 0] /= np.linalg.norm(each[:, 0])
+    between = np.linalg.solve(*steps)
+    whole = np.rint(between)
+    if not np.allclose(between, whole, atol=1e-2) or not np.array_equal(np.abs(whole) @ np.abs(whole).T, np.eye(3)):
+        return None
+    order = tuple(int(k) for k in np.abs(whole).argmax(axis=0))
+    return Reorder(order, tuple(bool(whole[source, axis] < 0) for axis, source in enumerate(order)))
 
 
 def same_world(a: NDArray[np.float64], b: NDArray[np.float64], shape: tuple[int, ...], tolerance: float = 1e-3) -> bool:
