@@ -1,0 +1,96 @@
+"""The ground everyone stands on: jobs, specs, and an import that loads nothing heavy."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import napari_seg
+from napari_seg.errors import SegError
+from napari_seg.jobs import Progress, Steps, TimeLeft, job, run
+from napari_seg.spec import Spec
+
+
+@job
+def count(to: int, closed: list[int] | None = None) -> Steps[str]:
+    """Count."""
+    try:
+        for number in range(to):
+            yield Progress(number, to)
+    finally:
+        if closed is not None:
+            closed.append(to)
+    return "counted"
+
+
+def test_a_job_may_be_called_or_watched() -> None:
+    seen: list[Progress] = []
+    assert count(3) == run(count.steps(3), seen.append) == "counted"
+    assert [progress.fraction for progress in seen] == [0, 1 / 3, 2 / 3]
+    assert count.__doc__ == "Count."
+
+
+def test_closing_a_job_cancels_it() -> None:
+    closed: list[int] = []
+    steps = count.steps(9, closed)
+    next(steps)
+    steps.close()
+    assert closed == [9]
+    with pytest.raises(StopIteration):
+        next(steps)
+
+
+def test_a_watcher_that_fails_closes_the_job() -> None:
+    closed: list[int] = []
+
+    def fail(_: Progress) -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        run(count.steps(5, closed), fail)
+    assert closed == [5]
+
+
+def test_time_left_follows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("napari_seg.jobs.time.monotonic", lambda: now[0])
+    left = TimeLeft()
+    assert left(Progress(1, 4)) is None
+    now[0] = 110.0
+    assert left(Progress(0, 4)) is None
+    assert left(Progress(1, 4)) == pytest.approx(30)
+    assert Progress(0, 0).fraction == 0
+
+
+class Settings(Spec):
+    number: int = 1
+
+
+def test_people_get_a_sentence_files_keep_what_they_say() -> None:
+    with pytest.raises(SegError, match=r"^colour: .*; correct this value\.$"):
+        Settings.from_person({"colour": 1})
+    with pytest.raises(SegError, match=r"^number: "):
+        Settings.from_person({"number": "many"})
+    with pytest.raises(SegError, match="correct"):
+        Settings.from_file("{")
+    kept = Settings.from_file('{"number": 2, "later": [1]}')
+    assert Settings.from_file(kept.to_json()) == kept
+    assert '"later": [1]' in kept.to_json()
+
+
+@pytest.mark.parametrize("name", napari_seg.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(napari_seg, name) is not None
+    assert name in dir(napari_seg)
+
+
+def test_no_other_name_is_there() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = napari_seg.nothing
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import napari_seg, sys; print([m for m in ('torch', 'napari', 'qtpy', 'numpy') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
