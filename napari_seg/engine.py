@@ -1,0 +1,220 @@
+"""The engine: a process of its own that loads models and predicts, so that the window never computes.
+
+1. The window starts ``python -m napari_seg.engine FOLDER`` and talks to it in lines of JSON: orders come in on standard
+   input, answers go out on standard output. Arrays do not travel in lines: they are ``.npy`` files in ``FOLDER``, a
+   private temporary folder of that window.
+2. Orders are carried out one after the other. An order names a verb of :data:`VERBS`; each verb is a generator that
+   yields ``Progress`` and returns its answer, so that a cancel is seen between any two steps.
+3. When the window is gone, standard input ends: the engine then removes the folder and exits, whatever it was doing.
+
+The window's side of it is :mod:`napari_seg.gui.engine`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_seg.data.formats import read
+from napari_seg.data.volume import Source, Volume
+from napari_seg.errors import SegError
+from napari_seg.jobs import Steps
+
+if TYPE_CHECKING:
+    from napari_seg.inference.predict import Prediction
+    from napari_seg.models.model import Model
+
+KEPT = 3
+"""How many predictions keep their scores, so that their thresholds can still be changed."""
+
+Order = Mapping[str, Any]
+Answer = dict[str, Any]
+
+
+@dataclass
+class Desk:
+    """What the engine keeps between orders: the folder, the last model, and the last predictions by their order."""
+
+    folder: Path
+    models: dict[tuple[str, int], Model] = field(default_factory=dict)
+    predictions: dict[int, Prediction] = field(default_factory=dict)
+
+    def model(self, path: str) -> Model:
+        from napari_seg.models.model import Model
+
+        key = (path, Path(path).stat().st_mtime_ns if Path(path).exists() else 0)
+        if key not in self.models:
+            self.models = {key: Model.load(Path(path))}
+        return self.models[key]
+
+    def keep(self, order: int, prediction: Prediction) -> None:
+        self.predictions[order] = prediction
+        while len(self.predictions) > KEPT:
+            del self.predictions[next(iter(self.predictions))]
+
+    def save(self, array: np.ndarray[Any, Any], order: int) -> str:
+        path = self.folder / f"answer-{order}.npy"
+        np.save(path, array, allow_pickle=False)
+        return str(path)
+
+
+def volume_from(image: Mapping[str, Any]) -> Volume:
+    """The volume that an order describes: an array in a file of the window's folder, or a file to be read lazily."""
+    if "array" not in image:
+        return read(image["path"], series=image["series"] or None)
+    source = image["source"]
+    return Volume(
+        np.load(image["array"], mmap_mode="r", allow_pickle=False),
+        image["axes"],
+        spacing=tuple(image["spacing"]) if image["spacing"] else None,
+        unit=image["unit"],
+        affine=np.array(image["affine"]) if image["affine"] else None,
+        channels=tuple(image["channels"]),
+        name=image["name"],
+        source=Source(Path(source["path"]), source["format"], source["series"], source["modality"]) if source else None,
+    )
+
+
+def warm_up(desk: Desk, order: Order) -> Steps[Answer]:
+    """Import what takes long, and say what the engine will compute on."""
+    from napari_seg.inference.forecast import device_report
+
+    yield from ()
+    return {"device": str(device_report())}
+
+
+def predict(desk: Desk, order: Order) -> Steps[Answer]:
+    from napari_seg.inference.predict import PredictSpec, Region
+    from napari_seg.inference.predict import predict as prediction_of
+
+    model = desk.model(order["model"])
+    region = Region(**order["region"]) if order["region"] else None
+    settings = PredictSpec.model_validate(order["settings"])
+    prediction = yield from prediction_of.steps(model, volume_from(order["image"]), settings, region=region)
+    desk.keep(order["id"], prediction)
+    labels = np.asarray(prediction.labels.data)
+    return {
+        "labels": desk.save(labels, order["id"]),
+        "axes": prediction.labels.axes,
+        "sizes": sizes(labels),
+        "notes": list(prediction.notes),
+        "seconds": prediction.seconds,
+        "settings": prediction.spec.model_dump(mode="json"),
+    }
+
+
+def redecode(desk: Desk, order: Order) -> Steps[Answer]:
+    """New labels from the scores of an earlier prediction; ``region`` is a box over the spatial axes, or ``None``."""
+    from napari_seg.inference.predict import Region
+    from napari_seg.inference.predict import redecode as labels_of
+
+    yield from ()
+    prediction = desk.predictions.get(order["prediction"])
+    if prediction is None:
+        raise SegError("The scores of this prediction are no longer kept; press Segment again.")
+    region = Region(**order["region"]) if order["region"] else None
+    labels = np.asarray(labels_of(prediction, **order["thresholds"], region=region))
+    return {"labels": desk.save(labels, order["id"]), "sizes": sizes(labels), "region": order["region"]}
+
+
+def sizes(labels: np.ndarray[Any, Any]) -> list[list[int]]:
+    """``[label, voxels]`` of every label but 0."""
+    import fastremap
+
+    values, counts = fastremap.unique(labels, return_counts=True)
+    return [[int(v), int(n)] for v, n in zip(values, counts, strict=True) if v != 0]
+
+
+VERBS: dict[str, Callable[[Desk, Order], Steps[Answer]]] = {
+    "warm_up": warm_up,
+    "predict": predict,
+    "redecode": redecode,
+}
+
+
+class Inbox:
+    """Orders as they come in, read by a thread of its own so that a cancel is seen while an order is carried out."""
+
+    def __init__(self, lines: IO[str], folder: Path) -> None:
+        self.orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self.cancelled: set[int] = set()
+        self._lines = lines
+        self._folder = folder
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        for line in self._lines:
+            order = json.loads(line)
+            if order["verb"] == "cancel":
+                self.cancelled.add(order["id"])
+            else:
+                self.orders.put(order)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os._exit(0)  # the window is gone: no clean-up of torch or of an order can matter any more
+
+
+class Outbox:
+    """Answers as they go out, one line of JSON each."""
+
+    def __init__(self, lines: IO[str]) -> None:
+        self._lines = lines
+
+    def send(self, order: int, what: str, **content: Any) -> None:
+        self._lines.write(json.dumps({"id": order, "what": what, **content}) + "\n")
+        self._lines.flush()
+
+
+def serve(inbox: Inbox, outbox: Outbox, desk: Desk) -> None:
+    """Carry out orders, one after the other, until the process ends."""
+    while True:
+        order = inbox.orders.get()
+        number = order["id"]
+        try:
+            answer = _carry_out(order, inbox, outbox, desk)
+        except SegError as error:
+            outbox.send(number, "failed", sentence=str(error), traceback="")
+        except MemoryError:
+            outbox.send(number, "starved")
+        except Exception as error:  # noqa: BLE001  the window shows it whole, as the bug that it is
+            outbox.send(number, "failed", sentence=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
+        else:
+            outbox.send(number, "cancelled") if answer is None else outbox.send(number, "finished", answer=answer)
+
+
+def _carry_out(order: dict[str, Any], inbox: Inbox, outbox: Outbox, desk: Desk) -> Answer | None:
+    """The answer to an order, or ``None`` where it was cancelled."""
+    steps = VERBS[order["verb"]](desk, order)
+    try:
+        while order["id"] not in inbox.cancelled:
+            progress = next(steps)
+            outbox.send(order["id"], "progress", done=progress.done, total=progress.total, message=progress.message)
+    except StopIteration as stop:
+        answer: Answer = stop.value
+        return answer
+    finally:
+        steps.close()
+    return None
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not come between the answers
+    if hasattr(os, "nice"):
+        os.nice(5)  # the window comes first
+    folder = Path(sys.argv[1])
+    serve(Inbox(sys.stdin, folder), Outbox(answers), Desk(folder))
+
+
+if __name__ == "__main__":
+    main()

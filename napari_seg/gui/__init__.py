@@ -1,0 +1,1 @@
+"""The window: all of napari and Qt is in here, and nothing of torch."""

@@ -1,0 +1,19 @@
+"""Colours of classes: told apart with any kind of colour vision, and the same for a class wherever it turns up."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#f8f8f8")
+"""Okabe and Ito, Color Universal Design (2008); their black, unseen on most images, became white."""
+
+
+def class_colours(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each class: the one its name stands for, or the next one that no class before it has taken."""
+    taken: dict[str, str] = {}
+    for name in names:
+        first = zlib.crc32(name.lower().encode()) % len(PALETTE)
+        order = [PALETTE[(first + k) % len(PALETTE)] for k in range(len(PALETTE))]
+        taken[name] = next((colour for colour in order if colour not in taken.values()), order[0])
+    return taken

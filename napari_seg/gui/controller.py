@@ -1,0 +1,324 @@
+"""What the panel does, without a widget: it can be driven by a test with a ``ViewerModel`` and by a script.
+
+1. A person's wishes (image, model, options) come in by methods; each marks the page as out of date.
+2. :meth:`Controller.tick`, called by a timer of the window, brings in what the engine said and then resolves wishes and
+   layers into one frozen :class:`~napari_seg.gui.state.Segment`, which :attr:`Controller.changed` carries to the page.
+3. Looking at the image (does it fit, the preview, the forecast) happens in a thread; answers to questions that are no
+   longer asked are dropped by their number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from napari.layers import Image
+from psygnal import Signal
+
+from napari_seg.data.formats import stem, write
+from napari_seg.data.volume import Volume
+from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.gui import engine as link
+from napari_seg.gui.checking import Look, look_at
+from napari_seg.gui.layers import channel_of, volume_of
+from napari_seg.gui.results import Target
+from napari_seg.gui.runs import Runs
+from napari_seg.gui.state import Finding, Options, Question, Segment, Thresholds
+from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, facts_of_volume, finds
+from napari_seg.inference.predict import PredictSpec, Region
+from napari_seg.models.file import read_spec
+from napari_seg.models.spec import ModelSpec
+from napari_seg.models.zoo import shipped
+
+
+class Controller:
+    """One for each viewer."""
+
+    changed = Signal(Segment)
+
+    def __init__(self, viewer: Any, engine: link.Engine, options: Options | None = None) -> None:
+        self.viewer = viewer
+        self.engine = engine
+        self.state = Segment()
+        self._options = options or Options()
+        self._image: Any = None  # the layer that was chosen
+        self._axes: dict[str, str] = {}  # what a person said about layers, by the layer's id
+        self._models = {path: name for name, path in shipped().items()}
+        self._model: Path | None = next(iter(self._models), None)
+        self._specs: dict[Path, ModelSpec] = {}
+        self._trouble = ""  # why the model that was chosen last cannot be used
+        self._stale = True
+        self._question = 0  # number of the last look at the image; earlier answers are dropped
+        self._looked: Look | None = None
+        self._seen: Any = None  # what the last look was at
+        self._saved = ""
+        self._warming = 0
+        self._device = ""
+        engine.said.connect(self._hear)
+        self.runs = Runs(viewer, engine)
+        self.runs.changed.connect(self.refresh)
+        for event in (
+            viewer.layers.events.inserted,
+            viewer.layers.events.removed,
+            viewer.layers.selection.events.active,
+            viewer.dims.events.point,
+            viewer.dims.events.order,
+        ):
+            event.connect(self.refresh)
+        self.tick()
+
+    # what a person wants
+
+    def choose_image(self, key: str) -> None:
+        layer = next((layer for layer in self._images() if str(layer.unique_id) == key), None)
+        if layer is not None:
+            self._image = layer
+            self.viewer.layers.selection.active = layer
+            self.runs.forget()
+            self.refresh()
+
+    def choose_model(self, path: Path) -> None:
+        """Choose a model by its file, shipped or not."""
+        try:
+            spec = self._specs[path] = read_spec(path)
+        except SegError as error:
+            self._trouble = str(error)
+        else:
+            self._trouble = ""
+            self._models.setdefault(path, spec.name)
+            self._model = path
+            self.runs.forget()
+        self.refresh()
+
+    def answer(self, axes: str) -> None:
+        """What the dimensions of the chosen image are."""
+        if self._image is not None:
+            self._axes[str(self._image.unique_id)] = axes
+            self.refresh()
+
+    def set_options(self, **changes: Any) -> None:
+        self._options = replace(self._options, **changes)
+        self.refresh()
+
+    def run(self) -> None:
+        """Segment the chosen image; nothing happens where the page does not allow it."""
+        self.resolve()
+        target = self.target()
+        if target is not None and self.state.can_run:
+            self._saved = ""
+            self.runs.start(target, self._settings(), self._region(target))
+            self.resolve()
+
+    def warm_up(self) -> None:
+        """Start the engine now, so that the first run does not wait for it."""
+        self._warming = self.engine.order("warm_up")
+
+    def cancel(self) -> None:
+        self.runs.cancel()
+
+    def set_thresholds(self, thresholds: Thresholds) -> None:
+        """Decode the stored scores of the last run anew, what is visible first."""
+        self.runs.redecode(thresholds)
+
+    def save(self, path: Path) -> None:
+        """Write the mask of the last run, in a thread."""
+        mask = self.runs.mask
+        if mask is None or mask.layer is None:
+            return
+        volume = volume_of(mask.layer)
+
+        def work() -> str:
+            try:
+                write(volume, path)
+            except SegError as error:
+                return str(error)
+            return f"Saved {path.name} at {datetime.now():%H:%M:%S}"
+
+        self.engine.later(work, self._was_saved)
+
+    def close(self) -> None:
+        self.engine.close()
+
+    # what a person asks about
+
+    def about_image(self) -> list[tuple[str, str]]:
+        """All that is known about the chosen image."""
+        target = self.target()
+        return [] if target is None else facts_of_volume(target.volume)
+
+    @property
+    def has_patient(self) -> bool:
+        """Whether the chosen image's file may name a patient."""
+        target = self.target()
+        return target is not None and target.volume.source is not None and target.volume.source.format == "dicom"
+
+    def patient(self) -> dict[str, str]:
+        """The patient's name and ID, read from the file for this one look and kept nowhere."""
+        from napari_seg.data.dicom import patient
+
+        target = self.target()
+        if target is None or target.volume.source is None:
+            return {}
+        source = target.volume.source
+        found = patient(source.path, series=source.series)
+        return {"Patient's name": found["name"], "Patient's ID": found["id"]}
+
+    def about_model(self) -> tuple[str, list[tuple[str, str]]]:
+        """The model's card: its summary, and facts."""
+        if self._model is None:
+            return "", []
+        spec = self._spec(self._model)
+        return spec.card.summary, facts_of_model(spec)
+
+    def proposed_path(self) -> Path:
+        """Where the mask of the last run would best go: beside its image, in a format that holds its place."""
+        mask = self.runs.mask
+        if mask is None:
+            return Path("mask.tif")
+        source = mask.target.volume.source
+        suffix = ".nii.gz" if mask.target.volume.affine is not None else ".ome.tif"
+        name = f"{stem(source.path) if source else mask.target.layer.name}_{mask.target.model.name}{suffix}"
+        return source.path.parent / name if source and source.path.parent.is_dir() else Path(name)
+
+    # what comes of it
+
+    def tick(self) -> None:
+        """Bring in what happened since the last tick. Main thread only."""
+        self.engine.poll()
+        self.runs.tick()
+        if self._stale:
+            self.resolve()
+
+    def refresh(self, event: Any = None) -> None:
+        """Mark the page as out of date; the next tick resolves it once, however many things changed."""
+        self._stale = True
+
+    def target(self) -> Target | None:
+        """What a run would be of, where image, axes and model are known."""
+        if self._image is None or self._model is None:
+            return None
+        try:
+            volume = volume_of(self._image, self._axes.get(str(self._image.unique_id)))
+        except SegError:
+            return None
+        return Target(self._image, volume, self._model, self._spec(self._model))
+
+    def resolve(self) -> None:
+        """Make the state of the page anew and tell whoever listens."""
+        self._stale = False
+        images = self._images()
+        self._follow(images)
+        state = Segment(
+            images=tuple((str(layer.unique_id), layer.name) for layer in images),
+            models=tuple(self._models.items()),
+            model=self._model,
+            options=self._options,
+            saved=self._saved,
+            device=self._device,
+        )
+        if self._model is not None:
+            spec = self._spec(self._model)
+            state = replace(state, model_words=f"{describe_model(spec)}; {finds(spec)}")
+        if self._image is not None:
+            state = self._with_image(replace(state, image=str(self._image.unique_id)))
+        if self._trouble:
+            state = replace(state, findings=(Finding("warning", self._trouble), *state.findings))
+        state = self.runs.describe(replace(state, phase="ready" if images else "empty"))
+        if state != self.state or state.preview is not self.state.preview:
+            self.state = state
+            self.changed.emit(state)
+
+    def _with_image(self, state: Segment) -> Segment:
+        try:
+            volume = volume_of(self._image, self._axes.get(state.image))
+        except ChoiceNeeded as question:
+            return replace(state, question=Question(str(question), question.choices))
+        except SegError as error:
+            return replace(state, findings=(Finding("refusal", str(error)),))
+        regions = ("whole", "slice", "box") if volume.ndim == 3 else ("whole", "box")
+        if self._options.region not in regions:
+            self._options = replace(self._options, region="whole")
+        state = replace(
+            state,
+            image_words=describe_volume(volume),
+            channels=_channels(volume),
+            regions=regions,
+            options=self._options,
+        )
+        if state.model is None:
+            return state
+        self._look(Target(self._image, volume, state.model, self._spec(state.model)))
+        if self._looked is None:
+            return replace(state, checking=True)
+        return self._looked.on(state)
+
+    def _look(self, target: Target) -> None:
+        """Ask a thread what the model would see, unless this very question was asked last."""
+        settings, region = self._settings(), self._region(target)
+        asked = (target.key, id(target.volume.data), target.volume.axes, settings, region)
+        if asked == self._seen:
+            return
+        if self._seen is None or asked[:3] != self._seen[:3]:
+            self._looked = None
+        self._seen = asked
+        self._question += 1
+        number = self._question
+
+        def then(look: Look) -> None:
+            if number == self._question:
+                self._looked = look
+                self.refresh()
+
+        self.engine.later(lambda: look_at(target, settings, region), then)
+
+    def _settings(self) -> PredictSpec:
+        options = self._options
+        channel = options.channel or (channel_of(self._image) if self._image is not None else None)
+        return PredictSpec(
+            device=options.device,
+            precision=options.precision,
+            channel=channel or None,
+            diameter=options.diameter or None,
+        )
+
+    def _region(self, target: Target) -> Region | None:
+        return None if self._options.region == "whole" else self.runs.region(target, self._options.region)
+
+    def _images(self) -> list[Any]:
+        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+
+    def _follow(self, images: list[Any]) -> None:
+        """The chosen image is the active layer, if that is an image; else it stays, while it is there."""
+        active = self.viewer.layers.selection.active
+        before = self._image
+        if active in images:
+            self._image = active
+        elif self._image not in images:
+            self._image = images[-1] if images else None
+        if before is not None and self._image is not before:
+            self.runs.forget()
+
+    def _spec(self, path: Path) -> ModelSpec:
+        if path not in self._specs:
+            self._specs[path] = read_spec(path)
+        return self._specs[path]
+
+    def _hear(self, message: link.Message) -> None:
+        if isinstance(message, link.Finished) and message.order == self._warming:
+            self._device = message.answer["device"]
+            self.refresh()
+
+    def _was_saved(self, words: str) -> None:
+        self._saved = words
+        self.refresh()
+
+
+def _channels(volume: Volume) -> tuple[str, ...]:
+    """What a one-channel model may be given of an image; the first is the default."""
+    if "S" in volume.axes:
+        return ("luminance", "red", "green", "blue", "hematoxylin", "eosin")
+    if "C" in volume.axes:
+        return volume.channels or tuple(str(k) for k in range(volume.size("C")))
+    return ()

@@ -1,0 +1,70 @@
+"""The panel: the pages, a footer, and the timer that brings in what the engine says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QLabel, QStackedWidget, QTabBar, QVBoxLayout, QWidget
+
+from napari_seg.gui.controller import Controller
+from napari_seg.gui.engine import Engine
+from napari_seg.gui.pages import PAGES
+from napari_seg.gui.parts import row
+from napari_seg.gui.settings import settings
+from napari_seg.gui.state import Options, Segment
+from napari_seg.gui.theme import follow_theme
+from napari_seg.gui.views import real, show_sides
+
+BEAT = 30
+"""Milliseconds between two looks at what the engine said."""
+
+
+class Panel(QWidget):
+    """One for each window. It ends its engine when the window closes."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        viewer = real(napari_viewer)
+        kept = settings().computing
+        self.controller = Controller(viewer, Engine(), Options(device=kept.device, precision=kept.precision))
+        self.setMinimumWidth(360)
+        self.tabs = QTabBar()
+        self.tabs.setAccessibleName("Pages")
+        self.tabs.setExpanding(False)
+        self.tabs.setDrawBase(False)
+        self.pages = QStackedWidget()
+        for number, kind in enumerate(PAGES, 1):
+            self.tabs.addTab(f"{number} {kind.title}")
+            self.pages.addWidget(kind(self.controller))
+            key = QShortcut(QKeySequence(f"Alt+{number}"), self)
+            key.activated.connect(lambda at=number - 1: self.tabs.setCurrentIndex(at))
+        self.tabs.currentChanged.connect(self.pages.setCurrentIndex)
+        self.saved, self.device = QLabel(), QLabel()
+        for label in (self.saved, self.device):
+            label.setObjectName("quiet")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(4)
+        layout.addWidget(self.tabs)
+        layout.addWidget(self.pages, 1)
+        layout.addLayout(row(self.saved, self.device))
+        follow_theme(self, viewer)
+        self.controller.changed.connect(self._foot)
+        self._foot(self.controller.state)
+        self._beat = QTimer(self)
+        self._beat.timeout.connect(self.controller.tick)
+        self._beat.start(BEAT)
+        QTimer.singleShot(0, self._settle)
+        self.destroyed.connect(self.controller.close)
+        show_sides(viewer)
+
+    def _settle(self) -> None:
+        """What can wait until the panel is on the screen."""
+        self.controller.warm_up()
+
+    def _foot(self, state: Segment) -> None:
+        unsaved = "Mask not saved yet" if state.outcome is not None and state.outcome.has_mask else ""
+        self.saved.setText(state.saved or unsaved)
+        self.device.setText(state.device or "engine is starting")

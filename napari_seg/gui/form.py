@@ -1,0 +1,78 @@
+"""The options of a run, folded away; each has its default written beside it."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QWidget
+from superqt import QCollapsible
+
+from napari_seg.gui.state import Options, Segment
+
+REGIONS = {"whole": "whole image (default)", "slice": "only the slice shown", "box": "only what is visible"}
+DEVICES = {"auto": "automatic (default)", "cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (Apple)"}
+PRECISIONS = {"auto": "automatic (default)", "bf16": "fast (bf16)", "fp32": "exact (fp32)"}
+
+
+class OptionsForm(QCollapsible):
+    """Emits ``changed(name, value)`` for each option of :class:`Options` a person changes."""
+
+    changed = Signal(str, object)
+
+    def __init__(self) -> None:
+        super().__init__("Options")
+        self.setDuration(0)
+        self.channel = _combo("Channel", "Which channel, or which stain of a colour image, the model gets.")
+        self.diameter = QDoubleSpinBox()
+        self.diameter.setRange(0, 10_000)
+        self.diameter.setDecimals(1)
+        self.diameter.setSuffix(" px")
+        self.diameter.setSpecialValueText("estimated (default)")
+        self.diameter.setKeyboardTracking(False)
+        _name(self.diameter, "Object size", "How wide the objects are in this image; the image is rescaled by it.")
+        self.region = _combo("Region", "How much of the image is segmented. The rest of the mask stays as it is.")
+        self.device = _combo("Device", "What computes. Automatic takes a GPU where there is one.", DEVICES)
+        self.precision = _combo("Precision", "bf16 is several times faster where the processor has it.", PRECISIONS)
+        sheet = QWidget()
+        self.rows = QFormLayout(sheet)
+        self.rows.setContentsMargins(0, 0, 0, 0)
+        for widget in (self.channel, self.diameter, self.region, self.device, self.precision):
+            self.rows.addRow(widget.accessibleName(), widget)
+        self.addWidget(sheet)
+        for name in ("channel", "region", "device", "precision"):
+            combo: QComboBox = getattr(self, name)
+            combo.activated.connect(lambda _, n=name, c=combo: self.changed.emit(n, c.currentData()))
+        self.diameter.valueChanged.connect(lambda value: self.changed.emit("diameter", value))
+
+    def render(self, state: Segment) -> None:
+        options: Options = state.options
+        channels = {"": "luminance (default)" if "luminance" in state.channels else "as shown (default)"}
+        channels |= {name: name for name in state.channels if name != "luminance"}
+        _fill(self.channel, channels, options.channel)
+        _fill(self.region, {key: REGIONS[key] for key in state.regions}, options.region)
+        for combo, value in ((self.device, options.device), (self.precision, options.precision)):
+            combo.setCurrentIndex(combo.findData(value))
+        self.diameter.blockSignals(True)
+        self.diameter.setValue(options.diameter)
+        self.diameter.blockSignals(False)
+        self.rows.setRowVisible(self.channel, bool(state.channels))
+        self.rows.setRowVisible(self.diameter, state.estimates_diameter or options.diameter > 0)
+
+
+def _combo(name: str, tip: str, items: dict[str, str] | None = None) -> QComboBox:
+    combo = QComboBox()
+    _name(combo, name, tip)
+    _fill(combo, items or {}, "auto")
+    return combo
+
+
+def _name(widget: QWidget, name: str, tip: str) -> None:
+    widget.setAccessibleName(name)
+    widget.setToolTip(tip)
+
+
+def _fill(combo: QComboBox, items: dict[str, str], chosen: str) -> None:
+    if [combo.itemData(k) for k in range(combo.count())] != list(items):
+        combo.clear()
+        for key, title in items.items():
+            combo.addItem(title, key)
+    combo.setCurrentIndex(max(0, combo.findData(chosen)))

@@ -1,0 +1,45 @@
+"""Is an array an image or labels? Told where it is certain, asked where it is not."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.data.volume import SPATIAL, Volume
+
+Kind = Literal["image", "labels"]
+
+_SLICES = 16
+_FLAT = 0.85
+"""Neighbours inside objects are equal this often in labels; in images noise and shading keep it far below."""
+
+
+def kind_of(volume: Volume) -> Kind | None:
+    """What a volume is, or ``None`` where it has to be asked: whole numbers in flat patches may be either."""
+    if volume.dtype == bool:
+        return "labels"
+    if "C" in volume.axes or "S" in volume.axes:
+        return "image"
+    values = _sample(volume)
+    if values.dtype.kind == "f" and not np.array_equal(values, np.round(values)):
+        return "image"
+    if values.min() < 0:
+        return "image"
+    left, right = values[..., :-1], values[..., 1:]
+    inside = (left > 0) & (right > 0)
+    flat = np.count_nonzero(inside & (left == right)) / max(1, np.count_nonzero(inside))
+    return None if flat >= _FLAT or not values.any() else "image"
+
+
+def _sample(volume: Volume) -> NDArray[np.number]:
+    """Some slices, spread over the volume: an array of (slices, y, x)."""
+    data = volume.levels[-1] if volume.levels else volume.data
+    leading = [range(n) if axis in SPATIAL else range(1) for axis, n in zip(volume.axes[:-2], data.shape, strict=False)]
+    if not leading:
+        return np.asarray(data)[None]
+    depth = leading[-1]
+    chosen = np.unique(np.linspace(0, len(depth) - 1, min(_SLICES, len(depth))).astype(int))
+    index = (0,) * (len(leading) - 1)
+    return np.stack([np.asarray(data[(*index, int(k))]) for k in chosen])

@@ -1,0 +1,204 @@
+"""From a ``Volume`` to layers of napari and back: same voxels, same place, same file.
+
+Where a layer lies: napari's world has no tilt in it, so a volume in a patient's space is placed by the coordinates of
+its first voxel *along its own axes*. Volumes that share their directions, such as an image and its mask, then lie on
+each other exactly, also where they are oblique; the true affine stays in the metadata for every file that is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.data.geometry import spacing_of
+from napari_seg.data.volume import SPATIAL, UNITS, Volume, is_axes
+from napari_seg.errors import Choice, ChoiceNeeded
+from napari_seg.gui.kinds import Kind
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+KEY = "napari_seg"
+"""Under this key a layer's metadata holds the ``Volume`` it shows, and under :data:`CHANNEL` which channel of it."""
+
+CHANNEL = "napari_seg_channel"
+
+_UNIT_NAMES = {"pixel": "pixel", "nm": "nanometer", "um": "micrometer", "mm": "millimeter", "m": "meter"}
+_SHORT_UNITS = {name: unit for unit, name in _UNIT_NAMES.items()}
+_COLORMAPS = ("cyan", "magenta", "yellow", "green", "bop blue", "bop orange")
+"""Channels in this order; the first pairs are told apart with any kind of colour vision."""
+
+_WINDOWS = {"CT": (-160.0, 240.0)}
+"""Contrast for modalities with a fixed scale: soft tissue in Hounsfield units."""
+
+AXES_MEANING = {
+    "YX": "one picture: rows and columns",
+    "ZYX": "a volume: slices, rows, columns",
+    "TYX": "a film: time points, rows, columns",
+    "CYX": "channels: one picture in several colours",
+    "TZYX": "a film of volumes: time points, slices, rows, columns",
+    "CZYX": "channels of a volume",
+    "TCYX": "a film in several channels",
+    "TCZYX": "a film of volumes in several channels",
+}
+
+
+def layer_data(volume: Volume, kind: Kind) -> list[LayerData]:
+    """The layers that show a volume: one, or for an image with channels one for each channel."""
+    if kind == "labels":
+        return [(_whole(volume.data), {**_place(volume), "name": volume.name, "metadata": {KEY: volume}}, "labels")]
+    if "C" not in volume.axes:
+        return [_image(volume, volume.name, "gray", {KEY: volume}, "translucent")]
+    at = volume.axes.index("C")
+    count = volume.size("C")
+    names = volume.channels or tuple(f"channel {k + 1}" for k in range(count))
+    layers = []
+    for k in range(count):
+        index = (slice(None),) * at + (k,)
+        one = replace(
+            volume,
+            data=_lazy(volume.data)[index],
+            axes=volume.axes.replace("C", ""),
+            channels=(),
+            levels=tuple(_lazy(level)[index] for level in volume.levels),
+        )
+        colormap = _COLORMAPS[k % len(_COLORMAPS)] if count > 1 else "gray"
+        layers.append(_image(one, f"{volume.name} {names[k]}", colormap, {KEY: volume, CHANNEL: k}, "additive"))
+    return layers
+
+
+def _image(volume: Volume, name: str, colormap: str, metadata: dict[str, Any], blending: str) -> LayerData:
+    rgb = "S" in volume.axes
+    about = {**_place(volume), "name": name, "metadata": metadata, "rgb": rgb, "multiscale": bool(volume.levels)}
+    if not rgb:
+        about |= {"colormap": colormap, "blending": blending, "contrast_limits": contrast(volume)}
+    data = _lazy(volume.data)
+    return ([data, *map(_lazy, volume.levels)] if volume.levels else data), about, "image"
+
+
+def contrast(volume: Volume) -> tuple[float, float]:
+    """The intensities shown as black and white: the modality's own, or all but the most extreme of the image."""
+    if volume.source and volume.source.modality in _WINDOWS:
+        return _WINDOWS[volume.source.modality]
+    data = volume.levels[-1] if volume.levels else volume.data
+    steps = tuple(slice(None, None, max(1, n // 128)) for n in data.shape)
+    sample = np.asarray(data[steps])
+    sample = sample[np.isfinite(sample)]
+    if not sample.size:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(sample, (0.1, 99.9)))
+    if low == high:
+        low, high = float(sample.min()), float(sample.max())
+    return (low, high) if low < high else (low, low + 1)
+
+
+def _place(volume: Volume) -> dict[str, Any]:
+    """Scale, shift, units and axis labels of the layer of a volume (channels and samples have none)."""
+    axes = [axis for axis in volume.axes if axis not in "CS"]
+    spacing = dict(zip(volume.spatial, volume.spacing or (1.0,) * volume.ndim, strict=True))
+    origin = dict(zip(volume.spatial, _origin(volume), strict=True))
+    unit = _UNIT_NAMES[volume.unit if volume.spacing else "pixel"]
+    return {
+        "scale": [spacing.get(axis, 1.0) for axis in axes],
+        "translate": [origin.get(axis, 0.0) for axis in axes],
+        "units": [unit if axis in SPATIAL else "pixel" for axis in axes],
+        "axis_labels": [axis.lower() for axis in axes],
+    }
+
+
+def _origin(volume: Volume) -> NDArray[np.float64]:
+    """The place of the first voxel along the volume's own axes, in ``unit``."""
+    if volume.affine is None:
+        return np.zeros(volume.ndim)
+    directions = volume.affine[:3, :3] / spacing_of(volume.affine)
+    along: NDArray[np.float64] = np.linalg.solve(directions, volume.affine[:3, 3])
+    return along[-volume.ndim :] / UNITS[volume.unit]
+
+
+def _lazy(data: Any) -> Any:
+    """An array that napari slices without reading all of it: numpy as it is, anything else through dask."""
+    if isinstance(data, np.ndarray):
+        return data
+    import dask.array
+
+    if isinstance(data, dask.array.Array):
+        return data
+    return dask.array.from_array(data, chunks=getattr(data, "chunks", "auto"))
+
+
+def _whole(data: Any) -> NDArray[Any]:
+    """Labels in memory, as whole numbers: napari can only paint on those."""
+    array = np.asarray(data)
+    if array.dtype.kind == "b":
+        return array.astype(np.uint8)
+    return array.astype(np.int64) if array.dtype.kind == "f" else array
+
+
+def volume_of(layer: Any, axes: str | None = None) -> Volume:
+    """The volume that an image or labels layer shows, with the channels that its file has.
+
+    A layer of ours remembers it. For any other its scale, units and axis labels are used; where they do not tell what
+    the dimensions are, ``axes`` must, or ``ChoiceNeeded`` is raised.
+    """
+    known = layer.metadata.get(KEY)
+    data, levels = (layer.data[0], tuple(layer.data[1:])) if layer.multiscale else (layer.data, ())
+    if isinstance(known, Volume):
+        if CHANNEL in layer.metadata:
+            return known
+        if known.shape == tuple(data.shape):
+            return replace(known, data=data, levels=levels, name=layer.name)
+    axes = axes or _axes_of(layer, data.ndim)
+    spatial = [k for k, axis in enumerate(axes) if axis in SPATIAL]
+    units = [_SHORT_UNITS.get(str(layer.units[k]), "pixel") for k in spatial]
+    unit = units[-1] if "pixel" not in units else "pixel"
+    scale = [abs(float(layer.scale[k])) * UNITS[u] / UNITS[unit] for k, u in zip(spatial, units, strict=True)]
+    spacing = tuple(scale) if unit != "pixel" or any(s != 1 for s in scale) else None
+    return Volume(data, axes, spacing=spacing, unit=unit, name=layer.name, levels=levels)
+
+
+def _axes_of(layer: Any, dimensions: int) -> str:
+    samples = "S" if getattr(layer, "rgb", False) else ""
+    named = "".join(str(label).upper() for label in layer.axis_labels) + samples
+    if is_axes(named) and len(named) == dimensions:
+        return named
+    options = [axes for axes in AXES_MEANING if len(axes) + len(samples) == dimensions]
+    if len(options) == 1:
+        return options[0] + samples
+    choices = tuple(Choice(axes + samples, f"{axes}: {AXES_MEANING[axes]}") for axes in options)
+    sizes = " x ".join(str(n) for n in layer.data.shape)
+    raise ChoiceNeeded(f"What are the {dimensions} dimensions of {layer.name} ({sizes})?", "axes", choices)
+
+
+def channel_of(layer: Any) -> str | None:
+    """The channel that a layer shows of its volume: its name or its number from 0, as settings take it."""
+    k = layer.metadata.get(CHANNEL)
+    if k is None:
+        return None
+    names = layer.metadata[KEY].channels
+    return names[k] if names else str(k)
+
+
+def beside(layer: Any, volume: Volume) -> dict[str, Any]:
+    """The place of a mask of ``volume``: exactly that of the ``layer`` that shows it, also where a person moved it."""
+    axes = [axis for axis in volume.axes if axis != "S"]
+    shown = [axis for axis in axes if axis != "C"] if layer.ndim < len(axes) else axes
+    keep = [k for k, axis in enumerate(shown) if axis != "C"]
+    if len(keep) < layer.ndim:  # the layer has a channel axis that the mask does not have
+        return {
+            "scale": layer.scale[keep],
+            "translate": layer.translate[keep],
+            "units": [layer.units[k] for k in keep],
+            "axis_labels": [layer.axis_labels[k] for k in keep],
+        }
+    return {
+        "scale": layer.scale,
+        "translate": layer.translate,
+        "rotate": layer.rotate,
+        "shear": layer.shear,
+        "affine": layer.affine,
+        "units": layer.units,
+        "axis_labels": layer.axis_labels,
+    }
+

@@ -1,0 +1,110 @@
+"""What ``napari.yaml`` names: napari calls these functions. They are thin; each hands over to the module that knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari_seg.data.formats import format_of, write
+from napari_seg.errors import SegError
+from napari_seg.gui.layers import LayerData, layer_data, volume_of
+
+NOTHING: list[Any] = [(None,)]
+"""What napari understands as: it was seen to, and there is no layer to add."""
+
+
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] | None:
+    """The reader of a path, or ``None`` where its format is not ours."""
+    first = path if isinstance(path, str) else path[0]
+    try:
+        format_of(Path(first))
+    except SegError:
+        return None
+    return read_layers
+
+
+def read_layers(path: str | list[str]) -> list[Any]:
+    """Open one path or several. What goes wrong is said in one sentence and leaves the window as it was."""
+    from napari import current_viewer
+    from napari.utils.notifications import show_error, show_info
+
+    from napari_seg.gui.dialogs import AtTheScreen
+    from napari_seg.gui.opening import open_path
+    from napari_seg.gui.views import show_sides, window_of
+
+    viewer = current_viewer()
+    layers: list[LayerData] = []
+    for one in [path] if isinstance(path, str) else path:
+        try:
+            opened = open_path(Path(one), AtTheScreen(window_of(viewer)), viewer.layers if viewer else ())
+        except SegError as error:
+            show_error(str(error))
+            continue
+        layers += opened.layers
+        for note in opened.notes:
+            show_info(note)
+    if viewer is not None:
+        show_sides(viewer)
+    return layers or NOTHING
+
+
+def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[str]:
+    """Write one layer into the grid of the image it belongs to; raises ``SegError`` where that is not possible."""
+    from napari.layers import Layer
+
+    return [str(write(volume_of(Layer.create(data, about, kind)), Path(path)))]
+
+
+def write_labels(path: str, data: Any, about: dict[str, Any]) -> list[str]:
+    return write_layer(path, data, about, "labels")
+
+
+def write_image(path: str, data: Any, about: dict[str, Any]) -> list[str]:
+    return write_layer(path, data, about, "image")
+
+
+def sample(name: str) -> list[LayerData]:
+    """The image of a sample, and its labels on top, hidden until they are wanted."""
+    from dataclasses import replace
+
+    from napari import current_viewer
+
+    from napari_seg.data.formats import read
+    from napari_seg.data.samples import SAMPLES
+    from napari_seg.gui.views import show_sides
+
+    chosen = SAMPLES[name]
+    image = replace(read(chosen.image), name=name)
+    layers = layer_data(image, "image")
+    truth = replace(read(chosen.labels), name=f"{name} truth")
+    for data, about, kind in layer_data(truth, "labels"):
+        layers.append((data, {**about, "visible": False}, kind))
+    viewer = current_viewer()
+    if viewer is not None:
+        show_sides(viewer)
+    return layers
+
+
+def sample_nuclei2d() -> list[LayerData]:
+    return sample("nuclei2d")
+
+
+def segment() -> None:
+    """Command: press the main button, with the panel opened first where it is not."""
+    if (panel := _panel()) is not None:
+        panel.controller.run()
+
+
+def cancel() -> None:
+    """Command: stop the run that is under way."""
+    if (panel := _panel()) is not None:
+        panel.controller.cancel()
+
+
+def _panel() -> Any:
+    """The panel of the window in front."""
+    from napari import current_viewer
+
+    viewer = current_viewer()
+    return None if viewer is None else viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")[1]

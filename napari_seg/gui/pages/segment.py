@@ -1,0 +1,289 @@
+"""Page 1: an image, a model, one button, a mask. It draws a ``Segment`` and passes clicks on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QApplication,
+    QComboBox,
+    QFileDialog,
+    QFrame,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_seg.gui.controller import Controller
+from napari_seg.gui.dialogs import Facts
+from napari_seg.gui.form import OptionsForm
+from napari_seg.gui.parts import Findings, Preview, ThresholdSliders, info_button, row, text
+from napari_seg.gui.start import StartBox
+from napari_seg.gui.state import Failure, Outcome, Question, Running, Segment
+
+_BROWSE = "Browse..."
+_MASKS = "Masks (*.nii.gz *.nii *.ome.tif *.tif *.png *.nrrd *.ome.zarr)"
+
+
+class SegmentPage(QScrollArea):
+    """The title is what the tab says."""
+
+    title = "Segment"
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self._controller = controller
+        self._state: Segment | None = None
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.start = StartBox(controller.viewer)
+        self.work = QWidget()
+        sheet = QWidget()
+        layout = QVBoxLayout(sheet)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.addWidget(self.start)
+        layout.addWidget(self.work)
+        layout.addStretch(1)
+        self.setWidget(sheet)
+        self._build()
+        controller.changed.connect(self.render)
+        self.render(controller.state)
+
+    def _build(self) -> None:
+        self.image, self.image_words = _combo("Image"), text(name="quiet")
+        self.image_info = info_button("About this image")
+        self.question = QuestionBox()
+        self.model, self.model_words = _combo("Model"), text(name="quiet")
+        self.model_info = info_button("About this model")
+        self.findings = Findings()
+        self.preview = Preview()
+        self.forecast = text(name="quiet")
+        self.run = QPushButton("&Segment")
+        self.run.setObjectName("main")
+        self.running = RunningBox()
+        self.options = OptionsForm()
+        self.outcome = OutcomeBox()
+        self.failure = FailureBox()
+        layout = QVBoxLayout(self.work)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        for part in (
+            row(self.image, self.image_info),
+            self.image_words,
+            self.question,
+            row(self.model, self.model_info),
+            self.model_words,
+            self.findings,
+            self.preview,
+            self.forecast,
+            self.run,
+            self.running,
+            self.failure,
+            self.outcome,
+            self.options,
+        ):
+            layout.addWidget(part) if isinstance(part, QWidget) else layout.addLayout(part)
+        self.image.activated.connect(lambda _: self._controller.choose_image(self.image.currentData()))
+        self.model.activated.connect(self._chose_model)
+        self.image_info.clicked.connect(self._about_image)
+        self.model_info.clicked.connect(self._about_model)
+        self.question.answered.connect(self._controller.answer)
+        self.run.clicked.connect(self._controller.run)
+        self.running.cancel.clicked.connect(self._controller.cancel)
+        self.options.changed.connect(lambda name, value: self._controller.set_options(**{name: value}))
+        self.outcome.sliders.changed.connect(self._controller.set_thresholds)
+        self.outcome.save.clicked.connect(self._save)
+
+    def render(self, state: Segment) -> None:
+        """Draw a state; what did not change is left alone, so that nothing flickers."""
+        before, self._state = self._state, state
+        self.start.setVisible(state.phase == "empty")
+        self.work.setVisible(state.phase != "empty")
+        _fill(self.image, [(key, title) for key, title in state.images], state.image)
+        models = [(str(path), name) for path, name in state.models]
+        _fill(self.model, [*models, (_BROWSE, _BROWSE)], str(state.model) if state.model else "")
+        self.image_words.setText(state.image_words)
+        self.model_words.setText(state.model_words)
+        self.question.render(state.question)
+        self.findings.render(state.findings)
+        self.preview.render_picture(state.preview)
+        self.forecast.setText("Looking at the image..." if state.checking else state.forecast)
+        self.forecast.setVisible(bool(self.forecast.text()))
+        self.run.setVisible(state.phase != "running")
+        self.run.setText("&Segment again" if state.phase == "done" else "&Segment")
+        self.run.setEnabled(state.can_run)
+        self.options.render(state)
+        self.options.setEnabled(state.phase != "running")
+        self.running.render(state.running)
+        self.outcome.render(state.outcome)
+        self.failure.render(state.failure)
+        if before is not None and before.phase == "running" != state.phase and self.run.isVisible():
+            self.run.setFocus()  # the Cancel button that had it is gone
+
+    def _chose_model(self, index: int) -> None:
+        chosen = self.model.itemData(index)
+        if chosen == _BROWSE:
+            chosen, _ = QFileDialog.getOpenFileName(self, "Choose a model", "", "Models (*.safetensors)")
+        if chosen:
+            self._controller.choose_model(Path(chosen))
+        self._controller.resolve()
+        self.render(self._controller.state)  # puts the list back where Browse was left without a choice
+
+    def _about_image(self) -> None:
+        sheet = self._controller.about_image()
+        if sheet:
+            dialog = Facts(self, self.image.currentText(), "", sheet)
+            if self._controller.has_patient:
+                dialog.offer("Show the &patient's name", self._controller.patient)
+            dialog.open()
+
+    def _about_model(self) -> None:
+        summary, sheet = self._controller.about_model()
+        if sheet:
+            Facts(self, self.model.currentText(), summary, sheet).open()
+
+    def _save(self) -> None:
+        start = str(self._controller.proposed_path())
+        path, _ = QFileDialog.getSaveFileName(self, "Save the mask", start, _MASKS)
+        if path:
+            self._controller.save(Path(path))
+
+
+class QuestionBox(QFrame):
+    """What has to be known before a run, asked in its place: no dialog, nothing preset."""
+
+    answered = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.setProperty("level", "warning")
+        self._shown: Question | None = None
+        self.words = text()
+        self.choices = _combo("Dimensions")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 6, 6)
+        layout.addWidget(self.words)
+        layout.addWidget(self.choices)
+        self.choices.activated.connect(self._chosen)
+
+    def render(self, question: Question | None) -> None:
+        self.setVisible(question is not None)
+        if question is None or question == self._shown:
+            return
+        self._shown = question
+        self.words.setText(question.text)
+        self.choices.clear()
+        self.choices.addItem("Choose...", "")
+        for choice in question.choices:
+            self.choices.addItem(choice.title, choice.value)
+
+    def _chosen(self, index: int) -> None:
+        if value := self.choices.itemData(index):
+            self._shown = None
+            self.answered.emit(value)
+
+
+class RunningBox(QWidget):
+    """How far it is, and the way out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bar = QProgressBar()
+        self.bar.setRange(0, 1000)
+        self.bar.setAccessibleName("Progress")
+        self.cancel = QPushButton("&Cancel")
+        self.words = text(name="quiet")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(row(self.bar, self.cancel))
+        layout.addWidget(self.words)
+
+    def render(self, running: Running | None) -> None:
+        self.setVisible(running is not None)
+        if running is not None:
+            self.bar.setValue(round(running.fraction * 1000))
+            self.words.setText(running.words)
+
+
+class OutcomeBox(QFrame):
+    """What came out, what to do next, and thresholds that can still be moved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.headline, self.lines, self.advice = text(name="headline"), text(), text()
+        self.notes = text(name="quiet")
+        self.sliders = ThresholdSliders()
+        self.save = QPushButton("Save &mask...")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 8, 8)
+        layout.setSpacing(4)
+        for part in (self.headline, self.lines, self.advice, self.sliders, self.save, self.notes):
+            layout.addWidget(part)
+
+    def render(self, outcome: Outcome | None) -> None:
+        self.setVisible(outcome is not None)
+        if outcome is None:
+            return
+        self.headline.setText(outcome.headline)
+        _say(self.lines, "\n".join(outcome.lines))
+        _say(self.advice, f"Next: {outcome.advice[:1].lower()}{outcome.advice[1:]}" if outcome.advice else "")
+        _say(self.notes, "\n".join(outcome.notes))
+        self.sliders.render(outcome.thresholds)
+        self.save.setVisible(outcome.has_mask)
+
+
+class FailureBox(QFrame):
+    """What happened and the cure; for a bug also what a report needs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.setProperty("level", "refusal")
+        self._details = ""
+        self.words = text()
+        self.copy = QPushButton("Copy the &details for a report")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 6, 6)
+        layout.addWidget(self.words)
+        layout.addWidget(self.copy)
+        self.copy.clicked.connect(lambda: QApplication.clipboard().setText(self._details))
+
+    def render(self, failure: Failure | None) -> None:
+        self.setVisible(failure is not None)
+        if failure is None:
+            return
+        self._details = failure.details
+        bug = f"This is a bug in napari-seg: {failure.sentence}"
+        self.words.setText(f"✖ {bug if failure.details else failure.sentence}")
+        self.copy.setVisible(bool(failure.details))
+
+
+def _combo(name: str) -> QComboBox:
+    combo = QComboBox()
+    combo.setAccessibleName(name)
+    combo.setToolTip(name)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(16)
+    return combo
+
+
+def _fill(combo: QComboBox, items: list[tuple[str, str]], chosen: str) -> None:
+    if [(combo.itemData(k), combo.itemText(k)) for k in range(combo.count())] != items:
+        combo.clear()
+        for key, title in items:
+            combo.addItem(title, key)
+    combo.setCurrentIndex(combo.findData(chosen))
+
+
+def _say(label: QLabel, words: str) -> None:
+    label.setText(words)
+    label.setVisible(bool(words))
+
+
+

@@ -1,0 +1,156 @@
+"""Small widgets that the pages are put together from. Each shows what it is given and knows nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtWidgets import QFormLayout, QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from superqt import QLabeledDoubleSlider
+
+from napari_seg.gui.state import Finding, Thresholds
+
+_WORDS = {"note": "Note", "warning": "Check", "refusal": "Cannot run"}
+_SIGNS = {"note": "ⓘ", "warning": "⚠", "refusal": "✖"}
+
+
+def text(words: str = "", name: str = "") -> QLabel:
+    """A label whose text wraps and can be selected; ``name`` dresses it (see ``theme``)."""
+    label = QLabel(words)
+    label.setObjectName(name)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+    return label
+
+
+def info_button(what: str) -> QToolButton:
+    button = QToolButton()
+    button.setText("i")
+    button.setAccessibleName(what)
+    button.setToolTip(what)
+    return button
+
+
+def row(*widgets: QWidget) -> QHBoxLayout:
+    """Side by side; the first takes the room there is."""
+    layout = QHBoxLayout()
+    layout.setSpacing(6)
+    for k, widget in enumerate(widgets):
+        layout.addWidget(widget, 0 if k else 1)
+    return layout
+
+
+class Findings(QWidget):
+    """What to know before a run: a sign, a word and a sentence each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: tuple[Finding, ...] = ()
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(4)
+
+    def render(self, findings: tuple[Finding, ...]) -> None:
+        if findings == self._shown:
+            return
+        self._shown = findings
+        while (item := self._layout.takeAt(0)) is not None:
+            item.widget().hide()
+            item.widget().deleteLater()
+        for finding in findings:
+            self._layout.addWidget(notice(finding))
+        self.setVisible(bool(findings))
+
+
+def notice(finding: Finding) -> QFrame:
+    frame = QFrame()
+    frame.setObjectName("card")
+    frame.setProperty("level", finding.level)
+    words = text(f"{_SIGNS[finding.level]} {_WORDS[finding.level]}: {finding.text}")
+    words.setAccessibleName(f"{_WORDS[finding.level]}: {finding.text}")
+    layout = QVBoxLayout(frame)
+    layout.setContentsMargins(8, 4, 6, 4)
+    layout.addWidget(words)
+    return frame
+
+
+class Preview(QLabel):
+    """A picture in 0..1 that keeps its proportions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._picture: Any = None
+        self._pixmap = QPixmap()
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setAccessibleName("What the model will see")
+        self.setToolTip("What the model will see: after rescaling and with its own brightness.")
+
+    def sizeHint(self) -> QSize:
+        return QSize(200, 150)
+
+    def render_picture(self, picture: Any) -> None:
+        if picture is self._picture:
+            return
+        self._picture = picture
+        self.setVisible(picture is not None)
+        if picture is None:
+            return
+        values = np.ascontiguousarray(np.nan_to_num(picture) * 255).astype(np.uint8)
+        rows, columns = values.shape[:2]
+        form = QImage.Format.Format_RGB888 if values.ndim == 3 else QImage.Format.Format_Grayscale8
+        image = QImage(values.tobytes(), columns, rows, values.strides[0], form)
+        self._pixmap = QPixmap.fromImage(image)
+        self._fit()
+
+    def resizeEvent(self, event: Any) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        if not self._pixmap.isNull():
+            way = Qt.AspectRatioMode.KeepAspectRatio
+            self.setPixmap(self._pixmap.scaled(self.size(), way, Qt.TransformationMode.SmoothTransformation))
+
+
+class ThresholdSliders(QWidget):
+    """The thresholds of the last run; ``changed`` carries the new ones while a slider moves."""
+
+    changed = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 4, 0, 0)
+        self.edge = _slider("Outline", "Lower: objects grow. Higher: only what the model is sure of.", 0.05, 0.95)
+        self.seeds = _slider("Splitting", "Lower: more objects. Higher: fewer pieces.", 0.05, 0.95)
+        self.smallest = _slider("Smallest", "Objects of fewer pixels are left out.", 0, 500)
+        self.smallest.setDecimals(0)
+        for slider in (self.edge, self.seeds, self.smallest):
+            form.addRow(slider.accessibleName(), slider)
+            slider.valueChanged.connect(self._moved)
+
+    def render(self, thresholds: Thresholds | None) -> None:
+        self.setVisible(thresholds is not None)
+        if thresholds is None:
+            return
+        values = (thresholds.threshold, thresholds.seeds, thresholds.smallest)
+        for slider, value in zip((self.edge, self.seeds, self.smallest), values, strict=True):
+            slider.blockSignals(True)
+            slider.setValue(value or 0)
+            slider.blockSignals(False)
+
+    def _moved(self) -> None:
+        self.changed.emit(Thresholds(self.edge.value(), self.seeds.value(), self.smallest.value()))
+
+
+def _slider(name: str, tip: str, low: float, high: float) -> QLabeledDoubleSlider:
+    slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+    slider.setRange(low, high)
+    slider.setAccessibleName(name)
+    slider.setToolTip(tip)
+    return slider

@@ -1,0 +1,175 @@
+"""The layers that predictions put into the viewer, and the promise that nothing a person has touched is overwritten."""
+
+from __future__ import annotations
+
+import weakref
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.data.volume import SPATIAL, Volume
+from napari_seg.gui.colours import class_colours
+from napari_seg.gui.layers import KEY, beside
+from napari_seg.gui.views import adding, swap_labels
+from napari_seg.inference.predict import Region
+from napari_seg.models.spec import ModelSpec
+
+OPACITY = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What a prediction is of: the layer of the image, the volume it showed, and the model."""
+
+    layer: Any
+    volume: Volume
+    path: Path
+    model: ModelSpec
+
+    @property
+    def key(self) -> tuple[str, Path]:
+        return str(self.layer.unique_id), self.path
+
+    @property
+    def objects(self) -> bool:
+        """Whether the numbers in the labels count objects; else they name classes."""
+        return self.model.task.kind == "instance"
+
+    @property
+    def axes(self) -> str:
+        """The axes of a mask of it."""
+        return "".join(axis for axis in self.volume.axes if axis not in "CS")
+
+
+class Mask:
+    """A labels layer made by a prediction, and whether it still is what the prediction said."""
+
+    def __init__(self, layer: Any, target: Target) -> None:
+        self._layer = weakref.ref(layer)
+        self._said = checksum(layer.data)
+        self._painted = False
+        self.target = target
+        layer.events.paint.connect(self._paint)
+
+    @property
+    def layer(self) -> Any:
+        """The layer, or ``None`` where it is gone."""
+        return self._layer()
+
+    @property
+    def painted(self) -> bool:
+        """Whether a person painted on it; :meth:`look` finds other changes too."""
+        return self._painted
+
+    def look(self) -> Callable[[], bool]:
+        """Work for a thread: whether the layer's voxels are others than the prediction's."""
+        data, said, painted = self.layer.data, self._said, self._painted
+        return lambda: painted or checksum(data) != said
+
+    def change(self, data: NDArray[Any]) -> None:
+        """Show another answer of the model."""
+        layer = self.layer
+        swap_labels(layer, data)
+        layer.metadata = {**layer.metadata, KEY: replace(layer.metadata[KEY], data=data)}
+        self._said = checksum(data)
+
+    def _paint(self, event: Any = None) -> None:
+        self._painted = True
+
+
+def new_mask(viewer: Any, target: Target, labels: NDArray[Any], class_name: str = "") -> Mask:
+    """Add labels as a layer in the place of their image. ``class_name``: where each class has a layer of its own."""
+    name = " · ".join(part for part in (target.layer.name, target.model.name, class_name) if part)
+    volume = target.volume.mask(labels, name=name)
+    names = (class_name,) if class_name else target.model.task.names
+    with adding(viewer):
+        layer = viewer.add_labels(
+            labels,
+            name=name,
+            opacity=OPACITY,
+            metadata={KEY: volume},
+            **beside(target.layer, target.volume),
+            **({} if target.objects else _classes(names)),
+        )
+    return Mask(layer, target)
+
+
+def _classes(names: tuple[str, ...]) -> dict[str, Any]:
+    colours = class_colours(names)
+    return {
+        "features": {"index": list(range(len(names) + 1)), "class": ["background", *names]},
+        "colormap": {None: "transparent", 0: "transparent"} | {k + 1: colours[name] for k, name in enumerate(names)},
+    }
+
+
+def planes_of(labels: NDArray[Any], axes: str, names: tuple[str, ...]) -> list[tuple[str, NDArray[Any]]]:
+    """Labels by layer: one without a name, or for overlapping classes one for each class."""
+    if "C" not in axes:
+        return [("", labels)]
+    at = axes.index("C")
+    return [(name, np.ascontiguousarray(labels.take(k, at))) for k, name in enumerate(names)]
+
+
+def box_of(region: Region, target: Target) -> tuple[slice, ...]:
+    """Where the labels of a region lie in a mask of the whole image."""
+    spans = zip(target.volume.spatial, region.start, region.stop, strict=True)
+    at = {axis: slice(a, b) for axis, a, b in spans}
+    if region.time is not None:
+        at["T"] = slice(region.time, region.time + 1)
+    return tuple(at.get(axis, slice(None)) for axis in target.axes)
+
+
+def blank(target: Target) -> NDArray[Any]:
+    """A mask of the whole image with nothing in it."""
+    return np.zeros([target.volume.size(axis) for axis in target.axes], np.uint8)
+
+
+def pasted(old: NDArray[Any], part: NDArray[Any], where: tuple[slice, ...], *, objects: bool) -> NDArray[Any]:
+    """``old`` with a new answer in the box ``where``. Numbers of objects go on after those outside the box."""
+    result = old.copy()
+    result[where] = 0
+    if objects:
+        first = int(result.max(initial=0))
+        part = np.where(part > 0, part.astype(np.uint64) + np.uint64(first), np.uint64(0))
+    largest = max(int(result.max(initial=0)), int(part.max(initial=0)))
+    result = result.astype(np.promote_types(old.dtype, np.min_scalar_type(largest)), copy=False)
+    result[where] = part
+    return result
+
+
+def visible_box(layer: Any, volume: Volume, dims: Any, camera_slice: bool) -> Region:
+    """What is on the screen, as a box over the spatial axes: the slice shown alone, or with all slices behind it.
+
+    Axes that are not displayed are taken at their current position for ``camera_slice``, and whole without it; time is
+    always the current one.
+    """
+    axes = [axis for axis in volume.axes if axis != "S"]
+    if layer.ndim < len(axes):  # it shows one channel
+        axes.remove("C")
+    first = dims.ndim - layer.ndim
+    displayed = {axis - first for axis in dims.displayed if axis >= first}
+    corners = np.asarray(layer.corner_pixels, float)
+    here = layer.world_to_data(dims.point[first:])
+    spans: dict[str, tuple[int, int]] = {}
+    for k, axis in enumerate(axes):
+        size = volume.size(axis)
+        now = int(np.clip(round(here[k]), 0, size - 1))
+        if k not in displayed:
+            spans[axis] = (now, now + 1) if camera_slice or axis == "T" else (0, size)
+        elif camera_slice:
+            spans[axis] = (0, size)
+        else:
+            low = int(np.clip(np.floor(corners[0, k]), 0, size - 1))
+            spans[axis] = (low, int(np.clip(np.ceil(corners[1, k]) + 1, low + 1, size)))
+    start, stop = zip(*(spans[axis] for axis in volume.axes if axis in SPATIAL), strict=True)
+    return Region(start, stop, spans["T"][0] if "T" in spans else None)
+
+
+def checksum(array: Any) -> int:
+    """A number that changes when any voxel does."""
+    return zlib.crc32(np.ascontiguousarray(array).data.cast("B")) if np.size(array) else 0

@@ -1,0 +1,115 @@
+"""What the Segment page shows, as one frozen value. The controller makes it, the page draws what changed in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_seg.errors import Choice
+
+Phase = Literal["empty", "ready", "running", "done", "failed"]
+"""Nothing is open; a run can be started or is refused with a reason; one is under way; one is over."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person may change before a run. Empty text: the default, which the page says beside it."""
+
+    channel: str = ""
+    diameter: float = 0.0
+    region: Literal["whole", "slice", "box"] = "whole"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The settings of the task that can be changed on stored scores; ``None`` where the task does not have it."""
+
+    threshold: float
+    seeds: float | None = None
+    smallest: float | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to know before a run. A ``refusal`` forbids it."""
+
+    level: Literal["note", "warning", "refusal"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What has to be answered in the page before a run."""
+
+    text: str
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True)
+class Running:
+    """How far the run is: ``fraction`` in 0..1 and what it is doing, with the time left once it is known."""
+
+    fraction: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out: a headline, lines below it, notes, what to do next, and thresholds that can still be changed.
+
+    ``has_mask``: whether there is a mask that can be saved.
+    """
+
+    headline: str
+    has_mask: bool = True
+    lines: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    advice: str = ""
+    thresholds: Thresholds | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What happened and what cures it, in a sentence; ``details`` is a traceback where it is a bug."""
+
+    sentence: str
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The whole page. Lists are ``(key, title)``; ``preview`` is a picture in 0..1, ``(y, x)`` or ``(y, x, 3)``."""
+
+    phase: Phase = "empty"
+    images: tuple[tuple[str, str], ...] = ()
+    image: str = ""
+    image_words: str = ""
+    question: Question | None = None
+    models: tuple[tuple[Path, str], ...] = ()
+    model: Path | None = None
+    model_words: str = ""
+    findings: tuple[Finding, ...] = ()
+    preview: Any = field(default=None, compare=False)
+    checking: bool = False
+    forecast: str = ""
+    options: Options = Options()
+    channels: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ("whole",)
+    estimates_diameter: bool = False
+    running: Running | None = None
+    outcome: Outcome | None = None
+    failure: Failure | None = None
+    saved: str = ""
+    device: str = ""
+
+    @property
+    def refused(self) -> bool:
+        return any(finding.level == "refusal" for finding in self.findings)
+
+    @property
+    def can_run(self) -> bool:
+        chosen = bool(self.image) and self.model is not None and self.question is None
+        return chosen and self.running is None and not self.refused

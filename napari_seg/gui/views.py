@@ -1,0 +1,190 @@
+"""The view: letters for the patient's sides at its edges, and the one place where napari's private parts are used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QEvent, QObject, QRectF, Qt
+from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
+from qtpy.QtWidgets import QWidget
+
+from napari_seg.data.geometry import spacing_of
+from napari_seg.data.volume import SPATIAL, Volume
+from napari_seg.gui.layers import KEY
+
+_WORLD = ("RL", "AP", "SI")
+_NOTICED = 0.4
+"""A direction is named by each side it points to with at least this cosine, the strongest first: ``PL`` is oblique."""
+
+
+def letters(direction: NDArray[np.float64]) -> str:
+    """The sides of the patient towards which a vector in world coordinates (R, A, S) points."""
+    length = float(np.linalg.norm(direction))
+    if length == 0:
+        return ""
+    unit = direction / length
+    strongest = sorted(range(3), key=lambda k: -abs(unit[k]))
+    return "".join(_WORLD[k][0 if unit[k] > 0 else 1] for k in strongest if abs(unit[k]) >= _NOTICED)
+
+
+def sides(volume: Volume, up: Mapping[str, float], right: Mapping[str, float]) -> tuple[str, str, str, str]:
+    """The letters at the top, right, bottom and left edge.
+
+    ``up`` and ``right`` are those directions of the screen as combinations of the volume's spatial axes.
+    """
+    if volume.affine is None:
+        return ("", "", "", "")
+    directions = volume.affine[:3, :3] / spacing_of(volume.affine)
+    column = {axis: directions[:, k] for k, axis in enumerate(SPATIAL)}
+
+    def towards(screen: Mapping[str, float], sign: int) -> str:
+        parts = [weight * column[axis] for axis, weight in screen.items() if axis in column]
+        return letters(sign * np.sum(parts, axis=0)) if parts else ""
+
+    return towards(up, 1), towards(right, 1), towards(up, -1), towards(right, -1)
+
+
+def shown_sides(viewer: Any) -> tuple[str, str, str, str]:
+    """The letters for what a viewer shows now; all empty where no layer lies in a patient's space."""
+    layer = _patient_layer(viewer)
+    if layer is None:
+        return ("", "", "", "")
+    volume: Volume = layer.metadata[KEY]
+    axes = [axis for axis in volume.axes if axis not in "CS"]
+    first = viewer.dims.ndim - layer.ndim
+    displayed = viewer.dims.displayed
+    camera = viewer.scene.camera
+    if viewer.dims.ndisplay == 2:
+        vertical, horizontal = camera.orientation2d
+        up = np.array([-1.0 if vertical == "down" else 1.0, 0.0])
+        right = np.array([0.0, 1.0 if horizontal == "right" else -1.0])
+    else:
+        up = np.asarray(camera.up_direction, float)
+        view = np.asarray(camera.view_direction, float)
+        right = np.cross(up, view) if camera.handedness == "right" else np.cross(view, up)
+
+    def on_axes(screen: NDArray[np.float64]) -> dict[str, float]:
+        return {
+            axes[axis - first]: float(weight * np.sign(layer.scale[axis - first]))
+            for axis, weight in zip(displayed, screen, strict=True)
+            if axis >= first
+        }
+
+    return sides(volume, on_axes(up), on_axes(right))
+
+
+def _patient_layer(viewer: Any) -> Any:
+    """The active layer if it lies in a patient's space, else the topmost visible one that does."""
+    active = viewer.layers.selection.active
+    for layer in [active, *reversed(viewer.layers)]:
+        if layer is None or not layer.visible:
+            continue
+        volume = layer.metadata.get(KEY)
+        if isinstance(volume, Volume) and volume.affine is not None:
+            return layer
+    return None
+
+
+class SideLetters(QWidget):
+    """Four letters over the canvas, white with a dark rim: readable on any image. The mouse passes through it."""
+
+    def __init__(self, viewer: Any, canvas: QWidget) -> None:
+        super().__init__(canvas)
+        self._viewer = viewer
+        self.texts = ("", "", "", "")
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
+        self.setStyleSheet("background: transparent")
+        canvas.installEventFilter(self)
+        self.setGeometry(canvas.rect())
+        for event in (
+            viewer.dims.events.order,
+            viewer.dims.events.ndisplay,
+            viewer.dims.events.ndim,
+            viewer.layers.events.inserted,
+            viewer.layers.events.removed,
+            viewer.layers.selection.events.active,
+            viewer.scene.camera.events.angles,
+            viewer.scene.camera.events.orientation,
+        ):
+            event.connect(self.follow)
+        self.follow()
+        self.show()
+
+    def follow(self, event: Any = None) -> None:
+        """Look at the viewer again."""
+        texts = shown_sides(self._viewer)
+        if texts != self.texts:
+            self.texts = texts
+            top, right, bottom, left = texts
+            self.setAccessibleName(f"top {top}, right {right}, bottom {bottom}, left {left}" if any(texts) else "")
+            self.update()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize and isinstance(watched, QWidget):
+            self.setGeometry(watched.rect())
+        return False
+
+    def paintEvent(self, event: Any) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        font = QFont(self.font())
+        font.setPointSize(15)
+        font.setBold(True)
+        size = QFontMetricsF(font)
+        rim = QPen(QColor(0, 0, 0, 200), 4)
+        rim.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+        box = QRectF(self.rect()).adjusted(10, 8, -10, -8)
+        for text, (x, y) in zip(self.texts, ((0.5, 0.0), (1.0, 0.5), (0.5, 1.0), (0.0, 0.5)), strict=True):
+            width, height = size.horizontalAdvance(text), size.capHeight()
+            path = QPainterPath()
+            left = box.left() + x * (box.width() - width)
+            path.addText(left, box.top() + y * (box.height() - height) + height, font, text)
+            painter.strokePath(path, rim)
+            painter.fillPath(path, QColor(255, 255, 255))
+        painter.end()
+
+
+def show_sides(viewer: Any) -> SideLetters:
+    """The letters of a viewer's window, made when they are first asked for."""
+    canvas = canvas_of(viewer)
+    found = canvas.findChild(SideLetters)
+    return found if found is not None else SideLetters(viewer, canvas)
+
+
+def canvas_of(viewer: Any) -> QWidget:
+    canvas: QWidget = viewer.window._qt_viewer.canvas.native
+    return canvas
+
+
+def window_of(viewer: Any) -> QWidget | None:
+    return None if viewer is None else viewer.window._qt_window
+
+
+@contextmanager
+def _still(canvas: QWidget) -> Iterator[None]:
+    canvas.setUpdatesEnabled(False)
+    try:
+        yield
+    finally:
+        canvas.setUpdatesEnabled(True)
+
+
+def adding(viewer: Any) -> Any:
+    """Wrap every adding and removing of layers in this: a repaint in the middle of it can crash in OpenGL."""
+    return _still(canvas_of(viewer)) if hasattr(viewer, "window") else nullcontext()
+
+
+def swap_labels(layer: Any, data: NDArray[Any]) -> None:
+    """Give a labels layer other voxels. Its undo steps belong to the old ones and would write them back: they go."""
+    layer.data = data
+    layer._reset_history()
+
+
+def real(viewer: Any) -> Any:
+    """The viewer itself: what napari hands to plugins is a proxy that warns of every private part."""
+    return getattr(viewer, "__wrapped__", viewer)

@@ -1,0 +1,122 @@
+"""Numbers and facts in words that a person reads: sizes with units, times, amounts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from napari_seg.data.geometry import tilt
+from napari_seg.data.volume import UNITS, Volume
+from napari_seg.models.spec import ModelSpec
+
+UNIT_SIGNS = {"pixel": "px", "nm": "nm", "um": "µm", "mm": "mm", "m": "m"}
+
+_SIDES = {"L": "left", "R": "right", "A": "front", "P": "back", "S": "head", "I": "feet"}
+
+_AXES = {"T": "time points", "C": "channels", "Z": "slices"}
+
+
+def number(value: float) -> str:
+    """Three significant digits, without an exponent for what people have to do with."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    text = f"{value:.{digits}f}" if digits < 8 else f"{value:.2e}"
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
+def spacing_words(spacing: Sequence[float] | None, unit: str) -> str:
+    """``0.8 x 0.8 x 1.5 mm`` (x, y, z as people write it), or that it is not known."""
+    if spacing is None:
+        return "pixel size not known"
+    return " x ".join(number(s) for s in reversed(tuple(spacing))) + f" {UNIT_SIGNS[unit]}"
+
+
+def describe_volume(volume: Volume) -> str:
+    """``CT, 512 x 512 x 214, 0.8 x 0.8 x 1.5 mm``, in the order in which people say it: x, y, z."""
+    parts = [volume.source.modality] if volume.source and volume.source.modality else []
+    parts.append(" x ".join(str(n) for n in reversed(volume.grid)))
+    parts += [f"{volume.size(axis)} {_AXES[axis]}" for axis in "CT" if axis in volume.axes]
+    if "S" in volume.axes:
+        parts.append("RGB")
+    parts.append(spacing_words(volume.spacing, volume.unit))
+    return ", ".join(parts)
+
+
+def facts_of_volume(volume: Volume) -> list[tuple[str, str]]:
+    """All that is known about an image, for its sheet. A patient's name is not among it."""
+    sizes = ", ".join(f"{axis} {volume.size(axis)}" for axis in volume.axes)
+    facts = [("Axes", sizes), ("Voxel", spacing_words(volume.spacing, volume.unit)), ("Values", str(volume.dtype))]
+    if volume.channels:
+        facts.append(("Channels", ", ".join(volume.channels)))
+    if volume.affine is not None:
+        towards = ", ".join(
+            f"{axis} towards the {_SIDES[side]}" for axis, side in zip(volume.spatial, volume.orientation, strict=True)
+        )
+        facts.append(("Orientation", f"{volume.orientation}: {towards}"))
+        if (degrees := tilt(volume.affine)) >= 0.5:
+            facts.append(("Tilt", f"{number(degrees)} degrees; shown straight, written as it is"))
+    if volume.source:
+        facts.append(("File", str(volume.source.path)))
+        if volume.source.modality:
+            facts.append(("Modality", volume.source.modality))
+    return [*facts, *(("Note", note) for note in volume.notes)]
+
+
+def describe_model(spec: ModelSpec) -> str:
+    """What a model expects: ``expects 1 channel, 2D, MR, 1 mm; finds nucleus``."""
+    wanted = spec.input
+    count = spec.network.in_channels
+    parts = [f"{count} channel{'s' if count > 1 else ''}", f"{spec.network.ndim}D"]
+    if wanted.modality:
+        parts.append(wanted.modality)
+    if wanted.spacing is not None:
+        parts.append(spacing_words(wanted.spacing, wanted.unit))
+    elif wanted.diameter:
+        parts.append(f"objects about {number(wanted.diameter)} px wide")
+    return "expects " + ", ".join(parts)
+
+
+def finds(spec: ModelSpec) -> str:
+    """``finds single nuclei`` or ``finds anterior, posterior``."""
+    names = ", ".join(spec.task.names)
+    return f"finds {names}" if spec.task.kind == "semantic" else f"finds each {names}"
+
+
+def facts_of_model(spec: ModelSpec) -> list[tuple[str, str]]:
+    """The model card."""
+    card = spec.card
+    facts = [
+        ("Expects", describe_model(spec).removeprefix("expects ")),
+        ("Finds", finds(spec).removeprefix("finds ")),
+        ("Network", f"{spec.network.kind}, width {spec.network.width}, depth {spec.network.depth}"),
+    ]
+    facts += [(f"Score, {name}", number(value)) for name, value in card.scores.items()]
+    named = (("Data", card.data), ("Licence", card.licence), ("Credit", card.attribution), ("Limits", card.limits))
+    facts += [(name, text) for name, text in named if text]
+    return facts + [(event.when[:10], event.what) for event in spec.history]
+
+
+def duration(seconds: float) -> str:
+    """``8 s``, ``2 min``, ``1 h 10 min``."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def memory(count: float) -> str:
+    """``850 MB``, ``1.2 GB``."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
+
+
+def amount(voxels: float, volume: Volume) -> str:
+    """How much ``voxels`` of ``volume`` are: ml in the body, µm² or µm³ under the microscope, else pixels."""
+    if volume.spacing is None or volume.unit == "pixel":
+        return f"{round(voxels)} {'px' if volume.ndim == 2 else 'voxels'}"
+    each = math.prod(s * UNITS[volume.unit] for s in volume.spacing)  # in mm2 or mm3
+    power = volume.ndim
+    if power == 3 and volume.unit in ("mm", "m"):
+        return f"{number(voxels * each / 1e3)} ml"
+    unit = "um" if volume.unit in ("um", "nm") else "mm"
+    return f"{number(voxels * each / UNITS[unit] ** power)} {UNIT_SIGNS[unit]}{'²' if power == 2 else '³'}"
