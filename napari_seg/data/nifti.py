@@ -77,8 +77,9 @@ def write(volume: Volume, path: Path) -> None:
         )
     header, reorder, shape = grid_of_source(volume) or grid_of_volume(volume)
     stored = _to_file(volume, reorder)
-    if stored.ndim == 3 and len(shape) > 3 and shape[:3] == stored.shape and set(shape[3:]) == {1}:
-        stored = stored.reshape(shape, order="A")
+    same = shape if all(n == 1 for n in shape[3:]) else shape[:3]
+    if not set(volume.axes) & set("TC") and math.prod(same) == stored.size:
+        stored = stored.reshape(same)
     if "T" in volume.axes:
         if int(header["xyzt_units"]) & 0x38 not in _TIME_UNITS:
             header["xyzt_units"] = (int(header["xyzt_units"]) & 0x07) | _TIME_UNITS[0]
