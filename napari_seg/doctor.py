@@ -71,8 +71,8 @@ def _processor() -> tuple[Finding, Finding]:
     cores = torch.get_num_threads()
     on = f"{device.name} ({cores} threads)" if device.name == "cpu" else device.name
     sentence = f"Networks run on {on}: {device.why}; torch {torch.__version__}."
-    cure = ""
-    if device.name == "cpu" and shutil.which("nvidia-smi"):
+    cure, unused = "", device.name == "cpu" and shutil.which("nvidia-smi") is not None
+    if unused:
         cure = "There is an NVIDIA GPU that this torch cannot use: install torch's CUDA build as the README says."
     elif device.name == "cpu":
         cure = "An NVIDIA GPU or an Apple processor would be faster, above all for training."
@@ -83,7 +83,7 @@ def _processor() -> tuple[Finding, Finding]:
         else "; the processor has no fast bfloat16, so this is the quickest way."
     )
     return (
-        Finding(name="device", good=device.name != "cpu", sentence=sentence, cure=cure),
+        Finding(name="device", good=not unused, sentence=sentence, cure=cure),
         Finding(name="precision", good=fast, sentence=precise),
     )
 
