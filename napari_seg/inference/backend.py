@@ -158,10 +158,9 @@ def slide(planes: Planes, axes: tuple[Axis, ...], runner: Runner) -> Iterator[Fi
         assert slab is not None
         done = final - start
         yield _finished(slab, axes, start, done)
-        if done < first.tile:
-            kept = first.tile - done
-            slab[:, :kept] = slab[:, done:].clone()
-            slab[:, kept:] = 0
+        kept = first.tile - min(done, first.tile)
+        slab[:, :kept] = slab[:, first.tile - kept :].clone()
+        slab[:, kept:] = 0
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -94,8 +94,8 @@ class Prediction:
     ``spec`` has device, precision, tile and diameter filled in.
     """
 
-    labels: Volume
-    scores: NDArray[Any]
+    labels: Volume = field(repr=False)
+    scores: NDArray[Any] = field(repr=False)
     model: ModelSpec
     spec: PredictSpec
     region: Region | None

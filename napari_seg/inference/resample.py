@@ -50,8 +50,9 @@ class Resampling:
         first, last = self.needs(start, stop)
         span = np.floor(centres - reach).astype(np.int64)[:, None] + np.arange(1, int(np.ceil(2 * reach)) + 1)
         weights = np.maximum(0, 1 - np.abs(span - centres[:, None]) / reach)
+        weights[(span < 0) | (span >= self.source)] = 0
         weights /= weights.sum(1, keepdims=True)
-        columns = np.clip(span, 0, self.source - 1) - first  # beyond the edge the edge goes on
+        columns = span - first
         used = weights > 0
         rows = np.broadcast_to(np.arange(stop - start)[:, None], span.shape)
         entries = (weights[used].astype(np.float32), (rows[used], columns[used]))
