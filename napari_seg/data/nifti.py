@@ -47,7 +47,7 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
     names = _file_axes(path, header, axes)
     flat = "Z" not in names or stored.shape[2] == 1
     place = place_of(header, flat)
-    data, volume_axes = _to_volume(stored, names, flat, place.reorder)
+    data, volume_axes = _to_volume(stored, names, place.reorder, header.get_data_dtype().names is not None)
     data = rescaled(data, float(header["scl_slope"]), float(header["scl_inter"]))
     notes = place.notes + strange_values(data)
     affine, spacing = place.affine, place.spacing
@@ -143,10 +143,13 @@ def _read_header(path: Path) -> Any:
 def _read_data(path: Path, header: Any) -> NDArray[Any]:
     """The voxels as stored, axes in the order of the file, RGB as a last axis; native byte order."""
     shape = tuple(int(n) for n in header.get_data_shape())
-    dtype = header.get_data_dtype()
+    try:
+        dtype, offset = header.get_data_dtype(), int(header["vox_offset"])
+    except (KeyError, ValueError, OverflowError) as error:
+        raise SegError(f"The header of {path.name} makes no sense; get the file anew.") from error
     if dtype.kind == "c":
         raise SegError(f"{path.name} holds complex numbers; save their magnitude as an image.")
-    size, offset = math.prod(shape) * dtype.itemsize, int(header["vox_offset"])
+    size = math.prod(shape) * dtype.itemsize
     if offset < header.sizeof_hdr:
         raise SegError(f"The header of {path.name} makes no sense (voxels start at byte {offset}); get the file anew.")
     packed = _is_packed(path)
@@ -211,18 +214,20 @@ def _counts_time(header: Any) -> bool:
     return int(header["xyzt_units"]) & 0x38 in _TIME_UNITS and bool(header["pixdim"][4] > 0)
 
 
-def _to_volume(stored: NDArray[Any], names: str, flat: bool, reorder: Reorder) -> tuple[NDArray[Any], str]:
-    """From the axes of the file (``names``, then perhaps RGB) to those of a volume."""
-    data = stored
+def _to_volume(stored: NDArray[Any], names: str, reorder: Reorder, colours: bool) -> tuple[NDArray[Any], str]:
+    """From the axes of the file (``names``, then perhaps colours) to those of a volume."""
+    samples = stored.shape[-1:] if colours else ()
+    data = stored.reshape(stored.shape[: len(names)] + samples)
+    names = names + "S" * colours
     if "Z" not in names:
         data, names = np.expand_dims(data, 2), names[:2] + "Z" + names[2:]
     if "TC" in names and data.shape[names.index("T")] == 1:
         data, names = data.squeeze(names.index("T")), names.replace("T", "")
-    names += "S" * (data.ndim - len(names))
     lead = "".join(axis for axis in "TC" if axis in names)
     rest = "S" if "S" in names else ""
     data = data.transpose([names.index(axis) for axis in lead + "XYZ" + rest])
     data = reorder.within(data.ndim, len(lead)).apply(data)
+    flat = data.shape[len(lead)] == 1 and reorder.order[0] == 2
     if flat:
         data = data.squeeze(len(lead))
     if not isinstance(stored, np.memmap):
