@@ -29,43 +29,46 @@ def demo(
     headless: Annotated[
         bool, typer.Option("--headless", help="Open no window, even where there is a display.")
     ] = False,
-    output: Annotated[Path, typer.Option(help="The folder for image, mask, overlay and timings.")] = Path(
-        "demo_output"
-    ),
+    output: Annotated[Path, typer.Option(help="The folder for what it writes without a window.")] = Path("demo_output"),
 ) -> None:
-    """Segment crowded nuclei with the shipped model, write the result into a folder and show it in napari."""
+    """Segment crowded nuclei with the shipped model: in napari, or without a display into a folder."""
     from napari_seg.doctor import has_display
 
-    written = _segment(output)
-    say(f"Image, mask, overlay and timings are in {output.resolve()}.")
-    if headless:
-        return
-    if importlib.util.find_spec("napari") is None:
+    if headless or not has_display():
+        _into_folder(output)
+    elif importlib.util.find_spec("napari") is None:
         say('napari is not installed, so no window opens; `pip install "napari-seg[gui]"` adds it.')
-    elif not has_display():
-        say("There is no display, so no window opens; look at overlay.png.")
+        _into_folder(output)
     else:
-        _show(*written)
+        _on_screen()
 
 
-def _segment(output: Path) -> tuple[Path, Path]:
-    """Do it and write everything; the paths of the image and the mask."""
+def _on_screen() -> None:
+    """Open napari in a process of its own: the command line itself knows no window."""
+    say("Opening napari; close its window to end.")
+    command = [sys.executable, "-m", "napari_seg.gui.demo", SAMPLE, MODEL]
+    if subprocess.run(command, check=False).returncode:
+        raise SegError("napari could not show the demo; `napari-seg doctor` says what is missing.")
+
+
+def _into_folder(output: Path) -> None:
+    """Write image, mask, overlay and timings, and say where."""
     from napari_seg.data.formats import read, write
-    from napari_seg.data.samples import SAMPLES
+    from napari_seg.data.samples import labels_of, path_of
     from napari_seg.evaluation.evaluate import evaluate
     from napari_seg.inference.predict import predict
     from napari_seg.models.zoo import load_model
 
     started = time.perf_counter()
-    sample = SAMPLES[SAMPLE]
-    volume = read(sample.image)
+    image = path_of(SAMPLE)
+    volume = read(image)
     read_after = time.perf_counter()
     model = load_model(MODEL)
     loaded_after = time.perf_counter()
     prediction = watch(predict.steps(model, volume), "Segmenting")
-    report = evaluate(read(sample.labels), prediction.labels, model.spec.task.kind)
-    image = write(volume, output / sample.image.name)
-    mask = write(prediction.labels, output / sample.image.name.replace(".", "_mask.", 1))
+    report = evaluate(read(labels_of(SAMPLE)), prediction.labels, model.spec.task.kind)
+    write(volume, output / image.name)
+    write(prediction.labels, output / image.name.replace(".", "_mask.", 1))
     import numpy as np
     from PIL import Image
 
@@ -88,7 +91,7 @@ def _segment(output: Path) -> tuple[Path, Path]:
     }
     (output / "timings.json").write_text(json.dumps(timings, indent=1) + "\n", encoding="utf-8")
     say(f"{timings['objects']} nuclei in {prediction.seconds:.1f} s on {prediction.spec.device}.")
-    return image, mask
+    say(f"Image, mask, overlay and timings are in {output.resolve()}.")
 
 
 def _overlay(volume: Volume, labels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
@@ -103,11 +106,3 @@ def _overlay(volume: Volume, labels: NDArray[np.integer[Any]]) -> NDArray[np.uin
     )
     overlay: NDArray[np.uint8] = np.round(marked * 255).astype(np.uint8)
     return overlay
-
-
-def _show(image: Path, mask: Path) -> None:
-    """Open napari in a process of its own: the command line itself knows no window."""
-    say("Opening napari; close its window to end.")
-    ended = subprocess.run([sys.executable, "-m", "napari_seg.gui.demo", str(image), str(mask)], check=False)
-    if ended.returncode:
-        raise SegError("napari could not open its window; `napari-seg doctor` says what is missing.")
