@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_seg.errors import SegError
+from napari_seg.inference.forecast import multiplications
 from napari_seg.inference.tiling import Axis
+from napari_seg.models.spec import NetworkSpec
+from napari_seg.networks import NETWORKS
 
 BATCH_PIXELS = {"cpu": 2**16, "cuda": 2**21, "mps": 2**19}
 """Small tiles are run together until a batch holds this many pixels; larger batches gain nothing on that device."""
@@ -161,6 +165,19 @@ def slide(planes: Planes, axes: tuple[Axis, ...], runner: Runner) -> Iterator[Fi
         kept = first.tile - min(done, first.tile)
         slab[:, :kept] = slab[:, first.tile - kept :].clone()
         slab[:, kept:] = 0
+
+
+def measure_pace(device: Device) -> float:
+    """How many multiplications a second a small network makes on the device."""
+    spec = NetworkSpec(width=16, depth=3)
+    runner = Runner(NETWORKS[spec.kind](width=spec.width, depth=spec.depth), torch.sigmoid, device, ndim=2)
+    tiles = torch.zeros((1, 1, 256, 256), device=runner.device)
+    seconds = []
+    for _ in range(3):  # the first warms up
+        began = time.perf_counter()
+        runner(tiles).sum().item()
+        seconds.append(time.perf_counter() - began)
+    return tiles.numel() * multiplications(spec) / min(seconds)
 
 
 def out_of_memory(error: BaseException) -> bool:

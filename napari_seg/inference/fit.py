@@ -67,6 +67,14 @@ class Fit:
             return None
         return tuple(s / k for s, k in zip(spacing[-len(self.scale) :], self.scale, strict=True))
 
+    def lengths(self, scale: tuple[float, ...]) -> tuple[int, ...]:
+        """The size of the box in pixels of the model's grid."""
+        spans = zip(*self.box, strict=True)
+        sides = [b - a for a, b in spans][-len(scale) :]
+        return tuple(
+            max(1, round(side * axis.target / axis.source)) for side, axis in zip(sides, self.axes(scale), strict=True)
+        )
+
     def axes(self, scale: tuple[float, ...] | None = None) -> tuple[Resampling, ...]:
         """From the image's grid to the model's."""
         scale = scale or self.scale or (1.0,) * len(self.grid)

@@ -129,7 +129,7 @@ def predict(
         found = yield from diameter.estimate(fit, runner, _multiple(model))
         scale = by_diameter(model.spec, volume, found)
         notes = (*notes, f"Objects are about {found:.0f} pixels wide.")
-    run = _Run(fit, scale, spec, runner, _tile(fit, scale, spec), _multiple(model), region)
+    run = _Run(fit, scale, spec, runner, tile_for(fit, scale, spec), _multiple(model), region)
     while True:
         try:
             labels, scores = yield from run.steps()
@@ -263,12 +263,7 @@ class _Run:
 
     def _margin(self) -> tuple[int, ...]:
         """How much of the image around a region the network sees: half an overlap, and a whole tile at the least."""
-        ndim = len(self.tile)
-        axes = self.fit.axes(self.scale)
-        lengths = [
-            (b - a) * axis.target / axis.source
-            for a, b, axis in zip(self.fit.box[0][-ndim:], self.fit.box[1][-ndim:], axes, strict=True)
-        ]
+        lengths = self.fit.lengths(self.scale)
         return tuple(int(max(t * self.spec.overlap / 2, (t - n) / 2)) for t, n in zip(self.tile, lengths, strict=True))
 
 
@@ -296,21 +291,17 @@ def _multiple(model: Model) -> tuple[int, ...]:
     return model.network.multiple
 
 
-def _tile(fit: Fit, scale: tuple[float, ...], spec: PredictSpec) -> tuple[int, ...]:
+def tile_for(fit: Fit, scale: tuple[float, ...], spec: PredictSpec) -> tuple[int, ...]:
     """The tile as asked for, or the training patch, doubled along the longest rest of the image while that pays."""
     patch = fit.model.input.patch
     if spec.tile is not None:
         if len(spec.tile) != len(fit.grid) or min(spec.tile) < 1:
             raise SegError(f"The tile {spec.tile} does not fit the model; give {len(fit.grid)} lengths of 1 or more.")
         return spec.tile
-    ndim = len(patch)
-    lengths = [
-        (b - a) * axis.target / axis.source
-        for a, b, axis in zip(fit.box[0][-ndim:], fit.box[1][-ndim:], fit.axes(scale), strict=True)
-    ]
+    lengths = fit.lengths(scale)
     tile = list(patch)
     while True:
-        short = [k for k in range(ndim) if tile[k] < lengths[k]]
+        short = [k for k in range(len(tile)) if tile[k] < lengths[k]]
         if not short or 2 * np.prod(tile) > TILE_PIXELS:
             return tuple(tile)
         grow = max(short, key=lambda k: lengths[k] / tile[k])

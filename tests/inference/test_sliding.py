@@ -7,10 +7,10 @@ import gc
 import numpy as np
 import pytest
 import torch
-from toy_models import dark, identity
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from toy_models import dark, identity
 
 from napari_seg.data.volume import Volume
 from napari_seg.inference import backend, store
@@ -85,7 +85,8 @@ def test_a_smooth_image_survives_the_way_to_the_grid_of_the_model_and_back(spaci
 def test_scores_come_out_plane_by_plane_and_only_a_row_of_tiles_is_held():
     values = image((1, 200, 24, 24))
     axes = tile_grid((200, 24, 24), (16, 16, 16), 0.5, (4, 4, 4))
-    runner = backend.Runner(identity(3, 1, (), (4, 4, 4)).network, lambda x: x, backend.Device("cpu", "fp32", ""), ndim=3)
+    network = identity(3, 1, (), (4, 4, 4)).network
+    runner = backend.Runner(network, lambda x: x, backend.Device("cpu", "fp32", ""), ndim=3)
     read = []
 
     def planes(a, b):
