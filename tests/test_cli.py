@@ -188,6 +188,47 @@ class TestDoctor:
         assert ended.stderr == ""
 
 
+class TestDemo:
+    @pytest.fixture(autouse=True)
+    def tiny_model(self, monkeypatch, model_file):
+        from napari_seg.cli import demo
+
+        monkeypatch.setattr(demo, "MODEL", str(model_file("semantic")))
+
+    @pytest.mark.parametrize("words", [("--headless",), ()])
+    def test_without_a_window_it_fills_a_folder_again_and_again(self, run, tmp_path, monkeypatch, words):
+        for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+            monkeypatch.delenv(name, raising=False) if not words else monkeypatch.setenv(name, ":77")
+        if not words and not sys.platform.startswith("linux"):
+            pytest.skip("only Linux can be without a display")
+        for _ in range(2):
+            ended = run("demo", *words, "--output", tmp_path / "out")
+            assert ended.code == 0, ended.err
+            assert str(tmp_path / "out") in ended.err
+        names = {path.name for path in (tmp_path / "out").iterdir()}
+        assert names == {"nuclei2d.tif", "nuclei2d_mask.tif", "overlay.png", "timings.json"}
+        mask, picture = read(tmp_path / "out" / "nuclei2d_mask.tif"), read(tmp_path / "out" / "overlay.png")
+        assert picture.shape == (*mask.shape, 3)
+        assert json.loads((tmp_path / "out" / "timings.json").read_text())["seconds"]["predicting"] > 0
+
+    def test_with_a_display_it_opens_the_window_and_writes_nothing(self, run, tmp_path, monkeypatch):
+        from napari_seg import doctor
+        from napari_seg.cli import demo
+
+        started: list[list[str]] = []
+
+        def start(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+            started.append(command)
+            return subprocess.CompletedProcess(command, len(started) - 1)
+
+        monkeypatch.setattr(doctor, "has_display", lambda: True)
+        monkeypatch.setattr(demo.subprocess, "run", start)
+        assert run("demo", "--output", tmp_path / "out").code == 0
+        assert started[0][1:3] == ["-m", "napari_seg.gui.demo"]
+        assert not (tmp_path / "out").exists()
+        assert run("demo").code == 2
+
+
 class TestPredict:
     def test_one_file(self, run, tmp_path, model_file):
         path, mask = image(tmp_path / "a.png"), tmp_path / "out" / "mask.png"
