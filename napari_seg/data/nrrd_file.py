@@ -169,7 +169,11 @@ def _file_axes(path: Path, header: Mapping[str, Any], stored: NDArray[Any], aske
     if asked is not None:
         names = asked.upper()
         order = "".join(axis for axis in names if axis in "XYZ")
-        if len(names) != stored.ndim or len(set(names)) != len(names) or order not in ("XY", "XYZ"):
+        if (
+            sorted(names) != sorted(set(names) & set("XYZTCS"))
+            or len(names) != stored.ndim
+            or order not in ("XY", "XYZ")
+        ):
             raise SegError(
                 f"The axes {asked!r} do not fit {path.name} (shape {stored.shape}); name its dimensions in their order "
                 "in the file, such as XYZ, XYZT or CXYZ."

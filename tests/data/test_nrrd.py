@@ -1,0 +1,207 @@
+"""NRRD: spaces, directions, kinds of axes, encodings and broken files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nrrd
+import numpy as np
+import pytest
+
+from napari_seg.data.formats import read, write
+from napari_seg.data.volume import Volume
+from napari_seg.errors import ChoiceNeeded, SegError
+
+
+def counted(*shape: int, dtype: Any = np.int16) -> Any:
+    return np.arange(np.prod(shape)).astype(dtype).reshape(shape)
+
+
+def saved(path: Path, data: Any, header: dict[str, str], body: bytes | None = None) -> Path:
+    """An NRRD file as text and raw bytes, so that nothing but this test decides what is in it."""
+    lines = {
+        "type": {"i2": "int16", "u1": "uint8", "f4": "float"}[data.dtype.str[1:]],
+        "dimension": str(data.ndim),
+        "sizes": " ".join(map(str, data.shape)),
+        "endian": "little",
+        "encoding": "raw",
+        **header,
+    }
+    text = "NRRD0005\n# a comment\n" + "".join(f"{name}: {value}\n" for name, value in lines.items()) + "\n"
+    path.write_bytes(text.encode() + (data.tobytes(order="F") if body is None else body))
+    return path
+
+
+SPACE = {
+    "space": "left-posterior-superior",
+    "space directions": "(2,0,0) (0,3,0) (0,0,4)",
+    "space origin": "(10,20,30)",
+    "kinds": "domain domain domain",
+}
+
+
+@pytest.mark.parametrize(
+    ("space", "signs"),
+    [
+        ("left-posterior-superior", (-1, -1, 1)),
+        ("LPS", (-1, -1, 1)),
+        ("RAS", (1, 1, 1)),
+        ("right-anterior-superior", (1, 1, 1)),
+        ("LAS", (-1, 1, 1)),
+    ],
+)
+def test_every_space_of_the_patient(space: str, signs: tuple[int, ...], tmp_path: Path) -> None:
+    data = counted(5, 4, 3)
+    volume = read(saved(tmp_path / "a.nrrd", data, {**SPACE, "space": space}))
+    assert (volume.axes, volume.shape, volume.spacing, volume.unit) == ("ZYX", (3, 4, 5), (4, 3, 2), "mm")
+    assert volume.orientation == "SPL"
+    assert volume.affine is not None
+    for index in ((0, 0, 0), (4, 3, 2), (1, 2, 0)):
+        world = np.array(signs) * (np.array((10, 20, 30)) + np.array((2, 3, 4)) * index)
+        z, y, x = np.rint(np.linalg.inv(volume.affine) @ [*world, 1])[:3].astype(int)
+        assert volume.data[z, y, x] == data[index]
+
+
+def test_left_handed_directions_and_the_way_back(tmp_path: Path) -> None:
+    header = {**SPACE, "space directions": "(0.78125,0,0) (0,-0.78125,0) (0,0.1,6.5)"}
+    data = counted(5, 4, 3)
+    path = saved(tmp_path / "a.nrrd", data, header)
+    volume = read(path)
+    mask = write(volume.mask((np.asarray(volume.data) % 3).astype(np.uint8)), tmp_path / "mask.nrrd")
+    stored, found = nrrd.read(str(mask))
+    original = nrrd.read_header(str(path))
+    assert np.array_equal(stored, data % 3)
+    for name in ("space", "space directions", "space origin", "kinds"):
+        assert np.array_equal(found[name], original[name]), name
+
+
+@pytest.mark.parametrize(
+    ("kinds", "directions", "shape", "axes"),
+    [
+        ("list domain domain domain", "none (2,0,0) (0,3,0) (0,0,4)", (2, 5, 4, 3), "CZYX"),
+        ("domain domain domain list", "(2,0,0) (0,3,0) (0,0,4) none", (5, 4, 3, 2), "CZYX"),
+        ("vector domain domain domain", "none (2,0,0) (0,3,0) (0,0,4)", (2, 5, 4, 3), "CZYX"),
+        ("domain domain domain time", "(2,0,0) (0,3,0) (0,0,4) none", (5, 4, 3, 2), "TZYX"),
+        ("space space space", "(2,0,0) (0,3,0) (0,0,4)", (5, 4, 3), "ZYX"),
+        ("domain domain", "(2,0,0) (0,3,0)", (5, 4), "YX"),
+    ],
+)
+def test_kinds_name_the_axes(kinds: str, directions: str, shape: tuple[int, ...], axes: str, tmp_path: Path) -> None:
+    data = counted(*shape)
+    volume = read(saved(tmp_path / "a.nrrd", data, {**SPACE, "kinds": kinds, "space directions": directions}))
+    assert volume.axes == axes
+    spatial = [k for k, kind in enumerate(kinds.split()) if kind in ("domain", "space")]
+    other = [k for k in range(len(shape)) if k not in spatial]
+    assert np.array_equal(volume.data, data.transpose(other + spatial[::-1]))
+    assert np.array_equal(read(write(volume, tmp_path / "b.nrrd")).data, volume.data)
+
+
+@pytest.mark.parametrize(("kind", "samples"), [("RGB-color", 3), ("RGBA-color", 4), ("3-color", 3)])
+def test_colours(kind: str, samples: int, tmp_path: Path) -> None:
+    data = counted(samples, 5, 4, dtype=np.uint8)
+    volume = read(saved(tmp_path / "a.nrrd", data, {"kinds": f"{kind} domain domain"}))
+    assert (volume.axes, volume.affine, volume.spacing) == ("YXS", None, None)
+    assert np.array_equal(volume.data, data.transpose(2, 1, 0))
+    assert np.array_equal(read(write(volume, tmp_path / "b.nrrd")).data, volume.data)
+
+
+def test_spacings_without_a_space(tmp_path: Path) -> None:
+    header = {"spacings": "0.5 0.5 2", "units": '"um" "um" "um"', "kinds": "domain domain domain"}
+    volume = read(saved(tmp_path / "a.nrrd", counted(5, 4, 3), header))
+    assert (volume.spacing, volume.unit, volume.affine) == ((2, 0.5, 0.5), "um", None)
+    again = read(write(volume, tmp_path / "b.nrrd"))
+    assert (again.spacing, again.unit, again.axes) == (volume.spacing, volume.unit, "ZYX")
+
+
+def test_another_space_has_spacing_but_no_sides(tmp_path: Path) -> None:
+    volume = read(saved(tmp_path / "a.nrrd", counted(5, 4, 3), {**SPACE, "space": "3D-right-handed"}))
+    assert (volume.affine, volume.spacing) == (None, (4, 3, 2))
+    assert ["how the patient lies" in note for note in volume.notes] == [True]
+
+
+def test_space_units_make_an_affine_in_millimetres(tmp_path: Path) -> None:
+    volume = read(saved(tmp_path / "a.nrrd", counted(5, 4, 3), {**SPACE, "space units": '"um" "um" "um"'}))
+    assert (volume.unit, volume.spacing) == ("um", pytest.approx((4, 3, 2)))
+    assert volume.affine is not None
+    assert np.allclose(np.linalg.norm(volume.affine[:3, :3], axis=0), (4e-3, 3e-3, 2e-3))
+    mask = write(volume.mask(np.ones((3, 4, 5), np.uint8)), tmp_path / "mask.nrrd")
+    assert nrrd.read_header(str(mask))["space units"] == ["um"] * 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "header", "values"),
+    [
+        ((5, 4, 3), {}, ["XYZ", "XYT", "XYC", "CXY"]),
+        ((5, 4, 3, 2), {}, ["XYZT", "XYZC", "CXYZ", "XYTC"]),
+        (
+            (5, 4, 3, 2),
+            {"space": "LPS", "space directions": "(2,0,0) (0,3,0) (0,0,4) none"},
+            ["XYZT", "XYZC"],
+        ),
+        (
+            (2, 5, 4, 3),
+            {**SPACE, "kinds": "??? domain domain domain", "space directions": "none (2,0,0) (0,3,0) (0,0,4)"},
+            ["TXYZ", "CXYZ"],
+        ),
+    ],
+)
+def test_axes_that_are_not_named_are_asked_for(
+    shape: tuple[int, ...], header: dict[str, str], values: list[str], tmp_path: Path
+) -> None:
+    path = saved(tmp_path / "a.nrrd", counted(*shape), header)
+    with pytest.raises(ChoiceNeeded) as asked:
+        read(path)
+    assert asked.value.parameter == "axes"
+    assert [choice.value for choice in asked.value.choices] == values
+    for value in values:
+        volume = read(path, axes=value)
+        assert sorted(volume.axes) == sorted(value)
+        assert volume.shape == tuple(shape[value.index(axis)] for axis in volume.axes)
+
+
+@pytest.mark.parametrize("axes", ["XY", "YXZ", "XYY", "XYQ", "TZC"])
+def test_axes_that_do_not_fit_are_refused(axes: str, tmp_path: Path) -> None:
+    with pytest.raises(SegError, match="name its dimensions"):
+        read(saved(tmp_path / "a.nrrd", counted(5, 4, 3), {}), axes=axes)
+
+
+def test_a_header_beside_its_data(tmp_path: Path) -> None:
+    data = counted(5, 4, 3)
+    (tmp_path / "a.raw").write_bytes(data.tobytes(order="F"))
+    path = saved(tmp_path / "a.nhdr", data, {**SPACE, "data file": "a.raw"}, b"")
+    assert np.array_equal(read(path).data, data.T)
+    (tmp_path / "a.raw").unlink()
+    with pytest.raises(SegError, match="not a whole NRRD file"):
+        read(path)
+    with pytest.raises(SegError, match=r"end the name with \.nrrd"):
+        write(Volume(np.zeros((3, 3), np.uint8), "YX"), tmp_path / "b.nhdr")
+
+
+@pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2", "ascii"])
+def test_encodings_and_their_truncation(encoding: str, tmp_path: Path) -> None:
+    data = np.random.default_rng(0).integers(0, 9999, (9, 8, 7)).astype(np.int16)
+    path = tmp_path / "a.nrrd"
+    nrrd.write(str(path), data, {"encoding": encoding, "kinds": ["domain"] * 3})
+    assert np.array_equal(read(path).data, data.T)
+    raw = path.read_bytes()
+    for part in (0.0, 0.1, 0.5, 0.8):
+        path.write_bytes(raw[: int(part * len(raw))])
+        with pytest.raises(SegError, match="not a whole NRRD file"):
+            read(path)
+
+
+def test_something_else_with_the_name_of_an_image(tmp_path: Path) -> None:
+    (tmp_path / "a.nrrd").write_text("hello\n")
+    with pytest.raises(SegError, match="not a whole NRRD file"):
+        read(tmp_path / "a.nrrd")
+
+
+def test_complex_numbers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SegError, match="complex"):
+        read(saved(tmp_path / "a.nrrd", counted(2, 5, 4), {"kinds": "complex domain domain"}))
+
+
+def test_the_same_mask_gives_the_same_bytes(tmp_path: Path) -> None:
+    volume = Volume(np.ones((3, 4, 5), np.uint8), "ZYX", (4, 3, 2), "mm")
+    assert write(volume, tmp_path / "a.nrrd").read_bytes() == write(volume, tmp_path / "b.nrrd").read_bytes()
