@@ -119,11 +119,18 @@ def write(volume: Volume, path: str | Path) -> Path:
     """Write a mask or an image under ``path`` and return it; the suffix chooses the format.
 
     The file is written aside, read again and compared: values, spacing and, in a patient's space, the place of its
-    corners. Only then does it take its name, in one step; a file that stood there stays whole until then. Raises
-    ``SegError`` where the format cannot hold the volume, or the file could not be written or came back different.
+    corners. Only then does it take its name, in one step; a file that stood there stays whole until then.
+    A path such as ``image.zarr/labels/nuclei`` adds the mask to the OME-Zarr image there. Raises ``SegError`` where the
+    format cannot hold the volume, or the file could not be written or came back different.
     """
+    from napari_seg.data import ome_zarr  # here, as zarr takes a third of a second to import
+
     path = Path(path).expanduser()
+    if path.parent.name == "labels" and ome_zarr.claims(path.parent.parent):
+        return ome_zarr.add_labels(volume, path.parent.parent, path.name)
     entry = _format_for_writing(path)
+    if path.is_dir() and not ome_zarr.is_mask(path):
+        raise SegError(f"{path} is a folder and no mask, so it is not replaced; choose another name.")
     aside = path.with_name(f".{uuid.uuid4().hex[:12]}{_suffix(path)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +172,7 @@ def _seal(written: Volume, found: Volume, path: Path) -> None:
     if same and written.affine is not None:
         box = (1,) * (3 - written.ndim) + written.grid
         same = found.affine is not None and same_world(written.affine, found.affine, box)
-    elif same and written.spacing is not None:
+    elif same and written.spacing is not None and (written.unit, set(written.spacing)) != ("pixel", {1.0}):
         same = found.spacing is not None and np.allclose(found.spacing, written.spacing, rtol=1e-4)
     if not same:
         raise SegError(

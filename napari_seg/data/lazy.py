@@ -5,19 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
+
+from napari_seg.errors import SegError
 
 
 class LazyView:
     """Axis ``k`` is axis ``order[k]`` of ``array``; ``sizes`` (one per axis of ``array``) may cut its ends off.
 
-    Only what is indexed is read, with integers, slices and an ellipsis; the result is a numpy array.
+    Only what is indexed is read, with integers, slices and an ellipsis; the result is a numpy array. Reading raises
+    ``SegError`` where a chunk of the file ``name`` is damaged, and where what is wanted does not fit in memory.
     """
 
-    def __init__(self, array: Any, order: tuple[int, ...], sizes: tuple[int, ...]) -> None:
+    def __init__(
+        self, array: Any, name: str, order: tuple[int, ...] | None = None, sizes: tuple[int, ...] | None = None
+    ) -> None:
         self._array = array
-        self._order = order
-        self._sizes = sizes
+        self._name = name
+        self._order = tuple(range(array.ndim)) if order is None else order
+        self._sizes = tuple(int(n) for n in array.shape) if sizes is None else sizes
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -34,13 +41,22 @@ class LazyView:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape))
+        return int(np.prod(self.shape, dtype=object))
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def transpose(self, order: tuple[int, ...]) -> LazyView:
-        return LazyView(self._array, tuple(self._order[axis] for axis in order), self._sizes)
+        return LazyView(self._array, self._name, tuple(self._order[axis] for axis in order), self._sizes)
+
+    def cut(self, axis: int, size: int) -> LazyView:
+        """The same with only the first ``size`` elements along ``axis``."""
+        own = self._order[axis]
+        return LazyView(self._array, self._name, self._order, (*self._sizes[:own], size, *self._sizes[own + 1 :]))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[...], dtype)
@@ -48,25 +64,36 @@ class LazyView:
     def __getitem__(self, key: Any) -> NDArray[Any]:
         source: list[Any] = [slice(None)] * self.ndim
         kept: list[int] = []
-        backwards: list[slice] = []
+        turns: list[slice] = []
+        count = 1
         for axis, part, size in zip(self._order, self._full(key), self.shape, strict=True):
             if isinstance(part, slice):
                 steps = range(*part.indices(size))
                 forward = steps if steps.step > 0 else steps[::-1]
                 source[axis] = slice(forward.start, forward.stop, forward.step) if len(forward) else slice(0, 0)
                 kept.append(axis)
-                backwards.append(slice(None, None, 1 if steps.step > 0 else -1))
+                turns.append(slice(None, None, 1 if steps.step > 0 else -1))
+                count *= len(steps)
             else:
                 source[axis] = range(size)[int(part)]  # raises IndexError outside
-        found = np.asarray(self._array[tuple(source)])
+        found = self._read(tuple(source), count * self.dtype.itemsize)
         order = [sorted(kept).index(axis) for axis in kept]
-        return found.transpose(order)[tuple(backwards)]
+        return found.transpose(order)[tuple(turns)]
+
+    def _read(self, source: tuple[Any, ...], nbytes: int) -> NDArray[Any]:
+        if nbytes > psutil.virtual_memory().available:
+            need = f"{nbytes / 2**30:.1f} GiB"
+            raise SegError(f"{self._name} needs {need}, more memory than is free; choose a box or a smaller image.")
+        try:
+            return np.asarray(self._array[source])
+        except Exception as error:  # of the many decoders
+            raise SegError(f"A part of {self._name} is damaged or cut off; get the file again.") from error
 
     def _full(self, key: Any) -> tuple[Any, ...]:
         parts = key if isinstance(key, tuple) else (key,)
-        if Ellipsis not in parts:
+        if not any(part is Ellipsis for part in parts):
             parts = (*parts, Ellipsis)
-        at = parts.index(Ellipsis)
+        at = next(k for k, part in enumerate(parts) if part is Ellipsis)
         rest = self.ndim - (len(parts) - 1)
         if rest < 0:
             raise IndexError(f"too many indices: {len(parts) - 1} for {self.ndim} axes")

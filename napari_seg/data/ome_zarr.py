@@ -1,20 +1,209 @@
-"""OME-Zarr 0.4 and 0.5."""
+"""OME-Zarr (OME-NGFF) up to 0.5: images and masks with their pyramid, plates, wells and converted multi-image files.
+
+Arrays stay on disk. A path may also lead into a store: to a mask (``image.zarr/labels/nuclei``), to a field of a plate
+or to one level (``image.zarr/1``). A chunk that is not stored means the fill value, by the definition of Zarr, so a
+lost chunk cannot be told from an empty one; only a level without any chunk is noticed, and the next one taken.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
-from napari_seg.data.volume import Volume
-from napari_seg.errors import SegError
+import zarr
+
+from napari_seg.data.axes import arrange, name_axes
+from napari_seg.data.lazy import LazyView
+from napari_seg.data.ngff import Node, letters_of, node_at, scale_of, translation_of
+from napari_seg.data.units import length, spacing_from
+from napari_seg.data.volume import AXES, SPATIAL, Source, Volume
+from napari_seg.errors import Choice, ChoiceNeeded, SegError
+
+_METADATA = (".zattrs", ".zgroup", ".zarray", ".zmetadata", "zarr.json")
 
 
 def claims(path: Path) -> bool:
-    return path.is_dir() and any((path / name).is_file() for name in ("zarr.json", ".zgroup", ".zattrs", ".zarray"))
+    if not path.is_dir():
+        return False
+    return path.name.lower().endswith(".zarr") or any((path / name).is_file() for name in _METADATA)
 
 
 def read(path: Path, *, axes: str | None = None, series: str | None = None) -> Volume:
-    raise SegError(f"{path.name} is an OME-Zarr, which cannot be read yet; convert it to TIFF.")
+    """``series`` is the path of an image below ``path``, where there are several (a plate, a well, masks)."""
+    node = node_at(path)
+    if node.is_array:
+        return _level(path, axes)
+    below = _images_below(node)
+    if "multiscales" in node.ome:
+        if series is not None:
+            raise SegError(f"{path.name} is one image, it has no series {series!r}; leave the series out.")
+        return _image(node, node.multiscales[0], axes)
+    if not below:
+        raise SegError(
+            f"{path.name} says nothing of an image (no multiscales in its metadata); choose an OME-Zarr image."
+        )
+    if series is None and len(below) > 1:
+        choices = tuple(Choice(key, title) for key, title in below.items())
+        raise ChoiceNeeded(
+            f"{path.name} holds {len(choices)} images; choose one, such as series={choices[0].value}.",
+            "series",
+            choices,
+        )
+    chosen = next(iter(below)) if series is None else series.strip("/")
+    if chosen not in below:
+        raise SegError(f"{path.name} has no image {series!r}; choose one of {', '.join(list(below)[:5])}.")
+    return read(path / chosen, axes=axes)
 
 
 def write(volume: Volume, path: Path) -> None:
-    raise SegError(f"{path.name} is an OME-Zarr, which cannot be written yet; end the name with .tif.")
+    """A new OME-Zarr 0.5; a mask gets a pyramid and is marked as labels."""
+    from napari_seg.data.ome_zarr_write import write_new
+
+    write_new(volume, path)
+
+
+def add_labels(mask: Volume, image_path: Path, name: str) -> Path:
+    """Add ``mask`` to the OME-Zarr image ``image_path`` as ``labels/NAME`` and return the path of the new group.
+
+    Nothing that is there is altered but the list of labels, which is replaced last and in one step, after the new
+    group was written under another name, read again and compared. Zarr and NGFF versions are those of the image.
+    Raises ``SegError`` for a name that exists, a mask of another grid, and a store that may not be written to.
+    """
+    from napari_seg.data.ome_zarr_write import add
+
+    return add(mask, image_path, name)
+
+
+def is_mask(path: Path) -> bool:
+    """Whether the store at ``path`` is a mask, by its own metadata."""
+    return claims(path) and "image-label" in node_at(path).ome
+
+
+def _images_below(node: Node) -> dict[str, str]:
+    """Paths of the images below a group, with titles."""
+    ome = node.ome
+    if isinstance(ome.get("plate"), dict):
+        wells = [str(well.get("path", "")) for well in ome["plate"].get("wells", []) if isinstance(well, dict)]
+        fields = ((well, node_at(node.path / well)) for well in wells if (node.path / well).is_dir())
+        return {
+            f"{well}/{key}": f"Well {well.replace('/', '')}, {title}"
+            for well, at in fields
+            for key, title in _images_below(at).items()
+        }
+    if isinstance(ome.get("well"), dict):
+        paths = [str(image.get("path", "")) for image in ome["well"].get("images", []) if isinstance(image, dict)]
+        return {path: f"field {path}" for path in paths}
+    if isinstance(ome.get("labels"), list):
+        return {str(name): f"Mask {name}" for name in ome["labels"]}
+    if "bioformats2raw.layout" in ome:
+        listed = node_at(node.path / "OME").ome.get("series") if (node.path / "OME").is_dir() else None
+        numbered = sorted((p.name for p in node.path.iterdir() if p.name.isdigit() and p.is_dir()), key=int)
+        return {str(path): f"Image {path}" for path in (listed if isinstance(listed, list) else numbered)}
+    return {}
+
+
+def _image(node: Node, multiscale: dict[str, Any], axes: str | None, only: str | None = None) -> Volume:
+    """A volume from an image's metadata; ``only`` is the path of the one level that is wanted."""
+    datasets = [entry for entry in multiscale.get("datasets", []) if isinstance(entry, dict) and "path" in entry]
+    if only is not None:
+        datasets = [entry for entry in datasets if entry["path"] == only]
+    opened = [(entry, _open(node, str(entry["path"]))) for entry in datasets]
+    if not opened:
+        raise SegError(f"{node.path.name} lists no arrays; its metadata is damaged, get it from where it was made.")
+    stored = [(entry, array) for entry, array in opened if _has_chunks(node.path / str(entry["path"]))]
+    notes = []
+    if not stored:
+        notes.append("No chunk is stored, so the whole image has the fill value.")
+        stored = opened
+    elif stored[0][0] is not opened[0][0]:
+        first = stored[0][0]["path"]
+        notes.append(f"Level {opened[0][0]['path']} holds no chunks; the coarser level {first} was read instead.")
+    entry, finest = stored[0]
+    found = letters_of(multiscale, finest.ndim)
+    letters = name_axes(found, finest.shape, axes, node.path.name)
+    scale, lengths = scale_of(multiscale, entry, finest.ndim), {}
+    for letter, own, step, unit in zip(letters, found, scale, _units(multiscale, finest.ndim), strict=True):
+        size = length(step, unit)
+        if letter in SPATIAL and letter == own and size is not None:
+            lengths[letter] = size
+    ordered = "".join(axis for axis in AXES if axis in letters)
+    spacing, unit, doubts = spacing_from(lengths, "".join(axis for axis in ordered if axis in SPATIAL))
+    shift = translation_of(multiscale, entry, finest.ndim)
+    origin = tuple(float(shift[letters.index(axis)]) for axis in ordered if axis in SPATIAL)
+    levels = [arrange(LazyView(array, node.path.name), letters)[0] for _, array in stored if array.ndim == len(letters)]
+    masks = node_at(node.path / "labels").ome.get("labels", []) if (node.path / "labels").is_dir() else []
+    if masks:
+        notes.append(f"The store also holds masks: {', '.join(f'labels/{name}' for name in masks)}.")
+    return Volume(
+        levels[0],
+        ordered,
+        spacing=spacing,
+        unit=unit,
+        channels=_channels(node, ordered, levels[0].shape),
+        name=node.path.name.removesuffix(".zarr").removesuffix(".ome"),
+        source=Source(node.path, "ome_zarr", str(entry["path"]), header=MappingProxyType({"origin": origin})),
+        notes=(*notes, *doubts),
+        levels=tuple(levels[1:]) if only is None else (),
+    )
+
+
+def _level(path: Path, axes: str | None) -> Volume:
+    """One array of an image, with the axes and the scale that the image's metadata gives it."""
+    for depth, parent in enumerate(path.resolve().parents[:3], 1):
+        if not claims(parent):
+            break
+        node = node_at(parent)
+        own = "/".join(path.resolve().parts[-depth:])
+        for multiscale in node.multiscales:
+            if any(isinstance(entry, dict) and entry.get("path") == own for entry in multiscale.get("datasets", [])):
+                return _image(node, multiscale, axes, own)
+    array = _open(node_at(path.parent) if claims(path.parent) else Node(path.parent, {}), path.name)
+    letters = name_axes("Q" * (array.ndim - 2) + "YX", array.shape, axes, path.name)
+    data, ordered = arrange(LazyView(array, path.name), letters)
+    return Volume(data, ordered, name=path.name.removesuffix(".zarr"), source=Source(path, "ome_zarr"))
+
+
+def _open(node: Node, inside: str) -> Any:
+    where = (node.path / inside).resolve()
+    if not where.is_relative_to(node.path.resolve()):
+        raise SegError(f"{node.path.name} points out of its own folder ({inside}); it is not honest, do not use it.")
+    if not where.is_dir():
+        raise SegError(f"{node.path.name} lacks its array {inside}; copy the whole folder again.")
+    with _damaged(node.path):
+        array = zarr.open_array(where, mode="r")
+        kind = array.dtype.kind
+    if kind not in "buif":
+        raise SegError(f"{node.path.name} holds values of type {array.dtype}; only whole and real numbers are images.")
+    return array
+
+
+def _has_chunks(folder: Path) -> bool:
+    return any(part.name not in _METADATA for part in folder.iterdir())
+
+
+def _units(multiscale: dict[str, Any], ndim: int) -> list[Any]:
+    axes = multiscale.get("axes")
+    named = axes if isinstance(axes, list) and len(axes) == ndim else [None] * ndim
+    return [axis.get("unit") if isinstance(axis, dict) else None for axis in named]
+
+
+def _channels(node: Node, ordered: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+    omero = node.ome.get("omero")
+    listed = omero.get("channels") if isinstance(omero, dict) else None
+    if "C" not in ordered or not isinstance(listed, list) or len(listed) != shape[ordered.index("C")]:
+        return ()
+    names = [str(channel.get("label") or "") if isinstance(channel, dict) else "" for channel in listed]
+    return tuple(name or f"channel {k}" for k, name in enumerate(names)) if any(names) else ()
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """zarr's many errors as one sentence; nothing else runs in here."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).partition("\n")[0][:80] or type(error).__name__
+        raise SegError(f"{path.name} is no OME-Zarr, or damaged ({reason}); copy the whole folder again.") from error

@@ -19,7 +19,7 @@ import zarr
 from numpy.typing import NDArray
 from tifffile import TiffFile, TiffPageSeries
 
-from napari_seg.data.axes import arrange, in_order, name_axes
+from napari_seg.data.axes import arrange, name_axes
 from napari_seg.data.lazy import LazyView
 from napari_seg.data.tiff_metadata import NAMESPACE, metadata
 from napari_seg.data.units import spacing_from
@@ -142,7 +142,7 @@ def _volume(
         notes=(*said.notes, *doubts, *notes, *_gaps(image), *_not_finite(data)),
         levels=tuple(level for level, _, _ in levels[1:]),
     )
-    return volume, any(isinstance(level, zarr.Array | LazyView) for level, _, _ in levels)
+    return volume, any(isinstance(level, LazyView) for level, _, _ in levels)
 
 
 def _dimensions(image: TiffPageSeries, ours: str, answer: str | None) -> tuple[tuple[int, ...], str]:
@@ -173,7 +173,7 @@ def _pixels(path: Path, file: TiffFile, image: TiffPageSeries, level: TiffPageSe
     store = level.aszarr(level=0, chunkmode=2 if whole_pages else 0)
     array = zarr.open_array(store, mode="r")
     weakref.finalize(array, file.close)
-    return array
+    return LazyView(array, path.name)
 
 
 def _whole(path: Path, image: TiffPageSeries) -> None:
@@ -230,15 +230,13 @@ def _colours(data: Any, letters: str, image: TiffPageSeries, path: Path) -> tupl
                     f"{path.name} has channels of {data.shape[at]} samples each; save each channel in its own file."
                 )
             letters = letters.replace("S", "C")
-    if isinstance(data, zarr.Array) and in_order(letters) != tuple(range(data.ndim)):
-        data = LazyView(data, tuple(range(data.ndim)), data.shape)
     data, letters = arrange(data, letters)
     return data, letters, notes
 
 
 def _cut(data: Any, axis: int, size: int) -> Any:
-    if isinstance(data, zarr.Array):
-        return LazyView(data, tuple(range(data.ndim)), (*data.shape[:axis], size, *data.shape[axis + 1 :]))
+    if isinstance(data, LazyView):
+        return data.cut(axis, size)
     return data[(slice(None),) * axis + (slice(size),)]
 
 

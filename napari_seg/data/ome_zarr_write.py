@@ -1,0 +1,217 @@
+"""Writing OME-Zarr: a new store (0.5), or a mask as a ``labels/`` group of an image, in the image's own version."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from yaozarrs import v04, v05
+
+from napari_seg.data.axes import arrange
+from napari_seg.data.ngff import Node, letters_of, node_at
+from napari_seg.data.ome_zarr import claims, read
+from napari_seg.data.volume import SPATIAL, Volume, labels_dtype
+from napari_seg.errors import SegError
+
+_UNITS = {"nm": "nanometer", "um": "micrometer", "mm": "millimeter", "m": "meter"}
+_SMALLEST = 256
+"""A pyramid ends where rows and columns are not longer than this."""
+
+
+def write_new(volume: Volume, path: Path) -> None:
+    """A new store of version 0.5 at ``path``; whole numbers without channels are marked as labels, with a pyramid."""
+    if volume.affine is not None:
+        raise SegError(
+            "An OME-Zarr cannot say where the image lies in the patient; end the name with .nii.gz or .nrrd."
+        )
+    if "S" in volume.axes:
+        raise SegError("An OME-Zarr has channels instead of colours; end the name with .tif or .png.")
+    data = np.asarray(volume.data)
+    data = data.view(np.uint8) if data.dtype == bool else data
+    is_mask = data.dtype.kind in "ui" and "C" not in volume.axes
+    shapes = [data.shape]
+    while is_mask and max(shapes[-1][-2:]) > _SMALLEST:
+        shapes.append((*shapes[-1][:-2], *(-(-n // 2) for n in shapes[-1][-2:])))
+    spacing = dict(zip(volume.spatial, volume.spacing or (1.0,) * volume.ndim, strict=True))
+    origin = volume.source.header.get("origin", ()) if volume.source else ()
+    shifts = dict(zip(volume.spatial, origin, strict=True)) if len(origin) == volume.ndim else {}
+    datasets = [_dataset(str(k), volume.axes, shape, data.shape, spacing, shifts) for k, shape in enumerate(shapes)]
+    multiscale = {"axes": _axes(volume), "datasets": datasets} | ({"name": volume.name} if volume.name else {})
+    ome: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale]}
+    if volume.channels:
+        ome["omero"] = {"channels": [_channel(name) for name in volume.channels]}
+    if is_mask:
+        v05.LabelImage.model_validate(ome | {"image-label": {}})
+        ome["image-label"] = {}
+    else:
+        v05.Image.model_validate(ome)
+    _put(path, 3, {"ome": ome}, data, shapes)
+
+
+def add(mask: Volume, image_path: Path, name: str) -> Path:
+    """See :func:`napari_seg.data.ome_zarr.add_labels`."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_. -]*", name) or name.startswith("__"):
+        raise SegError(f"{name!r} cannot be the name of a mask in an OME-Zarr; use letters, digits, dots and dashes.")
+    node = node_at(image_path)
+    if not node.multiscales:
+        raise SegError(f"{image_path.name} is no OME-Zarr image to which a mask can be added; choose the image itself.")
+    folder = image_path / "labels"
+    listed = _listed(folder)
+    if name in listed or (folder / name).exists():
+        raise SegError(f"{image_path.name} already has a mask named {name}; choose another name.")
+    attributes, data, letters, shapes = _fitted(mask, node, name)
+    aside = folder / f".{uuid.uuid4().hex[:12]}"
+    try:
+        new = not folder.exists()
+        if new:
+            _new_group(folder, node.zarr_format)
+        try:
+            _put(aside, node.zarr_format, attributes, data, shapes)
+            if not np.array_equal(np.asarray(read(aside).data), arrange(data, letters)[0]):
+                raise SegError(f"The mask {name} came back different after writing; write it to a .tif instead.")
+            aside.rename(folder / name)
+        finally:
+            if aside.exists():
+                shutil.rmtree(aside)
+        _list(folder, node, [*listed, name])
+    except OSError as error:
+        raise SegError(
+            f"The mask cannot be added to {image_path.name} ({(error.strerror or str(error)).lower()}); "
+            "write it to a file of its own, where you may write."
+        ) from error
+    return folder / name
+
+
+def _fitted(mask: Volume, node: Node, name: str) -> tuple[dict[str, Any], NDArray[Any], str, list[tuple[int, ...]]]:
+    """Metadata, labels, their axes and the shapes of the pyramid, on that level of the image which the mask fits."""
+    multiscale = node.multiscales[0]
+    levels = [
+        (entry, zarr.open_array(node.path / str(entry["path"]), mode="r").shape) for entry in multiscale["datasets"]
+    ]
+    letters = letters_of(multiscale, len(levels[0][1]))
+    kept = [k for k, letter in enumerate(letters) if letter != "C"]
+    data = np.asarray(mask.data)
+    if data.dtype.kind not in "bui" or (data.size and int(data.min()) < 0):
+        raise SegError("A mask holds whole numbers from 0 on; this one holds others, choose a mask.")
+    named = "".join(letters[k] for k in kept)
+    if set(mask.axes) - set(named):
+        raise SegError(f"The mask has the axes {mask.axes}, the image {letters}; use a mask of that image.")
+    data = data.transpose([mask.axes.index(axis) for axis in named if axis in mask.axes])
+    for position, k in enumerate(kept):
+        if letters[k] not in mask.axes and levels[0][1][k] == 1:
+            data = np.expand_dims(data, position)
+    data = data.astype(labels_dtype(int(data.max())))
+    first = next((n for n, (_, shape) in enumerate(levels) if data.shape == tuple(shape[k] for k in kept)), None)
+    if first is None:
+        raise SegError(
+            f"The mask has shape {data.shape}, the image {levels[0][1]} ({letters}); use a mask of that image."
+        )
+    datasets = [
+        {
+            "path": str(n),
+            "coordinateTransformations": [
+                _without(transform, kept) for transform in entry["coordinateTransformations"]
+            ],
+        }
+        for n, (entry, _) in enumerate(levels[first:])
+    ]
+    labels: dict[str, Any] = {"axes": [multiscale["axes"][k] for k in kept], "datasets": datasets, "name": name}
+    if "coordinateTransformations" in multiscale:
+        labels["coordinateTransformations"] = [_without(t, kept) for t in multiscale["coordinateTransformations"]]
+    shapes = [tuple(shape[k] for k in kept) for _, shape in levels[first:]]
+    source = {"source": {"image": "../../"}}
+    if node.zarr_format == 3:
+        ome = {"version": "0.5", "multiscales": [labels], "image-label": source}
+        return {"ome": v05.LabelImage.model_validate(ome) and ome}, data, named, shapes
+    version = str(multiscale.get("version", "0.4"))
+    attributes = {"multiscales": [labels | {"version": version}], "image-label": source | {"version": version}}
+    if version == "0.4":
+        v04.LabelImage.model_validate(attributes)
+    return attributes, data, named, shapes
+
+
+def _put(
+    path: Path, zarr_format: int, attributes: dict[str, Any], data: NDArray[Any], shapes: Sequence[tuple[int, ...]]
+) -> None:
+    """A group with one array for each shape, each the nearest voxels of ``data``."""
+    group = zarr.open_group(path, mode="w-", zarr_format=2 if zarr_format == 2 else 3, attributes=attributes)
+    axes = attributes.get("ome", attributes)["multiscales"][0]["axes"]
+    for number, shape in enumerate(shapes):
+        chunks = (*(1,) * max(len(shape) - 3, 0), *((min(shape[-3], 16),) if len(shape) > 2 else ()))
+        array = group.create_array(
+            str(number),
+            shape=shape,
+            dtype=data.dtype,
+            chunks=(*chunks, *(min(n, 512) for n in shape[-2:])),
+            dimension_names=[axis["name"] for axis in axes] if zarr_format == 3 else None,
+            chunk_key_encoding={"name": "v2" if zarr_format == 2 else "default", "separator": "/"},
+        )
+        nearest = [((np.arange(n) + 0.5) * full / n).astype(int) for n, full in zip(shape, data.shape, strict=True)]
+        array[...] = data if shape == data.shape else data[np.ix_(*nearest)]
+
+
+def _dataset(
+    path: str,
+    axes: str,
+    shape: tuple[int, ...],
+    full: tuple[int, ...],
+    spacing: dict[str, float],
+    shifts: dict[str, float],
+) -> dict[str, Any]:
+    scale = [spacing.get(axis, 1.0) * n / m for axis, m, n in zip(axes, shape, full, strict=True)]
+    transforms: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+    if any(shifts.values()):
+        transforms.append({"type": "translation", "translation": [shifts.get(axis, 0.0) for axis in axes]})
+    return {"path": path, "coordinateTransformations": transforms}
+
+
+def _axes(volume: Volume) -> list[dict[str, str]]:
+    kinds = {"T": "time", "C": "channel"}
+    unit = {"unit": _UNITS[volume.unit]} if volume.unit in _UNITS else {}
+    return [
+        {"name": axis.lower(), "type": kinds.get(axis, "space")} | (unit if axis in SPATIAL else {})
+        for axis in volume.axes
+    ]
+
+
+def _channel(name: str) -> dict[str, Any]:
+    return {"label": name, "color": "FFFFFF", "window": {"start": 0, "end": 255, "min": 0, "max": 255}, "active": True}
+
+
+def _without(transform: dict[str, Any], kept: list[int]) -> dict[str, Any]:
+    """A transformation without the dimensions that a mask does not have."""
+    return {key: [value[k] for k in kept] if isinstance(value, list) else value for key, value in transform.items()}
+
+
+def _listed(folder: Path) -> list[str]:
+    names = node_at(folder).ome.get("labels", []) if claims(folder) else []
+    return [str(name) for name in names]
+
+
+def _new_group(folder: Path, zarr_format: int) -> None:
+    """A group of labels with nothing in it, made aside."""
+    aside = folder.with_name(f".{uuid.uuid4().hex[:12]}")
+    attributes: dict[str, Any] = {"labels": []} if zarr_format == 2 else {"ome": {"version": "0.5", "labels": []}}
+    zarr.open_group(aside, mode="w-", zarr_format=2 if zarr_format == 2 else 3, attributes=attributes)
+    aside.rename(folder)
+
+
+def _list(folder: Path, node: Node, names: list[str]) -> None:
+    """Name the masks of an image, in one step."""
+    path = folder / (".zattrs" if node.zarr_format == 2 else "zarr.json")
+    document = json.loads(path.read_text()) if path.is_file() else {}
+    if node.zarr_format == 2:
+        document["labels"] = names
+    else:
+        document.setdefault("attributes", {}).setdefault("ome", {"version": "0.5"})["labels"] = names
+    aside = path.with_name(f".{uuid.uuid4().hex[:12]}")
+    aside.write_text(json.dumps(document, indent=2))
+    aside.replace(path)
