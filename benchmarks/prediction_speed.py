@@ -1,6 +1,6 @@
 """How fast is the sliding window? Side by side with MONAI's, at the same weights, tile and overlap.
 
-    python benchmarks/prediction_speed.py [--rounds 5] [--data ../shared/data] [--untrained]
+    python benchmarks/prediction_speed.py --rounds 5
 
 needs MONAI (``pip install --no-deps monai==1.6.1``). The images are mosaics of real ones, 2D 2048 x 2048 and 3D
 256 x 256 x 128. Both sides get the normalised array and give the mask; the rounds are interleaved and the medians compared.

@@ -69,7 +69,7 @@ def device_report() -> DeviceReport:
 def forecast(
     spec: ModelSpec, volume: Volume, settings: PredictSpec, region: Region | None = None, *, pace: float | None = None
 ) -> Forecast:
-    """About how long a prediction will take. ``pace``: of the device, in multiplications a second (:class:`DeviceReport`).
+    """About how long a prediction will take. ``pace``: as in :class:`DeviceReport`.
 
     Raises ``SegError`` where the image does not fit the model.
     """

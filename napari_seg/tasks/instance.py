@@ -69,15 +69,34 @@ class Instance(Spec):
 
     def decode(self, scores: Scores, spacing: tuple[float, ...]) -> Labels:
         from scipy.ndimage import gaussian_filter
-        from skimage.segmentation import watershed
 
         inside = scores[0] > self.threshold
         sigma = min(spacing) / np.asarray(spacing)  # one pixel of the finest axis: enough to melt twin summits
         deep = gaussian_filter(np.asarray(scores[1], np.float32), sigma)
-        seeds = cc3d.connected_components((deep > self.seeds) & inside, connectivity=4 if inside.ndim == 2 else 6)
-        labels = watershed(-deep, seeds, mask=inside)
-        labels = _with_seedless(labels.astype(np.uint32), inside)
-        return without_small(labels, self.smallest)
+        return without_small(_separated(inside, deep, deep > self.seeds), self.smallest)
+
+
+def _separated(inside: NDArray[np.bool_], deep: NDArray[np.float32], summits: NDArray[np.bool_]) -> Labels:
+    """A watershed on ``deep`` from its summits, in each patch of foreground that has several.
+
+    A patch with one summit, or with none that is high enough, is one object.
+    """
+    from scipy.ndimage import find_objects
+    from skimage.segmentation import watershed
+
+    connectivity = 4 if inside.ndim == 2 else 6
+    labels: NDArray[np.uint32] = cc3d.connected_components(inside, connectivity=connectivity, out_dtype=np.uint32)
+    seeds = cc3d.connected_components(summits & inside, connectivity=connectivity, out_dtype=np.uint32)
+    count = int(labels.max())
+    at = np.flatnonzero(seeds)
+    pairs = fastremap.unique(seeds.ravel()[at].astype(np.uint64) << 32 | labels.ravel()[at])
+    summits_of = np.bincount((pairs & 0xFFFFFFFF).astype(np.int64), minlength=count + 1)
+    boxes = find_objects(labels.view(np.int32))
+    for number in np.flatnonzero(summits_of > 1):
+        box = boxes[number - 1]
+        patch = labels[box] == number
+        labels[box][patch] = watershed(-deep[box], seeds[box] * patch, mask=patch)[patch] + count
+    return labels
 
 
 def depth(labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
