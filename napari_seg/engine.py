@@ -32,7 +32,7 @@ from napari_seg.errors import SegError
 from napari_seg.jobs import Steps
 
 if TYPE_CHECKING:
-    from napari_seg.inference.predict import Prediction
+    from napari_seg.inference.predict import Prediction, Region
     from napari_seg.models.model import Model
 
 KEPT = 3
@@ -87,19 +87,20 @@ def volume_from(image: Mapping[str, Any]) -> Volume:
 
 
 def warm_up(desk: Desk, order: Order) -> Steps[Answer]:
-    """Import what takes long, and say what the engine will compute on."""
+    """Import what takes long, and say what the engine will compute on and how fast."""
     from napari_seg.inference.forecast import device_report
 
     yield from ()
-    return {"device": str(device_report())}
+    report = device_report()
+    return {"device": report.device, "precision": report.precision, "why": report.why, "pace": report.pace}
 
 
 def predict(desk: Desk, order: Order) -> Steps[Answer]:
-    from napari_seg.inference.predict import PredictSpec, Region
+    from napari_seg.inference.predict import PredictSpec
     from napari_seg.inference.predict import predict as prediction_of
 
     model = desk.model(order["model"])
-    region = Region(**order["region"]) if order["region"] else None
+    region = _region(order["region"])
     settings = PredictSpec.model_validate(order["settings"])
     prediction = yield from prediction_of.steps(model, volume_from(order["image"]), settings, region=region)
     desk.keep(order["id"], prediction)
@@ -116,16 +117,21 @@ def predict(desk: Desk, order: Order) -> Steps[Answer]:
 
 def redecode(desk: Desk, order: Order) -> Steps[Answer]:
     """New labels from the scores of an earlier prediction; ``region`` is a box over the spatial axes, or ``None``."""
-    from napari_seg.inference.predict import Region
     from napari_seg.inference.predict import redecode as labels_of
 
     yield from ()
     prediction = desk.predictions.get(order["prediction"])
     if prediction is None:
         raise SegError("The scores of this prediction are no longer kept; press Segment again.")
-    region = Region(**order["region"]) if order["region"] else None
+    region = _region(order["region"])
     labels = np.asarray(labels_of(prediction, **order["thresholds"], region=region))
     return {"labels": desk.save(labels, order["id"]), "sizes": sizes(labels), "region": order["region"]}
+
+
+def _region(box: Mapping[str, Any] | None) -> Region | None:
+    from napari_seg.inference.predict import Region
+
+    return Region(tuple(box["start"]), tuple(box["stop"]), box["time"]) if box else None
 
 
 def sizes(labels: np.ndarray[Any, Any]) -> list[list[int]]:

@@ -35,13 +35,13 @@ class Look:
         )
 
 
-def look_at(target: Target, settings: PredictSpec, region: Region | None) -> Look:
-    """Nothing of torch in here; it may read the whole image for its statistics."""
+def look_at(target: Target, settings: PredictSpec, region: Region | None, pace: float | None) -> Look:
+    """Nothing of torch in here; it may read the whole image for its statistics. ``pace``: of the device, once known."""
     try:
         fit = check(target.model, target.volume, settings, region)
-        cost = forecast(target.model, target.volume, settings)
+        cost = forecast(target.model, target.volume, settings, region, pace=pace)
     except SegError as error:
         return Look((Finding("refusal", str(error)),))
     findings = [Finding("warning", text) for text in fit.warnings] + [Finding("note", text) for text in fit.notes]
-    words = f"about {duration(cost.seconds)}, {memory(cost.bytes)}"
+    words = f"About {duration(cost.seconds)} and {memory(cost.bytes)} of memory"
     return Look(tuple(findings), fit.preview, words, estimates_diameter=bool(target.model.input.diameter))

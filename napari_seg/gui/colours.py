@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#f8f8f8")
 """Okabe and Ito, Color Universal Design (2008); their black, unseen on most images, became white."""
@@ -17,3 +18,14 @@ def class_colours(names: Sequence[str]) -> dict[str, str]:
         order = [PALETTE[(first + k) % len(PALETTE)] for k in range(len(PALETTE))]
         taken[name] = next((colour for colour in order if colour not in taken.values()), order[0])
     return taken
+
+
+def class_looks(names: Sequence[str]) -> dict[str, Any]:
+    """Names and colours of the labels 1, 2, ... as a labels layer takes them; nothing for labels without classes."""
+    if not names:
+        return {}
+    colours = class_colours(names)
+    return {
+        "features": {"index": list(range(len(names) + 1)), "class": ["background", *names]},
+        "colormap": {None: "transparent", 0: "transparent"} | {k + 1: colours[name] for k, name in enumerate(names)},
+    }

@@ -25,7 +25,7 @@ from napari_seg.gui.checking import Look, look_at
 from napari_seg.gui.layers import channel_of, volume_of
 from napari_seg.gui.results import Target
 from napari_seg.gui.runs import Runs
-from napari_seg.gui.state import Finding, Options, Question, Segment, Thresholds
+from napari_seg.gui.state import Device, Finding, Options, Question, Segment, Thresholds
 from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, facts_of_volume, finds
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.models.file import read_spec
@@ -55,7 +55,7 @@ class Controller:
         self._seen: Any = None  # what the last look was at
         self._saved = ""
         self._warming = 0
-        self._device = ""
+        self._device = Device()
         engine.said.connect(self._hear)
         self.runs = Runs(viewer, engine)
         self.runs.changed.connect(self.refresh)
@@ -257,7 +257,8 @@ class Controller:
     def _look(self, target: Target) -> None:
         """Ask a thread what the model would see, unless this very question was asked last."""
         settings, region = self._settings(), self._region(target)
-        asked = (target.key, id(target.volume.data), target.volume.axes, settings, region)
+        pace = self._device.pace
+        asked = (target.key, id(target.volume.data), target.volume.axes, settings, region, pace)
         if asked == self._seen:
             return
         if self._seen is None or asked[:3] != self._seen[:3]:
@@ -271,7 +272,7 @@ class Controller:
                 self._looked = look
                 self.refresh()
 
-        self.engine.later(lambda: look_at(target, settings, region), then)
+        self.engine.later(lambda: look_at(target, settings, region, pace), then)
 
     def _settings(self) -> PredictSpec:
         options = self._options
@@ -307,7 +308,7 @@ class Controller:
 
     def _hear(self, message: link.Message) -> None:
         if isinstance(message, link.Finished) and message.order == self._warming:
-            self._device = message.answer["device"]
+            self._device = Device(**message.answer)
             self.refresh()
 
     def _was_saved(self, words: str) -> None:

@@ -1,30 +1,24 @@
-"""``python -m napari_seg.gui.demo IMAGE MASK``: what ``napari-seg demo`` shows, a mask on its image and the panel."""
+"""The main job on the screen: napari with a sample, the panel docked, and the mask of a shipped model."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Any
 
-from napari_seg.data.formats import read
-from napari_seg.gui.layers import layer_data
+from napari_seg.models.zoo import find
 
 
-def show(image: Path, mask: Path) -> Any:
-    """A viewer with the two files as layers and the panel on the right."""
+def show(sample: str = "nuclei2d", model: str = "nuclei2d") -> int:
+    """Open the window, press Segment as a person would, and return when the window is closed: the exit code."""
     import napari
-    from napari.layers import Layer
 
-    viewer = napari.Viewer(title="napari-seg demo")
-    for layer in (*layer_data(read(image), "image"), *layer_data(read(mask), "labels")):
-        viewer.add_layer(Layer.create(*layer))
-    viewer.layers.selection.active = viewer.layers[0]
-    viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")
-    return viewer
+    viewer = napari.Viewer(title="napari-seg")
+    _, panel = viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")
+    viewer.open_sample("napari-seg", sample)
+    panel.controller.choose_model(find(model))
+    panel.controller.run()
+    napari.run()
+    return 0
 
 
 if __name__ == "__main__":
-    import napari
-
-    show(Path(sys.argv[1]), Path(sys.argv[2]))
-    napari.run()
+    sys.exit(show(*sys.argv[1:]))

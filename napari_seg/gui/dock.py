@@ -67,4 +67,5 @@ class Panel(QWidget):
     def _foot(self, state: Segment) -> None:
         unsaved = "Mask not saved yet" if state.outcome is not None and state.outcome.has_mask else ""
         self.saved.setText(state.saved or unsaved)
-        self.device.setText(state.device or "engine is starting")
+        self.device.setText(state.device.words)
+        self.device.setToolTip(state.device.why)

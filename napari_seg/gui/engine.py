@@ -169,7 +169,7 @@ class Engine:
                 stdout=subprocess.PIPE,
                 text=True,
                 encoding="utf-8",
-                env={**os.environ, "PYTHONPATH": paths},
+                env={**os.environ, "PYTHONPATH": paths, "TMPDIR": str(self._folder)},  # scores go with the folder too
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
             threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()

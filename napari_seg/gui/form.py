@@ -21,6 +21,9 @@ class OptionsForm(QCollapsible):
     def __init__(self) -> None:
         super().__init__("Options")
         self.setDuration(0)
+        self.setCollapsedIcon("▸")
+        self.setExpandedIcon("▾")
+        self.layout().setContentsMargins(0, 0, 0, 0)
         self.channel = _combo("Channel", "Which channel, or which stain of a colour image, the model gets.")
         self.diameter = QDoubleSpinBox()
         self.diameter.setRange(0, 10_000)

@@ -15,9 +15,12 @@ _SLICES = 16
 _FLAT = 0.85
 """Neighbours inside objects are equal this often in labels; in images noise and shading keep it far below."""
 
+_FEW = 16
+"""An image has more different values than this; labels, thin ones too, may have fewer."""
+
 
 def kind_of(volume: Volume) -> Kind | None:
-    """What a volume is, or ``None`` where it has to be asked: whole numbers in flat patches may be either."""
+    """What a volume is, or ``None`` where it has to be asked: few whole numbers, or flat patches, may be either."""
     if volume.dtype == bool:
         return "labels"
     if "C" in volume.axes or "S" in volume.axes:
@@ -30,7 +33,7 @@ def kind_of(volume: Volume) -> Kind | None:
     left, right = values[..., :-1], values[..., 1:]
     inside = (left > 0) & (right > 0)
     flat = np.count_nonzero(inside & (left == right)) / max(1, np.count_nonzero(inside))
-    return None if flat >= _FLAT or not values.any() else "image"
+    return None if flat >= _FLAT or len(np.unique(values)) <= _FEW else "image"
 
 
 def _sample(volume: Volume) -> NDArray[np.number]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from napari_seg.data.formats import format_of, write
 from napari_seg.errors import SegError
+from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import LayerData, layer_data, volume_of
 
 NOTHING: list[Any] = [(None,)]
@@ -66,20 +68,16 @@ def write_image(path: str, data: Any, about: dict[str, Any]) -> list[str]:
 
 def sample(name: str) -> list[LayerData]:
     """The image of a sample, and its labels on top, hidden until they are wanted."""
-    from dataclasses import replace
-
     from napari import current_viewer
 
     from napari_seg.data.formats import read
-    from napari_seg.data.samples import SAMPLES
+    from napari_seg.data.samples import SAMPLES, labels_of, path_of
     from napari_seg.gui.views import show_sides
 
-    chosen = SAMPLES[name]
-    image = replace(read(chosen.image), name=name)
+    image, truth = replace(read(path_of(name)), name=name), replace(read(labels_of(name)), name=f"{name} truth")
     layers = layer_data(image, "image")
-    truth = replace(read(chosen.labels), name=f"{name} truth")
     for data, about, kind in layer_data(truth, "labels"):
-        layers.append((data, {**about, "visible": False}, kind))
+        layers.append((data, {**about, **class_looks(SAMPLES[name].classes), "visible": False}, kind))
     viewer = current_viewer()
     if viewer is not None:
         show_sides(viewer)
@@ -88,6 +86,18 @@ def sample(name: str) -> list[LayerData]:
 
 def sample_nuclei2d() -> list[LayerData]:
     return sample("nuclei2d")
+
+
+def sample_nuclei3d() -> list[LayerData]:
+    return sample("nuclei3d")
+
+
+def sample_head_mr() -> list[LayerData]:
+    return sample("head_mr")
+
+
+def sample_abdomen_ct() -> list[LayerData]:
+    return sample("abdomen_ct")
 
 
 def segment() -> None:

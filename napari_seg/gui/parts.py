@@ -13,7 +13,6 @@ from superqt import QLabeledDoubleSlider
 from napari_seg.gui.state import Finding, Thresholds
 
 _WORDS = {"note": "Note", "warning": "Check", "refusal": "Cannot run"}
-_SIGNS = {"note": "ⓘ", "warning": "⚠", "refusal": "✖"}
 
 
 def text(words: str = "", name: str = "") -> QLabel:
@@ -35,17 +34,19 @@ def info_button(what: str) -> QToolButton:
     return button
 
 
-def row(*widgets: QWidget) -> QHBoxLayout:
-    """Side by side; the first takes the room there is."""
+def row(*widgets: QWidget, title: str = "") -> QHBoxLayout:
+    """Side by side, with a title before them; the first widget takes the room there is."""
     layout = QHBoxLayout()
     layout.setSpacing(6)
+    if title:
+        layout.addWidget(QLabel(title))
     for k, widget in enumerate(widgets):
         layout.addWidget(widget, 0 if k else 1)
     return layout
 
 
 class Findings(QWidget):
-    """What to know before a run: a sign, a word and a sentence each."""
+    """What to know before a run: a word, a colour at the edge, and a sentence each."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,8 +71,7 @@ def notice(finding: Finding) -> QFrame:
     frame = QFrame()
     frame.setObjectName("card")
     frame.setProperty("level", finding.level)
-    words = text(f"{_SIGNS[finding.level]} {_WORDS[finding.level]}: {finding.text}")
-    words.setAccessibleName(f"{_WORDS[finding.level]}: {finding.text}")
+    words = text(f"{_WORDS[finding.level]}: {finding.text}")
     layout = QVBoxLayout(frame)
     layout.setContentsMargins(8, 4, 6, 4)
     layout.addWidget(words)
@@ -92,6 +92,9 @@ class Preview(QLabel):
 
     def sizeHint(self) -> QSize:
         return QSize(200, 150)
+
+    def minimumSizeHint(self) -> QSize:
+        return self.sizeHint()  # and not the size of the picture, which would let it grow
 
     def render_picture(self, picture: Any) -> None:
         if picture is self._picture:

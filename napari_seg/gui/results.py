@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import SPATIAL, Volume
-from napari_seg.gui.colours import class_colours
+from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import KEY, beside
 from napari_seg.gui.views import adding, swap_labels
 from napari_seg.inference.predict import Region
@@ -94,17 +94,9 @@ def new_mask(viewer: Any, target: Target, labels: NDArray[Any], class_name: str 
             opacity=OPACITY,
             metadata={KEY: volume},
             **beside(target.layer, target.volume),
-            **({} if target.objects else _classes(names)),
+            **({} if target.objects else class_looks(names)),
         )
     return Mask(layer, target)
-
-
-def _classes(names: tuple[str, ...]) -> dict[str, Any]:
-    colours = class_colours(names)
-    return {
-        "features": {"index": list(range(len(names) + 1)), "class": ["background", *names]},
-        "colormap": {None: "transparent", 0: "transparent"} | {k + 1: colours[name] for k, name in enumerate(names)},
-    }
 
 
 def planes_of(labels: NDArray[Any], axes: str, names: tuple[str, ...]) -> list[tuple[str, NDArray[Any]]]:

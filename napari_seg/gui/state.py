@@ -41,6 +41,20 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Device:
+    """What the engine computes on, as it says when it has started; ``pace`` in multiplications a second."""
+
+    device: str = ""
+    precision: str = ""
+    why: str = ""
+    pace: float | None = None
+
+    @property
+    def words(self) -> str:
+        return f"{self.device.upper()} ({self.precision})" if self.device else "The engine is starting"
+
+
+@dataclass(frozen=True)
 class Question:
     """What has to be answered in the page before a run."""
 
@@ -103,7 +117,7 @@ class Segment:
     outcome: Outcome | None = None
     failure: Failure | None = None
     saved: str = ""
-    device: str = ""
+    device: Device = Device()
 
     @property
     def refused(self) -> bool:

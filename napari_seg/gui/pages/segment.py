@@ -72,10 +72,10 @@ class SegmentPage(QScrollArea):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         for part in (
-            row(self.image, self.image_info),
+            row(self.image, self.image_info, title="Image"),
             self.image_words,
             self.question,
-            row(self.model, self.model_info),
+            row(self.model, self.model_info, title="Model"),
             self.model_words,
             self.findings,
             self.preview,
@@ -260,7 +260,7 @@ class FailureBox(QFrame):
             return
         self._details = failure.details
         bug = f"This is a bug in napari-seg: {failure.sentence}"
-        self.words.setText(f"✖ {bug if failure.details else failure.sentence}")
+        self.words.setText(f"It did not work: {bug if failure.details else failure.sentence}")
         self.copy.setVisible(bool(failure.details))
 
 

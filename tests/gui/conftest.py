@@ -1,0 +1,86 @@
+"""What the tests of the window share: the plugin known to napari, a tiny model, and an engine without a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import npe2
+import numpy as np
+import pytest
+from psygnal import Signal
+
+from napari_seg.gui.engine import Message
+
+MANIFEST = Path(__file__).parents[2] / "napari_seg" / "napari.yaml"
+
+
+class PretendEngine:
+    """Takes orders like the engine and says what a test lets it say; thread work is done at the next poll."""
+
+    said = Signal(object)
+
+    def __init__(self) -> None:
+        self.orders: list[dict[str, Any]] = []
+        self.cancelled: list[int] = []
+        self._work: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
+
+    def order(self, verb: str, **content: Any) -> int:
+        self.orders.append({"verb": verb, **content})
+        return len(self.orders)
+
+    def cancel(self, number: int) -> None:
+        self.cancelled.append(number)
+
+    def later(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        self._work.append((work, then))
+
+    def poll(self) -> None:
+        work, self._work = self._work, []
+        for what, then in work:
+            then(what())
+
+    def say(self, message: Message) -> None:
+        self.said.emit(message)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def engine() -> PretendEngine:
+    return PretendEngine()
+
+
+@pytest.fixture(scope="session")
+def spots(model_file: Callable[..., Path]) -> Path:
+    """A model for objects in 2D, with fresh weights."""
+    return model_file("instance", classes=("spot",))
+
+
+@pytest.fixture(scope="session")
+def organs(model_file: Callable[..., Path]) -> Path:
+    """A model for two classes in 3D, with fresh weights."""
+    return model_file("semantic", ndim=3, classes=("liver", "spleen"))
+
+
+@pytest.fixture
+def plugin() -> Iterator[None]:
+    """The manifest of this checkout, also where the package is not installed."""
+    manager = npe2.PluginManager.instance()
+    if "napari-seg" in manager:
+        yield
+        return
+    manager.register(npe2.PluginManifest.from_file(MANIFEST))
+    yield
+    manager.unregister("napari-seg")
+
+
+@pytest.fixture
+def picture() -> np.ndarray[Any, Any]:
+    """Bright disks on a dark, noisy ground: (y, x)."""
+    rows, columns = np.mgrid[:96, :128]
+    disks = sum(np.hypot(rows - y, columns - x) < 9 for y, x in ((20, 25), (50, 60), (70, 100), (30, 95)))
+    noise = np.random.default_rng(0).normal(100, 10, rows.shape)
+    return (noise + 400 * disks).astype(np.uint16)

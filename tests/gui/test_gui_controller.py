@@ -1,0 +1,265 @@
+"""What the panel does, driven without a window and without a process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_seg.gui.controller import Controller
+from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
+from napari_seg.gui.state import Thresholds
+from napari_seg.jobs import Progress
+
+SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
+
+
+@pytest.fixture
+def viewer() -> ViewerModel:
+    return ViewerModel()
+
+
+@pytest.fixture
+def controller(viewer: ViewerModel, engine: Any, spots: Path) -> Controller:
+    made = Controller(viewer, engine)
+    made.choose_model(spots)
+    made.tick()
+    return made
+
+
+def settle(controller: Controller) -> None:
+    """Let threads' answers come in, and what follows from them."""
+    for _ in range(4):
+        controller.tick()
+
+
+def finish(controller: Controller, engine: Any, labels: np.ndarray, **answer: Any) -> None:
+    values, counts = np.unique(labels[labels > 0], return_counts=True)
+    sizes = [[int(v), int(n)] for v, n in zip(values, counts, strict=True)]
+    content = {"labels": labels, "axes": "YX", "sizes": sizes, "notes": [], "seconds": 3.2, "settings": SETTINGS}
+    engine.say(Finished(len(engine.orders), {**content, **answer}))
+    settle(controller)
+
+
+def objects(shape: tuple[int, ...], count: int) -> np.ndarray:
+    labels = np.zeros(shape, np.uint8)
+    for k in range(count):
+        labels[5 * k : 5 * k + 4, 10:20] = k + 1
+    return labels
+
+
+def test_nothing_open(controller: Controller) -> None:
+    assert controller.state.phase == "empty"
+    assert not controller.state.can_run
+    controller.run()
+    assert controller.state.phase == "empty"
+
+
+def test_ready_says_what_it_gets(controller: Controller, viewer: ViewerModel, picture: np.ndarray) -> None:
+    viewer.add_image(picture, name="cells", scale=(0.5, 0.5), units=("um", "um"))
+    controller.tick()
+    assert controller.state.phase == "ready"
+    assert controller.state.checking
+    settle(controller)
+    state = controller.state
+    assert state.image_words == "128 x 96, 0.5 x 0.5 µm"
+    assert "1 channel, 2D" in state.model_words
+    assert state.preview.shape == picture.shape
+    assert state.forecast
+    assert state.can_run
+
+
+def test_the_selected_image_is_the_one(controller: Controller, viewer: ViewerModel, picture: np.ndarray) -> None:
+    first, second = viewer.add_image(picture), viewer.add_image(picture[:50])
+    controller.tick()
+    assert controller.state.image == str(second.unique_id)
+    viewer.layers.selection.active = first
+    controller.tick()
+    assert controller.state.image == str(first.unique_id)
+    viewer.add_labels(np.zeros((5, 5), int))
+    controller.tick()
+    assert controller.state.image == str(first.unique_id)
+    viewer.layers.remove(first)
+    controller.tick()
+    assert controller.state.image == str(second.unique_id)
+
+
+def test_what_does_not_fit_is_refused_before_the_run(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, organs: Path, engine: Any
+) -> None:
+    viewer.add_image(picture)
+    controller.choose_model(organs)
+    settle(controller)
+    (refusal,) = [finding for finding in controller.state.findings if finding.level == "refusal"]
+    assert "choose a 2D model" in refusal.text
+    controller.run()
+    assert not any(order["verb"] == "predict" for order in engine.orders)
+
+
+def test_dimensions_are_asked_for_in_the_page(controller: Controller, viewer: ViewerModel) -> None:
+    viewer.add_image(np.zeros((3, 40, 50)))
+    controller.tick()
+    assert controller.state.question is not None
+    assert not controller.state.can_run
+    controller.answer("ZYX")
+    settle(controller)
+    assert controller.state.question is None
+    assert "slice by slice" in " ".join(finding.text for finding in controller.state.findings)
+
+
+def test_a_file_that_is_no_model_is_said_and_changes_nothing(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, tmp_path: Path, spots: Path
+) -> None:
+    viewer.add_image(picture)
+    (tmp_path / "foreign.safetensors").write_bytes(b"nothing")
+    controller.choose_model(tmp_path / "foreign.safetensors")
+    settle(controller)
+    assert controller.state.model == spots
+    assert "foreign.safetensors" in controller.state.findings[0].text
+
+
+def test_a_run_from_button_to_mask(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    image = viewer.add_image(picture, name="cells", scale=(0.5, 0.5), translate=(3, 4), units=("um", "um"))
+    controller.set_options(device="cpu", diameter=18.0)
+    controller.run()
+    assert controller.state.phase == "running"
+    assert engine.orders[-1]["settings"]["diameter"] == 18
+    engine.say(Progressed(len(engine.orders), Progress(3, 4, "Segmenting")))
+    controller.tick()
+    assert controller.state.running is not None
+    assert controller.state.running.fraction == 0.75
+    finish(controller, engine, objects(picture.shape, 3))
+    state = controller.state
+    assert state.phase == "done"
+    assert state.outcome is not None
+    assert state.outcome.headline == "3 objects found"
+    assert state.outcome.lines == ("spot: median 10 µm²",)
+    mask = viewer.layers[-1]
+    assert mask.name.startswith("cells · ")
+    np.testing.assert_allclose(mask.data_to_world((1, 2)), image.data_to_world((1, 2)))
+
+
+def test_a_second_run_updates_the_layer_unless_it_was_touched(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    viewer.add_image(picture, name="cells")
+    for count in (1, 2):
+        controller.run()
+        finish(controller, engine, objects(picture.shape, count))
+    assert len(viewer.layers) == 2
+    assert viewer.layers[1].data.max() == 2
+    viewer.layers[1].paint((50, 50), 7)
+    touched = viewer.layers[1].data.copy()
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 3))
+    assert len(viewer.layers) == 3
+    np.testing.assert_array_equal(viewer.layers[1].data, touched)
+    assert controller.state.outcome is not None
+    assert "stays as it is" in controller.state.outcome.notes[0] + controller.state.outcome.notes[1]
+
+
+def test_only_what_is_visible(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    layer = viewer.add_image(picture)
+    layer.corner_pixels = np.array([[10, 20], [29, 59]])
+    controller.set_options(region="box")
+    controller.run()
+    assert engine.orders[-1]["region"] == {"start": (10, 20), "stop": (30, 60), "time": None}
+    finish(controller, engine, np.ones((20, 40), np.uint8))
+    mask = viewer.layers[-1].data
+    assert mask.shape == picture.shape
+    assert mask.sum() == mask[10:30, 20:60].sum() == 800
+
+
+def test_thresholds_decode_stored_scores_and_leave_edits_alone(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    viewer.add_image(picture)
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 1))
+    predicted = len(engine.orders)
+    controller.set_thresholds(Thresholds(0.3, 0.4, 5))
+    controller.tick()
+    order = engine.orders[-1]
+    assert (order["verb"], order["prediction"]) == ("redecode", predicted)
+    assert order["thresholds"] == {"threshold": 0.3, "seeds": 0.4, "smallest": 5}
+    finish(controller, engine, objects(picture.shape, 3))
+    assert viewer.layers[-1].data.max() == 3
+    assert controller.state.outcome is not None
+    assert controller.state.outcome.headline == "3 objects found"
+    viewer.layers[-1].paint((50, 50), 9)
+    before = viewer.layers[-1].data.copy()
+    controller.set_thresholds(Thresholds(0.2, 0.4, 5))
+    controller.tick()
+    finish(controller, engine, objects(picture.shape, 2))
+    np.testing.assert_array_equal(viewer.layers[-1].data, before)
+    assert controller.state.outcome.thresholds is None
+    assert "by hand" in controller.state.outcome.advice
+
+
+def test_cancel_changes_nothing(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    viewer.add_image(picture)
+    controller.run()
+    controller.cancel()
+    assert engine.cancelled == [len(engine.orders)]
+    engine.say(Cancelled(len(engine.orders)))
+    controller.tick()
+    assert len(viewer.layers) == 1
+    assert controller.state.outcome is not None
+    assert controller.state.outcome.headline == "Cancelled"
+    assert controller.state.can_run
+
+
+def test_a_dead_engine_is_tried_once_more_with_smaller_tiles(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    viewer.add_image(picture)
+    controller.run()
+    engine.say(Died(len(engine.orders), "memory ran out"))
+    controller.tick()
+    assert controller.state.phase == "running"
+    assert engine.orders[-1]["settings"]["tile"] == [16, 16]
+    engine.say(Died(len(engine.orders), "memory ran out"))
+    controller.tick()
+    assert controller.state.phase == "failed"
+    assert controller.state.failure is not None
+    assert "memory ran out" in controller.state.failure.sentence
+
+
+def test_a_failure_is_told_and_forgotten_with_another_image(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    viewer.add_image(picture)
+    controller.run()
+    engine.say(Failed(len(engine.orders), "The image is odd; choose another."))
+    controller.tick()
+    assert controller.state.failure is not None
+    assert controller.state.failure.sentence.startswith("The image is odd")
+    viewer.add_image(picture)
+    settle(controller)
+    assert controller.state.phase == "ready"
+
+
+def test_save_writes_the_mask_and_says_so(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any, tmp_path: Path
+) -> None:
+    from napari_seg.data.formats import read
+
+    viewer.add_image(picture)
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 2))
+    controller.save(tmp_path / "mask.tif")
+    settle(controller)
+    assert controller.state.saved.startswith("Saved mask.tif at ")
+    assert int(np.asarray(read(tmp_path / "mask.tif").data).max()) == 2
+    controller.save(tmp_path / "mask.bmp")
+    settle(controller)
+    assert "does not say the format" in controller.state.saved

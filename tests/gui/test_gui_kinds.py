@@ -1,0 +1,31 @@
+"""Image or labels: certain answers only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_seg.data.volume import Volume
+from napari_seg.gui.kinds import kind_of
+
+NOISE = np.random.default_rng(0).integers(0, 255, (6, 40, 40)).astype(np.uint8)
+BLOCKS = np.kron(np.arange(16).reshape(4, 4), np.ones((10, 10), int)).astype(np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("data", "axes", "kind"),
+    [
+        (BLOCKS > 3, "YX", "labels"),
+        (BLOCKS, "YX", None),
+        (BLOCKS.astype(float), "YX", None),
+        (np.stack([BLOCKS] * 3), "ZYX", None),
+        (np.zeros((20, 20), np.uint8), "YX", None),
+        (NOISE, "ZYX", "image"),
+        (NOISE[0].astype(np.float32) / 7, "YX", "image"),
+        (BLOCKS.astype(np.int16) - 1024, "YX", "image"),
+        (np.stack([BLOCKS] * 2), "CYX", "image"),
+        (np.stack([BLOCKS] * 3, -1), "YXS", "image"),
+    ],
+)
+def test_only_the_certain_is_told(data: np.ndarray, axes: str, kind: str | None) -> None:
+    assert kind_of(Volume(data, axes)) == kind

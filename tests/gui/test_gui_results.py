@@ -1,0 +1,90 @@
+"""What a person has touched stays; what the model said may be replaced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_seg.data.volume import Volume
+from napari_seg.gui.layers import layer_data, volume_of
+from napari_seg.gui.results import Mask, Target, new_mask, pasted, planes_of, visible_box
+from napari_seg.models.file import read_spec
+
+
+@pytest.fixture
+def target(organs: Path) -> Target:
+    affine = np.array([[0, 0, -1.0, 5], [0, -1, 0, 6], [2, 0, 0, 7], [0, 0, 0, 1]])
+    volume = Volume(np.zeros((4, 8, 9), np.float32), "ZYX", (2, 1, 1), "mm", affine, name="scan")
+    viewer = ViewerModel()
+    data, about, _ = layer_data(volume, "image")[0]
+    return Target(viewer.add_image(data, **about), volume, organs, read_spec(organs))
+
+
+def shown(target: Target, labels: np.ndarray) -> tuple[ViewerModel, Mask]:
+    viewer = ViewerModel()
+    return viewer, new_mask(viewer, target, labels)
+
+
+def test_a_mask_has_place_names_and_colours(target: Target) -> None:
+    target.layer.translate = target.layer.translate + 3  # a person moved the image
+    _, mask = shown(target, np.ones((4, 8, 9), np.uint8))
+    np.testing.assert_allclose(mask.layer.data_to_world((1, 2, 3)), target.layer.data_to_world((1, 2, 3)))
+    assert mask.layer.units == target.layer.units
+    assert list(mask.layer.features["class"]) == ["background", "liver", "spleen"]
+    assert mask.layer.name == f"scan · {target.model.name}"
+    colours = [mask.layer.get_color(k) for k in (1, 2)]
+    assert not np.allclose(*colours)
+    np.testing.assert_array_equal(volume_of(mask.layer).affine, target.volume.affine)
+
+
+def test_any_change_by_hand_is_noticed(target: Target) -> None:
+    _, mask = shown(target, np.zeros((4, 8, 9), np.uint8))
+    assert not mask.look()()
+    mask.change(np.ones((4, 8, 9), np.uint8))
+    assert not mask.look()()
+    mask.layer.data[0, 0, 0] = 2  # another program, without an event
+    assert mask.look()()
+    mask.layer.data[0, 0, 0] = 1
+    mask.layer.paint((1, 1, 1), 2)
+    assert mask.painted
+    assert mask.look()()
+
+
+def test_a_new_answer_takes_the_undo_steps_of_the_old_one_away(target: Target) -> None:
+    _, mask = shown(target, np.zeros((4, 8, 9), np.uint8))
+    mask.layer.paint((1, 1, 1), 2)
+    mask.change(np.ones((4, 8, 9), np.uint8))
+    mask.layer.undo()
+    assert mask.layer.data.min() == 1
+
+
+def test_objects_of_a_box_get_numbers_of_their_own() -> None:
+    old = np.array([[1, 1, 2, 2, 255]], np.uint8)
+    found = pasted(old, np.array([[1, 2]], np.uint8), (slice(0, 1), slice(1, 3)), objects=True)
+    assert found.dtype == np.uint16
+    assert found.tolist() == [[1, 256, 257, 2, 255]]
+    classes = pasted(old, np.array([[1, 0]], np.uint8), (slice(0, 1), slice(1, 3)), objects=False)
+    assert classes.tolist() == [[1, 1, 0, 2, 255]]
+    assert old.tolist() == [[1, 1, 2, 2, 255]]
+
+
+def test_overlapping_classes_are_layers_of_their_own() -> None:
+    labels = np.zeros((2, 3, 4), np.uint8)
+    labels[1] = 1
+    (liver, first), (spleen, second) = planes_of(labels, "CYX", ("liver", "spleen"))
+    assert (liver, spleen, first.max(), second.min()) == ("liver", "spleen", 0, 1)
+
+
+def test_what_is_visible(target: Target) -> None:
+    viewer = ViewerModel()
+    data, about, _ = layer_data(target.volume, "image")[0]
+    layer = viewer.add_image(data, **about)
+    viewer.dims.set_current_step(0, 2)
+    one = visible_box(layer, target.volume, viewer.dims, camera_slice=True)
+    assert (one.start, one.stop) == ((2, 0, 0), (3, 8, 9))
+    layer.corner_pixels = np.array([[0, 2, 3], [0, 4, 5]])
+    box = visible_box(layer, target.volume, viewer.dims, camera_slice=False)
+    assert (box.start, box.stop) == ((0, 2, 3), (4, 5, 6))

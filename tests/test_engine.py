@@ -1,0 +1,185 @@
+"""The engine in a process of its own: it predicts the same bits, gives way at once, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from napari_seg.data.volume import Volume
+from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
+from napari_seg.inference.predict import PredictSpec, predict, redecode
+from napari_seg.models.zoo import load_model
+
+IMAGE = Volume(np.random.default_rng(0).normal(100, 20, (2, 70, 90)).astype(np.float32), "ZYX", (2, 0.5, 0.5), "um")
+SETTINGS = PredictSpec(device="cpu", precision="fp32").model_dump(mode="json")
+
+
+class Line:
+    """An engine and everything it said."""
+
+    def __init__(self) -> None:
+        self.engine = Engine()
+        self.said: list[Message] = []
+        self.engine.said.connect(self.said.append)
+
+    def wait(self, enough: Callable[[], bool], seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while not enough():
+            assert time.monotonic() < end, self.said
+            self.engine.poll()
+            time.sleep(0.005)
+
+    def last(self, number: int) -> Message:
+        """What became of an order."""
+
+        def over() -> list[Message]:
+            return [m for m in self.said if m.order == number and not isinstance(m, Progressed)]
+
+        self.wait(lambda: bool(over()))
+        return over()[0]
+
+    def predict(self, model: Path, image: Volume = IMAGE, **settings: Any) -> int:
+        return self.engine.order("predict", image=image, model=str(model), settings=SETTINGS | settings, region=None)
+
+    def working(self, number: int) -> None:
+        """Wait until an order is under way."""
+        self.wait(lambda: any(m.order == number for m in self.said))
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    made = Line()
+    yield made
+    made.engine.close()
+
+
+@pytest.fixture(scope="module")
+def spots(model_file: Callable[..., Path]) -> Path:
+    return model_file("instance")
+
+
+ENDLESS = Volume(np.zeros((4000, 64, 64), np.float32), "ZYX")
+"""Slice by slice this takes minutes."""
+
+
+def test_same_bits_as_in_this_process_and_thresholds_again(line: Line, spots: Path) -> None:
+    number = line.predict(spots)
+    message = line.last(number)
+    assert isinstance(message, Finished), message
+    here = predict(load_model(spots), IMAGE, PredictSpec.model_validate(SETTINGS))
+    np.testing.assert_array_equal(message.answer["labels"], here.labels.data)
+    assert message.answer["axes"] == "ZYX"
+    assert sum(count for _, count in message.answer["sizes"]) == np.count_nonzero(here.labels.data)
+    thresholds = {"threshold": 0.45, "seeds": 0.4, "smallest": 3.0}
+    again = line.last(line.engine.order("redecode", prediction=number, thresholds=thresholds, region=None))
+    assert isinstance(again, Finished), again
+    np.testing.assert_array_equal(again.answer["labels"], redecode(here, **thresholds))
+    box = {"start": (0, 10, 20), "stop": (2, 40, 60), "time": None}
+    part = line.last(line.engine.order("redecode", prediction=number, thresholds=thresholds, region=box))
+    assert isinstance(part, Finished), part
+    assert part.answer["labels"].shape == (2, 30, 40)
+    unknown = line.last(line.engine.order("redecode", prediction=999, thresholds=thresholds, region=None))
+    assert isinstance(unknown, Failed)
+    assert unknown.sentence.endswith("press Segment again.")
+    assert not unknown.traceback
+
+
+def test_a_users_mistake_is_a_sentence_and_a_bug_a_traceback(line: Line, spots: Path, tmp_path: Path) -> None:
+    flat = Volume(np.zeros((3, 20, 20)), "CYX")
+    mistake = line.last(line.predict(spots, flat))
+    assert isinstance(mistake, Failed)
+    assert "choose one of them" in mistake.sentence
+    assert not mistake.traceback
+    bug = line.last(line.predict(spots, colour="green"))
+    assert isinstance(bug, Failed)
+    assert "ValidationError" in bug.traceback
+
+
+def test_cancel_takes_less_than_a_second_and_the_next_order_works(line: Line, spots: Path) -> None:
+    number = line.predict(spots, ENDLESS)
+    line.working(number)
+    began = time.monotonic()
+    line.engine.cancel(number)
+    assert line.last(number) == Cancelled(number)
+    assert time.monotonic() - began < 1
+    assert isinstance(line.last(line.predict(spots)), Finished)
+
+
+def test_what_does_not_listen_is_killed_and_started_anew(line: Line, spots: Path) -> None:
+    number = line.predict(spots, ENDLESS)
+    line.working(number)
+    first = line.engine.pid
+    assert first is not None
+    psutil.Process(first).suspend()
+    line.engine.cancel(number)
+    began = time.monotonic()
+    assert line.last(number) == Cancelled(number)
+    assert time.monotonic() - began < 1
+    assert not psutil.pid_exists(first)
+    assert isinstance(line.last(line.predict(spots)), Finished)
+    assert line.engine.pid != first
+
+
+def test_a_killed_engine_is_said_and_started_anew(line: Line, spots: Path) -> None:
+    number = line.predict(spots, ENDLESS)
+    line.working(number)
+    psutil.Process(line.engine.pid).kill()
+    died = line.last(number)
+    assert isinstance(died, Died)
+    assert "memory ran out" in died.reason
+    assert isinstance(line.last(line.predict(spots)), Finished)
+
+
+@pytest.mark.skipif(not hasattr(psutil, "RLIMIT_AS"), reason="only Linux limits the memory of another process")
+def test_an_engine_without_memory_says_so(line: Line, spots: Path) -> None:
+    assert isinstance(line.last(line.predict(spots)), Finished)
+    process = psutil.Process(line.engine.pid)
+    limit = process.memory_info().vms + 2**24
+    process.rlimit(psutil.RLIMIT_AS, (limit, limit))
+    large = Volume(np.zeros((4096, 4096), np.float32), "YX")
+    told = line.last(line.predict(spots, large))
+    assert isinstance(told, Died) or (isinstance(told, Failed) and "memory" in told.sentence), told
+
+
+def test_nothing_is_left_when_the_window_is_killed(spots: Path, tmp_path: Path) -> None:
+    window = (
+        "import sys, time, numpy as np\n"
+        "from napari_seg.data.volume import Volume\n"
+        "from napari_seg.gui.engine import Engine\n"
+        "engine = Engine()\n"
+        "image = Volume(np.zeros((4000, 64, 64), np.float32), 'ZYX')\n"
+        f"engine.order('predict', image=image, model={str(spots)!r}, settings={SETTINGS!r}, region=None)\n"
+        "said = []\n"
+        "engine.said.connect(said.append)\n"
+        "while not said:\n"
+        "    engine.poll()\n"
+        "    time.sleep(0.01)\n"
+        "print(engine.pid, engine._folder, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", window], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid, folder = parent.stdout.readline().split()
+        engine = psutil.Process(int(pid))
+        assert Path(folder).is_dir()
+        parent.kill()
+    engine.wait(10)
+    assert not Path(folder).exists()
+
+
+def test_closing_ends_the_process_and_removes_the_folder(spots: Path) -> None:
+    line = Line()
+    assert isinstance(line.last(line.predict(spots)), Finished)
+    assert line.engine.pid is not None
+    process, folder = psutil.Process(line.engine.pid), line.engine._folder
+    line.engine.close()
+    assert not process.is_running()
+    assert not folder.exists()

@@ -1,0 +1,63 @@
+"""The manifest: what napari is told before a line of code is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import npe2
+import pytest
+
+from napari_seg.data.formats import FORMATS
+from napari_seg.data.samples import SAMPLES
+
+ROOT = Path(__file__).parents[1]
+PACKED = ROOT / "napari_seg" / "napari.yaml"
+
+
+@pytest.fixture(scope="module")
+def manifest() -> npe2.PluginManifest:
+    return npe2.PluginManifest.from_file(PACKED)
+
+
+def test_the_file_at_the_root_is_the_one_in_the_package() -> None:
+    assert (ROOT / "napari.yaml").read_text() == PACKED.read_text()
+
+
+def test_every_command_exists(manifest: npe2.PluginManifest) -> None:
+    for command in manifest.contributions.commands or ():
+        module, name = command.python_name.split(":")
+        assert callable(getattr(import_module(module), name)), command.id
+
+
+def test_every_format_is_read_and_written(manifest: npe2.PluginManifest) -> None:
+    (reader,) = manifest.contributions.readers or ()
+    assert reader.accepts_directories
+    read = {pattern.removeprefix("*") for pattern in reader.filename_patterns}
+    for entry in FORMATS.values():
+        for suffix in entry.suffixes:
+            assert any(suffix.endswith(ending) for ending in read if ending.startswith(".")), suffix
+    for writer in manifest.contributions.writers or ():
+        for suffix in writer.filename_extensions:
+            assert any(entry.writes and suffix.endswith(entry.suffixes) for entry in FORMATS.values()), suffix
+
+
+def test_the_samples_are_those_of_the_program(manifest: npe2.PluginManifest) -> None:
+    found = {sample.key: sample.display_name for sample in manifest.contributions.sample_data or ()}
+    assert found == {name: sample.title for name, sample in SAMPLES.items()}
+
+
+def test_registering_imports_nothing_of_the_package() -> None:
+    script = (
+        "import sys, npe2\n"
+        f"npe2.PluginManager.instance().register(npe2.PluginManifest.from_file({str(PACKED)!r}))\n"
+        "assert not [name for name in sys.modules if name.startswith(('napari_seg', 'torch'))]\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_readers_import_no_torch() -> None:
+    script = "import sys, napari_seg.gui.manifest, napari_seg.gui.opening; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True)
