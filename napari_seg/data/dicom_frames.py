@@ -123,6 +123,8 @@ def frames_of(path: Path) -> tuple[Frame, ...]:
     """The images of a file; none for a file without images. Raises one of :data:`BROKEN` for a damaged file."""
     with lenient():
         header = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+        if not len(header):
+            raise InvalidDicomError("nothing in it can be understood")
         if not _integer(header, "Rows") or not _integer(header, "Columns"):
             return ()
         if "NumberOfFrames" in header:

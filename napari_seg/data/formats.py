@@ -18,7 +18,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from napari_seg.data.geometry import same_world, turn
-from napari_seg.data.volume import Volume
+from napari_seg.data.volume import UNITS, Volume
 from napari_seg.errors import SegError
 
 
@@ -173,7 +173,9 @@ def _seal(written: Volume, found: Volume, path: Path) -> None:
         box = (1,) * (3 - written.ndim) + written.grid
         same = found.affine is not None and same_world(written.affine, found.affine, box)
     elif same and written.spacing is not None and (written.unit, set(written.spacing)) != ("pixel", {1.0}):
-        same = found.spacing is not None and np.allclose(found.spacing, written.spacing, rtol=1e-4)
+        known = "pixel" not in (found.unit, written.unit)
+        scale = UNITS[written.unit] / UNITS[found.unit] if known else 1.0
+        same = found.spacing is not None and np.allclose(found.spacing, np.multiply(written.spacing, scale), rtol=1e-4)
     if not same:
         raise SegError(
             f"{path.name} came back different after writing, so it was not kept; write to another format, "

@@ -1,0 +1,257 @@
+"""What holds for every format: what is written comes back the same or not at all, and nothing else is touched."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_seg.data import formats
+from napari_seg.data.formats import FORMATS, Format, format_of, images_in, read, stem, write
+from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
+
+WRITING = [entry for entry in FORMATS.values() if entry.writes]
+NAMES = [(entry, suffix) for entry in WRITING for suffix in entry.suffixes if suffix != ".nhdr"]
+RNG = np.random.default_rng(0)
+AFFINE = np.array([[0, 0.1, -0.5, 40], [0, -1.5, 0.05, 60], [3, 0.2, 0, -700], [0, 0, 0, 1]], float)
+
+VOLUMES = {
+    "a 2D mask": Volume(RNG.integers(0, 4, (40, 60), dtype=np.uint8), "YX"),
+    "many labels": Volume(RNG.integers(0, 4000, (40, 60), dtype=np.uint16), "YX"),
+    "very many labels": Volume(RNG.integers(0, 2**31, (40, 60), dtype=np.uint32), "YX"),
+    "more labels than there are": Volume(RNG.integers(0, 2**62, (40, 60), dtype=np.uint64), "YX"),
+    "labels of a common kind": Volume(RNG.integers(0, 300, (40, 60)), "YX"),
+    "a yes or no": Volume(RNG.integers(0, 2, (40, 60)).astype(bool), "YX"),
+    "a 2D mask with spacing": Volume(RNG.integers(0, 4, (40, 60), dtype=np.uint8), "YX", (0.5, 0.25), "um"),
+    "a 3D mask": Volume(RNG.integers(0, 4, (7, 40, 60), dtype=np.uint8), "ZYX"),
+    "an anisotropic mask": Volume(RNG.integers(0, 4, (7, 40, 60), dtype=np.uint16), "ZYX", (2.0, 0.5, 0.25), "um"),
+    "nanometres": Volume(RNG.integers(0, 4, (7, 40, 60), dtype=np.uint8), "ZYX", (50.0, 4.0, 4.0), "nm"),
+    "a mask in a patient": Volume(RNG.integers(0, 4, (7, 40, 60), dtype=np.uint8), "ZYX", None, "mm", AFFINE),
+    "a mask over time": Volume(RNG.integers(0, 4, (3, 40, 60), dtype=np.uint8), "TYX"),
+    "a volume over time": Volume(RNG.integers(0, 4, (3, 7, 40, 60), dtype=np.uint8), "TZYX", (2.0, 0.5, 0.25), "um"),
+    "planes": Volume(RNG.integers(0, 2, (3, 40, 60), dtype=np.uint8), "CYX"),
+    "planes of a volume": Volume(RNG.integers(0, 2, (3, 7, 40, 60), dtype=np.uint8), "CZYX"),
+    "a picture": Volume(RNG.integers(0, 255, (40, 60, 3), dtype=np.uint8), "YXS"),
+    "numbers": Volume(RNG.normal(size=(7, 40, 60)).astype(np.float32), "ZYX"),
+}
+
+MUST_HOLD = {
+    "nifti": set(VOLUMES),
+    "nrrd_file": set(VOLUMES),
+    "tiff": {
+        "a 2D mask",
+        "many labels",
+        "very many labels",
+        "labels of a common kind",
+        "a 3D mask",
+        "a mask over time",
+    },
+    "ome_zarr": {"a 2D mask", "many labels", "very many labels", "labels of a common kind", "a 3D mask"},
+    "picture": {"a 2D mask", "many labels"},
+}
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def is_one_sentence(error: SegError) -> bool:
+    text = str(error)
+    return text.endswith(".") and "\n" not in text and len(text) < 400
+
+
+def spacing_in_mm(volume: Volume) -> Any:
+    scale = {"nm": 1e-6, "um": 1e-3, "mm": 1.0, "m": 1e3, "pixel": 1.0}[volume.unit]
+    return None if volume.spacing is None else np.array(volume.spacing) * scale
+
+
+def is_lossy(suffix: str) -> bool:
+    return suffix in (".jpg", ".jpeg")
+
+
+@pytest.mark.parametrize("kind", VOLUMES)
+@pytest.mark.parametrize(("entry", "suffix"), NAMES, ids=[suffix for _, suffix in NAMES])
+def test_what_is_written_comes_back_the_same_or_is_refused_in_words(
+    entry: Format, suffix: str, kind: str, tmp_path: Path
+) -> None:
+    volume, path = VOLUMES[kind], tmp_path / f"mask.of.one{suffix}"
+    try:
+        assert write(volume, path) == path
+    except SegError as error:
+        refused = error
+    else:
+        refused = None
+    if refused is not None:
+        assert is_one_sentence(refused)
+        assert list(tmp_path.iterdir()) == []
+        assert kind not in MUST_HOLD[entry.name] or is_lossy(suffix)
+        return
+    found = read(path)
+    assert found.axes == volume.axes
+    assert np.array_equal(np.asarray(found.data), np.asarray(volume.data))
+    if volume.spacing is not None:
+        assert found.spacing is not None
+        assert np.allclose(spacing_in_mm(found), spacing_in_mm(volume), rtol=1e-4)
+    if volume.affine is not None:
+        assert found.affine is not None
+        assert np.allclose(found.affine, volume.affine, atol=1e-3)
+    assert stem(path) == "mask.of.one"
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+    assert format_of(path) == entry
+    assert list(images_in(tmp_path)) == [path]
+
+
+@pytest.mark.parametrize(("entry", "suffix"), NAMES, ids=[suffix for _, suffix in NAMES])
+@pytest.mark.parametrize("bad", [b"", b"this is text, not an image\n" * 50, bytes(2000), bytes(range(256)) * 20])
+def test_rubbish_with_the_name_of_an_image_is_one_sentence(
+    entry: Format, suffix: str, bad: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(bad)
+    with pytest.raises(SegError) as refused:
+        read(path)
+    assert is_one_sentence(refused.value)
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize(("entry", "suffix"), [n for n in NAMES if n[0].name != "ome_zarr" and not is_lossy(n[1])])
+def test_a_truncated_file_is_one_sentence(entry: Format, suffix: str, part: float, tmp_path: Path) -> None:
+    path = write(VOLUMES["many labels"], tmp_path / f"a{suffix}")
+    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
+    if part == 0.9 and entry.name == "tiff":  # the writer leaves room after the pixels, and they are all there
+        assert np.array_equal(read(path).data, VOLUMES["many labels"].data)
+        return
+    with pytest.raises(SegError) as refused:
+        read(path)
+    assert is_one_sentence(refused.value)
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """The system refuses to let any file grow beyond ``size`` bytes, as a full disk would."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+@pytest.mark.parametrize(("entry", "suffix"), [n for n in NAMES if not is_lossy(n[1])])
+def test_a_disk_that_fills_up_half_way_leaves_the_old_file_whole(entry: Format, suffix: str, tmp_path: Path) -> None:
+    path = write(VOLUMES["a 2D mask"], tmp_path / f"a{suffix}")
+    before = content(tmp_path)
+    noise = Volume(RNG.integers(0, 60000, (200, 200), dtype=np.uint16), "YX")
+    with largest_file(3000), pytest.raises(SegError) as refused:
+        write(noise, path)
+    assert is_one_sentence(refused.value)
+    assert "could not be written" in str(refused.value)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize("entry", WRITING, ids=[entry.name for entry in WRITING])
+def test_whatever_the_system_refuses_is_said_and_nothing_is_left(
+    entry: Format, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(VOLUMES["a 2D mask"], tmp_path / f"a{entry.suffixes[0]}")
+    before = content(tmp_path)
+
+    def half(volume: Volume, target: Path) -> None:
+        target.write_bytes(b"half of it")
+        raise OSError(code, "the reason")
+
+    monkeypatch.setattr(entry.codec, "write", half)
+    with pytest.raises(SegError, match="the reason") as refused:
+        write(VOLUMES["a 2D mask"], path)
+    assert is_one_sentence(refused.value)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("entry", WRITING, ids=[entry.name for entry in WRITING])
+def test_the_seal_refuses_a_file_that_came_back_different(
+    entry: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(VOLUMES["a 2D mask"], tmp_path / f"a{entry.suffixes[0]}")
+    before, faithful = content(tmp_path), entry.codec.write
+
+    def forgetful(volume: Volume, target: Path) -> None:
+        changed = np.array(volume.data)
+        changed[3, 4] += 1
+        faithful(Volume(changed, volume.axes), target)
+
+    monkeypatch.setattr(entry.codec, "write", forgetful)
+    with pytest.raises(SegError, match="came back different"):
+        write(VOLUMES["a 2D mask"], path)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("change", ["moved", "mirrored", "scaled"])
+@pytest.mark.parametrize("name", ["nifti", "nrrd_file"])
+def test_the_seal_refuses_a_file_that_lies_elsewhere(
+    name: str, change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec = FORMATS[name].codec
+    faithful = codec.write
+    wrong = AFFINE.copy()
+    if change == "moved":
+        wrong[0, 3] += 0.01
+    elif change == "mirrored":
+        wrong[0] *= -1
+    else:
+        wrong[:3, 0] *= 1.001
+
+    def careless(volume: Volume, target: Path) -> None:
+        faithful(Volume(volume.data, volume.axes, None, "mm", wrong), target)
+
+    monkeypatch.setattr(codec, "write", careless)
+    with pytest.raises(SegError, match="came back different"):
+        write(VOLUMES["a mask in a patient"], tmp_path / f"a{FORMATS[name].suffixes[0]}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"in the way")
+    with pytest.raises(SegError, match="could not be written"):
+        write(VOLUMES["a 2D mask"], tmp_path / "file" / "a.nii.gz")
+    assert content(tmp_path) == {"file": b"in the way"}
+
+
+def test_a_file_that_may_not_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(VOLUMES["a 2D mask"], tmp_path / "a.nii.gz")
+
+    def forbidden(*arguments: Any, **options: Any) -> Volume:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(FORMATS["nifti"].codec, "read", forbidden)
+    with pytest.raises(SegError, match="may not read"):
+        read(path)
+
+
+def test_names_that_say_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SegError, match="no file"):
+        read(tmp_path / "missing.nii.gz")
+    with pytest.raises(SegError, match="does not say the format"):
+        write(VOLUMES["a 2D mask"], tmp_path / "mask.xyz")
+    with pytest.raises(SegError, match="holds no image"):
+        read(tmp_path)
+    (tmp_path / "notes.txt").write_text("not an image")
+    with pytest.raises(SegError, match="not in a format"):
+        read(tmp_path / "notes.txt")
+
+
+def test_every_format_has_a_module_with_the_three_functions() -> None:
+    for entry in FORMATS.values():
+        assert all(callable(getattr(entry.codec, name)) for name in ("claims", "read", "write"))
+        assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in entry.suffixes)
+    assert formats.stem(Path("Scan.One.NII.GZ")) == "Scan.One"
