@@ -55,12 +55,7 @@ class SemanticReport(Spec):
 
     @property
     def score(self) -> Figure:
-        """The one figure to choose a model by: the mean Dice."""
-        return self.mean["dice"]
-
-    @property
-    def score(self) -> Figure:
-        """The one figure by which models are compared."""
+        """The one figure by which models are compared: the mean Dice."""
         return self.mean["dice"]
 
 
@@ -74,12 +69,7 @@ class InstanceReport(Spec):
 
     @property
     def score(self) -> Figure:
-        """The one figure to choose a model by: the mean AP."""
-        return self.mean_ap
-
-    @property
-    def score(self) -> Figure:
-        """The one figure by which models are compared."""
+        """The one figure by which models are compared: the mean AP."""
         return self.mean_ap
 
 
