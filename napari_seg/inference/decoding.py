@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 AnyTask = Semantic | Instance
 
-WHOLE = 2**26
+WHOLE = 2**25
 """Images of more pixels are decoded block by block."""
 
-_BLOCK = {2: (4096, 4096), 3: (256, 384, 384)}
-_MARGIN = {2: 256, 3: 48}
+_BLOCK = {2: (4096, 4096), 3: (160, 256, 256)}
+_MARGIN = {2: 256, 3: 32}
 
 
 def task_with(task: AnyTask, settings: PredictSpec) -> AnyTask:

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy_models import bright, dark
+
+from napari_seg.data.volume import Source, Volume
+from napari_seg.errors import SegError
+from napari_seg.inference.channels import LUMINANCE, choose_channels
+from napari_seg.inference.fit import check
+from napari_seg.inference.forecast import forecast, multiple_of, multiplications
+from napari_seg.inference.predict import PredictSpec, Region
+from napari_seg.inference.prepare import measure, sample
+from napari_seg.models.spec import NetworkSpec, Normalisation
+
+DEFAULTS = PredictSpec()
+
+
+def volume(shape, axes, **given):
+    return Volume(np.random.default_rng(0).random(shape, np.float32), axes, **given)
+
+
+def test_a_3d_model_on_an_image_is_refused():
+    for image in (volume((30, 40), "YX"), volume((1, 30, 40), "ZYX")):
+        with pytest.raises(SegError, match="choose a 2D model or open the whole stack"):
+            check(dark(3).spec, image, DEFAULTS)
+
+
+def test_an_empty_image_and_complex_numbers_are_refused():
+    with pytest.raises(SegError, match="empty"):
+        check(dark(2).spec, Volume(np.zeros((0, 4)), "YX"), DEFAULTS)
+    with pytest.raises(SegError, match="complex64"):
+        check(dark(2).spec, Volume(np.zeros((4, 4), np.complex64), "YX"), DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        Region((0, 0), (5, 50)),
+        Region((5, 5), (5, 9)),
+        Region((-1, 0), (5, 5)),
+        Region((0, 0, 0), (1, 5, 5)),
+        Region((0, 0), (5, 5), time=3),
+    ],
+)
+def test_a_region_outside_the_image_is_refused(region):
+    with pytest.raises(SegError):
+        check(dark(2).spec, volume((2, 40, 40), "TYX"), DEFAULTS, region)
+
+
+def test_a_volume_far_larger_than_the_learned_ones_asks_for_a_box():
+    model = dark(3, extent=(20, 20, 20), spacing=(1.0, 1.0, 1.0), unit="mm").spec
+    large = volume((30, 50, 60), "ZYX", spacing=(1, 2, 2), unit="mm")
+    with pytest.raises(SegError, match="6 times longer .* choose a box"):
+        check(model, large, DEFAULTS)
+    fit = check(model, large, DEFAULTS, Region((0, 0, 0), (30, 30, 30)))
+    assert fit.box == ((0, 0, 0), (30, 30, 30))
+    check(model, volume((30, 50, 60), "ZYX", spacing=(1, 1, 1), unit="mm"), DEFAULTS)
+
+
+def test_far_larger_images_are_normalised_by_the_box_others_by_the_whole():
+    data = np.zeros((40, 90, 90), np.float32)
+    data[:20, :20, :20] = np.random.default_rng(0).random((20, 20, 20)) + 5
+    given = {"extent": (20, 20, 20), "normalisation": Normalisation(kind="zscore")}
+    region = Region((0, 0, 0), (20, 20, 20))
+    assert check(dark(3, **given).spec, Volume(data, "ZYX"), DEFAULTS, region).limits(0)[0] > 5
+    given["extent"] = (40, 90, 90)
+    assert check(dark(3, **given).spec, Volume(data, "ZYX"), DEFAULTS, region).limits(0)[0] < 1
+
+
+@pytest.mark.parametrize(
+    ("spacing", "unit", "scale"),
+    [
+        ((2.0, 1.0, 1.0), "mm", (2.0, 1.0, 1.0)),
+        ((2000.0, 500.0, 500.0), "um", (2.0, 0.5, 0.5)),
+        ((1.03, 0.97, 1.0), "mm", (1.0, 1.0, 1.0)),
+    ],
+)
+def test_images_with_a_spacing_are_resampled_to_that_of_the_model(spacing, unit, scale):
+    model = dark(3, spacing=(1.0, 1.0, 1.0), unit="mm").spec
+    fit = check(model, volume((30, 40, 50), "ZYX", spacing=spacing, unit=unit), DEFAULTS)
+    assert fit.scale == pytest.approx(scale)
+    assert any("resampled" in note for note in fit.notes) == (scale != (1.0, 1.0, 1.0))
+
+
+def test_a_2d_model_uses_the_spacing_in_the_slice():
+    model = dark(2, spacing=(0.5, 0.5), unit="um").spec
+    fit = check(model, volume((9, 40, 50), "ZYX", spacing=(3.0, 1.0, 1.0), unit="um"), DEFAULTS)
+    assert fit.scale == (2.0, 2.0)
+    assert fit.by_slices
+
+
+def test_without_a_spacing_the_objects_set_the_scale():
+    model = bright(2, diameter=20.0).spec
+    assert check(model, volume((40, 50), "YX"), DEFAULTS).scale is None
+    assert check(model, volume((40, 50), "YX"), PredictSpec(diameter=40)).scale == (0.5, 0.5)
+    assert check(model, volume((40, 50), "YX"), PredictSpec(diameter=20.5)).scale == (1.0, 1.0)
+    assert check(dark(2, diameter=20.0).spec, volume((40, 50), "YX"), DEFAULTS).scale == (1.0, 1.0)
+
+
+def test_doubts_are_warnings():
+    model = dark(2, spacing=(1.0, 1.0), unit="mm", modality="MR").spec
+    source = Source(Path("a.nii"), "nifti", modality="CT")
+    assert "no voxel size" in " ".join(check(model, volume((40, 50), "YX"), DEFAULTS).warnings)
+    image = volume((40, 50), "YX", spacing=(9.0, 9.0), unit="mm", source=source)
+    words = " ".join(check(model, image, DEFAULTS).warnings)
+    assert "CT" in words
+    assert "9.0 times" in words
+
+
+def test_of_several_channels_one_must_be_chosen():
+    image = volume((3, 40, 50), "CYX", channels=("DAPI", "GFP", "RFP"))
+    with pytest.raises(SegError, match="DAPI, GFP, RFP; choose one"):
+        choose_channels(image, 1, None)
+    with pytest.raises(SegError, match="no channel 'Cy5'"):
+        choose_channels(image, 1, "Cy5")
+    for name in ("GFP", "1"):
+        chosen = choose_channels(image, 1, name)
+        assert "GFP" in chosen.note
+        assert np.array_equal(chosen.box(0, (0, 0), (40, 50))[0], image.data[1])
+
+
+def test_a_model_of_several_channels_wants_just_so_many():
+    with pytest.raises(SegError, match="expects 2 channels, the image has 3"):
+        choose_channels(volume((3, 40, 50), "CYX"), 2, None)
+    with pytest.raises(SegError, match="expects 3 channels, the image has 1"):
+        choose_channels(volume((40, 50), "YX"), 3, None)
+    rgb = volume((40, 50, 3), "YXS")
+    assert np.array_equal(choose_channels(rgb, 3, None).box(0, (2, 3), (12, 33)), np.moveaxis(rgb.data, -1, 0)[:, 2:12, 3:33])
+
+
+def test_rgb_becomes_luminance_or_a_chosen_stain():
+    rgb = volume((40, 50, 4), "YXS")
+    grey = choose_channels(rgb, 1, None)
+    assert "luminance" in grey.note
+    assert np.allclose(grey.box(0, (0, 0), (40, 50))[0], rgb.data[..., :3] @ np.array(LUMINANCE), atol=1e-6)
+    assert np.array_equal(choose_channels(rgb, 1, "green").box(0, (0, 0), (4, 5))[0], rgb.data[:4, :5, 1])
+    from skimage.color import hed2rgb
+
+    stains = np.zeros((20, 20, 3))
+    stains[5:15, 5:15, 0] = 0.2
+    stains[:, :10, 1] = 0.1
+    stained = Volume((hed2rgb(stains) * 255).astype(np.uint8), "YXS")
+    found = choose_channels(stained, 1, "hematoxylin").box(0, (0, 0), (20, 20))[0]
+    assert np.allclose(found, stains[..., 0], atol=0.02)
+    with pytest.raises(SegError, match="no channel 'DAPI'"):
+        choose_channels(rgb, 1, "DAPI")
+
+
+def test_the_preview_is_the_middle_slice_as_the_model_sees_it():
+    model = dark(3, spacing=(1.0, 1.0, 1.0), unit="mm", normalisation=Normalisation(low=0.0, high=100.0)).spec
+    image = volume((20, 30, 40), "ZYX", spacing=(1, 2, 2), unit="mm")
+    preview = check(model, image, DEFAULTS).preview
+    assert preview.shape == (60, 80)
+    assert preview.dtype == np.float32
+    assert 0 <= preview.min() < preview.max() <= 1
+    shrunk = preview.reshape(30, 2, 40, 2).mean((1, 3))
+    assert np.corrcoef(shrunk.ravel(), image.data[10].ravel())[0, 1] > 0.95
+    rgb = dark(2).spec.model_copy(update={"network": NetworkSpec(in_channels=3)})
+    assert check(rgb, volume((30, 40, 3), "YXS"), DEFAULTS).preview.shape == (30, 40, 3)
+
+
+def test_statistics_of_a_large_image_come_from_few_blocks_all_over_it():
+    class Lazy:
+        """Values that are made when they are asked for; counts how many."""
+
+        shape, ndim, dtype, read = (400, 4000, 4000), 3, np.dtype(np.float32), 0
+
+        def __getitem__(self, index):
+            z, y, x = (np.arange(s.start, s.stop) for s in index)
+            self.read += z.size * y.size * x.size
+            return (z[:, None, None] / 400 + y[None, :, None] / 4000 + x / 4000).astype(np.float32) / 3
+
+    data = Lazy()
+    channels = choose_channels(Volume(data, "ZYX"), 1, None)
+    box = ((0, 0, 0), data.shape)
+    mean, high = measure(channels, 0, box, Normalisation(kind="zscore"))
+    assert data.read < 2**25
+    assert mean == pytest.approx(0.5, abs=0.05)
+    assert measure(channels, 0, box, Normalisation(kind="zscore")) == (mean, high)
+    assert all(b[1][k] <= data.shape[k] for b in sample(box) for k in range(3))
+
+
+def test_small_images_are_measured_whole_and_without_what_is_no_number():
+    data = np.random.default_rng(0).random((50, 60), np.float32)
+    data[3, 4], data[5, 6] = np.nan, np.inf
+    channels = choose_channels(Volume(data, "YX"), 1, None)
+    found = measure(channels, 0, ((0, 0), (50, 60)), Normalisation())
+    assert found == pytest.approx(np.percentile(data[np.isfinite(data)], (1, 99.8)), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["unet", "vnet", "segnet"])
+@pytest.mark.parametrize(("ndim", "flat"), [(2, 0), (3, 0), (3, 1)])
+def test_the_multiplications_are_counted_from_the_spec(kind, ndim, flat):
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from napari_seg.models.model import build
+
+    spec = NetworkSpec(kind=kind, ndim=ndim, width=16, depth=3, flat_levels=flat)
+    with torch.device("meta"):
+        network = build(spec).eval()
+        image = torch.empty(1, 1, *multiple_of(spec))
+        with FlopCounterMode(display=False) as counter:
+            network(image)
+    assert network.multiple == multiple_of(spec)
+    assert multiplications(spec) == pytest.approx(counter.get_total_flops() / 2 / image.numel(), rel=0.1)
+
+
+def test_the_forecast_grows_with_the_work():
+    model = bright(2, diameter=20.0).spec
+    small = forecast(model, volume((200, 300), "YX"), PredictSpec(diameter=20), pace=1e9)
+    large = forecast(model, volume((2000, 3000), "YX"), PredictSpec(diameter=20), pace=1e9)
+    flipped = forecast(model, volume((2000, 3000), "YX"), PredictSpec(diameter=20, flips=True), pace=1e9)
+    assert 30 < large.seconds / small.seconds < 200
+    assert flipped.seconds > 3.5 * large.seconds
+    assert large.bytes > small.bytes
+    box = forecast(model, volume((2000, 3000), "YX"), PredictSpec(diameter=20), Region((0, 0), (200, 300)), pace=1e9)
+    assert box.seconds < 3 * small.seconds
+
+
+def test_looking_at_an_image_does_not_import_torch():
+    code = (
+        "import sys, numpy as np\n"
+        "from napari_seg.data.volume import Volume\n"
+        "from napari_seg.inference.fit import check\n"
+        "from napari_seg.inference.forecast import forecast\n"
+        "from napari_seg.inference.predict import PredictSpec\n"
+        "from napari_seg.models.spec import InputSpec, ModelSpec, NetworkSpec\n"
+        "from napari_seg.tasks.semantic import Semantic\n"
+        "spec = ModelSpec(name='m', network=NetworkSpec(), task=Semantic(), input=InputSpec())\n"
+        "image = Volume(np.random.rand(40, 50), 'YX')\n"
+        "check(spec, image, PredictSpec()).preview, forecast(spec, image, PredictSpec())\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
