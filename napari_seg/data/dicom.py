@@ -41,6 +41,8 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
     stack = _choose(path, found, series)
     if stack.first.tiled:
         raise SegError(f"{stack.first.path.name} is a slide in tiles; convert it to OME-TIFF or OME-Zarr.")
+    if "MOSAIC" in str(stack.first.marks.get("ImageType", "")):
+        raise SegError(f"{stack.first.path.name} packs its slices into a mosaic; convert the series to NIfTI.")
     volume = dicom_seg.read(stack) if stack.first.modality == "SEG" else _read_images(stack)
     source = volume.source or Source(path, "dicom")
     return Volume(
@@ -50,7 +52,7 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
         unit=volume.unit,
         affine=volume.affine,
         channels=volume.channels,
-        name=stack.first.description or path.name,
+        name=stack.first.description or path.name.removesuffix(".dcm"),
         source=Source(path, "dicom", stack.key, stack.first.modality, source.reorder, source.header),
         notes=(*notes, *stack.notes, *volume.notes),
     )

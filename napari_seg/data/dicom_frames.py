@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,11 +18,11 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 BROKEN = (
     *(InvalidDicomError, EOFError, ValueError, KeyError, AttributeError, TypeError, NotImplementedError),
-    *(IndexError, OverflowError, RuntimeError, struct.error, OSError),
+    *(IndexError, OverflowError, RuntimeError, StopIteration, struct.error, zlib.error, BytesLengthException, OSError),
 )
 """What pydicom raises on a damaged file; it has no exception of its own for most damages."""
 

@@ -28,20 +28,21 @@ def read(stack: Stack) -> Volume:
             dataset = pydicom.dcmread(path, force=True)
             frames = pixel_array(dataset).reshape(-1, int(dataset.Rows), int(dataset.Columns))
             layout = _Layout(dataset, len(frames))
+            names = {int(item.SegmentNumber): str(item.get("SegmentLabel", "")) for item in dataset.SegmentSequence}
+            kind = dataset.get("SegmentationType", "BINARY")
+            most = float(dataset.get("MaximumFractionalValue", 255))
     except BROKEN as error:
         raise SegError(
             f"The segmentation {path.name} is damaged or of a rare kind; export it as NIfTI or NRRD."
         ) from error
     notes: tuple[str, ...] = ()
-    kind = dataset.get("SegmentationType", "BINARY")
     if kind == "FRACTIONAL":
-        frames = frames >= int(dataset.get("MaximumFractionalValue", 255)) / 2
+        frames = frames >= most / 2
         notes = ("The segmentation holds fractions; voxels of at least one half were taken.",)
     if kind == "LABELMAP":
         data, axes = layout.slices(frames, range(len(frames))), "ZYX"
     else:
         data, axes = _merged(frames, layout)
-    names = {int(item.SegmentNumber): str(item.get("SegmentLabel", "")) for item in dataset.SegmentSequence}
     reorder = to_display(layout.affine)
     affine = reorder.affine(layout.affine, layout.shape)
     return Volume(

@@ -126,9 +126,10 @@ def _split(frames: Sequence[Frame], difference: str = "") -> list[Stack]:
     slices = sorted(set(places))
     if len(slices) == len(frames):
         return [Stack("", (_ordered(frames, places),), difference)]
+    most = max(Counter(places).values())
     for name in KINDS:
         parts = _parts(frames, name)
-        if len(parts) > 1 and all(_is_even(part) for part in parts.values()):
+        if 1 < len(parts) <= most and all(_is_even(part) for part in parts.values()):
             return [
                 stack
                 for value, part in sorted(parts.items(), key=lambda item: str(item[0]))
@@ -141,6 +142,8 @@ def _split(frames: Sequence[Frame], difference: str = "") -> list[Stack]:
         moments = [part for _, part in sorted(parts.items(), key=lambda item: (str(type(item[0])), item[0]))]
         if all(len(part) == len(slices) for part in moments):
             return [Stack("", tuple(_ordered(part, _places(part)) for part in moments), difference)]
+        if name != "AcquisitionNumber" or len(parts) > most:
+            continue
         return [
             Stack(
                 "", (_ordered(part, _places(part)),), ", ".join(filter(None, (difference, f"{_words(name)} {value}")))
@@ -253,7 +256,7 @@ def _odd(positions: NDArray[np.float64], step: NDArray[np.float64], normal: NDAr
     notes = []
     distance = float(step @ normal)
     sideways = float(np.degrees(np.arccos(np.clip(distance / np.linalg.norm(step), -1, 1))))
-    if sideways > 0.1:
+    if sideways > 0.3:
         notes.append(
             f"The slices are shifted against each other (gantry tilt of {sideways:.1f} degrees); the volume is sheared "
             "accordingly, and its mask will be too."

@@ -285,6 +285,20 @@ def test_echoes_are_different_images(tmp_path: Path) -> None:
     assert np.array_equal(read(tmp_path, series=asked.value.choices[1].value).data, data[3:])
 
 
+def test_acquisitions_that_overlap_are_different_volumes(tmp_path: Path) -> None:
+    heights = [0, 1, 2, 3, 2, 3, 4, 5, 6]
+    positions = [(0, 0, z) for z in heights]
+    series(tmp_path, counted(9, 5, 6), positions, AcquisitionNumber=lambda k: 1 + (k > 3), AcquisitionTime=str)
+    with pytest.raises(ChoiceNeeded) as asked:
+        read(tmp_path)
+    assert [read(tmp_path, series=choice.value).grid[0] for choice in asked.value.choices] == [4, 5]
+
+
+def test_a_mosaic_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(SegError, match="mosaic"):
+        read(series(tmp_path, counted(1, 5, 6), ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"]))
+
+
 def test_images_at_the_same_places_without_a_reason(tmp_path: Path) -> None:
     positions = [(0, 0, k % 3) for k in range(6)]
     volume = read(series(tmp_path / "a", counted(6, 5, 6), positions, InstanceNumber=lambda k: k))
