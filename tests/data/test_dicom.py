@@ -288,7 +288,13 @@ def test_echoes_are_different_images(tmp_path: Path) -> None:
 def test_acquisitions_that_overlap_are_different_volumes(tmp_path: Path) -> None:
     heights = [0, 1, 2, 3, 2, 3, 4, 5, 6]
     positions = [(0, 0, z) for z in heights]
-    series(tmp_path, counted(9, 5, 6), positions, AcquisitionNumber=lambda k: 1 + (k > 3), AcquisitionTime=str)
+    series(
+        tmp_path,
+        counted(9, 5, 6),
+        positions,
+        AcquisitionNumber=lambda k: 1 + (k > 3),
+        AcquisitionTime=lambda k: f"12000{k}",
+    )
     with pytest.raises(ChoiceNeeded) as asked:
         read(tmp_path)
     assert [read(tmp_path, series=choice.value).grid[0] for choice in asked.value.choices] == [4, 5]
