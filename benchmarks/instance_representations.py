@@ -19,12 +19,11 @@ import cc3d
 import edt
 import numpy as np
 from scipy.ndimage import find_objects, gaussian_filter, map_coordinates
-from skimage.segmentation import watershed
 
 from napari_seg.jobs import run
 from napari_seg.models.spec import ModelSpec
 from napari_seg.tasks import losses
-from napari_seg.tasks.instance import Instance, _with_seedless, depth, without_small
+from napari_seg.tasks.instance import Instance, depth, without_small
 from napari_seg.training import train as training
 from napari_seg.training.cases import Case, find_cases
 from napari_seg.training.plan import TrainSpec
@@ -42,17 +41,7 @@ class Neighbours(Instance):
         return np.concatenate([super().encode(labels, spacing), _closeness(labels, spacing)[None]])
 
     def decode(self, scores: Any, spacing: tuple[float, ...]) -> Any:
-        inside = scores[0] > self.threshold
-        sigma = min(spacing) / np.asarray(spacing)
-        relief = gaussian_filter(np.asarray(scores[1] - scores[2] ** 2, np.float32), sigma)
-        seeds = cc3d.connected_components((relief > self.seeds) & inside, connectivity=4 if inside.ndim == 2 else 6)
-        labels = watershed(-gaussian_filter(np.asarray(scores[1], np.float32), sigma), seeds, mask=inside)
-        return without_small(_with_seedless(labels.astype(np.uint32), inside), self.smallest)
-
-    def variants(self) -> tuple[Instance, ...]:
-        return tuple(
-            self.model_copy(update={"threshold": t, "seeds": s}) for t in (0.4, 0.5, 0.6) for s in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
-        )
+        return super().decode(np.stack([scores[0], scores[1] - scores[2] ** 2]), spacing)
 
 
 def _closeness(labels: Any, spacing: tuple[float, ...]) -> Any:
@@ -123,11 +112,14 @@ class Flows(Instance):
         sinks = cc3d.connected_components(crowd > 10 * self.seeds, connectivity=8 if inside.ndim == 2 else 26)
         labels = np.zeros(inside.shape, np.uint32)
         labels[inside] = sinks[ends]
-        return without_small(_with_seedless(labels, inside), max(self.smallest, 5))
+        return without_small(labels, self.smallest)
 
     def variants(self) -> tuple[Instance, ...]:
         return tuple(
-            self.model_copy(update={"threshold": t, "seeds": s}) for t in (0.4, 0.5, 0.6) for s in (0.05, 0.1, 0.2, 0.4, 0.8)
+            self.model_copy(update={"threshold": t, "seeds": s, "smallest": n})
+            for t in (0.4, 0.5, 0.6)
+            for s in (0.05, 0.1, 0.2, 0.4, 0.8)
+            for n in (0, 10, 20)
         )
 
 
@@ -152,11 +144,16 @@ def compare(name: str, cases: list[Case], held_out: list[Case], spec: TrainSpec,
     )
     began = time.perf_counter()
     try:
-        model = run(training.train.steps(cases, spec, save_to=folder / f"{name}.safetensors"), _watch(name))
+        save_to = folder / f"{name}.safetensors"
+        stopped = save_to.with_name(f"{save_to.name}.resume").exists()
+        model = run(training.train.steps(cases, spec, save_to=save_to, resume=stopped), _watch(name))
     finally:
         training.plan, training.Model.load = plan, load  # type: ignore[method-assign]
     seconds = time.perf_counter() - began
     device = training.choose_device()
+    if all(case.split == "train" for case in cases):  # nothing was left to choose the thresholds on but what was learned
+        seen = [s for case in cases for s in training.samples(*case.load(), model.spec, name=case.name)]
+        model = training.replace(model, spec=training._tuned(model, seen, device))
     reports = []
     decoding = 0.0
     for case in held_out:
@@ -193,7 +190,10 @@ def main() -> None:
     parser.add_argument("--set", choices=("nuclei2d", "nuclei3d_ovule"), default="nuclei2d")
     parser.add_argument("--only", choices=sorted(CANDIDATES), nargs="*", default=sorted(CANDIDATES))
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=0, help="of torch; 0 = all cores")
     options = parser.parse_args()
+    if options.threads:
+        training.torch.set_num_threads(options.threads)
     options.output.mkdir(parents=True, exist_ok=True)
     spec = TrainSpec(task="instance", steps=options.steps, name="candidate")
     data = options.data / options.set

@@ -2,15 +2,15 @@
 
 The network says two things of each pixel: whether it belongs to any object, and how deep inside its object it lies, as
 a fraction of the deepest pixel of that object. The depth has one summit in each object and falls to 0 at every border, also
-where objects touch; so its summits are the seeds, and a watershed on it draws the borders. Distances are measured in
-physical units, so that thick slices do not flatten the objects.
+where objects touch. So a watershed on it draws a basin around every summit, and basins are joined where the lower summit
+does not rise clearly above the saddle between them (its dynamics, Grimaud, SPIE 1992): what is left are the objects.
+Distances are measured in physical units, so that thick slices do not flatten the objects.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import cc3d
 import edt
 import fastremap
 import numpy as np
@@ -27,21 +27,23 @@ if TYPE_CHECKING:
 class Instance(Spec):
     """Objects of one kind, ``classes[0]``.
 
-    ``threshold``: a pixel belongs to an object where its first score is above. ``seeds``: a summit of the depth above
-    this starts an object; lower it to find more, raise it to split less. ``smallest``: objects of fewer pixels are dropped.
+    ``threshold``: a pixel belongs to an object where its first score is above. ``seeds``: a summit that rises this far
+    above its saddles is the seed of an object of its own; lower it to split more, raise it to split less. ``smallest``:
+    objects of fewer pixels are dropped.
     """
 
     kind: Literal["instance"] = "instance"
     classes: tuple[str] = ("object",)
     threshold: float = Field(0.5, gt=0, lt=1)
-    seeds: float = Field(0.6, gt=0, lt=1)
+    seeds: float = Field(0.2, gt=0, lt=1)
     smallest: float = Field(0.0, ge=0)
 
     def variants(self) -> tuple[Instance, ...]:
         return tuple(
-            self.model_copy(update={"threshold": threshold, "seeds": seeds})
+            self.model_copy(update={"threshold": threshold, "seeds": seeds, "smallest": smallest})
             for threshold in (0.4, 0.5, 0.6)
-            for seeds in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+            for seeds in (0.1, 0.15, 0.2, 0.25, 0.3)
+            for smallest in (0, 10, 20)
         )
 
     @property
@@ -73,30 +75,65 @@ class Instance(Spec):
         inside = scores[0] > self.threshold
         sigma = min(spacing) / np.asarray(spacing)  # one pixel of the finest axis: enough to melt twin summits
         deep = gaussian_filter(np.asarray(scores[1], np.float32), sigma)
-        return without_small(_separated(inside, deep, deep > self.seeds), self.smallest)
+        return without_small(joined(basins(deep, inside), deep, self.seeds), self.smallest)
 
 
-def _separated(inside: NDArray[np.bool_], deep: NDArray[np.float32], summits: NDArray[np.bool_]) -> Labels:
-    """A watershed on ``deep`` from its summits, in each patch of foreground that has several.
-
-    A patch with one summit, or with none that is high enough, is one object.
-    """
-    from scipy.ndimage import find_objects
+def basins(heights: NDArray[np.float32], inside: NDArray[np.bool_]) -> Labels:
+    """A number 1..N for each summit inside, and for each pixel inside the number of the summit it belongs to."""
+    from skimage.measure import label
+    from skimage.morphology import local_maxima
     from skimage.segmentation import watershed
 
-    connectivity = 4 if inside.ndim == 2 else 6
-    labels: NDArray[np.uint32] = cc3d.connected_components(inside, connectivity=connectivity, out_dtype=np.uint32)
-    seeds = cc3d.connected_components(summits & inside, connectivity=connectivity, out_dtype=np.uint32)
-    count = int(labels.max())
-    at = np.flatnonzero(seeds)
-    pairs = fastremap.unique(seeds.ravel()[at].astype(np.uint64) << 32 | labels.ravel()[at])
-    summits_of = np.bincount((pairs & 0xFFFFFFFF).astype(np.int64), minlength=count + 1)
-    boxes = find_objects(labels.view(np.int32))
-    for number in np.flatnonzero(summits_of > 1):
-        box = boxes[number - 1]
-        patch = labels[box] == number
-        labels[box][patch] = watershed(-deep[box], seeds[box] * patch, mask=patch)[patch] + count
-    return labels
+    walled = np.pad(np.where(inside, heights, -1), 1, constant_values=-1)  # also an even plateau has a rim to fall to
+    core = (slice(1, -1),) * inside.ndim
+    summits = label(local_maxima(walled, connectivity=1)[core] & inside, connectivity=1)
+    return watershed(-heights, summits, mask=inside)  # type: ignore[no-any-return]
+
+
+def joined(parts: Labels, heights: NDArray[np.float32], rise: float) -> Labels:
+    """Join neighbouring basins until every summit rises at least ``rise`` above each saddle to a higher one.
+
+    ``parts``: the :func:`basins` of ``heights``. The numbers of the result may have gaps.
+    """
+    low, high, saddles = _saddles(parts, heights)
+    peaks = np.zeros(int(parts.max(initial=0)) + 1, np.float32)
+    np.maximum.at(peaks, parts.ravel(), heights.ravel())
+    parents = np.arange(len(peaks))
+
+    def root(basin: int) -> int:
+        while parents[basin] != basin:
+            parents[basin] = basin = parents[parents[basin]]
+        return basin
+
+    flat = np.flatnonzero(np.minimum(peaks[low], peaks[high]) - saddles < rise)  # joining only ever raises a peak
+    for edge in flat[np.argsort(-saddles[flat], kind="stable")]:
+        a, b = root(low[edge]), root(high[edge])
+        if peaks[a] > peaks[b]:
+            a, b = b, a
+        if a != b and peaks[a] - saddles[edge] < rise:
+            parents[a] = b
+    while not np.array_equal(parents, above := parents[parents]):
+        parents = above
+    return parents[parts]
+
+
+def _saddles(
+    parts: Labels, heights: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """The pairs of basins that touch, and the highest pass between the two."""
+    keys, passes = [], []
+    for axis in range(parts.ndim):
+        here = tuple(slice(None, -1) if k == axis else slice(None) for k in range(parts.ndim))
+        there = tuple(slice(1, None) if k == axis else slice(None) for k in range(parts.ndim))
+        a, b = parts[here], parts[there]
+        touch = np.nonzero((a != b) & (a > 0) & (b > 0))
+        pair = np.sort(np.stack([a[touch], b[touch]]).astype(np.int64), 0)
+        keys.append(pair[0] << 32 | pair[1])
+        passes.append(np.minimum(heights[here][touch], heights[there][touch]))
+    pairs, which = np.unique(np.concatenate(keys), return_inverse=True)
+    saddles = np.full(len(pairs), -np.inf, np.float32)
+    np.maximum.at(saddles, which, np.concatenate(passes))
+    return pairs >> 32, pairs & 0xFFFFFFFF, saddles
 
 
 def depth(labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
@@ -107,12 +144,6 @@ def depth(labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
     summits = np.zeros(int(compact.max()) + 1, np.float32)
     np.maximum.at(summits, compact.ravel(), distance.ravel())
     return np.asarray(distance / np.maximum(summits, 1e-6)[compact], np.float32)
-
-
-def _with_seedless(labels: Labels, inside: NDArray[np.bool_]) -> Labels:
-    """A patch of foreground in which no summit was high enough is one object, not nothing."""
-    rest = cc3d.connected_components(inside & (labels == 0), connectivity=4 if inside.ndim == 2 else 6)
-    return np.where(rest > 0, rest.astype(np.uint32) + labels.max(), labels)
 
 
 def without_small(labels: Labels, smallest: float) -> Labels:

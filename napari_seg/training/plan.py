@@ -20,7 +20,8 @@ from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.augment import Augmentation
 
-PATCH_PIXELS = {2: 2**16, 3: 2**18}
+PATCH_PIXELS = {2: 160**2, 3: 2**18}
+"""Patches hold at most about this many pixels: many small ones see more images in the same time than few large ones."""
 STEP_PIXELS = {2: 2**18, 3: 2**19}
 """A batch holds about this many pixels: enough for steady statistics, little enough for many steps in the time."""
 
@@ -39,7 +40,7 @@ class TrainSpec(Spec):
     depth: int | None = Field(None, ge=1, le=8)
     patch: tuple[int, ...] | None = None
     batch: int | None = Field(None, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
     augmentation: Augmentation | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -109,7 +109,7 @@ def test_depth_is_1_at_the_summit_of_every_object() -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_every_foreground_pixel_belongs_to_an_object(seed: int) -> None:
     scores = np.random.default_rng(seed).random((2, 24, 24), np.float32)
-    task = Instance(threshold=0.4, seeds=0.55)
+    task = Instance(threshold=0.4, seeds=0.3)
     assert np.array_equal(task.decode(scores, (1.0, 1.0)) > 0, scores[0] > 0.4)
 
 
@@ -122,6 +122,6 @@ def test_small_objects_are_dropped_and_the_rest_renumbered() -> None:
 def test_seventy_thousand_objects_have_numbers_of_their_own() -> None:
     labels = np.zeros((1060, 1060), np.int64)
     labels[::4, ::4] = np.arange(1, 265 * 265 + 1).reshape(265, 265)
-    found = Instance(seeds=0.1).decode(Instance().encode(labels, (1.0, 1.0)), (1.0, 1.0))
+    found = Instance().decode(Instance().encode(labels, (1.0, 1.0)), (1.0, 1.0))
     assert found.max() == 265 * 265
     assert found.dtype == np.uint32
