@@ -42,7 +42,7 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
     notes: list[str] = []
     with _damaged(path):
         header = path.read_bytes()[:32]
-        with Image.open(path, formats=("PNG", "JPEG", "MPO")) as picture:
+        with Image.open(path, formats=("PNG", "JPEG")) as picture:
             frames = getattr(picture, "n_frames", 1)
             turned = ImageOps.exif_transpose(picture)
             turned.load()
