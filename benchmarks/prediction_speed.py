@@ -3,8 +3,8 @@
     python benchmarks/prediction_speed.py --rounds 5
 
 needs MONAI (``pip install --no-deps monai==1.6.1``). The images are mosaics of real ones, 2D 2048 x 2048 and 3D
-256 x 256 x 128. Both sides get the normalised array and give the mask; the rounds are interleaved and the medians compared.
-MONAI runs with the faster of one and four tiles a batch. The last line of each table is all of ``predict``: reading,
+256 x 256 x 128. Both sides get the normalised array and give the mask; the rounds are interleaved and the medians
+compared. MONAI runs with the faster of one and four tiles a batch. The last line of each table is all of ``predict``:
 normalising, its own size of tiles, the scores kept, and the objects separated.
 """
 
@@ -152,6 +152,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[1] / "../shared/data")
     parser.add_argument("--untrained", action="store_true", help="fresh weights; the Dice then says nothing")
+    parser.add_argument("--shrink", type=int, default=1, help="divide the lengths by this, to see that it runs")
     parser.add_argument("--only", choices=("2D", "3D"))
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
@@ -159,7 +160,7 @@ def main() -> None:
     for title, (name, folder, grid, patch) in CASES.items():
         if options.only is None or title.startswith(options.only):
             model = untrained(len(grid), patch) if options.untrained else load_model(name)
-            raw = mosaic(options.data / folder / "images", grid)
+            raw = mosaic(options.data / folder / "images", tuple(n // options.shrink for n in grid))
             found[title] = compare(title, model, raw, model.spec.input.patch, options.rounds)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
