@@ -22,7 +22,7 @@ FEWEST = 5
 """With fewer objects the image is taken as it is."""
 
 KNOWN = 1.25
-"""Objects that differ from those learned by less than this factor are taken as they are."""
+"""Where the model does not say which sizes it learned, objects that differ by less than this factor count as known."""
 
 SMALLEST, LARGEST = 1 / 8, 8.0
 
@@ -30,18 +30,19 @@ SMALLEST, LARGEST = 1 / 8, 8.0
 def estimate(fit: Fit, runner: Runner, multiple: tuple[int, ...]) -> Steps[float]:
     """The diameter of the objects in pixels of the image, after two looks at a sample.
 
-    It is the median over the objects of the diameter of a disk, or a ball, of the same size; that of the model where
-    the objects are as large as those it learned on, or too few to tell.
+    It is the median over the objects of the diameter of a disk, or a ball, of the same size; that of the model, so that
+    nothing is rescaled, where it lies among the sizes the model learned, or where there are too few objects to tell.
     """
-    wanted = fit.model.input.diameter
+    wanted, statistics = fit.model.input.diameter, fit.model.input.statistics
+    low, high = statistics.get("diameter_low", wanted / KNOWN), statistics.get("diameter_high", wanted * KNOWN)
     found = wanted
     for _ in range(2):
         yield Progress(0, 1, "Measuring the objects")
         seen = _look(fit, runner, multiple, by_diameter(fit.model, fit.volume, found))
-        if seen is None or (max(seen / wanted, wanted / seen) < KNOWN and found == wanted):
+        if seen is None or (low <= seen <= high and found == wanted):
             return wanted
         found = float(np.clip(seen, wanted * SMALLEST, wanted * LARGEST))
-    return found if max(found / wanted, wanted / found) >= KNOWN else wanted
+    return wanted if low <= found <= high else found
 
 
 def _look(fit: Fit, runner: Runner, multiple: tuple[int, ...], scale: tuple[float, ...]) -> float | None:
