@@ -83,26 +83,42 @@ def is_mask(path: Path) -> bool:
 
 
 def _images_below(node: Node) -> dict[str, str]:
-    """Paths of the images below a group, with titles."""
+    """Paths of the images below a group, with titles; whatever does not lie below it is left out."""
     ome = node.ome
+    found: dict[str, str] = {}
     if isinstance(ome.get("plate"), dict):
-        wells = [str(well.get("path", "")) for well in ome["plate"].get("wells", []) if isinstance(well, dict)]
-        fields = ((well, node_at(node.path / well)) for well in wells if (node.path / well).is_dir())
-        return {
-            f"{well}/{key}": f"Well {well.replace('/', '')}, {title}"
-            for well, at in fields
-            for key, title in _images_below(at).items()
-        }
-    if isinstance(ome.get("well"), dict):
-        paths = [str(image.get("path", "")) for image in ome["well"].get("images", []) if isinstance(image, dict)]
-        return {path: f"field {path}" for path in paths}
-    if isinstance(ome.get("labels"), list):
-        return {str(name): f"Mask {name}" for name in ome["labels"]}
-    if "bioformats2raw.layout" in ome:
+        for well in _paths(ome["plate"].get("wells")):
+            if _inside(node.path, well) and (node.path / well).is_dir():
+                fields = _fields(node_at(node.path / well))
+                found |= {f"{well}/{key}": f"Well {well.replace('/', '')}, {title}" for key, title in fields.items()}
+    elif isinstance(ome.get("well"), dict):
+        found = _fields(node)
+    elif isinstance(ome.get("labels"), list):
+        found = {str(name): f"Mask {name}" for name in ome["labels"]}
+    elif "bioformats2raw.layout" in ome:
         listed = node_at(node.path / "OME").ome.get("series") if (node.path / "OME").is_dir() else None
         numbered = sorted((p.name for p in node.path.iterdir() if p.name.isdigit() and p.is_dir()), key=int)
-        return {str(path): f"Image {path}" for path in (listed if isinstance(listed, list) else numbered)}
-    return {}
+        found = {str(path): f"Image {path}" for path in (listed if isinstance(listed, list) else numbered)}
+    return {path: title for path, title in found.items() if _inside(node.path, path)}
+
+
+def _fields(well: Node) -> dict[str, str]:
+    listed = well.ome.get("well")
+    return {path: f"field {path}" for path in _paths(listed.get("images") if isinstance(listed, dict) else None)}
+
+
+def _paths(listed: object) -> list[str]:
+    return (
+        [str(entry["path"]) for entry in listed if isinstance(entry, dict) and "path" in entry]
+        if isinstance(listed, list)
+        else []
+    )
+
+
+def _inside(folder: Path, path: str) -> bool:
+    """Whether ``path`` leads to something truly below ``folder``."""
+    where = (folder / path).resolve()
+    return where != folder.resolve() and where.is_relative_to(folder.resolve())
 
 
 def _image(node: Node, multiscale: dict[str, Any], axes: str | None, only: str | None = None) -> Volume:
@@ -110,7 +126,7 @@ def _image(node: Node, multiscale: dict[str, Any], axes: str | None, only: str |
     datasets = [entry for entry in multiscale.get("datasets", []) if isinstance(entry, dict) and "path" in entry]
     if only is not None:
         datasets = [entry for entry in datasets if entry["path"] == only]
-    opened = [(entry, _open(node, str(entry["path"]))) for entry in datasets]
+    opened = [(entry, open_level(node, str(entry["path"]))) for entry in datasets]
     if not opened:
         raise SegError(f"{node.path.name} lists no arrays; its metadata is damaged, get it from where it was made.")
     stored = [(entry, array) for entry, array in opened if _has_chunks(node.path / str(entry["path"]))]
@@ -160,15 +176,16 @@ def _level(path: Path, axes: str | None) -> Volume:
         for multiscale in node.multiscales:
             if any(isinstance(entry, dict) and entry.get("path") == own for entry in multiscale.get("datasets", [])):
                 return _image(node, multiscale, axes, own)
-    array = _open(node_at(path.parent) if claims(path.parent) else Node(path.parent, {}), path.name)
+    array = open_level(node_at(path.parent) if claims(path.parent) else Node(path.parent, {}), path.name)
     letters = name_axes("Q" * (array.ndim - 2) + "YX", array.shape, axes, path.name)
     data, ordered = arrange(LazyView(array, path.name), letters)
     return Volume(data, ordered, name=path.name.removesuffix(".zarr"), source=Source(path, "ome_zarr"))
 
 
-def _open(node: Node, inside: str) -> Any:
-    where = (node.path / inside).resolve()
-    if not where.is_relative_to(node.path.resolve()):
+def open_level(node: Node, inside: str) -> Any:
+    """One array of an image. Raises ``SegError`` where it is missing, damaged, or out of the image's folder."""
+    where = node.path / inside
+    if not _inside(node.path, inside):
         raise SegError(f"{node.path.name} points out of its own folder ({inside}); it is not honest, do not use it.")
     if not where.is_dir():
         raise SegError(f"{node.path.name} lacks its array {inside}; copy the whole folder again.")

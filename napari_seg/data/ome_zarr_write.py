@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import uuid
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from yaozarrs import v04, v05
 
 from napari_seg.data.axes import arrange
 from napari_seg.data.ngff import Node, letters_of, node_at
-from napari_seg.data.ome_zarr import claims, read
+from napari_seg.data.ome_zarr import claims, open_level, read
 from napari_seg.data.volume import SPATIAL, Volume, labels_dtype
 from napari_seg.errors import SegError
 
@@ -49,10 +51,7 @@ def write_new(volume: Volume, path: Path) -> None:
     if volume.channels:
         ome["omero"] = {"channels": [_channel(name) for name in volume.channels]}
     if is_mask:
-        v05.LabelImage.model_validate(ome | {"image-label": {}})
         ome["image-label"] = {}
-    else:
-        v05.Image.model_validate(ome)
     _put(path, 3, {"ome": ome}, data, shapes)
 
 
@@ -92,10 +91,8 @@ def add(mask: Volume, image_path: Path, name: str) -> Path:
 
 def _fitted(mask: Volume, node: Node, name: str) -> tuple[dict[str, Any], NDArray[Any], str, list[tuple[int, ...]]]:
     """Metadata, labels, their axes and the shapes of the pyramid, on that level of the image which the mask fits."""
-    multiscale = node.multiscales[0]
-    levels = [
-        (entry, zarr.open_array(node.path / str(entry["path"]), mode="r").shape) for entry in multiscale["datasets"]
-    ]
+    multiscale = _valid(node)
+    levels = [(entry, open_level(node, entry["path"]).shape) for entry in multiscale["datasets"]]
     letters = letters_of(multiscale, len(levels[0][1]))
     kept = [k for k, letter in enumerate(letters) if letter != "C"]
     data = np.asarray(mask.data)
@@ -130,12 +127,24 @@ def _fitted(mask: Volume, node: Node, name: str) -> tuple[dict[str, Any], NDArra
     source = {"source": {"image": "../../"}}
     if node.zarr_format == 3:
         ome = {"version": "0.5", "multiscales": [labels], "image-label": source}
-        return {"ome": v05.LabelImage.model_validate(ome) and ome}, data, named, shapes
-    version = str(multiscale.get("version", "0.4"))
-    attributes = {"multiscales": [labels | {"version": version}], "image-label": source | {"version": version}}
-    if version == "0.4":
-        v04.LabelImage.model_validate(attributes)
-    return attributes, data, named, shapes
+        return {"ome": ome}, data, named, shapes
+    version = {"version": "0.4"}
+    return {"multiscales": [labels | version], "image-label": source | version}, data, named, shapes
+
+
+def _valid(node: Node) -> dict[str, Any]:
+    """The first multiscale of an image whose metadata is that of 0.4 or 0.5, so that a mask can copy it."""
+    multiscale = node.multiscales[0]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of units that are unusual but allowed
+            (v05 if node.zarr_format == 3 else v04).Multiscale.model_validate(multiscale)
+    except ValidationError:
+        raise SegError(
+            f"The metadata of {node.path.name} is not that of OME-Zarr 0.4 or 0.5, so no mask can be added to it; "
+            "write the mask to a file of its own."
+        ) from None
+    return multiscale
 
 
 def _put(

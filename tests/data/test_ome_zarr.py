@@ -299,3 +299,25 @@ def test_the_origin_of_an_image_goes_with_its_mask(tmp_path: Path) -> None:
         source = read(out).source
         assert source is not None
         assert source.header["origin"] == (7.0, 9.0)
+
+
+@pytest.mark.parametrize("ome", [
+    {"labels": [""]}, {"labels": ["."]}, {"labels": ["../a.zarr"]}, {"plate": {"wells": [{"path": ""}]}}, {"plate": 3},
+    {"well": {"images": [{"path": "."}]}}, {"plate": {"wells": [{"path": "../.."}, 5]}}, {"bioformats2raw.layout": 3},
+])  # fmt: skip
+def test_a_store_that_leads_to_itself_or_away_gives_a_sentence(tmp_path: Path, ome: dict[str, Any]) -> None:
+    zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2).attrs.update(ome)
+    with pytest.raises(SegError, match="says nothing of an image"):
+        read(tmp_path / "a.zarr")
+
+
+def test_masks_are_not_added_to_metadata_of_old_versions(tmp_path: Path) -> None:
+    path = store(tmp_path / "a.zarr", RNG.integers(1, 9, (4, 40, 60), dtype=np.uint8), axes="zyx")
+    document = json.loads((path / ".zattrs").read_text())
+    document["multiscales"][0]["version"] = "0.3"
+    document["multiscales"][0]["axes"] = ["z", "y", "x"]
+    (path / ".zattrs").write_text(json.dumps(document))
+    volume = read(path)
+    assert volume.axes == "ZYX"
+    with pytest.raises(SegError, match=r"0\.4 or 0\.5"):
+        ome_zarr.add_labels(volume.mask(labels_like(volume)), path, "m")
