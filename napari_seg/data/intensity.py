@@ -1,4 +1,4 @@
-"""From stored numbers to measured ones, shared by the formats that keep a slope and an intercept beside the voxels."""
+"""From stored numbers to measured ones and back, shared by the formats of medicine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_seg.data.volume import labels_dtype
 
 _INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
 
@@ -41,3 +43,14 @@ def strange_values(data: NDArray[Any]) -> tuple[str, ...]:
     if not strange:
         return ()
     return (f"{strange} of {data.size} voxels are not a number or infinite.",)
+
+
+def compact(data: NDArray[Any]) -> NDArray[Any]:
+    """The same values in a dtype that other programs read: labels of 64 bits in the smallest that holds them."""
+    if data.dtype == bool:
+        return data.view(np.uint8)
+    if data.dtype == np.float16:
+        return data.astype(np.float32)
+    if data.dtype in (np.int64, np.uint64) and data.min() >= 0:
+        return data.astype(labels_dtype(int(data.max())))
+    return data

@@ -26,9 +26,9 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from napari_seg.data.geometry import Reorder
-from napari_seg.data.intensity import rescaled, strange_values
+from napari_seg.data.intensity import compact, rescaled, strange_values
 from napari_seg.data.nifti_grid import grid_of_source, grid_of_volume, kept, place_of, spatial_shape
-from napari_seg.data.volume import Source, Volume, labels_dtype
+from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
 _TIME_UNITS = (8, 16, 24)  # seconds, milliseconds, microseconds
@@ -242,12 +242,8 @@ def _to_file(volume: Volume, reorder: Reorder) -> NDArray[Any]:
         if data.dtype != np.uint8 or data.shape[-1] not in (3, 4):
             raise SegError("NIfTI keeps colours as 3 or 4 bytes; convert the image to 8 bits or write another format.")
         data = np.ascontiguousarray(data).view([(name, np.uint8) for name in "RGBA"[: data.shape[-1]]])[..., 0]
-    elif data.dtype == bool:
-        data = data.view(np.uint8)
-    elif data.dtype == np.float16:
-        data = data.astype(np.float32)
-    elif data.dtype in (np.int64, np.uint64) and data.min() >= 0:
-        data = data.astype(labels_dtype(int(data.max())))
+    else:
+        data = compact(data)
     lead = "".join(axis for axis in "TC" if axis in axes)
     if volume.ndim == 2:
         data = np.expand_dims(data, len(lead))
