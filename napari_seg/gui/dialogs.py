@@ -50,6 +50,7 @@ class Picker(QDialog):
             item.setData(Qt.ItemDataRole.UserRole, choice.value)
             self.list.addItem(item)
         self.list.setCurrentRow(0)
+        self.list.setFixedHeight(24 * max(3, min(len(choices), 14)) + 8)
         self.list.itemActivated.connect(self.accept)  # a double click, or Enter
         self.remember = QCheckBox(remember)
         self.remember.setVisible(bool(remember))
@@ -77,8 +78,8 @@ class AtTheScreen:
         self._parent = parent
 
     def choose(self, title: str, question: ChoiceNeeded) -> str | None:
-        heading = _TITLES.get(question.parameter, "One more question")
-        return Picker(self._parent, f"{heading} - {title}", _asked(question), question.choices).answer()
+        heading = _TITLES.get(question.parameter, "Which one?")
+        return Picker(self._parent, f"{heading} - {title}", _asked(question, heading), question.choices).answer()
 
     def image_or_labels(self, volume: Volume) -> Kind | None:
         kept = settings().reading.whole_numbers
@@ -97,9 +98,9 @@ class AtTheScreen:
         return "image" if answer == "image" else "labels" if answer else None
 
 
-def _asked(question: ChoiceNeeded) -> str:
-    """The question without the part that tells a script what to do."""
-    return str(question).split(";")[0].rstrip(".") + "."
+def _asked(question: ChoiceNeeded, heading: str) -> str:
+    """What is unclear, and the question, without the part that tells a script what to do."""
+    return f"{str(question).split(';')[0].rstrip('.')}. {heading}"
 
 
 class Facts(QDialog):

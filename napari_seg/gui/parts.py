@@ -133,8 +133,8 @@ class ThresholdSliders(QWidget):
         self.seeds = _slider("Splitting", "Lower: more objects. Higher: fewer pieces.", 0.05, 0.95)
         self.smallest = _slider("Smallest", "Objects of fewer pixels are left out.", 0, 500)
         self.smallest.setDecimals(0)
-        for slider in (self.edge, self.seeds, self.smallest):
-            form.addRow(slider.accessibleName(), slider)
+        for title, slider in (("Outline", self.edge), ("Splitting", self.seeds), ("Smallest, px", self.smallest)):
+            form.addRow(title, slider)
             slider.valueChanged.connect(self._moved)
 
     def render(self, thresholds: Thresholds | None) -> None:

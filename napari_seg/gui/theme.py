@@ -32,9 +32,10 @@ def style_sheet(theme_name: str) -> str:
 
     theme = get_theme(theme_name)
     colours = {name: getattr(theme, name).as_hex("long") for name in ("current", "highlight", "primary", "foreground")}
-    colours |= {name: getattr(theme, name).as_hex("long") for name in ("text", "warning", "error")}
+    colours |= {name: getattr(theme, name).as_hex("long") for name in ("text", "warning")}
+    error = "#ff6b6b" if theme.type == "dark" else "#c4001a"  # napari's own is hardly seen on dark
     quiet = "#b9bcc2" if theme.type == "dark" else "#4c4d52"  # 4.5 : 1 and more on either background
-    return _SHEET.format(**colours, quiet=quiet, larger=int(theme.font_size.removesuffix("pt")) + 3)
+    return _SHEET.format(**colours, quiet=quiet, error=error, larger=int(theme.font_size.removesuffix("pt")) + 3)
 
 
 def follow_theme(widget: QWidget, viewer: Any) -> None:

@@ -65,7 +65,7 @@ def shown_sides(viewer: Any) -> tuple[str, str, str, str]:
     else:
         up = np.asarray(camera.up_direction, float)
         view = np.asarray(camera.view_direction, float)
-        right = np.cross(up, view) if camera.handedness == "right" else np.cross(view, up)
+        right = np.cross(view, up) if camera.handedness == "right" else np.cross(up, view)
 
     def on_axes(screen: NDArray[np.float64]) -> dict[str, float]:
         return {
@@ -90,12 +90,17 @@ def _patient_layer(viewer: Any) -> Any:
 
 
 class SideLetters(QWidget):
-    """Four letters over the canvas, white with a dark rim: readable on any image. The mouse passes through it."""
+    """Four letters over the canvas, white with a dark rim: readable on any image. The mouse passes through it.
+
+    In 3D napari lets the first axis come towards the viewer, which shows a patient as their mirror image. With the
+    first patient it is made to lead away, as a patient is looked at from the feet; slices are shown as before.
+    """
 
     def __init__(self, viewer: Any, canvas: QWidget) -> None:
         super().__init__(canvas)
         self._viewer = viewer
         self.texts = ("", "", "", "")
+        self._turned = False
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
         self.setStyleSheet("background: transparent")
@@ -118,6 +123,10 @@ class SideLetters(QWidget):
     def follow(self, event: Any = None) -> None:
         """Look at the viewer again."""
         texts = shown_sides(self._viewer)
+        if any(texts) and not self._turned:
+            self._turned = True
+            self._viewer.scene.camera.orientation = ("away", *self._viewer.scene.camera.orientation2d)
+            texts = shown_sides(self._viewer)
         if texts != self.texts:
             self.texts = texts
             top, right, bottom, left = texts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,16 +65,13 @@ def organs(model_file: Callable[..., Path]) -> Path:
     return model_file("semantic", ndim=3, classes=("liver", "spleen"))
 
 
-@pytest.fixture
-def plugin() -> Iterator[None]:
-    """The manifest of this checkout, also where the package is not installed."""
+@pytest.fixture(scope="session")
+def plugin() -> None:
+    """The manifest of this checkout is known to napari, also where the package is not installed."""
     manager = npe2.PluginManager.instance()
-    if "napari-seg" in manager:
-        yield
-        return
-    manager.register(npe2.PluginManifest.from_file(MANIFEST))
-    yield
-    manager.unregister("napari-seg")
+    manager.discover()
+    if "napari-seg" not in manager:
+        manager.register(npe2.PluginManifest.from_file(MANIFEST))
 
 
 @pytest.fixture

@@ -106,13 +106,13 @@ class SegmentPage(QScrollArea):
         _fill(self.image, [(key, title) for key, title in state.images], state.image)
         models = [(str(path), name) for path, name in state.models]
         _fill(self.model, [*models, (_BROWSE, _BROWSE)], str(state.model) if state.model else "")
-        self.image_words.setText(state.image_words)
-        self.model_words.setText(state.model_words)
+        _say(self.image_words, state.image_words)
+        _say(self.model_words, state.model_words)
         self.question.render(state.question)
-        self.findings.render(state.findings)
+        done = state.phase == "done"  # the notes then stand below what came out
+        self.findings.render(tuple(f for f in state.findings if not (done and f.level == "note")))
         self.preview.render_picture(state.preview)
-        self.forecast.setText("Looking at the image..." if state.checking else state.forecast)
-        self.forecast.setVisible(bool(self.forecast.text()))
+        _say(self.forecast, "Looking at the image..." if state.checking else state.forecast)
         self.run.setVisible(state.phase != "running")
         self.run.setText("&Segment again" if state.phase == "done" else "&Segment")
         self.run.setEnabled(state.can_run)

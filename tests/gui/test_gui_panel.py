@@ -1,0 +1,179 @@
+"""The real window: opened, clicked, and never blocked."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt, QTimer
+from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QWidget
+
+from napari_seg.data.formats import read, write
+from napari_seg.data.volume import Volume
+from napari_seg.gui import dialogs
+from napari_seg.gui.dock import Panel
+from napari_seg.gui.layers import KEY
+from napari_seg.gui.views import SideLetters, canvas_of
+
+LONGEST = 0.1
+"""Seconds that the window may be blocked."""
+
+
+@pytest.fixture
+def viewer(make_napari_viewer: Callable[..., Any], plugin: None) -> Any:
+    return make_napari_viewer(show=True)
+
+
+@pytest.fixture
+def panel(viewer: Any) -> Panel:
+    _, widget = viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")
+    assert isinstance(widget, Panel)
+    return widget
+
+
+def page(panel: Panel) -> Any:
+    return panel.pages.widget(0)
+
+
+def test_segment_with_mouse_and_keyboard(
+    viewer: Any, panel: Panel, picture: np.ndarray, spots: Path, qtbot: Any, tmp_path: Path
+) -> None:
+    shown = page(panel)
+    assert shown.start.isVisible()
+    assert not shown.run.isVisible()
+    image = write(Volume(picture, "YX", (0.5, 0.5), "um"), tmp_path / "cells.ome.tif")
+    viewer.open(image, plugin="napari-seg")
+    panel.controller.choose_model(spots)
+    qtbot.waitUntil(lambda: shown.run.isEnabled() and shown.preview.isVisible(), timeout=20_000)
+    assert shown.image.currentText() == "cells"
+    assert "0.5 x 0.5 µm" in shown.image_words.text()
+    qtbot.waitUntil(lambda: panel.device.text().startswith("CPU"), timeout=60_000)
+    beats: list[float] = []
+    heart = QTimer()
+    heart.timeout.connect(lambda: beats.append(time.monotonic()))
+    heart.start(5)
+    qtbot.mouseClick(shown.run, Qt.MouseButton.LeftButton)
+    assert shown.running.isVisible()
+    qtbot.waitUntil(lambda: panel.controller.state.phase == "done", timeout=60_000)
+    heart.stop()
+    gaps = np.sort(np.diff(beats))
+    assert len(gaps) > 5
+    assert gaps[-2] < LONGEST, gaps[-5:]  # the longest is napari drawing the new layer
+    mask = viewer.layers[-1]
+    assert mask.data.shape == picture.shape
+    assert mask.metadata[KEY].spacing == pytest.approx((0.5, 0.5))
+    assert shown.outcome.isVisible()
+    assert panel.saved.text() == "Mask not saved yet"
+    panel.controller.save(tmp_path / "mask.ome.tif")
+    qtbot.waitUntil(lambda: panel.saved.text().startswith("Saved mask.ome.tif"), timeout=20_000)
+    np.testing.assert_array_equal(read(tmp_path / "mask.ome.tif").data, mask.data)
+    before = panel.controller.state.outcome
+    shown.outcome.sliders.smallest.setValue(400)
+    qtbot.waitUntil(lambda: panel.controller.state.outcome.headline != before.headline, timeout=20_000)
+    assert len(np.unique(mask.data)) <= 1 + picture.size // 400
+
+
+def test_every_control_has_a_name_and_is_reached_by_tab(
+    viewer: Any, panel: Panel, picture: np.ndarray, spots: Path
+) -> None:
+    viewer.add_image(picture)
+    panel.controller.choose_model(spots)
+    panel.controller.tick()
+    page(panel).options.expand(animate=False)
+    kinds = (QAbstractButton, QComboBox, QAbstractSpinBox)
+    controls = [w for kind in kinds for w in page(panel).findChildren(kind) if w.isVisible() and w.isEnabled()]
+    assert len(controls) >= 8
+    for control in controls:
+        name = control.accessibleName() or getattr(control, "text", str)()
+        assert name, control
+        assert control.focusPolicy() & Qt.FocusPolicy.TabFocus, name
+
+
+def test_letters_lie_over_the_canvas_and_let_the_mouse_through(viewer: Any, tmp_path: Path, qtbot: Any) -> None:
+    affine = np.array([[0, 0, -1.0, 0], [0, -1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 1]])
+    noise = np.random.default_rng(0).normal(size=(4, 30, 40)).astype(np.float32)
+    scan = write(Volume(noise, "ZYX", (2, 1, 1), "mm", affine), tmp_path / "scan.nii.gz")
+    viewer.open(scan, plugin="napari-seg")
+    canvas = canvas_of(viewer)
+    overlay = canvas.findChild(SideLetters)
+    assert overlay.texts == ("A", "L", "P", "R")
+    assert overlay.geometry() == canvas.rect()
+    viewer.window._qt_window.resize(900, 600)
+    qtbot.waitUntil(lambda: overlay.geometry() == canvas.rect())
+    viewer.dims.order = (1, 0, 2)
+    assert overlay.texts == ("I", "L", "S", "R")
+    assert viewer.scene.camera.orientation[0] == "away"
+    assert isinstance(canvas.childAt(QPoint(5, 5)), QWidget | None)
+    viewer.layers.clear()
+    assert overlay.texts == ("", "", "", "")
+
+
+def test_what_cannot_be_read_is_one_notification_and_no_layer(viewer: Any, tmp_path: Path) -> None:
+    from napari.utils.notifications import notification_manager
+
+    path = tmp_path / "broken.nii.gz"
+    path.write_text("no volume")
+    viewer.open(path, plugin="napari-seg")
+    assert len(viewer.layers) == 0
+    last = notification_manager.records[-1]
+    assert "broken.nii.gz" in last.message
+    assert str(last.severity) == "error"
+
+
+@pytest.mark.parametrize(("key", "opened"), [(Qt.Key.Key_Return, 1), (Qt.Key.Key_Escape, 0)])
+def test_a_question_is_answered_or_left_with_the_keyboard(
+    viewer: Any, tmp_path: Path, qtbot: Any, key: Qt.Key, opened: int
+) -> None:
+    labels = np.kron(np.eye(4, dtype=np.uint8), np.ones((8, 8), np.uint8))
+    path = write(Volume(labels, "YX"), tmp_path / "what.png")
+
+    def press() -> None:
+        picker = viewer.window._qt_window.findChild(dialogs.Picker)
+        qtbot.keyClick(picker.list, key)
+
+    QTimer.singleShot(200, press)
+    viewer.open(path, plugin="napari-seg")
+    assert [layer._type_string for layer in viewer.layers] == ["labels"] * opened
+
+
+def test_samples_open_with_their_labels(viewer: Any) -> None:
+    image, truth = viewer.open_sample("napari-seg", "nuclei2d")
+    assert image.data.shape == truth.data.shape
+    assert not truth.visible
+    assert truth.data.max() > 50
+
+
+def test_the_panel_closes_its_engine_and_follows_the_theme(viewer: Any, panel: Panel, qtbot: Any) -> None:
+    dark = panel.styleSheet()
+    viewer.theme = "light"
+    assert panel.styleSheet() != dark
+    engine = panel.controller.engine
+    qtbot.waitUntil(lambda: engine.pid is not None, timeout=10_000)
+    folder = engine._folder
+    viewer.window.remove_dock_widget(panel)
+    panel.deleteLater()
+    qtbot.waitUntil(lambda: not folder.exists(), timeout=10_000)
+    assert engine.pid is None
+
+
+def test_the_window_never_imports_torch() -> None:
+    manifest = Path(__file__).parents[2] / "napari_seg" / "napari.yaml"
+    script = (
+        "import sys, npe2, napari\n"
+        "manager = npe2.PluginManager.instance()\n"
+        "manager.discover()\n"
+        "if 'napari-seg' not in manager:\n"
+        f"    manager.register(npe2.PluginManifest.from_file({str(manifest)!r}))\n"
+        "viewer = napari.Viewer(show=False)\n"
+        "viewer.window.add_plugin_dock_widget('napari-seg', 'Segmentation panel')\n"
+        "viewer.open_sample('napari-seg', 'nuclei2d')\n"
+        "assert 'torch' not in sys.modules\n"
+        "viewer.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
