@@ -4,8 +4,10 @@ The world is that of NIfTI, "RAS+", in millimetres: its first coordinate grows t
 towards anterior, its third towards superior. An affine is always 4 x 4 and maps the homogeneous index ``(z, y, x, 1)``
 of an array to ``(right, anterior, superior, 1)``; a 2D image is the slice ``z = 0``.
 
-On the screen a patient lies as in a radiology viewer: slices from the feet to the head, rows from anterior to
-posterior, columns from the patient's right to the left. That is the orientation :data:`DISPLAY` of the three axes.
+On the screen a patient lies as in a radiology viewer: slices from the head to the feet, rows from anterior to
+posterior, columns from the patient's right to the left. That is the orientation :data:`DISPLAY` of the three axes. With
+it the coronal and sagittal views, whose rows are slices, have the head at the top, and the volume is not mirrored in 3D,
+where napari draws the first axis towards the viewer.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-DISPLAY = "SPL"
+DISPLAY = "IPL"
 """The sides towards which the axes z, y and x of every volume in patient space point, as closely as turns allow."""
 
 _SIDES = ("RL", "AP", "SI")  # positive and negative end of each world axis
@@ -85,7 +87,7 @@ def directions(affine: NDArray[np.float64]) -> tuple[tuple[int, int], ...]:
 
 
 def orientation(affine: NDArray[np.float64]) -> str:
-    """The sides towards which the three array axes grow, such as ``"SPL"``."""
+    """The sides towards which the three array axes grow, such as ``"IPL"``."""
     return "".join(_SIDES[world][0 if sign > 0 else 1] for world, sign in directions(affine))
 
 

@@ -101,7 +101,7 @@ class Volume:
 
     @property
     def orientation(self) -> str:
-        """The sides towards which the spatial axes grow, such as ``"SPL"``; empty outside a patient's space."""
+        """The sides towards which the spatial axes grow, such as ``"IPL"``; empty outside a patient's space."""
         return "" if self.affine is None else orientation(self.affine)[-self.ndim :]
 
     def size(self, axis: str) -> int:

@@ -121,7 +121,7 @@ def place(position: Any, orientation: Any, spacing: Any, row: int, column: int) 
 def test_slices_are_ordered_by_position_and_upright(tmp_path: Path) -> None:
     data = counted(4, 5, 6)
     volume = read(series(tmp_path, data))
-    assert (volume.axes, volume.dtype, volume.orientation, volume.unit) == ("ZYX", np.int16, "SPL", "mm")
+    assert (volume.axes, volume.dtype, volume.orientation, volume.unit) == ("ZYX", np.int16, "IPL", "mm")
     assert volume.spacing == pytest.approx((2.5, 0.8, 0.6))
     assert np.array_equal(volume.data, data)
     assert value_at(volume, (10, 20, 30)) == data[0, 0, 0]

@@ -66,7 +66,7 @@ def test_a_volume_lies_upright_and_each_voxel_where_nibabel_puts_it(codes: str, 
     path = tmp_path / "image.nii"
     data = stored_image(path, affine_of(codes, degrees=degrees))
     volume = read(path)
-    assert volume.orientation == "SPL"
+    assert volume.orientation == "IPL"
     assert volume.affine is not None
     assert world_to_value(volume.data, volume.affine) == world_to_value(data, nib.load(path).affine)
     assert any("tilted by" in note for note in volume.notes) == (degrees > 0)

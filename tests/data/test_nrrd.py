@@ -55,7 +55,7 @@ def test_every_space_of_the_patient(space: str, signs: tuple[int, ...], tmp_path
     data = counted(5, 4, 3)
     volume = read(saved(tmp_path / "a.nrrd", data, {**SPACE, "space": space}))
     assert (volume.axes, volume.shape, volume.spacing, volume.unit) == ("ZYX", (3, 4, 5), (4, 3, 2), "mm")
-    assert volume.orientation == "SPL"
+    assert volume.orientation == "IPL"
     assert volume.affine is not None
     for index in ((0, 0, 0), (4, 3, 2), (1, 2, 0)):
         world = np.array(signs) * (np.array((10, 20, 30)) + np.array((2, 3, 4)) * index)
