@@ -39,6 +39,8 @@ def write_new(volume: Volume, path: Path) -> None:
     data = np.asarray(volume.data)
     data = data.view(np.uint8) if data.dtype == bool else data
     is_mask = data.dtype.kind in "ui" and "C" not in volume.axes
+    if is_mask and data.dtype.itemsize == 8 and data.min() >= 0:
+        data = data.astype(labels_dtype(int(data.max())))
     shapes = [data.shape]
     while is_mask and max(shapes[-1][-2:]) > _SMALLEST:
         shapes.append((*shapes[-1][:-2], *(-(-n // 2) for n in shapes[-1][-2:])))

@@ -21,7 +21,7 @@ from tifffile import TiffFile, TiffPageSeries
 
 from napari_seg.data.axes import arrange, name_axes
 from napari_seg.data.lazy import LazyView
-from napari_seg.data.tiff_metadata import NAMESPACE, metadata
+from napari_seg.data.tiff_metadata import NAMESPACE, declared_planes, metadata
 from napari_seg.data.units import spacing_from
 from napari_seg.data.volume import AXES, Source, Volume, labels_dtype
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
@@ -31,6 +31,9 @@ LAZY = 512 * 2**20
 
 _BOMB = 10_000
 """No honest compression makes a file this many times smaller; beyond it a large declared size is refused."""
+
+_PLANES = 10_000_000
+"""No OME-TIFF has more planes."""
 
 _SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".tf2", ".lsm")
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -53,6 +56,8 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
     kept = False
     try:
         with _damaged(path):
+            if declared_planes(file.ome_metadata or "") > _PLANES:
+                raise SegError(f"{path.name} claims to hold more than {_PLANES} planes; get it from where it was made.")
             images = [image for image in file.series if image.shape and 0 not in image.shape]
         index = _choose(path, images, series)
         volume, kept = _volume(path, file, images, index, axes)

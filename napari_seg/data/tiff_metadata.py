@@ -75,6 +75,22 @@ def _ome(xml: str, index: int, count: int) -> Metadata:
     return Metadata(_physical(pixels.attrib), channels, axes if set(axes) <= set(AXES) else "", said)
 
 
+def declared_planes(xml: str) -> int:
+    """The largest number of planes that an OME-XML speaks of, before a list of them is made; 0 where it is broken."""
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError:
+        return 0
+    counts = [0]
+    for element in root.iter():
+        numbers = {key: int(text) for key, text in element.attrib.items() if text.isdecimal() and len(text) < 40}
+        if _tag(element) == "Pixels":
+            counts.append(numbers.get("SizeZ", 1) * numbers.get("SizeC", 1) * numbers.get("SizeT", 1))
+        elif _tag(element) == "TiffData":
+            counts.append(max(numbers.values(), default=0))
+    return max(counts)
+
+
 def _tag(element: ElementTree.Element) -> str:
     return element.tag.rpartition("}")[2]
 

@@ -95,6 +95,7 @@ def test_they_are_found_in_a_wheel_and_in_a_checkout(tmp_path: Path, monkeypatch
 
 def test_the_script_makes_the_sample_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # the folder goes into the wheel as it is
     import nuclei
 
     try:

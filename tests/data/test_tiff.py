@@ -319,3 +319,31 @@ def test_labels_written_for_a_person_are_compressed(tmp_path: Path) -> None:
         assert file.is_ome
         assert file.pages.first.compression == tifffile.COMPRESSION.ADOBE_DEFLATE
     assert (tmp_path / "a.tif").stat().st_size < labels.nbytes / 20
+
+
+@pytest.mark.parametrize(("old", "new"), [("SizeZ", "400000000"), ("PlaneCount", "400000000"), ("SizeZ", "9" * 30)])
+def test_planes_beyond_number_are_refused(tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, picture("ZYX"), metadata={"axes": "ZYX"})
+    with tifffile.TiffFile(path) as file:
+        xml = file.ome_metadata or ""
+    tifffile.imwrite(
+        path,
+        picture("ZYX"),
+        description=xml.replace(f'{old}="4"', f'{old}="{new}"'),
+        metadata=None,
+        photometric="minisblack",
+    )
+    with pytest.raises(SegError, match="planes"):
+        tiff.read(path)
+
+
+@pytest.mark.parametrize("text", [
+    '{"shape": [400000000, 4, 20, 30]}', '{"shape": "x"}', '{"shape": ', "ImageJ=1.11a\nimages=x\nslices=4\n",
+    "ImageJ=1.11a\nimages=400000000\nslices=400000000\nhyperstack=true\n", "<OME><Image></OME>", '{"shape": [-4, 20]}',
+])  # fmt: skip
+def test_broken_descriptions_give_a_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, picture("ZYX"), description=text, metadata=None, photometric="minisblack")
+    with pytest.raises(SegError, match=r"a\.tif"):
+        tiff.read(path)
