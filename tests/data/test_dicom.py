@@ -83,10 +83,10 @@ def series(
     spacing: Any = (0.8, 0.6),
     **tags: Any,
 ) -> Path:
-    """Slices in files of shuffled names, with instance numbers that run the wrong way."""
+    """Slices in files of shuffled names, the head first, with instance numbers that run the wrong way."""
     folder.mkdir(parents=True, exist_ok=True)
     if positions is None:
-        positions = [(10, 20, 30 + 2.5 * k) for k in range(len(pixels))]
+        positions = [(10, 20, 30 - 2.5 * k) for k in range(len(pixels))]
     names = random.Random(0).sample(range(1000, 9999), len(pixels))
     for k, plane in enumerate(pixels):
         place = {"ImagePositionPatient": list(positions[k]), "ImageOrientationPatient": list(orientation)}
@@ -118,12 +118,13 @@ def place(position: Any, orientation: Any, spacing: Any, row: int, column: int) 
     return np.array(position) + directions[:3] * spacing[1] * column + directions[3:] * spacing[0] * row
 
 
-def test_slices_are_ordered_by_position_and_upright(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [-1, 1], ids=["head first", "feet first"])
+def test_slices_are_ordered_by_position_and_upright(step: int, tmp_path: Path) -> None:
     data = counted(4, 5, 6)
-    volume = read(series(tmp_path, data))
+    volume = read(series(tmp_path, data, [(10, 20, 30 + 2.5 * step * k) for k in range(4)]))
     assert (volume.axes, volume.dtype, volume.orientation, volume.unit) == ("ZYX", np.int16, "IPL", "mm")
     assert volume.spacing == pytest.approx((2.5, 0.8, 0.6))
-    assert np.array_equal(volume.data, data)
+    assert np.array_equal(volume.data, data[::-step])
     assert value_at(volume, (10, 20, 30)) == data[0, 0, 0]
     assert (volume.notes, volume.name) == ((), "abdomen")
     assert volume.source is not None
@@ -269,12 +270,12 @@ def test_the_same_places_at_several_times_are_a_time_axis(tmp_path: Path) -> Non
     positions = [(0, 0, k % 3) for k in range(6)]
     volume = read(series(tmp_path, data, positions, TemporalPositionIdentifier=lambda k: 10 - k // 3))
     assert volume.axes == "TZYX"
-    assert np.array_equal(volume.data, np.stack([data[3:], data[:3]]))
+    assert np.array_equal(volume.data, np.stack([data[3:][::-1], data[:3][::-1]]))  # each with the head first
 
 
 def test_echoes_are_different_images(tmp_path: Path) -> None:
     data = counted(6, 5, 6)
-    positions = [(0, 0, k % 3) for k in range(6)]
+    positions = [(0, 0, -(k % 3)) for k in range(6)]
     series(tmp_path, data, positions, Modality="MR", EchoTime=lambda k: 4.9 if k < 3 else 9.8)
     with pytest.raises(ChoiceNeeded) as asked:
         read(tmp_path)
@@ -311,7 +312,7 @@ def test_images_at_the_same_places_without_a_reason(tmp_path: Path) -> None:
     assert (volume.shape, volume.axes) == ((2, 3, 5, 6), "TZYX")
     assert ["nothing says how they differ" in note for note in volume.notes] == [True]
     volume = read(
-        series(tmp_path / "b", counted(4, 5, 6), [(0, 0, z) for z in (0, 1, 2, 2)], InstanceNumber=lambda k: k)
+        series(tmp_path / "b", counted(4, 5, 6), [(0, 0, z) for z in (0, -1, -2, -2)], InstanceNumber=lambda k: k)
     )
     assert np.array_equal(volume.data, counted(4, 5, 6)[:3])
     assert ["lie where another one lies already" in note for note in volume.notes] == [True]
@@ -405,7 +406,7 @@ def test_an_enhanced_file_of_many_frames(tmp_path: Path) -> None:
     enhanced(data, positions, Modality="MR").save_as(tmp_path / "many.dcm")
     volume = read(tmp_path / "many.dcm")
     assert (volume.axes, volume.spacing) == ("ZYX", pytest.approx((2.5, 0.8, 0.6)))
-    assert np.array_equal(volume.data, data[[1, 3, 2, 0]].astype(int) * 2 - 10)
+    assert np.array_equal(volume.data, data[[0, 2, 3, 1]].astype(int) * 2 - 10)
     assert value_at(volume, (0, 0, 5)) == data[2, 0, 0] * 2.0 - 10
 
 
@@ -423,11 +424,15 @@ def segmentation(path: Path, planes: Any, positions: Any, segments: Any) -> Path
     return path
 
 
-def test_a_segmentation_puts_its_frames_back_in_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [1, -1], ids=["head first", "feet first"])
+def test_a_segmentation_puts_its_frames_back_in_place(step: int, tmp_path: Path) -> None:
     planes = np.zeros((3, 5, 8), bool)
     planes[0, 1, 2], planes[1, 3, 3], planes[2, 4, 4:6] = True, True, True
-    volume = read(segmentation(tmp_path / "seg.dcm", planes, [(0, 0, 10), (0, 0, 2.5), (0, 0, 2.5)], [1, 1, 2]))
-    assert (volume.axes, volume.shape) == ("ZYX", (4, 5, 8))
+    positions = [(0, 0, 10), (0, 0, 2.5), (0, 0, 2.5)]
+    volume = read(segmentation(tmp_path / "seg.dcm", planes[::step], positions[::step], [1, 1, 2][::step]))
+    assert (volume.axes, volume.shape, volume.orientation) == ("ZYX", (4, 5, 8), "IPL")
+    assert np.array_equal(volume.data[0] == 1, planes[0])
+    assert np.array_equal(volume.data[3], planes[1] + 2 * planes[2])
     assert value_at(volume, place((0, 0, 10), AXIAL, (0.8, 0.6), 1, 2)) == 1
     assert value_at(volume, place((0, 0, 2.5), AXIAL, (0.8, 0.6), 4, 5)) == 2
     assert np.count_nonzero(volume.data) == 4

@@ -20,7 +20,7 @@ from napari_seg.errors import SegError
 WRITING = [entry for entry in FORMATS.values() if entry.writes]
 NAMES = [(entry, suffix) for entry in WRITING for suffix in entry.suffixes if suffix != ".nhdr"]
 RNG = np.random.default_rng(0)
-AFFINE = np.array([[0, 0.1, -0.5, 40], [0, -1.5, 0.05, 60], [3, 0.2, 0, -700], [0, 0, 0, 1]], float)
+AFFINE = np.array([[0, 0.1, -0.5, 40], [0, -1.5, 0.05, 60], [-3, 0.2, 0, -700], [0, 0, 0, 1]], float)
 
 VOLUMES = {
     "a 2D mask": Volume(RNG.integers(0, 4, (40, 60), dtype=np.uint8), "YX"),
@@ -106,6 +106,19 @@ def test_what_is_written_comes_back_the_same_or_is_refused_in_words(
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
     assert format_of(path) == entry
     assert list(images_in(tmp_path)) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd"])
+@pytest.mark.parametrize("axes", ["ZYX", "TZYX"])
+def test_a_mask_with_the_feet_first_comes_back_with_the_head_first(axes: str, suffix: str, tmp_path: Path) -> None:
+    data = RNG.integers(0, 4, (3, 7, 40, 60)[-len(axes) :], dtype=np.uint8)
+    feet_first = AFFINE.copy()
+    feet_first[:3, 3] += 6 * AFFINE[:3, 0]
+    feet_first[:3, 0] *= -1
+    found = read(write(Volume(np.flip(data, -3), axes, None, "mm", feet_first), tmp_path / f"mask{suffix}"))
+    assert found.affine is not None
+    assert np.allclose(found.affine, AFFINE, atol=1e-3)
+    assert np.array_equal(found.data, data)
 
 
 @pytest.mark.parametrize(("entry", "suffix"), NAMES, ids=[suffix for _, suffix in NAMES])

@@ -14,10 +14,14 @@ from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 
-LPS = np.diag([-2.0, -3, 4, 1])
+HEAD_FIRST = np.diag([-2.0, -3, -4, 1])
+"""The stored axes lie as they are shown, so that the two arrays are the same but for the order of the axes."""
+
+FEET_FIRST = np.diag([-2.0, -3, 4, 1])
+"""The same with the slices the other way round, as most files have them."""
 
 
-def saved(path: Path, data: Any, affine: Any = LPS, units: tuple[str, str] = ("mm", "sec"), **fields: Any) -> Path:
+def saved(path: Path, data: Any, affine: Any = HEAD_FIRST, units: tuple[str, str] = ("mm", "sec"), **fields: Any) -> Path:
     image = nib.Nifti1Image(data, affine)
     image.header.set_xyzt_units(*units)
     for name, value in fields.items():
@@ -40,12 +44,16 @@ def counted(*shape: int, dtype: Any = np.int16) -> Any:
     return np.arange(np.prod(shape)).astype(dtype).reshape(shape)
 
 
-def test_three_axes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("affine", "step"), [(HEAD_FIRST, 1), (FEET_FIRST, -1)], ids=["head first", "feet first"])
+def test_three_axes(affine: Any, step: int, tmp_path: Path) -> None:
     data = counted(5, 4, 3)
-    volume = read(saved(tmp_path / "a.nii.gz", data))
+    volume = read(saved(tmp_path / "a.nii.gz", data, affine))
     assert (volume.axes, volume.shape, volume.dtype) == ("ZYX", (3, 4, 5), np.int16)
     assert (volume.spacing, volume.unit, volume.name, volume.notes) == ((4, 3, 2), "mm", "a", ())
-    assert np.array_equal(volume.data, data.transpose(2, 1, 0))
+    assert np.array_equal(volume.data, data.transpose(2, 1, 0)[::step])
+    mask = write(volume.mask((np.asarray(volume.data) % 7).astype(np.uint8)), tmp_path / "mask.nii.gz")
+    assert np.array_equal(np.asarray(nib.load(mask).dataobj), data % 7)
+    assert np.array_equal(nib.load(mask).affine, affine)
 
 
 def test_two_axes_are_an_image_and_so_is_a_single_slice(tmp_path: Path) -> None:
@@ -58,11 +66,12 @@ def test_two_axes_are_an_image_and_so_is_a_single_slice(tmp_path: Path) -> None:
     assert nib.load(mask).shape == (5, 4, 1)
 
 
-def test_a_fourth_axis_with_a_time_unit_is_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("affine", "step"), [(HEAD_FIRST, 1), (FEET_FIRST, -1)], ids=["head first", "feet first"])
+def test_a_fourth_axis_with_a_time_unit_is_time(affine: Any, step: int, tmp_path: Path) -> None:
     data = counted(5, 4, 3, 2)
-    volume = read(saved(tmp_path / "a.nii", data))
+    volume = read(saved(tmp_path / "a.nii", data, affine))
     assert volume.axes == "TZYX"
-    assert np.array_equal(volume.data, data.transpose(3, 2, 1, 0))
+    assert np.array_equal(volume.data, data.transpose(3, 2, 1, 0)[:, ::step])
     mask = write(volume.mask(np.ones((2, 3, 4, 5), np.uint8)), tmp_path / "mask.nii")
     assert nib.load(mask).header["pixdim"][4] == 1
     one = write(volume.mask(np.ones((3, 4, 5), np.uint8), axes="ZYX"), tmp_path / "one.nii")
@@ -157,17 +166,17 @@ def test_units_make_an_affine_in_millimetres(unit: str, ours: str, millimetres: 
     assert np.allclose(np.linalg.norm(volume.affine[:3, :3], axis=0), np.array((4, 3, 2)) * millimetres)
     mask = write(volume.mask(np.ones((3, 4, 5), np.uint8)), tmp_path / "mask.nii")
     assert nib.load(mask).header.get_xyzt_units()[0] == unit
-    assert np.array_equal(nib.load(mask).affine, LPS)
+    assert np.array_equal(nib.load(mask).affine, HEAD_FIRST)
     free = write(Volume(volume.data, "ZYX", volume.spacing, ours, volume.affine), tmp_path / "free.nii")
-    assert np.allclose(nib.load(free).affine, LPS)
+    assert np.allclose(nib.load(free).affine, HEAD_FIRST)
 
 
 def test_the_sform_wins_over_another_qform_and_both_go_back(tmp_path: Path) -> None:
     data = counted(5, 4, 3)
-    image = nib.Nifti1Image(data, LPS)
-    other = np.diag([2.0, 3, -4, 1])
+    image = nib.Nifti1Image(data, HEAD_FIRST)
+    other = np.diag([2.0, 3, 4, 1])
     other[:3, 3] = 10, 20, 30
-    image.set_sform(LPS, 2)
+    image.set_sform(HEAD_FIRST, 2)
     image.set_qform(other, 1)
     nib.save(image, tmp_path / "a.nii")
     volume = read(tmp_path / "a.nii")
@@ -176,7 +185,7 @@ def test_the_sform_wins_over_another_qform_and_both_go_back(tmp_path: Path) -> N
     mask = nib.load(write(volume.mask((np.asarray(volume.data) % 3).astype(np.uint8)), tmp_path / "mask.nii.gz"))
     assert np.array_equal(np.asarray(mask.dataobj), data % 3)
     assert np.allclose(mask.get_qform(), other)
-    assert np.array_equal(mask.get_sform(), LPS)
+    assert np.array_equal(mask.get_sform(), HEAD_FIRST)
     assert (int(mask.header["qform_code"]), int(mask.header["sform_code"])) == (1, 2)
 
 
@@ -185,7 +194,7 @@ def test_a_qform_alone_is_used(tmp_path: Path) -> None:
     image.set_qform(np.diag([2.0, 3, 4, 1]), 1)
     nib.save(image, tmp_path / "a.nii")
     volume = read(tmp_path / "a.nii")
-    assert np.array_equal(volume.data, counted(5, 4, 3).T[:, ::-1, ::-1])
+    assert np.array_equal(volume.data, counted(5, 4, 3).T[::-1, ::-1, ::-1])
     mask = nib.load(write(volume.mask(np.ones((3, 4, 5), np.uint8)), tmp_path / "mask.nii"))
     assert (int(mask.header["qform_code"]), int(mask.header["sform_code"])) == (1, 0)
 
@@ -228,7 +237,7 @@ def test_a_spacing_that_is_not_positive_is_said(
 @pytest.mark.parametrize("dtype", [">i2", ">f4", ">f8"])
 def test_big_endian_files(dtype: str, tmp_path: Path) -> None:
     data = counted(5, 4, 3).astype(dtype)
-    image = nib.Nifti1Image(data, LPS, nib.Nifti1Header(endianness=">"))
+    image = nib.Nifti1Image(data, HEAD_FIRST, nib.Nifti1Header(endianness=">"))
     image.header.set_data_dtype(np.dtype(dtype))
     nib.save(image, tmp_path / "a.nii")
     volume = read(tmp_path / "a.nii")
@@ -250,13 +259,13 @@ def test_big_endian_files(dtype: str, tmp_path: Path) -> None:
 )
 def test_the_dtype_holds_the_largest_label(data: Any, kept: Any, tmp_path: Path) -> None:
     grid = np.broadcast_to(data, (2, 3, 2)).copy()
-    path = write(Volume(grid, "ZYX", (4, 3, 2), "mm", LPS[:, [2, 1, 0, 3]]), tmp_path / "mask.nii.gz")
+    path = write(Volume(grid, "ZYX", (4, 3, 2), "mm", HEAD_FIRST[:, [2, 1, 0, 3]]), tmp_path / "mask.nii.gz")
     assert nib.load(path).get_data_dtype() == kept
     assert np.array_equal(read(path).data, grid)
 
 
 def test_the_second_version_and_very_long_axes(tmp_path: Path) -> None:
-    nib.save(nib.Nifti2Image(counted(5, 4, 3), LPS), tmp_path / "a.nii.gz")
+    nib.save(nib.Nifti2Image(counted(5, 4, 3), HEAD_FIRST), tmp_path / "a.nii.gz")
     volume = read(tmp_path / "a.nii.gz")
     assert isinstance(
         nib.load(write(volume.mask(np.ones((3, 4, 5), np.uint8)), tmp_path / "m.nii.gz")), nib.Nifti2Image
@@ -270,11 +279,14 @@ def test_the_same_mask_gives_the_same_bytes(tmp_path: Path) -> None:
     assert write(volume, tmp_path / "a.nii.gz").read_bytes() == write(volume, tmp_path / "b.nii.gz").read_bytes()
 
 
-def test_large_plain_files_are_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("affine", "step"), [(HEAD_FIRST, 1), (FEET_FIRST, -1)], ids=["head first", "feet first"])
+def test_large_plain_files_are_mapped(
+    affine: Any, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("napari_seg.data.nifti._MAPPED_FROM", 10)
-    volume = read(saved(tmp_path / "a.nii", counted(5, 4, 3)))
+    volume = read(saved(tmp_path / "a.nii", counted(5, 4, 3), affine))
     assert isinstance(volume.data, np.memmap)
-    assert np.array_equal(volume.data, counted(5, 4, 3).T)
+    assert np.array_equal(volume.data, counted(5, 4, 3).T[::step])
 
 
 def test_a_name_that_is_wrong_about_compression(tmp_path: Path) -> None:

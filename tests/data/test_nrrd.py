@@ -87,13 +87,19 @@ def test_left_handed_directions_and_the_way_back(tmp_path: Path) -> None:
         ("domain domain", "(2,0,0) (0,3,0)", (5, 4), "YX"),
     ],
 )
-def test_kinds_name_the_axes(kinds: str, directions: str, shape: tuple[int, ...], axes: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("feet_first", [False, True])
+def test_kinds_name_the_axes(
+    kinds: str, directions: str, shape: tuple[int, ...], axes: str, feet_first: bool, tmp_path: Path
+) -> None:
     data = counted(*shape)
+    slices = "(0,0,4)" if feet_first else "(0,0,-4)"
+    directions = directions.replace("(0,0,4)", slices)
     volume = read(saved(tmp_path / "a.nrrd", data, {**SPACE, "kinds": kinds, "space directions": directions}))
     assert volume.axes == axes
     spatial = [k for k, kind in enumerate(kinds.split()) if kind in ("domain", "space")]
     other = [k for k in range(len(shape)) if k not in spatial]
-    assert np.array_equal(volume.data, data.transpose(other + spatial[::-1]))
+    stored = data.transpose(other + spatial[::-1])
+    assert np.array_equal(volume.data, np.flip(stored, -3) if feet_first and "Z" in axes else stored)
     assert np.array_equal(read(write(volume, tmp_path / "b.nrrd")).data, volume.data)
 
 
@@ -170,7 +176,7 @@ def test_a_header_beside_its_data(tmp_path: Path) -> None:
     data = counted(5, 4, 3)
     (tmp_path / "a.raw").write_bytes(data.tobytes(order="F"))
     path = saved(tmp_path / "a.nhdr", data, {**SPACE, "data file": "a.raw"}, b"")
-    assert np.array_equal(read(path).data, data.T)
+    assert np.array_equal(read(path).data, data.T[::-1])  # stored with the feet first, shown with the head first
     (tmp_path / "a.raw").unlink()
     with pytest.raises(SegError, match="not a whole NRRD file"):
         read(path)
