@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from napari_seg import evaluate, predict
 from napari_seg.data.formats import read
@@ -186,8 +187,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs"))
     parser.add_argument("--model", type=Path)
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--threads", type=int, default=0, help="of torch; 0 = all cores")
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     if options.verb == "train":
         learn(options.name, options.data, options.output, options.steps, resume=options.resume)
     elif options.model is None:

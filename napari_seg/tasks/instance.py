@@ -41,9 +41,9 @@ class Instance(Spec):
     def variants(self) -> tuple[Instance, ...]:
         return tuple(
             self.model_copy(update={"threshold": threshold, "seeds": seeds, "smallest": smallest})
-            for threshold in (0.4, 0.5, 0.6)
-            for seeds in (0.1, 0.15, 0.2, 0.25, 0.3)
-            for smallest in (0, 10, 20)
+            for threshold in (0.4, 0.5, 0.6, 0.7)
+            for seeds in (0.1, 0.15, 0.2, 0.3)
+            for smallest in (0, 10, 20, 40)
         )
 
     @property

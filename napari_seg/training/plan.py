@@ -20,8 +20,10 @@ from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.augment import Augmentation
 
-PATCH_PIXELS = {2: 160**2, 3: 2**18}
-"""Patches hold at most about this many pixels: many small ones see more images in the same time than few large ones."""
+PATCH_PIXELS = {("instance", 2): 160**2, ("semantic", 2): 256**2, ("instance", 3): 2**18, ("semantic", 3): 2**18}
+"""Patches hold at most about this many pixels. Objects are small, and many small patches see more images in the same time
+than few large ones; an organ is known by what lies around it."""
+
 STEP_PIXELS = {2: 2**18, 3: 2**19}
 """A batch holds about this many pixels: enough for steady statistics, little enough for many steps in the time."""
 
@@ -109,7 +111,7 @@ def plan(volumes: Iterable[tuple[Volume, Volume]], spec: TrainSpec) -> ModelSpec
             unit=facts[0].unit if spacing else "pixel",
             diameter=statistics.get("diameter_median", 0.0) if spacing is None else 0.0,
             normalisation=Normalisation(kind="percentile" if ndim == 2 else "zscore"),
-            patch=spec.patch or _patch(median, network),
+            patch=spec.patch or _patch(median, network, PATCH_PIXELS[task.kind, ndim]),
             extent=tuple(int(n) for n in np.max(grids, 0)),
             statistics=statistics,
         ),
@@ -217,13 +219,13 @@ def _flat_levels(spacing: tuple[float, ...] | None, depth: int) -> int:
     return int(np.clip(round(np.log2(spacing[0] / np.mean(spacing[1:]))), 0, depth))
 
 
-def _patch(median: NDArray[np.float64], network: NetworkSpec) -> tuple[int, ...]:
+def _patch(median: NDArray[np.float64], network: NetworkSpec, most: int) -> tuple[int, ...]:
     """The typical image, cut down along its longest axes until it has a size that trains quickly."""
     multiple = np.full(network.ndim, 2**network.depth)
     if network.ndim == 3:
         multiple[0] = 2 ** (network.depth - network.flat_levels)
     patch = (np.ceil(median / multiple) * multiple).astype(int)
-    while np.prod(patch) > PATCH_PIXELS[network.ndim]:
-        longest = int(np.argmax(patch))
+    while np.prod(patch) > most and (patch > multiple).any():
+        longest = int(np.argmax(patch / multiple))
         patch[longest] -= multiple[longest]
     return tuple(int(n) for n in patch)
