@@ -2,7 +2,8 @@
 torch.
 
 On a CPU convolutions are fastest on ``channels_last`` arrays, and in bfloat16 where the processor computes in it
-(AVX512-BF16 or AMX); batch normalisation is folded into the convolution before it. Tiles are blended in float32.
+(AVX512-BF16 or AMX); batch normalisation is folded into the convolution before it, and the ReLU is joined with it.
+Tiles are blended in float32.
 """
 
 from __future__ import annotations
@@ -91,6 +92,8 @@ class Runner:
         axes = range(2, 2 + ndim)
         self.mirrors = [m for n in range(ndim + 1) for m in itertools.combinations(axes, n)] if flips else [()]
         folded = fold(copy.deepcopy(network).eval().requires_grad_(False))
+        if device.name == "cpu" and ConvReLU.available:
+            folded = fuse(folded)
         self.network = folded.to(self.device, self.dtype, memory_format=self.layout)  # type: ignore[call-overload]
 
     @torch.inference_mode()
@@ -104,6 +107,34 @@ class Runner:
             total = scores if total is None else total.add_(scores)
         assert total is not None
         return total if len(self.mirrors) == 1 else total.div_(len(self.mirrors))
+
+
+class ConvReLU(nn.Module):
+    """A convolution and the ReLU after it in one pass over memory, by oneDNN: the same bits in less time on a CPU."""
+
+    available = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+
+    def __init__(self, conv: nn.Conv2d | nn.Conv3d) -> None:
+        super().__init__()
+        self.weight, self.bias = conv.weight, conv.bias
+        self.settings = (conv.padding, conv.stride, conv.dilation, conv.groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        fused = torch.ops.mkldnn._convolution_pointwise
+        return fused(x, self.weight, self.bias, *self.settings, "relu", [], "")  # type: ignore[no-any-return]
+
+
+def fuse(network: nn.Module) -> nn.Module:
+    """Join each convolution of a ``Sequential`` with the ReLU that follows it, in place."""
+    for module in list(network.modules()):
+        if isinstance(module, nn.Sequential):
+            layers = [layer for layer in module if not isinstance(layer, nn.Identity)]
+            for number, (first, second) in enumerate(itertools.pairwise(layers)):
+                if isinstance(first, nn.Conv2d | nn.Conv3d) and isinstance(second, nn.ReLU):
+                    layers[number], layers[number + 1] = ConvReLU(first), nn.Identity()
+            del module[:]
+            module.extend(layers)
+    return network
 
 
 def fold(network: nn.Module) -> nn.Module:

@@ -15,6 +15,8 @@ When memory runs out, all begins again with tiles half as long, so that the reco
 
 from __future__ import annotations
 
+import itertools
+import math
 import time as clock
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -30,7 +32,7 @@ from napari_seg.inference import decoding
 from napari_seg.inference.fit import Fit, by_diameter, check
 from napari_seg.inference.prepare import Limits, WayBack
 from napari_seg.inference.store import scores_array
-from napari_seg.inference.tiling import tile_grid
+from napari_seg.inference.tiling import computed, tile_grid
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.spec import ModelSpec
 from napari_seg.spec import Spec
@@ -39,8 +41,10 @@ if TYPE_CHECKING:
     from napari_seg.inference.backend import Runner
     from napari_seg.models.model import Model
 
-TILE_PIXELS = 2**20
-"""Tiles grow from the size of the training patches up to this many pixels: fewer pixels are then computed twice."""
+TILE_PIXELS = {2: 2**19, 3: 2**20}
+"""Tiles may be larger than the training patches, up to this many pixels: so few that a batch takes about a second at
+most.
+"""
 
 DECODING = 0.1
 """The share of the progress that decoding objects gets."""
@@ -292,20 +296,22 @@ def _multiple(model: Model) -> tuple[int, ...]:
 
 
 def tile_for(fit: Fit, scale: tuple[float, ...], spec: PredictSpec) -> tuple[int, ...]:
-    """The tile as asked for, or the training patch, doubled along the longest rest of the image while that pays."""
+    """The tile as asked for, or of those as large as the training patch and larger the one that computes the least
+    twice.
+    """
     patch = fit.model.input.patch
     if spec.tile is not None:
         if len(spec.tile) != len(fit.grid) or min(spec.tile) < 1:
             raise SegError(f"The tile {spec.tile} does not fit the model; give {len(fit.grid)} lengths of 1 or more.")
         return spec.tile
+    most = max(TILE_PIXELS[len(patch)], math.prod(patch))
     lengths = fit.lengths(scale)
-    tile = list(patch)
-    while True:
-        short = [k for k in range(len(tile)) if tile[k] < lengths[k]]
-        if not short or 2 * np.prod(tile) > TILE_PIXELS:
-            return tuple(tile)
-        grow = max(short, key=lambda k: lengths[k] / tile[k])
-        tile[grow] = tile[grow] * 2
+    sizes = [(n, *range(n - n % 16 + 16, min(4 * n, k + 15) + 1, 16)) for n, k in zip(patch, lengths, strict=True)]
+
+    def cost(tile: tuple[int, ...]) -> tuple[int, int]:
+        return math.prod(computed(k, t, spec.overlap) for k, t in zip(lengths, tile, strict=True)), math.prod(tile)
+
+    return min((tile for tile in itertools.product(*sizes) if math.prod(tile) <= most), key=cost)
 
 
 def _labels_volume(fit: Fit, labels: NDArray[Any], region: Region | None) -> Volume:

@@ -44,8 +44,7 @@ def tile_axis(length: int, tile: int, overlap: float, multiple: int) -> Axis:
     """
     tile = min(_up(tile, multiple), _up(length, multiple))
     padded = max(length, tile)
-    step = max(1, math.floor(tile * (1 - overlap)))
-    count = 1 + math.ceil((padded - tile) / step)
+    count = _count(padded, tile, overlap)
     starts = tuple(round(k * (padded - tile) / max(count - 1, 1)) for k in range(count))
     bell = np.exp(-0.5 * ((np.arange(tile) - (tile - 1) / 2) / (SIGMA * tile)) ** 2)
     total = np.zeros(padded)
@@ -54,6 +53,16 @@ def tile_axis(length: int, tile: int, overlap: float, multiple: int) -> Axis:
     weights = np.stack([bell / total[start : start + tile] for start in starts]).astype(np.float32)
     before = (padded - length) // 2
     return Axis(length, tile, before, padded - length - before, starts, weights)
+
+
+def computed(length: int, tile: int, overlap: float) -> int:
+    """How many pixels of an axis are computed in all, those that two tiles share twice."""
+    return _count(length, tile, overlap) * min(tile, length)
+
+
+def _count(length: int, tile: int, overlap: float) -> int:
+    step = max(1, math.floor(tile * (1 - overlap)))
+    return 1 + math.ceil(max(length - tile, 0) / step)
 
 
 def tile_grid(

@@ -211,6 +211,7 @@ def test_folding_changes_nothing_but_the_time():
     runner = backend.Runner(model.network, lambda x: x, backend.Device("cpu", "fp32", ""), ndim=2)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in runner.network.modules())
     assert torch.allclose(runner(image), expected, atol=1e-3)
+    assert sum(isinstance(m, backend.ConvReLU) for m in runner.network.modules()) == len(norms)
     assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in model.network.modules()) == len(norms) > 0
 
 
