@@ -1,10 +1,11 @@
-"""Which picture of touching objects should the network learn? Same network, steps and data for each; a table in the end.
+"""Which picture of touching objects should the network learn? Same network, steps and data for each; a table in the
+end.
 
     python benchmarks/instance_representations.py --data ../shared/data --steps 1600 --output FOLDER
 
-The candidates: ``depth`` (foreground and normalised distance to the own border, seeded watershed), ``neighbours`` (the same
-and the closeness of the next object; Scherr et al., PLoS ONE 2020), ``flows`` (foreground and unit vectors to the centre,
-followed to where they meet; Stringer et al., Nature Methods 2021).
+The candidates: ``depth`` (foreground and normalised distance to the own border, seeded watershed), ``neighbours`` (the
+same and the closeness of the next object; Scherr et al., PLoS ONE 2020), ``flows`` (foreground and unit vectors to the
+centre, followed to where they meet; Stringer et al., Nature Methods 2021).
 """
 
 from __future__ import annotations
@@ -151,7 +152,9 @@ def compare(name: str, cases: list[Case], held_out: list[Case], spec: TrainSpec,
         training.plan, training.Model.load = plan, load  # type: ignore[method-assign]
     seconds = time.perf_counter() - began
     device = training.choose_device()
-    if all(case.split == "train" for case in cases):  # nothing was left to choose the thresholds on but what was learned
+    if all(
+        case.split == "train" for case in cases
+    ):  # nothing was left to choose the thresholds on but what was learned
         seen = [s for case in cases for s in training.samples(*case.load(), model.spec, name=case.name)]
         model = training.replace(model, spec=training._tuned(model, seen, device))
     reports = []

@@ -4,9 +4,9 @@
     python benchmarks/shipped_models.py measure nuclei2d --data ../shared/data --model FOLDER/nuclei2d.safetensors
     python benchmarks/shipped_models.py ship nuclei2d --data ../shared/data --model FOLDER/nuclei2d.safetensors
 
-``train`` never opens the held-out rows of the split. ``measure`` predicts them with the program's defaults and prints each
-figure with a 95 % interval (bootstrap over cases). ``ship`` measures, writes figures and card into the model and puts it into
-the package.
+``train`` never opens the held-out rows of the split. ``measure`` predicts them with the program's defaults and prints
+each figure with a 95 % interval (bootstrap over cases). ``ship`` measures, writes figures and card into the model and
+puts it into the package.
 """
 
 from __future__ import annotations
@@ -62,11 +62,12 @@ RECIPES = {
         TrainSpec(task="instance", name="nuclei2d", classes=("nucleus",), minutes=60),
         Card(
             summary="Nuclei in 2D fluorescence images, each with a number of its own",
-            data="Kaggle 2018 Data Science Bowl, BBBC038v1 of the Broad Bioimage Benchmark Collection, with the masks as "
-            "corrected by the community; the fluorescence images of its stage 1 training set",
+            data="Kaggle 2018 Data Science Bowl, BBBC038v1 of the Broad Bioimage Benchmark Collection, with the masks "
+            "as corrected by the community; the fluorescence images of its stage 1 training set",
             licence="CC0-1.0",
             attribution="Caicedo et al., Nature Methods 2019; BBBC038v1, Ljosa et al., Nature Methods 2012",
-            limits="Learned from fluorescence of nuclei only: on stained tissue, bright field or whole cells expect failures.",
+            limits="Learned from fluorescence of nuclei only: on stained tissue, bright field or whole cells expect "
+            "failures.",
         ),
         {"kind": "fluorescence"},
     ),
@@ -76,12 +77,13 @@ RECIPES = {
         TrainSpec(task="semantic", name="hippocampus3d", classes=("anterior", "posterior"), minutes=28),
         Card(
             summary="Anterior and posterior hippocampus in T1-weighted MR of the head",
-            data="Medical Segmentation Decathlon, Task04 Hippocampus (200 of its volumes, cropped around the hippocampus)",
+            data="Medical Segmentation Decathlon, Task04 Hippocampus (200 of its volumes, cropped around the "
+            "hippocampus)",
             licence="CC-BY-SA-4.0",
-            attribution="Antonelli et al., Nature Communications 2022; Vanderbilt University Medical Center. The weights are "
-            "shared under the same licence.",
-            limits="Learned from volumes cropped around one hippocampus (about 35 x 50 x 36 mm): choose such a box in a whole "
-            "head. Not a medical device.",
+            attribution="Antonelli et al., Nature Communications 2022; Vanderbilt University Medical Center. The "
+            "weights are shared under the same licence.",
+            limits="Learned from volumes cropped around one hippocampus (about 35 x 50 x 36 mm): choose such a box in "
+            "a whole head. Not a medical device.",
         ),
     ),
     "heart2d": Recipe(
@@ -93,8 +95,8 @@ RECIPES = {
             data="Sunnybrook Cardiac Data, 2009 Cardiac MR Left Ventricle Segmentation Challenge, as slices",
             licence="CC0-1.0",
             attribution="Radau et al., The MIDAS Journal 2009",
-            limits="Learned from 256 x 256 short-axis slices of one scanner; slices without a ventricle are rare in its data. "
-            "Not a medical device.",
+            limits="Learned from 256 x 256 short-axis slices of one scanner; slices without a ventricle are rare in "
+            "its data. Not a medical device.",
         ),
     ),
 }
@@ -107,7 +109,9 @@ def learn(name: str, data: Path, output: Path, steps: int | None, *, resume: boo
     save_to = output / f"{name}.safetensors"
     job = train.steps(recipe.learned(data), spec, save_to=save_to, resume=resume)
     model = run(job, _watch)
-    print(f"{name}: {model.spec.history[-1].details['steps']} steps in {(time.perf_counter() - began) / 60:.1f} minutes")
+    print(
+        f"{name}: {model.spec.history[-1].details['steps']} steps in {(time.perf_counter() - began) / 60:.1f} minutes"
+    )
 
 
 def measure(name: str, data: Path, path: Path) -> dict[str, float]:
@@ -164,7 +168,7 @@ def _page(name: str, recipe: Recipe, details: dict[str, object], figures: dict[s
 | Attribution | {card.attribution} |
 | Learned from | {details["learned_from"]} images; {details["validated_on"]} chose the checkpoint and the thresholds |
 | Held out | rows `{recipe.hold_out}` of the split: never opened in training; the shipped weights are these very ones |
-| Training | {details["steps"]} steps of {details["batch"]} patches, {details["precision"]}, napari-seg {details["version"]} |
+| Training | {details["steps"]} steps of {details["batch"]} patches in {details["precision"]} |
 
 Limits: {card.limits}
 
@@ -176,7 +180,8 @@ Limits: {card.limits}
 
 def _watch(progress: Progress) -> None:
     if "score" in progress.detail:
-        print(f"{time.strftime('%H:%M:%S')} {progress.done:.0f}/{progress.total:.0f} {dict(progress.detail)}", flush=True)
+        now = time.strftime("%H:%M:%S")
+        print(f"{now} {progress.done:.0f}/{progress.total:.0f} {dict(progress.detail)}", flush=True)
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
     xvfb-run -a python benchmarks/startup.py --pairs 15
 
-Builds the wheel, installs it aside, and starts napari with and without it on the path in turn, each time in a new process
-with empty settings. Prints the median of the differences of the pairs. The limits: 0.2 s and 1.5 s.
+Builds the wheel, installs it aside, and starts napari with and without it on the path in turn, each time in a new
+process with empty settings. Prints the median of the differences of the pairs. The limits: 0.2 s and 1.5 s.
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from napari_seg.jobs import Progress
     from napari_seg.models.model import Model
     from napari_seg.models.zoo import load_model
-    from napari_seg.training.train import TrainSpec, train
+    from napari_seg.training.plan import TrainSpec
+    from napari_seg.training.train import train
 
 __version__ = "0.1.0"
 
@@ -35,7 +36,7 @@ _HOMES = {
     "Prediction": "inference.predict",
     "evaluate": "evaluation.evaluate",
     "train": "training.train",
-    "TrainSpec": "training.train",
+    "TrainSpec": "training.plan",
 }
 
 __all__ = [

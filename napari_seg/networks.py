@@ -1,7 +1,9 @@
-"""U-Net, V-Net and SegNet, each in 2D and 3D in one class. This file imports torch alone, so that it can travel in an export.
+"""U-Net, V-Net and SegNet, each in 2D and 3D in one class. This file imports torch alone, so that it can travel in an
+export.
 
-Every network takes a batch ``(batch, in_channels, *grid)`` and puts out logits ``(batch, out_channels, *grid)``. Each axis of
-the grid must be a multiple of ``network.multiple``. The width doubles from level to level up to six times the first;
+Every network takes a batch ``(batch, in_channels, *grid)`` and puts out logits ``(batch, out_channels, *grid)``. Each
+axis of the grid must be a multiple of ``network.multiple``. The width doubles from level to level up to six times the
+first;
 ``flat_levels`` counts the first levels that leave z as it is, for volumes of thick slices.
 """
 
@@ -59,7 +61,9 @@ class Network(nn.Module):
 
     def down(self, inputs: int, outputs: int, step: tuple[int, ...]) -> nn.Module:
         kind: Any = nn.Conv2d if self.ndim == 2 else nn.Conv3d
-        return nn.Sequential(kind(inputs, outputs, step, stride=step, bias=False), self.normalise(outputs), nn.ReLU(True))
+        return nn.Sequential(
+            kind(inputs, outputs, step, stride=step, bias=False), self.normalise(outputs), nn.ReLU(True)
+        )
 
     def up(self, inputs: int, outputs: int, step: tuple[int, ...]) -> nn.Module:
         kind: Any = nn.ConvTranspose2d if self.ndim == 2 else nn.ConvTranspose3d
@@ -148,7 +152,7 @@ class VNet(Network):
     def forward(self, x: Tensor) -> Tensor:
         x = self.encoder[0](x)
         skips = []
-        for down, block in zip(self.downs, self.encoder[1:], strict=True):  # type: ignore[arg-type]
+        for down, block in zip(self.downs, self.encoder[1:], strict=True):
             skips.append(x)
             x = block(down(x))
         for level in reversed(range(len(skips))):

@@ -1,4 +1,5 @@
-"""A setting is a frozen spec: one definition is the flags, the form, the JSON in a file and the record of what was done."""
+"""A setting is a frozen spec: one definition is the flags, the form, the JSON in a file and the record of what was
+done."""
 
 from __future__ import annotations
 

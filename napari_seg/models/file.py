@@ -28,12 +28,18 @@ def read_spec(path: str | Path) -> ModelSpec:
         reason = (error.strerror or str(error)).lower()
         raise SegError(f"The model {path} cannot be read ({reason}); check the name and the folder.") from None
     if not header or len(header) < length:
-        raise SegError(f"{path.name} is not a model file or is cut off; choose a .safetensors file written by napari-seg.")
+        raise SegError(
+            f"{path.name} is not a model file or is cut off; choose a .safetensors file written by napari-seg."
+        )
     try:
         text = json.loads(header)["__metadata__"][KEY]
         number = json.loads(text)["format"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise SegError(f"{path.name} does not describe a napari-seg model; choose a file written by napari-seg.") from None
+        raise SegError(
+            f"{path.name} does not describe a napari-seg model; choose a file written by napari-seg."
+        ) from None
     if not isinstance(number, int) or number > FORMAT:
-        raise SegError(f"{path.name} was written by a newer napari-seg (format {number}); update napari-seg to open it.")
+        raise SegError(
+            f"{path.name} was written by a newer napari-seg (format {number}); update napari-seg to open it."
+        )
     return ModelSpec.from_file(text)

@@ -38,7 +38,9 @@ class Model:
         try:
             weights = load_file(path)
         except (SafetensorError, OSError):
-            raise SegError(f"The weights in {path.name} are damaged; copy the file again or choose another model.") from None
+            raise SegError(
+                f"The weights in {path.name} are damaged; copy the file again or choose another model."
+            ) from None
         with torch.device("meta"):  # nothing is allocated before the file has proved to hold these very weights
             network = build(spec.network)
         wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
@@ -52,7 +54,8 @@ class Model:
     def save(self, path: str | Path) -> Path:
         """Write the model file in one step; a file of that name stays whole until then.
 
-        Kernels are stored in half precision (they are used in bfloat16 or were trained in it), everything else as it is.
+        Kernels are stored in half precision (they are used in bfloat16 or were trained in it), everything else as it
+        is.
         """
         path = Path(path)
         aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")

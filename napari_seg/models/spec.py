@@ -78,7 +78,7 @@ class InputSpec(Spec):
     normalisation: Normalisation = Normalisation()
     patch: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = (256, 256)
     extent: tuple[int, ...] = ()
-    statistics: dict[str, float] = {}
+    statistics: dict[str, float] = Field(default_factory=dict)
 
 
 class Event(Spec):
@@ -86,7 +86,7 @@ class Event(Spec):
 
     what: str
     when: str
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = Field(default_factory=dict)
 
 
 class Card(Spec):
@@ -97,7 +97,7 @@ class Card(Spec):
     licence: str = ""
     attribution: str = ""
     limits: str = ""
-    scores: dict[str, float] = {}
+    scores: dict[str, float] = Field(default_factory=dict)
 
 
 class ModelSpec(Spec):

@@ -1,10 +1,10 @@
 """Every object gets a number of its own.
 
 The network says two things of each pixel: whether it belongs to any object, and how deep inside its object it lies, as
-a fraction of the deepest pixel of that object. The depth has one summit in each object and falls to 0 at every border, also
-where objects touch. So a watershed on it draws a basin around every summit, and basins are joined where the lower summit
-does not rise clearly above the saddle between them (its dynamics, Grimaud, SPIE 1992): what is left are the objects.
-Distances are measured in physical units, so that thick slices do not flatten the objects.
+a fraction of the deepest pixel of that object. The depth has one summit in each object and falls to 0 at every border,
+also where objects touch. So a watershed on it draws a basin around every summit, and basins are joined where the lower
+summit does not rise clearly above the saddle between them (its dynamics, Grimaud, SPIE 1992): what is left are the
+objects. Distances are measured in physical units, so that thick slices do not flatten the objects.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from napari_seg.data.volume import labels_dtype
 from napari_seg.spec import Spec
 from napari_seg.tasks.base import Labels, Scores
 
@@ -35,15 +36,15 @@ class Instance(Spec):
     kind: Literal["instance"] = "instance"
     classes: tuple[str] = ("object",)
     threshold: float = Field(0.5, gt=0, lt=1)
-    seeds: float = Field(0.2, gt=0, lt=1)
+    seeds: float = Field(0.15, gt=0, lt=1)
     smallest: float = Field(0.0, ge=0)
 
     def variants(self) -> tuple[Instance, ...]:
         return tuple(
-            self.model_copy(update={"threshold": threshold, "seeds": seeds, "smallest": smallest})
+            self.model_copy(update={"threshold": threshold, "seeds": seeds, "smallest": factor * self.smallest})
             for threshold in (0.4, 0.5, 0.6, 0.7)
             for seeds in (0.1, 0.15, 0.2, 0.3)
-            for smallest in (0, 10, 20, 40)
+            for factor in (0, 1, 2, 4)
         )
 
     @property
@@ -153,4 +154,4 @@ def without_small(labels: Labels, smallest: float) -> Labels:
     keep = np.flatnonzero(counts >= max(smallest, 1))
     numbers = np.zeros(len(counts), np.uint32)
     numbers[keep] = np.arange(1, len(keep) + 1)
-    return fastremap.refit(numbers[labels], value=len(keep))
+    return numbers[labels].astype(labels_dtype(len(keep)))

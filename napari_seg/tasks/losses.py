@@ -1,7 +1,7 @@
 """Losses that count only where labels are known.
 
-``logits`` and ``target`` have the shape ``(batch, channels, *grid)``, ``mask`` ``(batch, 1, *grid)`` with 0 where nobody has
-said what is right; those pixels contribute neither to the value nor to the gradient.
+``logits`` and ``target`` have the shape ``(batch, channels, *grid)``, ``mask`` ``(batch, 1, *grid)`` with 0 where
+nobody has said what is right; those pixels contribute neither to the value nor to the gradient.
 """
 
 from __future__ import annotations

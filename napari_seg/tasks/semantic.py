@@ -61,4 +61,5 @@ class Semantic(Spec):
     def decode(self, scores: Scores, spacing: tuple[float, ...]) -> Labels:
         if self.overlapping:
             return (scores > self.threshold).astype(np.uint8)
-        return scores.argmax(0).astype(labels_dtype(len(self.classes)))
+        best: Labels = scores.argmax(0).astype(labels_dtype(len(self.classes)))
+        return best

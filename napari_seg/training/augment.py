@@ -1,8 +1,8 @@
 """Random changes of images and labels, each patch with its own, all drawn from one generator so that they repeat.
 
 Geometry is done in one step: for each voxel of the patch the place in the image it comes from is computed (flip, turn,
-rotation, scaling, elastic deformation, all in physical units), then the image is interpolated linearly and the labels by
-the nearest voxel. Places outside the image count as unknown.
+rotation, scaling, elastic deformation, all in physical units), then the image is interpolated linearly and the labels
+by the nearest voxel. Places outside the image count as unknown.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from napari_seg.spec import Spec
 class Augmentation(Spec):
     """How strongly patches are changed. Numbers of 0 and ``False`` switch a change off.
 
-    ``turns``: by 90 degrees in the plane of the slices. ``rotation``: at most so many degrees. ``scaling``: at most by this
-    factor, up and down. ``elastic``: deviation of the displacement as a fraction of the distance of the control points.
-    The intensities are those after normalisation.
+    ``turns``: by 90 degrees in the plane of the slices. ``rotation``: at most so many degrees. ``scaling``: at most by
+    this factor, up and down. ``elastic``: deviation of the displacement as a fraction of the distance of the control
+    points. The intensities are those after normalisation.
     """
 
     flips: bool = True
@@ -41,7 +41,8 @@ class Augmentation(Spec):
 
 @dataclass(frozen=True)
 class Patch:
-    """A training patch: image ``(channels, *patch)`` float32, labels ``(*patch)`` int64 or planes, mask ``(*patch)`` bool."""
+    """A training patch: image ``(channels, *patch)`` float32, labels ``(*patch)`` int64 or planes, mask ``(*patch)``
+    bool."""
 
     image: Tensor
     labels: Tensor
@@ -75,10 +76,11 @@ def cut(
     )
     scale = 2 / np.maximum(stop - start - 1, 1).reshape(shape)
     field = torch.from_numpy(np.moveaxis((places * scale - 1)[::-1], 0, -1).astype(np.float32, order="C"))
+    whole: tuple[slice, ...] = (slice(None),)
     values = functional.grid_sample(
-        image[(slice(None), *box)][None], field[None], mode="bilinear", padding_mode="reflection", align_corners=True
+        image[whole + box][None], field[None], mode="bilinear", padding_mode="reflection", align_corners=True
     )[0]
-    labels = planes[(slice(None), *box)][(slice(None), *nearest)]
+    labels = planes[whole + box][(slice(None), *nearest)]
     known = inside if mask is None else inside & mask[box][nearest]
     return Patch(values, labels, known)
 

@@ -1,4 +1,5 @@
-"""What is learned from: images and labels paired by stem, split without ever dividing a group (a patient, an examination)."""
+"""What is learned from: images and labels paired by stem, split without ever dividing a group (a patient, an
+examination)."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ class Case:
         """Image and labels. Raises ``SegError`` where they do not lie on the same grid."""
         image, labels = read(self.image), read(self.labels)
         if image.grid != labels.grid:
-            raise SegError(f"{self.name}: the image has {image.grid} voxels, its labels {labels.grid}; make them equal.")
+            raise SegError(
+                f"{self.name}: the image has {image.grid} voxels, its labels {labels.grid}; make them equal."
+            )
         values = np.asarray(labels.data)
         if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
             raise SegError(f"{self.name}: the labels hold fractions; save them as whole numbers.")
@@ -44,9 +47,9 @@ def find_cases(
 ) -> tuple[Case, ...]:
     """The cases of a folder with ``images/`` and ``labels/``, each marked ``train`` or ``val``.
 
-    ``split`` is a CSV with the columns name and split, and optionally group and others, by which ``where`` selects. Rows
-    whose split is ``hold_out`` are left out before any file is opened. Without rows marked ``val`` a part of the rest is
-    taken for validation, whole groups only, the same at every call. Raises ``SegError`` where nothing pairs.
+    ``split`` is a CSV with the columns name and split, and optionally group and others, by which ``where`` selects.
+    Rows whose split is ``hold_out`` are left out before any file is opened. Without rows marked ``val`` a part of the
+    rest is taken for validation, whole groups only, the same at every call. Raises ``SegError`` where nothing pairs.
     """
     data = Path(data)
     images, labels = (_by_stem(data / folder) for folder in ("images", "labels"))
@@ -61,7 +64,9 @@ def find_cases(
         side = "val" if row.get("split") == "val" else "train"
         cases.append(Case(name, images[name], labels[name], row.get("group") or name, side))
     if not cases:
-        raise SegError(f"No image in {data / 'images'} is left to learn from; check the names, the split and the selection.")
+        raise SegError(
+            f"No image in {data / 'images'} is left to learn from; check the names, the split and the selection."
+        )
     if {case.split for case in cases} == {"train"}:
         cases = _with_validation(cases)
     divided = {case.group for case in cases if case.split == "val"} & {

@@ -21,15 +21,19 @@ from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.augment import Augmentation
 
 PATCH_PIXELS = {("instance", 2): 160**2, ("semantic", 2): 256**2, ("instance", 3): 2**18, ("semantic", 3): 2**18}
-"""Patches hold at most about this many pixels. Objects are small, and many small patches see more images in the same time
-than few large ones; an organ is known by what lies around it."""
+"""Patches hold at most about this many pixels. Objects are small, and many small patches see more images in the same
+time than few large ones; an organ is known by what lies around it."""
 
 STEP_PIXELS = {2: 2**18, 3: 2**19}
 """A batch holds about this many pixels: enough for steady statistics, little enough for many steps in the time."""
 
+MOST_CLASSES = 200
+"""Labels above this are taken for numbers of objects, or for grey values."""
+
 
 class TrainSpec(Spec):
-    """How a model is trained. ``minutes`` becomes a number of steps after a timing phase; ``steps`` is taken as it is."""
+    """How a model is trained. ``minutes`` becomes a number of steps after a timing phase; ``steps`` is taken as it
+    is."""
 
     task: Literal["semantic", "instance"] = "semantic"
     network: Literal["unet", "vnet", "segnet"] = "unet"
@@ -54,8 +58,8 @@ class TrainSpec(Spec):
 class Sample:
     """One image on the network's grid.
 
-    ``image``: ``(channels, *grid)`` float32, normalised. ``labels``: ``(*grid)``. ``mask``: where labels count; ``None`` for
-    everywhere. ``group``: the patient or examination, which no split divides.
+    ``image``: ``(channels, *grid)`` float32, normalised. ``labels``: ``(*grid)``. ``mask``: where labels count;
+    ``None`` for everywhere. ``group``: the patient or examination, which no split divides.
     """
 
     image: NDArray[np.float32]
@@ -76,15 +80,8 @@ def plan(volumes: Iterable[tuple[Volume, Volume]], spec: TrainSpec) -> ModelSpec
     spacing = tuple(float(s) for s in np.median(spacings, 0)) if len(spacings) == len(facts) else None
     grids = [fact.grid_at(spacing) for fact in facts]
     median = np.median(grids, 0)
-    largest = max(fact.largest for fact in facts)
-    if largest == 0:
-        raise SegError("The labels of all training images are empty; label something first.")
     diameters = np.concatenate([fact.diameters for fact in facts])
-    task: Semantic | Instance = Instance(classes=spec.classes[:1] or ("object",)) if spec.task == "instance" else Semantic(
-        classes=spec.classes or tuple(f"class {k + 1}" for k in range(largest))
-    )
-    if isinstance(task, Semantic) and len(task.classes) != largest:
-        raise SegError(f"The labels go up to {largest}, but {len(task.classes)} classes are named; name one for each.")
+    task = _task(spec, np.unique(np.concatenate([fact.values for fact in facts])), diameters, ndim)
     depth = spec.depth or (4 if ndim == 2 else 3)
     network = NetworkSpec(
         kind=spec.network,
@@ -116,6 +113,30 @@ def plan(volumes: Iterable[tuple[Volume, Volume]], spec: TrainSpec) -> ModelSpec
             statistics=statistics,
         ),
     )
+
+
+def _task(spec: TrainSpec, values: NDArray[np.int64], diameters: NDArray[np.float64], ndim: int) -> Semantic | Instance:
+    """The task for labels that hold these values (0 among them or not) and objects of these diameters."""
+    values = values[values != 0]
+    if not len(values):
+        raise SegError("The labels of all training images are empty; label something first.")
+    if spec.task == "instance":
+        small = np.percentile(diameters, 5) / 2
+        return Instance(
+            classes=spec.classes[:1] or ("object",),
+            smallest=float(round(np.pi * small**ndim * (1, 4 / 3)[ndim - 2] / 4)),
+        )
+    largest, shown = int(values[-1]), ", ".join(str(value) for value in values[:6])
+    if largest > MOST_CLASSES:
+        raise SegError(
+            f"The labels hold values up to {largest} ({shown}, ...), too many for classes; number them "
+            "1, 2, ... or train the task instance."
+        )
+    if not spec.classes and len(values) < largest:
+        raise SegError(f"The labels hold {shown} with gaps; number the classes 1, 2, ... or name them all.")
+    if spec.classes and len(spec.classes) < largest:
+        raise SegError(f"The labels go up to {largest}, but {len(spec.classes)} classes are named; name one for each.")
+    return Semantic(classes=spec.classes or tuple(f"class {k + 1}" for k in range(largest)))
 
 
 def batch_size(model: ModelSpec, spec: TrainSpec) -> int:
@@ -151,7 +172,7 @@ class _Facts:
     spacing: tuple[float, ...] | None
     unit: str
     modality: str
-    largest: int
+    values: NDArray[np.int64]
     diameters: NDArray[np.float64]
 
     @classmethod
@@ -174,7 +195,7 @@ class _Facts:
             names = tuple(f"channel {k + 1}" for k in range(image.size("C")))
         modality = image.source.modality if image.source else ""
         grid = image.grid[-ndim:]
-        return cls(ndim, names, grid, spacing, image.unit, modality, int(ids.max(initial=0)), diameters)
+        return cls(ndim, names, grid, spacing, image.unit, modality, np.unique(ids), diameters)
 
     def grid_at(self, spacing: tuple[float, ...] | None) -> tuple[int, ...]:
         return _grid_at(self.grid, self.spacing, spacing)

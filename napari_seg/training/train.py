@@ -2,8 +2,8 @@
 
 The general pattern is: 1. look at the data and plan the model, 2. time some steps on a copy and turn the minutes into a
 number of steps, 3. train: random patches, AdamW with warm-up and cosine decay, a moving average of the weights,
-4. at every checkpoint measure the averaged weights on the validation cases, keep the best as the model file and the whole
-state beside it, 5. choose the decoding settings of the task on the validation cases.
+4. at every checkpoint measure the averaged weights on the validation cases, keep the best as the model file and the
+whole state beside it, 5. choose the decoding settings of the task on the validation cases.
 
 Every random draw of step ``n`` comes from a generator seeded with ``(seed, n)``: a resumed training needs no memory of
 the draws before, and ends with the same weights as one that was never stopped.
@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,14 @@ def train(
     start: Model | None = None,
     resume: bool = False,
 ) -> Steps[Model]:
-    """Train on a folder with ``images/`` and ``labels/``, or on cases, and return the model that ``save_to`` then holds.
+    """Train on a folder with ``images/`` and ``labels/``, or on cases, and return the model that ``save_to`` then
+    holds.
 
-    ``start`` goes on from a trained model (its network, task and input are kept). ``resume`` goes on with a training that was
-    stopped, from the state beside ``save_to``. Closing the generator stops at once; the best model so far is in the file.
-    ``Progress.detail`` holds ``step``, ``loss`` and, after a checkpoint, ``score`` (mean Dice or mean AP of the validation cases).
+    ``start`` goes on from a trained model (its network, task and input are kept). ``resume`` goes on with a training
+    that was stopped, from the state beside ``save_to``. Closing the generator stops at once; the best model so far is
+    in the file.
+    ``Progress.detail`` holds ``step``, ``loss`` and, after a checkpoint, ``score`` (mean Dice or mean AP of the
+    validation cases).
     """
     save_to = Path(save_to)
     cases = find_cases(data) if isinstance(data, str | Path) else tuple(data)
@@ -70,8 +74,12 @@ def train(
     learned, held_out, model_spec, oriented = yield from _prepare(cases, spec, start)
     device = choose_device(spec.device, spec.precision)
     settings = _Settings(
-        batch_size(model_spec, spec), augmentation(model_spec, spec, oriented=oriented), spec.learning_rate,
-        spec.weight_decay, spec.seed, device,
+        batch_size(model_spec, spec),
+        augmentation(model_spec, spec, oriented=oriented),
+        spec.learning_rate,
+        spec.weight_decay,
+        spec.seed,
+        device,
     )
     first = start or Model.create(model_spec, seed=spec.seed)
     state_file = save_to.with_name(f"{save_to.name}.resume")
@@ -82,12 +90,19 @@ def train(
         total = yield from _timed(first, learned, held_out, settings, spec.minutes)
     trainer = _Trainer(first, learned, settings, total)
     history = Event(
-        what="trained", when=datetime.now(UTC).isoformat(timespec="seconds"),
+        what="trained",
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
         details={
-            "version": napari_seg.__version__, "steps": total, "training": json.loads(spec.to_json()),
-            "batch": settings.batch, "augmentation": json.loads(settings.augmentation.to_json()),
-            "device": device.name, "precision": device.precision, "learned_from": len(learned),
-            "validated_on": len(held_out), "started_from": start.spec.name if start else "",
+            "version": napari_seg.__version__,
+            "steps": total,
+            "training": json.loads(spec.to_json()),
+            "batch": settings.batch,
+            "augmentation": json.loads(settings.augmentation.to_json()),
+            "device": device.name,
+            "precision": device.precision,
+            "learned_from": len(learned),
+            "validated_on": len(held_out),
+            "started_from": start.spec.name if start else "",
         },
     )
     kept = replace(first, spec=model_spec.model_copy(update={"history": (*model_spec.history, history)}))
@@ -147,7 +162,7 @@ class _Trainer:
         self.device = torch.device(settings.device.name)
         layout: Any = torch.channels_last if model.spec.network.ndim == 2 else torch.channels_last_3d
         network = copy.deepcopy(model.network).requires_grad_(True).train()
-        self.network: Network = network.to(self.device, memory_format=layout)
+        self.network: Network = network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -317,9 +332,13 @@ def _scored(
     runner = Runner(network, model.task.activate, device, ndim=model.network.ndim)
     for sample in held_out:
         axes = tile_grid(sample.labels.shape, model.input.patch, 0.25, network.multiple)
-        image = sample.image
-        finished = [part.scores for part in slide(lambda a, b, image=image: image[:, a:b], axes, runner) if part]
+        planes = partial(_planes, sample.image)
+        finished = [part.scores for part in slide(planes, axes, runner) if part is not None]
         yield sample, np.concatenate(finished, 1)
+
+
+def _planes(image: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
+    return image[:, start:stop]
 
 
 def _figure(model: ModelSpec, sample: Sample, scores: NDArray[np.float32]) -> float | None:

@@ -26,7 +26,7 @@ def tiny(**changes: object) -> ModelSpec:
     )
 
 
-@pytest.fixture()
+@pytest.fixture
 def saved(tmp_path: Path) -> Path:
     return Model.create(tiny(), seed=1).save(tmp_path / "tiny.safetensors")
 
@@ -95,7 +95,7 @@ HOSTILE = {
 def test_hostile_files(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(HOSTILE[kind])
-    with pytest.raises(SegError, match="model.safetensors"):
+    with pytest.raises(SegError, match=r"model\.safetensors"):
         Model.load(path)
 
 

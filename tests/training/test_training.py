@@ -30,7 +30,7 @@ def blobs(seed: int, size: int = 48) -> tuple[np.ndarray, np.ndarray]:
     return image.astype(np.uint8), labels
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for part in ("images", "labels"):
         (tmp_path / "data" / part).mkdir(parents=True)
@@ -182,3 +182,26 @@ def test_empty_labels_and_mixed_kinds(folder: Path) -> None:
     colour = Volume(np.zeros((8, 8, 3), np.uint8), "YXS")
     with pytest.raises(SegError, match="different dimensions or channels"):
         plan([(image, empty), (colour, empty)], tiny())
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "sentence"),
+    [
+        ([255], (), "values up to 255"),
+        ([1, 3], (), "with gaps"),
+        ([1, 2, 900], (), "train the task instance"),
+        ([1, 2, 3], ("a", "b"), "name one for each"),
+    ],
+)
+def test_labels_that_are_no_classes(values: list[int], classes: tuple[str, ...], sentence: str) -> None:
+    labels = np.zeros((8, 8), np.int64)
+    labels[0, : len(values)] = values
+    with pytest.raises(SegError, match=sentence):
+        plan([(Volume(np.zeros((8, 8), np.uint8), "YX"), Volume(labels, "YX"))], tiny(task="semantic", classes=classes))
+
+
+def test_a_class_may_be_missing_where_all_are_named() -> None:
+    labels = np.zeros((8, 8), np.int64)
+    labels[2:4] = 2
+    case = (Volume(np.zeros((8, 8), np.uint8), "YX"), Volume(labels, "YX"))
+    assert plan([case], tiny(task="semantic", classes=("a", "b", "c"))).network.out_channels == 4
