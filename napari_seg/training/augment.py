@@ -80,7 +80,8 @@ def cut(
     values = functional.grid_sample(
         image[whole + box][None], field[None], mode="bilinear", padding_mode="reflection", align_corners=True
     )[0]
-    labels = planes[whole + box][(slice(None), *nearest)]
+    everywhere: tuple[slice | Tensor, ...] = (*whole, *nearest)
+    labels = planes[whole + box][everywhere]
     known = inside if mask is None else inside & mask[box][nearest]
     return Patch(values, labels, known)
 
