@@ -54,9 +54,6 @@ def shown_sides(viewer: Any) -> tuple[str, str, str, str]:
     if layer is None:
         return ("", "", "", "")
     volume: Volume = layer.metadata[KEY]
-    axes = [axis for axis in volume.axes if axis not in "CS"]
-    first = viewer.dims.ndim - layer.ndim
-    displayed = viewer.dims.displayed
     camera = viewer.scene.camera
     if viewer.dims.ndisplay == 2:
         vertical, horizontal = camera.orientation2d
@@ -68,13 +65,34 @@ def shown_sides(viewer: Any) -> tuple[str, str, str, str]:
         right = np.cross(view, up) if camera.handedness == "right" else np.cross(up, view)
 
     def on_axes(screen: NDArray[np.float64]) -> dict[str, float]:
-        return {
-            axes[axis - first]: float(weight * np.sign(layer.scale[axis - first]))
-            for axis, weight in zip(displayed, screen, strict=True)
-            if axis >= first
-        }
+        shown = zip(_displayed(viewer, layer), screen, strict=True)
+        return {axis: float(weight * sign) for (axis, sign), weight in shown if axis}
 
     return sides(volume, on_axes(up), on_axes(right))
+
+
+def mirrored(viewer: Any) -> bool:
+    """Whether a patient is shown in 3D as their mirror image, which no turn of the camera undoes.
+
+    So it is where the displayed axes are right-handed in the patient and left-handed on the screen, or the reverse.
+    """
+    layer = _patient_layer(viewer)
+    if layer is None or viewer.dims.ndisplay == 2:
+        return False
+    shown = _displayed(viewer, layer)
+    if sorted(axis for axis, _ in shown) != sorted(SPATIAL):
+        return False
+    affine = layer.metadata[KEY].affine
+    basis = np.stack([affine[:3, SPATIAL.index(axis)] * sign for axis, sign in shown], axis=1)
+    return bool(np.linalg.det(basis) > 0) != (viewer.scene.camera.handedness == "right")
+
+
+def _displayed(viewer: Any, layer: Any) -> list[tuple[str, float]]:
+    """For each displayed dimension the axis of the volume, empty where it has none, and the sign of its scale."""
+    axes = [axis for axis in layer.metadata[KEY].axes if axis not in "CS"]
+    first = viewer.dims.ndim - layer.ndim
+    own = [(axis, float(np.sign(scale))) for axis, scale in zip(axes, layer.scale, strict=True)]
+    return [own[k - first] if k >= first else ("", 0.0) for k in viewer.dims.displayed]
 
 
 def _patient_layer(viewer: Any) -> Any:
@@ -92,15 +110,14 @@ def _patient_layer(viewer: Any) -> Any:
 class SideLetters(QWidget):
     """Four letters over the canvas, white with a dark rim: readable on any image. The mouse passes through it.
 
-    In 3D napari lets the first axis come towards the viewer, which shows a patient as their mirror image. With the
-    first patient it is made to lead away, as a patient is looked at from the feet; slices are shown as before.
+    In 3D a patient must not be shown as their mirror image, as happens where two axes changed places or where a person
+    prefers another orientation of the camera: the axis of depth is then turned round. Slices are shown as before.
     """
 
     def __init__(self, viewer: Any, canvas: QWidget) -> None:
         super().__init__(canvas)
         self._viewer = viewer
         self.texts = ("", "", "", "")
-        self._turned = False
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
         self.setStyleSheet("background: transparent")
@@ -117,21 +134,26 @@ class SideLetters(QWidget):
             viewer.scene.camera.events.orientation,
         ):
             event.connect(self.follow)
+        for event in (viewer.dims.events.order, viewer.dims.events.ndisplay, viewer.layers.events.inserted):
+            event.connect(self._unmirror)
+        self._unmirror()
         self.follow()
         self.show()
 
     def follow(self, event: Any = None) -> None:
         """Look at the viewer again."""
         texts = shown_sides(self._viewer)
-        if any(texts) and not self._turned:
-            self._turned = True
-            self._viewer.scene.camera.orientation = ("away", *self._viewer.scene.camera.orientation2d)
-            texts = shown_sides(self._viewer)
         if texts != self.texts:
             self.texts = texts
             top, right, bottom, left = texts
             self.setAccessibleName(f"top {top}, right {right}, bottom {bottom}, left {left}" if any(texts) else "")
             self.update()
+
+    def _unmirror(self, event: Any = None) -> None:
+        if mirrored(self._viewer):
+            camera = self._viewer.scene.camera
+            depth = "away" if camera.orientation[0] == "towards" else "towards"
+            camera.orientation = (depth, *camera.orientation2d)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Resize and isinstance(watched, QWidget):

@@ -74,6 +74,17 @@ def test_a_volume_lies_upright_and_each_voxel_where_nibabel_puts_it(codes: str, 
 
 @pytest.mark.parametrize("codes", ORIENTATIONS)
 @pytest.mark.parametrize("degrees", [0, 17])
+def test_no_patient_is_mirrored_where_the_first_axis_comes_towards_the_viewer(codes: str, degrees: int) -> None:
+    """As napari draws in 3D unless told otherwise: z towards the viewer, y down, x to the right."""
+    stored = affine_of(codes, degrees=degrees)
+    shown = geometry.to_display(stored).affine(stored, SHAPE)[:3, :3]
+    on_screen = np.array([[0, 0, 1], [0, -1, 0], [1, 0, 0]])  # rows: right, up, towards the viewer; columns: z, y, x
+    to_patient = shown @ np.linalg.inv(on_screen)
+    assert np.linalg.det(to_patient) > 0
+
+
+@pytest.mark.parametrize("codes", ORIENTATIONS)
+@pytest.mark.parametrize("degrees", [0, 17])
 def test_a_mask_comes_back_voxel_on_voxel_in_the_grid_of_its_image(codes: str, degrees: int, tmp_path: Path) -> None:
     path = tmp_path / "image.nii"
     data = stored_image(path, affine_of(codes, degrees=degrees))

@@ -21,7 +21,9 @@ FEET_FIRST = np.diag([-2.0, -3, 4, 1])
 """The same with the slices the other way round, as most files have them."""
 
 
-def saved(path: Path, data: Any, affine: Any = HEAD_FIRST, units: tuple[str, str] = ("mm", "sec"), **fields: Any) -> Path:
+def saved(
+    path: Path, data: Any, affine: Any = HEAD_FIRST, units: tuple[str, str] = ("mm", "sec"), **fields: Any
+) -> Path:
     image = nib.Nifti1Image(data, affine)
     image.header.set_xyzt_units(*units)
     for name, value in fields.items():
@@ -280,9 +282,7 @@ def test_the_same_mask_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("affine", "step"), [(HEAD_FIRST, 1), (FEET_FIRST, -1)], ids=["head first", "feet first"])
-def test_large_plain_files_are_mapped(
-    affine: Any, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_plain_files_are_mapped(affine: Any, step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("napari_seg.data.nifti._MAPPED_FROM", 10)
     volume = read(saved(tmp_path / "a.nii", counted(5, 4, 3), affine))
     assert isinstance(volume.data, np.memmap)

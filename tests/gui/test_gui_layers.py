@@ -42,7 +42,7 @@ def test_all_48_orientations_lie_where_the_patient_is(order: tuple[int, ...], si
     (layer,) = made(volume, "image")
     voxel = np.array([1, 2, 3])
     right, anterior, superior = (volume.affine @ [*voxel, 1])[:3]
-    np.testing.assert_allclose(layer.data_to_world(voxel), (superior, -anterior, -right))
+    np.testing.assert_allclose(layer.data_to_world(voxel), (-superior, -anterior, -right))
     assert [str(unit) for unit in layer.units] == ["millimeter"] * 3
 
 

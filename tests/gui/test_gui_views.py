@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 
 from napari_seg.data.volume import Volume
 from napari_seg.gui.layers import layer_data
-from napari_seg.gui.views import letters, shown_sides
+from napari_seg.gui.views import letters, mirrored, shown_sides
 
-SPL = np.array([[0, 0, -1.0, 0], [0, -1, 0, 0], [2, 0, 0, 0], [0, 0, 0, 1]])
+IPL = np.array([[0, 0, -1.0, 0], [0, -1, 0, 0], [-2, 0, 0, 0], [0, 0, 0, 1]])
 
 
 @pytest.fixture
 def viewer() -> ViewerModel:
     model = ViewerModel()
-    data, about, _ = layer_data(Volume(np.zeros((4, 5, 6)), "ZYX", (2, 1, 1), "mm", SPL, name="scan"), "image")[0]
+    data, about, _ = layer_data(Volume(np.zeros((4, 5, 6)), "ZYX", (2, 1, 1), "mm", IPL, name="scan"), "image")[0]
     model.add_image(data, **about)
     return model
 
@@ -24,9 +26,9 @@ def viewer() -> ViewerModel:
 def test_axial_coronal_sagittal(viewer: ViewerModel) -> None:
     assert shown_sides(viewer) == ("A", "L", "P", "R")
     viewer.dims.order = (1, 0, 2)
-    assert shown_sides(viewer) == ("I", "L", "S", "R")
+    assert shown_sides(viewer) == ("S", "L", "I", "R")
     viewer.dims.order = (2, 0, 1)
-    assert shown_sides(viewer) == ("I", "P", "S", "A")
+    assert shown_sides(viewer) == ("S", "P", "I", "A")
 
 
 def test_a_flipped_camera_flips_the_letters(viewer: ViewerModel) -> None:
@@ -35,21 +37,40 @@ def test_a_flipped_camera_flips_the_letters(viewer: ViewerModel) -> None:
 
 
 def test_3d_follows_the_camera(viewer: ViewerModel) -> None:
-    viewer.scene.camera.orientation = ("away", "down", "right")
     viewer.dims.ndisplay = 3
+    assert shown_sides(viewer) == ("A", "L", "P", "R")  # as napari begins: from the feet, as a slice
     viewer.scene.camera.set_view_direction((1, 0, 0), (0, -1, 0))
-    assert shown_sides(viewer) == ("A", "L", "P", "R")
-    viewer.scene.camera.set_view_direction((0, 1, 0), (1, 0, 0))  # from the front, head up
+    assert shown_sides(viewer) == ("A", "R", "P", "L")  # from the head
+    viewer.scene.camera.set_view_direction((0, 1, 0), (-1, 0, 0))  # from the front, head up
     assert shown_sides(viewer) == ("S", "L", "I", "R")
-    viewer.scene.camera.set_view_direction((0, 1, 1), (1, 0, 0))
+    viewer.scene.camera.set_view_direction((0, 1, 1), (-1, 0, 0))
     assert shown_sides(viewer)[0] == "S"
     assert set(shown_sides(viewer)[1]) == {"A", "L"}
 
 
-def test_napari_own_3d_view_is_a_mirror_image_and_said_to_be_one(viewer: ViewerModel) -> None:
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("depth", ["towards", "away"])
+def test_a_mirror_image_is_noticed(order: tuple[int, ...], depth: str, viewer: ViewerModel) -> None:
+    """Seen from the front, head up, the left of a patient is on the right of the screen, but not in a mirror."""
+    viewer.dims.order = order
+    assert not mirrored(viewer)
     viewer.dims.ndisplay = 3
-    viewer.scene.camera.set_view_direction((-1, 0, 0), (0, -1, 0))
-    assert shown_sides(viewer) == ("A", "L", "P", "R")  # seen from the head, where the left should be on the left
+    viewer.scene.camera.orientation = (depth, "down", "right")
+    back, head = np.eye(3)[order.index(1)], -np.eye(3)[order.index(0)]
+    viewer.scene.camera.set_view_direction(tuple(back), tuple(head))
+    top, right, _, _ = shown_sides(viewer)
+    assert (top, right) == ("S", "R" if mirrored(viewer) else "L")
+    swapped = order in ((0, 2, 1), (1, 0, 2), (2, 1, 0))
+    assert mirrored(viewer) == (swapped == (depth == "towards"))
+
+
+def test_a_layer_that_a_person_has_mirrored_is_noticed(
+    viewer: ViewerModel,
+) -> None:
+    viewer.dims.ndisplay = 3
+    assert not mirrored(viewer)
+    viewer.layers[0].scale = viewer.layers[0].scale * (-1, 1, 1)
+    assert mirrored(viewer)
 
 
 def test_only_in_a_patients_space(viewer: ViewerModel) -> None:

@@ -34,10 +34,10 @@ def test_amounts_have_the_units_of_their_world() -> None:
 
 
 def test_a_volume_in_a_line_and_on_a_sheet() -> None:
-    affine = np.array([[0, 0, -0.8, 0], [0, -0.8, 0, 0], [1.5, 0, 0, 0], [0, 0, 0, 1]])
+    affine = np.array([[0, 0, -0.8, 0], [0, -0.8, 0, 0], [-1.5, 0, 0, 0], [0, 0, 0, 1]])
     volume = Volume(np.zeros((214, 3, 4)), "ZYX", (1.5, 0.8, 0.8), "mm", affine)
     assert describe_volume(volume) == "4 x 3 x 214, 0.8 x 0.8 x 1.5 mm"
-    towards = "SPL: Z towards the head, Y towards the back, X towards the left"
+    towards = "IPL: Z towards the feet, Y towards the back, X towards the left"
     assert dict(facts_of_volume(volume))["Orientation"] == towards
 
 
