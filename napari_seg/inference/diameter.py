@@ -27,8 +27,8 @@ KNOWN = 1.25
 SMALLEST, LARGEST = 1 / 8, 8.0
 
 
-def estimate(fit: Fit, runner: Runner, multiple: tuple[int, ...]) -> Steps[float]:
-    """The diameter of the objects in pixels of the image, after two looks at a sample.
+def estimate(fit: Fit, runner: Runner, multiple: tuple[int, ...], time: int) -> Steps[float]:
+    """The diameter of the objects in pixels of the image, after two looks at a sample of a time point.
 
     It is the median over the objects of the diameter of a disk, or a ball, of the same size; that of the model, so that
     nothing is rescaled, where it lies among the sizes the model learned, or where there are too few objects to tell.
@@ -38,14 +38,16 @@ def estimate(fit: Fit, runner: Runner, multiple: tuple[int, ...]) -> Steps[float
     found = wanted
     for _ in range(2):
         yield Progress(0, 1, "Measuring the objects")
-        seen = _look(fit, runner, multiple, by_diameter(fit.model, fit.volume, found))
+        seen = _look(fit, runner, multiple, time, by_diameter(fit.model, fit.volume, found))
         if seen is None or (low <= seen <= high and found == wanted):
             return wanted
         found = float(np.clip(seen, wanted * SMALLEST, wanted * LARGEST))
     return wanted if low <= found <= high else found
 
 
-def _look(fit: Fit, runner: Runner, multiple: tuple[int, ...], scale: tuple[float, ...]) -> float | None:
+def _look(
+    fit: Fit, runner: Runner, multiple: tuple[int, ...], time: int, scale: tuple[float, ...]
+) -> float | None:
     """The median diameter, in pixels of the image, in the sample at one scale."""
     from napari_seg.inference.backend import slide
 
@@ -59,7 +61,7 @@ def _look(fit: Fit, runner: Runner, multiple: tuple[int, ...], scale: tuple[floa
         stop[axis] = min(stop[axis], start[axis] + size)
     axes = fit.axes(scale)
     box = model_box(axes, tuple(start), tuple(stop), (0,) * ndim)
-    frame = Frame(fit.channels, 0, number, axes, *box, fit.model.input.normalisation, fit.limits(0))
+    frame = Frame(fit.channels, time, number, axes, *box, fit.model.input.normalisation, fit.limits(time))
     tiles = tile_grid(frame.grid, SAMPLE[ndim], 0.25, multiple)
     finished = [part.scores for part in slide(frame.planes, tiles, runner) if part is not None]
     labels = fit.model.task.decode(np.concatenate(finished, axis=1), (1.0,) * ndim)

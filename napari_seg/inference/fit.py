@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,7 @@ class Fit:
     scale: tuple[float, ...] | None
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
+    _limits: dict[int, Limits] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def volume(self) -> Volume:
@@ -86,9 +87,11 @@ class Fit:
         By the statistics of the whole image; but where a box was cut out of an image far larger than any the model
         learned on, by those of the box, which is what resembles the images it learned on.
         """
-        whole: Box = ((0,) * self.volume.ndim, self.volume.grid)
-        box = self.box if _far_larger(self.model, self.axes()) else whole
-        return measure(self.channels, time, box, self.model.input.normalisation)
+        if time not in self._limits:
+            whole: Box = ((0,) * self.volume.ndim, self.volume.grid)
+            box = self.box if _far_larger(self.model, self.axes()) else whole
+            self._limits[time] = measure(self.channels, time, box, self.model.input.normalisation)
+        return self._limits[time]
 
     def frame(
         self, time: int, number: int | None, limits: Limits, scale: tuple[float, ...], margin: tuple[int, ...]

@@ -130,7 +130,7 @@ def predict(
     found: float | None = spec.diameter
     scale = fit.scale
     if scale is None:
-        found = yield from diameter.estimate(fit, runner, _multiple(model))
+        found = yield from diameter.estimate(fit, runner, _multiple(model), _times(volume, region)[0])
         scale = by_diameter(model.spec, volume, found)
         notes = (*notes, f"Objects are about {found:.0f} pixels wide.")
     run = _Run(fit, scale, spec, runner, tile_for(fit, scale, spec), _multiple(model), region)
