@@ -62,9 +62,12 @@ class Controller:
         for event in (
             viewer.layers.events.inserted,
             viewer.layers.events.removed,
+            viewer.layers.events.renamed,
             viewer.layers.selection.events.active,
             viewer.dims.events.point,
             viewer.dims.events.order,
+            viewer.scene.camera.events.center,
+            viewer.scene.camera.events.zoom,
         ):
             event.connect(self.refresh)
         self.tick()

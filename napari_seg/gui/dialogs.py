@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -23,7 +24,10 @@ from napari_seg.data.volume import Volume
 from napari_seg.errors import Choice, ChoiceNeeded
 from napari_seg.gui.kinds import Kind
 from napari_seg.gui.settings import settings
+from napari_seg.gui.waiting import wait_for
 from napari_seg.gui.words import describe_volume
+
+T = TypeVar("T")
 
 _TITLES = {"series": "Which image?", "axes": "What are the dimensions?"}
 
@@ -76,6 +80,9 @@ class AtTheScreen:
 
     def __init__(self, parent: QWidget | None) -> None:
         self._parent = parent
+
+    def wait_for(self, words: str, work: Callable[[], T]) -> T | None:
+        return wait_for(self._parent, words, work)
 
     def choose(self, title: str, question: ChoiceNeeded) -> str | None:
         heading = _TITLES.get(question.parameter, "Which one?")

@@ -97,7 +97,8 @@ class Engine:
         self._inbox: queue.SimpleQueue[tuple[subprocess.Popen[str] | None, Message | Ended | Callable[[], None]]] = (
             queue.SimpleQueue()
         )
-        self._porter = ThreadPoolExecutor(1, "napari-seg-porter")  # carries arrays to files
+        self._porter = ThreadPoolExecutor(1, "napari-seg-porter")  # carries orders and arrays, one after the other
+        self._helper = ThreadPoolExecutor(1, "napari-seg-helper")
         self._closed = False
 
     @property
@@ -115,7 +116,8 @@ class Engine:
         number = self._next
         process = self._running()
         self._waiting[number] = None
-        self._porter.submit(self._carry, process, {"id": number, "verb": verb, **content}, image)
+        carried = self._porter.submit(self._carry, process, {"id": number, "verb": verb, **content}, image)
+        carried.add_done_callback(_raise_aloud)
         return number
 
     def cancel(self, number: int) -> None:
@@ -131,7 +133,7 @@ class Engine:
             result = work()
             self._inbox.put((None, lambda: then(result)))
 
-        self._porter.submit(run).add_done_callback(_raise_aloud)
+        self._helper.submit(run).add_done_callback(_raise_aloud)
 
     def poll(self) -> None:
         """Emit what has come in since the last time. Call it often, on the main thread."""
@@ -155,7 +157,8 @@ class Engine:
         """End the process and remove the folder. The engine cannot be used after that."""
         if not self._closed:
             self._closed = True
-            self._porter.shutdown(wait=True, cancel_futures=True)
+            for pool in (self._porter, self._helper):
+                pool.shutdown(wait=False, cancel_futures=True)
             self._end()
             shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from napari_seg.data.align import onto_grid
 from napari_seg.data.formats import read
@@ -15,6 +15,8 @@ from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui.kinds import Kind, kind_of
 from napari_seg.gui.layers import KEY, LayerData, layer_data
 
+T = TypeVar("T")
+
 
 class Person(Protocol):
     """Who answers what the file does not say. ``None`` means: leave it, open nothing."""
@@ -22,6 +24,9 @@ class Person(Protocol):
     def choose(self, title: str, question: ChoiceNeeded) -> str | None: ...
 
     def image_or_labels(self, volume: Volume) -> Kind | None: ...
+
+    def wait_for(self, words: str, work: Callable[[], T]) -> T | None:
+        """Do the work without blocking the window; ``None`` where the person did not want to wait for it."""
 
 
 @dataclass
@@ -37,23 +42,33 @@ def open_path(path: Path, person: Person, shown: Iterable[Any] = ()) -> Opened:
 
     Raises ``SegError`` for a file that cannot be read.
     """
-    volume = _read(path, person)
-    if volume is None:
+    found = _read(path, person)
+    if found is None:
         return Opened()
-    kind = kind_of(volume) or person.image_or_labels(volume)
+    volume, certain = found
+    kind = certain or person.image_or_labels(volume)
     if kind is None:
         return Opened()
-    if kind == "labels":
-        volume = _beside_its_image(volume, [layer.metadata.get(KEY) for layer in shown])
-    return Opened(layer_data(volume, kind), [f"{volume.name}: {note}" for note in volume.notes])
+    known = [layer.metadata.get(KEY) for layer in shown]
+
+    def prepare() -> Opened:
+        placed = _beside_its_image(volume, known) if kind == "labels" else volume
+        return Opened(layer_data(placed, kind), [f"{placed.name}: {note}" for note in placed.notes])
+
+    return person.wait_for(f"Preparing {path.name}", prepare) or Opened()
 
 
-def _read(path: Path, person: Person) -> Volume | None:
-    """Read and ask until nothing is open any more; ``None`` where an answer was refused."""
+def _read(path: Path, person: Person) -> tuple[Volume, Kind | None] | None:
+    """Read and ask until nothing is open any more; ``None`` where the person did not want to go on."""
     answers: dict[str, str] = {}
+
+    def look() -> tuple[Volume, Kind | None]:
+        volume = read(path, axes=answers.get("axes"), series=answers.get("series"))
+        return volume, kind_of(volume)
+
     while True:
         try:
-            return read(path, **answers)  # type: ignore[arg-type]  # only axes and series, by Codec's contract
+            return person.wait_for(f"Reading {path.name}", look)
         except ChoiceNeeded as question:
             answer = person.choose(path.name, question)
             if answer is None:

@@ -17,10 +17,10 @@ class StartBox(QWidget):
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self._viewer = viewer
-        self.image = QPushButton("&Open image...")
+        self.image = QPushButton("Open image...")
         self.image.setObjectName("main")
-        self.folder = QPushButton("Open &folder (DICOM, OME-Zarr)...")
-        self.sample = QPushButton("Open &sample")
+        self.folder = QPushButton("Open folder (DICOM, OME-Zarr)...")
+        self.sample = QPushButton("Open sample")
         menu = QMenu(self.sample)
         for key, sample in SAMPLES.items():
             menu.addAction(sample.title).triggered.connect(lambda _=False, k=key: viewer.open_sample(PLUGIN, k))

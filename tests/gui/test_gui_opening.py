@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +31,9 @@ class Scripted:
     def choose(self, title: str, question: ChoiceNeeded) -> str | None:
         self.asked.append(question.parameter)
         return self.choice
+
+    def wait_for(self, words: str, work: Callable[[], Any]) -> Any:
+        return work()
 
     def image_or_labels(self, volume: Volume) -> Kind | None:
         self.asked.append("kind")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
@@ -62,8 +63,9 @@ class SegmentPage(QScrollArea):
         self.findings = Findings()
         self.preview = Preview()
         self.forecast = text(name="quiet")
-        self.run = QPushButton("&Segment")
+        self.run = QPushButton("Segment")
         self.run.setObjectName("main")
+        self.run.setToolTip("Find what the model knows in this image (Ctrl+Return)")
         self.running = RunningBox()
         self.options = OptionsForm()
         self.outcome = OutcomeBox()
@@ -94,6 +96,9 @@ class SegmentPage(QScrollArea):
         self.question.answered.connect(self._controller.answer)
         self.run.clicked.connect(self._controller.run)
         self.running.cancel.clicked.connect(self._controller.cancel)
+        QShortcut(QKeySequence("Ctrl+Return"), self).activated.connect(self._controller.run)
+        leave = QShortcut(QKeySequence("Escape"), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        leave.activated.connect(self._controller.cancel)
         self.options.changed.connect(lambda name, value: self._controller.set_options(**{name: value}))
         self.outcome.sliders.changed.connect(self._controller.set_thresholds)
         self.outcome.save.clicked.connect(self._save)
@@ -101,6 +106,7 @@ class SegmentPage(QScrollArea):
     def render(self, state: Segment) -> None:
         """Draw a state; what did not change is left alone, so that nothing flickers."""
         before, self._state = self._state, state
+        had_focus = self.run.hasFocus() or self.running.cancel.hasFocus()
         self.start.setVisible(state.phase == "empty")
         self.work.setVisible(state.phase != "empty")
         _fill(self.image, [(key, title) for key, title in state.images], state.image)
@@ -114,15 +120,15 @@ class SegmentPage(QScrollArea):
         self.preview.render_picture(state.preview)
         _say(self.forecast, "Looking at the image..." if state.checking else state.forecast)
         self.run.setVisible(state.phase != "running")
-        self.run.setText("&Segment again" if state.phase == "done" else "&Segment")
+        self.run.setText("Segment again" if state.phase == "done" else "Segment")
         self.run.setEnabled(state.can_run)
         self.options.render(state)
         self.options.setEnabled(state.phase != "running")
         self.running.render(state.running)
         self.outcome.render(state.outcome)
         self.failure.render(state.failure)
-        if before is not None and before.phase == "running" != state.phase and self.run.isVisible():
-            self.run.setFocus()  # the Cancel button that had it is gone
+        if had_focus and before is not None and (before.phase == "running") != (state.phase == "running"):
+            (self.running.cancel if state.phase == "running" else self.run).setFocus()  # the button that had it is gone
 
     def _chose_model(self, index: int) -> None:
         chosen = self.model.itemData(index)
@@ -138,7 +144,7 @@ class SegmentPage(QScrollArea):
         if sheet:
             dialog = Facts(self, self.image.currentText(), "", sheet)
             if self._controller.has_patient:
-                dialog.offer("Show the &patient's name", self._controller.patient)
+                dialog.offer("Show the patient's name", self._controller.patient)
             dialog.open()
 
     def _about_model(self) -> None:
@@ -196,7 +202,8 @@ class RunningBox(QWidget):
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setAccessibleName("Progress")
-        self.cancel = QPushButton("&Cancel")
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Stop; nothing is changed (Escape)")
         self.words = text(name="quiet")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -219,7 +226,7 @@ class OutcomeBox(QFrame):
         self.headline, self.lines, self.advice = text(name="headline"), text(), text()
         self.notes = text(name="quiet")
         self.sliders = ThresholdSliders()
-        self.save = QPushButton("Save &mask...")
+        self.save = QPushButton("Save mask...")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 8)
         layout.setSpacing(4)
@@ -247,7 +254,7 @@ class FailureBox(QFrame):
         self.setProperty("level", "refusal")
         self._details = ""
         self.words = text()
-        self.copy = QPushButton("Copy the &details for a report")
+        self.copy = QPushButton("Copy the details for a report")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 6, 6)
         layout.addWidget(self.words)

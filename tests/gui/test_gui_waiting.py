@@ -1,0 +1,56 @@
+"""The window lives while a file is read."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication
+
+from napari_seg.errors import SegError
+from napari_seg.gui.waiting import Waiting, wait_for
+
+
+def test_quick_work_returns_at_once(qtbot: Any) -> None:
+    assert wait_for(None, "Reading", lambda: 7) == 7
+
+
+def test_the_window_beats_while_the_work_is_done(qtbot: Any) -> None:
+    beats: list[int] = []
+    enough = threading.Event()
+    heart = QTimer()
+
+    def beat() -> None:
+        beats.append(1)
+        if len(beats) == 20:
+            enough.set()
+
+    heart.timeout.connect(beat)
+    heart.start(5)
+    assert wait_for(None, "Reading", lambda: enough.wait(20)) is True
+
+
+def test_what_goes_wrong_is_raised_here(qtbot: Any) -> None:
+    begun = threading.Event()
+    QTimer.singleShot(100, begun.set)
+
+    def work() -> None:
+        begun.wait(20)
+        raise SegError("The file is broken; get it anew.")
+
+    with pytest.raises(SegError, match="broken"):
+        wait_for(None, "Reading", work)
+
+
+def test_cancel_does_not_wait_for_the_work(qtbot: Any) -> None:
+    never = threading.Event()
+
+    def press() -> None:
+        (dialog,) = [w for w in QApplication.topLevelWidgets() if isinstance(w, Waiting) and w.isVisible()]
+        qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+
+    QTimer.singleShot(800, press)
+    assert wait_for(None, "Reading", never.wait) is None
+    never.set()
