@@ -64,9 +64,7 @@ def test_a_mirror_image_is_noticed(order: tuple[int, ...], depth: str, viewer: V
     assert mirrored(viewer) == (swapped == (depth == "towards"))
 
 
-def test_a_layer_that_a_person_has_mirrored_is_noticed(
-    viewer: ViewerModel,
-) -> None:
+def test_a_layer_that_a_person_has_mirrored_is_noticed(viewer: ViewerModel) -> None:
     viewer.dims.ndisplay = 3
     assert not mirrored(viewer)
     viewer.layers[0].scale = viewer.layers[0].scale * (-1, 1, 1)
