@@ -6,8 +6,8 @@ of an array to ``(right, anterior, superior, 1)``; a 2D image is the slice ``z =
 
 On the screen a patient lies as in a radiology viewer: slices from the head to the feet, rows from anterior to
 posterior, columns from the patient's right to the left. That is the orientation :data:`DISPLAY` of the three axes. With
-it the coronal and sagittal views, whose rows are slices, have the head at the top, and the volume is not mirrored in 3D,
-where napari draws the first axis towards the viewer.
+it the coronal and sagittal views, whose rows are slices, have the head at the top, and the volume is no mirror image in
+3D, where napari draws the first axis towards the viewer.
 """
 
 from __future__ import annotations
