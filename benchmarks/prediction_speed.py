@@ -101,7 +101,7 @@ def dice(a: Mask, b: Mask) -> float:
     return float(2 * ((a > 0) & (b > 0) & (a == b)).sum() / max((a > 0).sum() + (b > 0).sum(), 1))
 
 
-def compare(title: str, model: Model, raw: np.ndarray, tile: tuple[int, ...], rounds: int) -> dict[str, float]:
+def compare(model: Model, raw: np.ndarray, tile: tuple[int, ...], rounds: int) -> dict[str, float]:
     limits = model.spec.input.normalisation.fit(raw)
     image = torch.from_numpy(model.spec.input.normalisation.apply(raw, limits))[None, None]
     default = choose_device()
@@ -137,7 +137,8 @@ def compare(title: str, model: Model, raw: np.ndarray, tile: tuple[int, ...], ro
         "Dice, default against fp32 (at least 0.998)": dice(masks[first], masks[fp32]),
         "Dice, fp32 against MONAI fp32": dice(masks[fp32], masks["MONAI, fp32, batch 1"]),
     }
-    print(f"\n{title}, tile {' x '.join(map(str, tile))}, model {model.spec.name}, {torch.get_num_threads()} threads\n")
+    grid = " x ".join(map(str, raw.shape))
+    print(f"\n{grid}, tile {' x '.join(map(str, tile))}, model {model.spec.name}, {torch.get_num_threads()} threads\n")
     print("| run | seconds, median | fastest | slowest |\n|---|---|---|---|")
     for name, values in seconds.items():
         print(f"| {name} | {medians[name]:.2f} | {min(values):.2f} | {max(values):.2f} |")
@@ -161,7 +162,7 @@ def main() -> None:
         if options.only is None or title.startswith(options.only):
             model = untrained(len(grid), patch) if options.untrained else load_model(name)
             raw = mosaic(options.data / folder / "images", tuple(n // options.shrink for n in grid))
-            found[title] = compare(title, model, raw, model.spec.input.patch, options.rounds)
+            found[title] = compare(model, raw, model.spec.input.patch, options.rounds)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
 
