@@ -111,12 +111,13 @@ class Controller:
         target = self.target()
         if target is not None and self.state.can_run:
             self._saved = ""
+            self.warm_up()
             self.runs.start(target, self._settings(), self._region(target))
             self.resolve()
 
     def warm_up(self) -> None:
-        """Start the engine now, so that the first run does not wait for it."""
-        self._warming = self.engine.order("warm_up")
+        """Start the engine, once, so that the first run does not wait for it."""
+        self._warming = self._warming or self.engine.order("warm_up")
 
     def cancel(self) -> None:
         self.runs.cancel()
@@ -132,12 +133,12 @@ class Controller:
             return
         volume = volume_of(mask.layer)
 
-        def work() -> str:
+        def work() -> tuple[str, str]:
             try:
                 write(volume, path)
             except SegError as error:
-                return str(error)
-            return f"Saved {path.name} at {datetime.now():%H:%M:%S}"
+                return "", str(error)
+            return f"Saved {path.name} at {datetime.now():%H:%M:%S}", ""
 
         self.engine.later(work, self._was_saved)
 
@@ -314,8 +315,8 @@ class Controller:
             self._device = Device(**message.answer)
             self.refresh()
 
-    def _was_saved(self, words: str) -> None:
-        self._saved = words
+    def _was_saved(self, words: tuple[str, str]) -> None:
+        self._saved, self._trouble = words
         self.refresh()
 
 

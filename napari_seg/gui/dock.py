@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.pages import PAGES
-from napari_seg.gui.parts import row
+from napari_seg.gui.parts import row, text
 from napari_seg.gui.settings import settings
 from napari_seg.gui.state import Options, Segment
 from napari_seg.gui.theme import follow_theme
@@ -41,9 +41,8 @@ class Panel(QWidget):
             key = QShortcut(QKeySequence(f"Alt+{number}"), self)
             key.activated.connect(lambda at=number - 1: self.tabs.setCurrentIndex(at))
         self.tabs.currentChanged.connect(self.pages.setCurrentIndex)
-        self.saved, self.device = QLabel(), QLabel()
-        for label in (self.saved, self.device):
-            label.setObjectName("quiet")
+        self.saved, self.device = text(name="quiet"), QLabel()
+        self.device.setObjectName("quiet")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)

@@ -32,7 +32,7 @@ def kind_of(volume: Volume) -> Kind | None:
         return "image"
     left, right = values[..., :-1], values[..., 1:]
     inside = (left > 0) & (right > 0)
-    flat = np.count_nonzero(inside & (left == right)) / max(1, np.count_nonzero(inside))
+    flat = np.count_nonzero(inside & (left == right)) / max(1, int(np.count_nonzero(inside)))
     return None if flat >= _FLAT or len(np.unique(values)) <= _FEW else "image"
 
 

@@ -113,8 +113,8 @@ def _origin(volume: Volume) -> NDArray[np.float64]:
     if volume.affine is None:
         return np.zeros(volume.ndim)
     directions = volume.affine[:3, :3] / spacing_of(volume.affine)
-    along: NDArray[np.float64] = np.linalg.solve(directions, volume.affine[:3, 3])
-    return along[-volume.ndim :] / UNITS[volume.unit]
+    along = np.linalg.solve(directions, volume.affine[:3, 3])
+    return np.asarray(along[-volume.ndim :] / UNITS[volume.unit], np.float64)
 
 
 def _lazy(data: Any) -> Any:

@@ -90,4 +90,6 @@ def _beside_its_image(mask: Volume, known: list[Any]) -> Volume:
 
 
 def _same_grid(a: Volume, b: Volume) -> bool:
-    return a.grid == b.grid and a.affine is not None and same_world(a.affine, b.affine, (1,) * (3 - a.ndim) + a.grid)
+    if a.affine is None or b.affine is None or a.grid != b.grid:
+        return False
+    return same_world(a.affine, b.affine, (1,) * (3 - a.ndim) + a.grid)

@@ -262,4 +262,5 @@ def test_save_writes_the_mask_and_says_so(
     assert int(np.asarray(read(tmp_path / "mask.tif").data).max()) == 2
     controller.save(tmp_path / "mask.bmp")
     settle(controller)
-    assert "does not say the format" in controller.state.saved
+    assert "does not say the format" in controller.state.findings[0].text
+    assert not controller.state.saved
