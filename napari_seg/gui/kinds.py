@@ -21,7 +21,7 @@ _FEW = 16
 
 def kind_of(volume: Volume) -> Kind | None:
     """What a volume is, or ``None`` where it has to be asked: few whole numbers, or flat patches, may be either."""
-    if volume.dtype == bool:
+    if volume.dtype == bool or (volume.source is not None and volume.source.modality == "SEG"):
         return "labels"
     if "C" in volume.axes or "S" in volume.axes:
         return "image"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from napari_seg.data.volume import Volume
+from napari_seg.data.volume import Source, Volume
 from napari_seg.gui.kinds import kind_of
 
 NOISE = np.random.default_rng(0).integers(0, 255, (6, 40, 40)).astype(np.uint8)
@@ -29,3 +31,8 @@ BLOCKS = np.kron(np.arange(16).reshape(4, 4), np.ones((10, 10), int)).astype(np.
 )
 def test_only_the_certain_is_told(data: np.ndarray, axes: str, kind: str | None) -> None:
     assert kind_of(Volume(data, axes)) == kind
+
+
+def test_a_dicom_segmentation_says_what_it_is() -> None:
+    source = Source(Path("seg.dcm"), "dicom", modality="SEG")
+    assert kind_of(Volume(BLOCKS, "YX", source=source)) == "labels"
