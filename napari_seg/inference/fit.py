@@ -153,6 +153,11 @@ def check(spec: ModelSpec, volume: Volume, settings: PredictSpec, region: Region
     modality = volume.source.modality if volume.source else ""
     if modality and spec.input.modality and modality.lower() != spec.input.modality.lower():
         warnings = (*warnings, f"This image is {modality}, the model saw {spec.input.modality} only.")
+    lies = volume.orientation[-ndim:]
+    if spec.input.orientation and lies != spec.input.orientation:
+        how = f"lies {lies}" if lies else "does not say how the patient lies"
+        learned = f"the model learned images that lie {spec.input.orientation}"
+        warnings = (*warnings, f"This image {how}, {learned}; check left and right, up and down.")
     fit = Fit(spec, channels, box, scale, notes, warnings)
     _refuse_far_larger(fit)
     return fit

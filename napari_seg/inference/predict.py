@@ -132,7 +132,9 @@ def predict(
     if scale is None:
         found = yield from diameter.estimate(fit, runner, _multiple(model), _times(volume, region)[0])
         scale = by_diameter(model.spec, volume, found)
-        notes = (*notes, f"Objects are about {found:.0f} pixels wide.")
+        same = all(k == 1 for k in scale)
+        words = "of sizes that the model learned" if same else f"about {found:.0f} pixels wide; they were rescaled"
+        notes = (*notes, f"Objects are {words}.")
     run = _Run(fit, scale, spec, runner, tile_for(fit, scale, spec), _multiple(model), region)
     while True:
         try:

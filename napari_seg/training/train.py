@@ -71,11 +71,11 @@ def train(
     save_to = Path(save_to)
     cases = find_cases(data) if isinstance(data, str | Path) else tuple(data)
     yield Progress(0, len(cases), "reading the data")
-    learned, held_out, model_spec, oriented = yield from _prepare(cases, spec, start)
+    learned, held_out, model_spec = yield from _prepare(cases, spec, start)
     device = choose_device(spec.device, spec.precision)
     settings = _Settings(
         batch_size(model_spec, spec),
-        augmentation(model_spec, spec, oriented=oriented),
+        augmentation(model_spec, spec, learned),
         spec.learning_rate,
         spec.weight_decay,
         spec.seed,
@@ -130,7 +130,7 @@ def train(
 
 def _prepare(
     cases: Sequence[Case], spec: TrainSpec, start: Model | None
-) -> Steps[tuple[list[Sample], list[Sample], ModelSpec, bool]]:
+) -> Steps[tuple[list[Sample], list[Sample], ModelSpec]]:
     """Read all cases, plan the model from those that are learned from, and bring everything to its grid."""
     read = []
     for number, case in enumerate(cases):
@@ -141,7 +141,7 @@ def _prepare(
     for case, image, labels in read:
         parts[case.split] += samples(image, labels, model, name=case.name, group=case.group)
     learned = [sample for sample in parts["train"] if sample.mask is None or sample.mask.any()]
-    return learned, parts["val"], model, any(image.affine is not None for _, image, _ in read)
+    return learned, parts["val"], model
 
 
 @dataclass(frozen=True)

@@ -239,3 +239,11 @@ def test_looking_at_an_image_does_not_import_torch():
         "sys.exit('torch' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_image_that_lies_otherwise_than_those_learned_is_a_doubt():
+    model = dark(3, orientation="IPL").spec
+    lying = np.diag([-1.0, -1.0, -1.0, 1.0])[:, [2, 1, 0, 3]]
+    assert check(model, volume((9, 40, 50), "ZYX", affine=lying), DEFAULTS).warnings == ()
+    unknown = " ".join(check(model, volume((9, 40, 50), "ZYX"), DEFAULTS).warnings)
+    assert "does not say how the patient lies, the model learned images that lie IPL" in unknown

@@ -15,7 +15,7 @@ from napari_seg.errors import SegError
 from napari_seg.jobs import run
 from napari_seg.models.model import Model
 from napari_seg.training.cases import find_cases
-from napari_seg.training.plan import TrainSpec, plan, samples
+from napari_seg.training.plan import TrainSpec, lie_alike, plan, samples
 from napari_seg.training.train import train
 
 
@@ -205,3 +205,16 @@ def test_a_class_may_be_missing_where_all_are_named() -> None:
     labels[2:4] = 2
     case = (Volume(np.zeros((8, 8), np.uint8), "YX"), Volume(labels, "YX"))
     assert plan([case], tiny(task="semantic", classes=("a", "b", "c"))).network.out_channels == 4
+
+
+def test_images_that_lie_the_same_way_are_not_mirrored() -> None:
+    rng = np.random.default_rng(0)
+    organ = np.zeros((1, 40, 40), np.float32)
+    organ[:, 5:20, 8:16] = 1  # neither in the middle nor symmetric
+    bodies = [organ + rng.normal(0, 0.3, organ.shape).astype(np.float32) for _ in range(8)]
+    cells = [rng.normal(0, 1, organ.shape).astype(np.float32) for _ in range(8)]
+    assert lie_alike(bodies)
+    assert not lie_alike(cells)
+    assert not lie_alike(bodies[:1])
+    scans = [np.repeat(body[:, None], 6, 1) for body in bodies]
+    assert lie_alike(scans)
