@@ -105,7 +105,8 @@ def _segment(work: Work, model: Model, spec: PredictSpec) -> dict[str, Any]:
     volume = read(work.image, axes=work.axes, series=work.series)
     prediction = watch(run.steps(model, volume, spec, region=work.region), work.image.name)
     write(placed(prediction, volume), work.mask)
-    for note in prediction.notes:
+    notes = [*volume.notes, *prediction.notes]
+    for note in notes:
         say(f"{work.image.name}: {note}")
     found = _found(prediction)
     say(f"{work.mask}: {', '.join(f'{name} {n}' for name, n in found.items())} ({prediction.seconds:.1f} s)")
@@ -116,7 +117,7 @@ def _segment(work: Work, model: Model, spec: PredictSpec) -> dict[str, Any]:
         "device": prediction.spec.device,
         "precision": prediction.spec.precision,
         "settings": prediction.spec.model_dump(mode="json"),
-        "notes": list(prediction.notes),
+        "notes": notes,
         "seconds": round(prediction.seconds, 3),
         "voxels" if model.spec.task.kind == "semantic" else "objects": found,
     }
