@@ -66,9 +66,9 @@ class InputSpec(Spec):
     ``orientation``: the sides towards which the axes of all training volumes grew, such as ``"IPL"``; empty outside a
     patient's space. ``spacing`` (in ``unit``, one number per axis of the grid) is what images with a known spacing are
     resampled to; ``None`` where the training images did not say. ``diameter``: the typical object in pixels of the
-    network's grid, by which images without spacing are rescaled; 0 for never. ``patch``: the size of the training patches and the
-    default tile. ``extent``: the largest learned image, in pixels of the network's grid; a volume far larger asks
-    for a box. ``statistics``: of the intensities and the object sizes seen.
+    network's grid, by which images without spacing are rescaled; 0 for never. ``patch``: the size of the training
+    patches and the default tile. ``extent``: the largest learned image, in pixels of the network's grid; a volume far
+    larger asks for a box. ``statistics``: of the intensities and the object sizes seen.
     """
 
     channels: tuple[str, ...] = ("intensity",)

@@ -224,7 +224,9 @@ class _Facts:
             names = tuple(f"channel {k + 1}" for k in range(image.size("C")))
         modality = image.source.modality if image.source else ""
         grid = image.grid[-ndim:]
-        return cls(ndim, names, grid, spacing, image.unit, modality, image.orientation[-ndim:], np.unique(ids), diameters)
+        return cls(
+            ndim, names, grid, spacing, image.unit, modality, image.orientation[-ndim:], np.unique(ids), diameters
+        )
 
     def grid_at(self, spacing: tuple[float, ...] | None) -> tuple[int, ...]:
         return _grid_at(self.grid, self.spacing, spacing)
