@@ -86,6 +86,26 @@ def test_segment_with_mouse_and_keyboard(
     assert len(np.unique(mask.data)) <= 1 + picture.size // 400
 
 
+def test_keys_start_and_cancel_a_run(viewer: Any, panel: Panel, spots: Path, qtbot: Any) -> None:
+    noise = np.random.default_rng(0).integers(0, 999, (3000, 64, 64)).astype(np.uint16)
+    layer = viewer.add_image(noise, axis_labels=("z", "y", "x"))
+    panel.controller.choose_model(spots)
+    panel.controller.tick()
+    window = viewer.window._qt_window
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=5_000)
+    qtbot.waitUntil(lambda: page(panel).run.isEnabled(), timeout=5_000)
+    qtbot.keyClick(canvas_of(viewer), Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: panel.controller.state.phase == "running", timeout=5_000)
+    cancel = page(panel).running.cancel
+    cancel.setFocus()
+    qtbot.keyClick(cancel, Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: panel.controller.state.phase == "done", timeout=5_000)
+    assert panel.controller.state.outcome.headline == "Cancelled"
+    assert list(viewer.layers) == [layer]
+    assert page(panel).run.hasFocus()
+
+
 def test_every_control_has_a_name_and_is_reached_by_tab(
     viewer: Any, panel: Panel, picture: np.ndarray, spots: Path
 ) -> None:
