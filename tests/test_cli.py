@@ -109,6 +109,7 @@ class TestEnds:
     def test_stopped_by_a_person_is_130_with_a_sentence(self):
         code = (
             "import os, signal, sys, napari_seg.doctor as doctor\nfrom napari_seg.cli import main\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it\n"
             "def stopped(): os.kill(os.getpid(), signal.SIGINT)\n"
             "doctor.examine = stopped; sys.argv = ['napari-seg', 'doctor']; main()"
         )
