@@ -22,9 +22,12 @@ _LIBRARIES = "`make system` in the source installs them on Debian and Ubuntu, th
 _CRASHING = ("PySide6 6.11.0", "PySide6 6.11.1", "PySide6 6.12.0")
 
 _TRY_QT = """
+import importlib.util
 import json
 import sys
 
+if importlib.util.find_spec("PySide6"):
+    import PySide6.QtWidgets  # says which system library is missing; qtpy would only say that there is no Qt
 from qtpy import API_NAME, PYSIDE_VERSION, QT_VERSION
 from qtpy.QtGui import QOffscreenSurface, QOpenGLContext
 from qtpy.QtWidgets import QApplication
@@ -161,4 +164,4 @@ def _try_qt(display: bool) -> tuple[dict[str, Any], str]:
         found: dict[str, Any] = json.loads(lines[-1])
         return found, ""
     words = tried.stderr.strip().splitlines()
-    return {}, words[-1].rstrip(".") if words else f"it ended with code {tried.returncode}"
+    return {}, words[-1].removeprefix("ImportError: ").rstrip(".") if words else f"it ended with code {tried.returncode}"
