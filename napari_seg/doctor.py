@@ -163,5 +163,5 @@ def _try_qt(display: bool) -> tuple[dict[str, Any], str]:
     if tried.returncode == 0 and lines:
         found: dict[str, Any] = json.loads(lines[-1])
         return found, ""
-    words = tried.stderr.strip().splitlines()
-    return {}, words[-1].removeprefix("ImportError: ").rstrip(".") if words else f"it ended with code {tried.returncode}"
+    words = tried.stderr.strip().splitlines() or [f"it ended with code {tried.returncode}"]
+    return {}, words[-1].removeprefix("ImportError: ").rstrip(".")
