@@ -16,21 +16,52 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cc3d
 import edt
+import fastremap
 import numpy as np
-from scipy.ndimage import find_objects, gaussian_filter, map_coordinates
+from numpy.typing import NDArray
+from scipy.ndimage import find_objects, gaussian_filter
 
 from napari_seg.jobs import run
 from napari_seg.models.spec import ModelSpec
 from napari_seg.tasks import losses
-from napari_seg.tasks.instance import Instance, depth, without_small
+from napari_seg.tasks.instance import Instance, without_small
 from napari_seg.training import train as training
 from napari_seg.training.cases import Case, find_cases
 from napari_seg.training.plan import TrainSpec
 
 
-class Neighbours(Instance):
+class Depth(Instance):
+    """Foreground, and how deep inside its object a pixel lies: 1 at the deepest. Decoded by basins of the depth."""
+
+    seeds: float = 0.15
+
+    def variants(self) -> tuple[Instance, ...]:
+        return tuple(
+            self.model_copy(update={"threshold": threshold, "seeds": seeds, "smallest": smallest})
+            for threshold in (0.4, 0.5, 0.6)
+            for seeds in (0.1, 0.15, 0.2, 0.25, 0.3)
+            for smallest in (0, 10, 20)
+        )
+
+    @property
+    def channels(self) -> int:
+        return 2
+
+    def encode(self, labels: Any, spacing: tuple[float, ...]) -> Any:
+        return np.stack([(labels > 0).astype(np.float32), depth(labels, spacing)])
+
+    def loss(self, logits: Any, target: Any, mask: Any) -> Any:
+        return losses.binary(logits, target, mask) + losses.dice(logits[:, :1].sigmoid(), target[:, :1], mask)
+
+    def decode(self, scores: Any, spacing: tuple[float, ...]) -> Any:
+        inside = scores[0] > self.threshold
+        sigma = min(spacing) / np.asarray(spacing)  # one pixel of the finest axis: enough to melt twin summits
+        deep = gaussian_filter(np.asarray(scores[1], np.float32), sigma)
+        return without_small(joined(basins(deep, inside), deep, self.seeds), self.smallest)
+
+
+class Neighbours(Depth):
     """Foreground, depth, and how close the next object is: 1 where it touches, 0 from half the own diameter on."""
 
     @property
@@ -43,6 +74,74 @@ class Neighbours(Instance):
 
     def decode(self, scores: Any, spacing: tuple[float, ...]) -> Any:
         return super().decode(np.stack([scores[0], scores[1] - scores[2] ** 2]), spacing)
+
+
+def basins(heights: NDArray[np.float32], inside: NDArray[np.bool_]) -> Any:
+    """A number 1..N for each summit inside, and for each pixel inside the number of the summit it belongs to."""
+    from skimage.measure import label
+    from skimage.morphology import local_maxima
+    from skimage.segmentation import watershed
+
+    walled = np.pad(np.where(inside, heights, -1), 1, constant_values=-1)  # also an even plateau has a rim to fall to
+    core = (slice(1, -1),) * inside.ndim
+    summits = label(local_maxima(walled, connectivity=1)[core] & inside, connectivity=1)
+    return watershed(-heights, summits, mask=inside)  # type: ignore[no-any-return]
+
+
+def joined(parts: Any, heights: NDArray[np.float32], rise: float) -> Any:
+    """Join neighbouring basins until every summit rises at least ``rise`` above each saddle to a higher one.
+
+    ``parts``: the :func:`basins` of ``heights``. The numbers of the result may have gaps.
+    """
+    low, high, saddles = _saddles(parts, heights)
+    peaks = np.zeros(int(parts.max(initial=0)) + 1, np.float32)
+    np.maximum.at(peaks, parts.ravel(), heights.ravel())
+    parents = np.arange(len(peaks))
+
+    def root(basin: int) -> int:
+        while parents[basin] != basin:
+            parents[basin] = basin = parents[parents[basin]]
+        return basin
+
+    flat = np.flatnonzero(np.minimum(peaks[low], peaks[high]) - saddles < rise)  # joining only ever raises a peak
+    for edge in flat[np.argsort(-saddles[flat], kind="stable")]:
+        a, b = root(low[edge]), root(high[edge])
+        if peaks[a] > peaks[b]:
+            a, b = b, a
+        if a != b and peaks[a] - saddles[edge] < rise:
+            parents[a] = b
+    while not np.array_equal(parents, above := parents[parents]):
+        parents = above
+    return parents[parts]
+
+
+def _saddles(
+    parts: Any, heights: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """The pairs of basins that touch, and the highest pass between the two."""
+    keys, passes = [], []
+    for axis in range(parts.ndim):
+        here = tuple(slice(None, -1) if k == axis else slice(None) for k in range(parts.ndim))
+        there = tuple(slice(1, None) if k == axis else slice(None) for k in range(parts.ndim))
+        a, b = parts[here], parts[there]
+        touch = np.nonzero((a != b) & (a > 0) & (b > 0))
+        pair = np.sort(np.stack([a[touch], b[touch]]).astype(np.int64), 0)
+        keys.append(pair[0] << 32 | pair[1])
+        passes.append(np.minimum(heights[here][touch], heights[there][touch]))
+    pairs, which = np.unique(np.concatenate(keys), return_inverse=True)
+    saddles = np.full(len(pairs), -np.inf, np.float32)
+    np.maximum.at(saddles, which, np.concatenate(passes))
+    return pairs >> 32, pairs & 0xFFFFFFFF, saddles
+
+
+def depth(labels: Any, spacing: tuple[float, ...]) -> NDArray[np.float32]:
+    """The distance to the border of the own object over the largest one in it: 0 outside, 1 at the summit."""
+    distance = edt.edt(np.ascontiguousarray(labels), anisotropy=spacing, black_border=False)
+    distance[~np.isfinite(distance)] = 1
+    compact, _ = fastremap.renumber(labels, preserve_zero=True, in_place=False)
+    summits = np.zeros(int(compact.max()) + 1, np.float32)
+    np.maximum.at(summits, compact.ravel(), distance.ravel())
+    return np.asarray(distance / np.maximum(summits, 1e-6)[compact], np.float32)
 
 
 def _closeness(labels: Any, spacing: tuple[float, ...]) -> Any:
@@ -64,67 +163,7 @@ def _closeness(labels: Any, spacing: tuple[float, ...]) -> Any:
     return result
 
 
-class Flows(Instance):
-    """Foreground and the unit vector to the deepest pixel of the own object, coded 0..1 with 0.5 for none."""
-
-    ndim: int = 2
-
-    @property
-    def channels(self) -> int:
-        return 1 + self.ndim
-
-    def encode(self, labels: Any, spacing: tuple[float, ...]) -> Any:
-        deep = depth(labels, spacing)
-        units = np.asarray(spacing) / min(spacing)
-        flows = np.zeros((labels.ndim, *labels.shape), np.float32)
-        for number, box in enumerate(find_objects(labels), 1):
-            if box is None:
-                continue
-            own = labels[box] == number
-            centre = np.unravel_index(np.argmax(np.where(own, deep[box], -1)), own.shape)
-            axes = np.meshgrid(*(np.arange(n) for n in own.shape), indexing="ij")
-            vector = np.stack([(c - a) * u for c, a, u in zip(centre, axes, units, strict=True)]).astype(np.float32)
-            vector /= np.maximum(np.linalg.norm(vector, axis=0), 2)
-            flows[(slice(None), *box)] += vector * own
-        return np.concatenate([(labels > 0)[None].astype(np.float32), 0.5 + 0.5 * flows])
-
-    def loss(self, logits: Any, target: Any, mask: Any) -> Any:
-        inside = mask * target[:, :1]
-        flow = losses.average((logits[:, 1:].sigmoid() - target[:, 1:]) ** 2, inside)
-        fore = losses.binary(logits[:, :1], target[:, :1], mask)
-        return fore + losses.dice(logits[:, :1].sigmoid(), target[:, :1], mask) + 20 * flow
-
-    def decode(self, scores: Any, spacing: tuple[float, ...]) -> Any:
-        inside = np.asarray(scores[0] > self.threshold)
-        places = np.stack(np.nonzero(inside)).astype(np.float32)
-        if places.shape[1] == 0:
-            return inside.astype(np.uint8)
-        units = (np.asarray(spacing) / min(spacing))[:, None]
-        field = 2 * np.asarray(scores[1:], np.float32) - 1
-        moved = places.copy()
-        edge = np.array(inside.shape)[:, None] - 1
-        for _ in range(60):
-            step = np.stack([map_coordinates(part, moved, order=1, mode="nearest") for part in field])
-            moved = np.clip(moved + step / units, 0, edge)
-        ends = tuple(np.rint(moved).astype(int))
-        crowd = np.zeros(inside.shape, np.float32)
-        np.add.at(crowd, ends, 1)
-        crowd = gaussian_filter(crowd, 1 / units[:, 0])
-        sinks = cc3d.connected_components(crowd > 10 * self.seeds, connectivity=8 if inside.ndim == 2 else 26)
-        labels = np.zeros(inside.shape, np.uint32)
-        labels[inside] = sinks[ends]
-        return without_small(labels, self.smallest)
-
-    def variants(self) -> tuple[Instance, ...]:
-        return tuple(
-            self.model_copy(update={"threshold": t, "seeds": s, "smallest": n})
-            for t in (0.4, 0.5, 0.6)
-            for s in (0.05, 0.1, 0.2, 0.4, 0.8)
-            for n in (0, 10, 20)
-        )
-
-
-CANDIDATES: dict[str, Any] = {"depth": Instance, "neighbours": Neighbours, "flows": Flows}
+CANDIDATES: dict[str, Any] = {"depth": Depth, "neighbours": Neighbours, "flows": Instance}
 
 
 def compare(name: str, cases: list[Case], held_out: list[Case], spec: TrainSpec, folder: Path) -> dict[str, Any]:
@@ -134,7 +173,7 @@ def compare(name: str, cases: list[Case], held_out: list[Case], spec: TrainSpec,
 
     def planned(volumes: Any, train_spec: TrainSpec) -> ModelSpec:
         model = plan(volumes, train_spec)
-        task = Flows(ndim=model.network.ndim) if kind is Flows else kind()
+        task = kind(ndim=model.network.ndim, smallest=model.task.smallest)
         network = model.network.model_copy(update={"out_channels": task.channels})
         return model.model_copy(update={"task": task, "network": network})
 

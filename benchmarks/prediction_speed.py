@@ -68,7 +68,7 @@ def untrained(ndim: int, patch: tuple[int, ...]) -> Model:
 def ours(model: Model, image: torch.Tensor, tile: tuple[int, ...], device: Device) -> Callable[[], Mask]:
     array = image[0].numpy()
     axes = tile_grid(array.shape[1:], tile, OVERLAP, model.network.multiple)
-    runner = Runner(model.network, model.spec.task.activate, device, ndim=len(tile))
+    runner = Runner(model.network, model.spec.task, device, ndim=len(tile))
 
     def run() -> Mask:
         parts = [

@@ -47,7 +47,7 @@ def predict(
         typer.Option(help="Channel by name or number; RGB: luminance, red, green, blue, hematoxylin, eosin."),
     ] = None,
     threshold: Annotated[float | None, typer.Option(help="Score above which a pixel is part of something.")] = None,
-    seeds: Annotated[float | None, typer.Option(help="Lower finds more objects, higher splits less.")] = None,
+    seeds: Annotated[float | None, typer.Option(help="In pixels: lower splits more, higher splits less.")] = None,
     smallest: Annotated[float | None, typer.Option(help="Drop objects of fewer pixels.")] = None,
     box: Annotated[
         str | None, typer.Option(help="Only this box of voxels, per axis from:to, such as 10:60,0:256,0:256.")

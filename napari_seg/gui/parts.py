@@ -130,7 +130,7 @@ class ThresholdSliders(QWidget):
         form = QFormLayout(self)
         form.setContentsMargins(0, 4, 0, 0)
         self.edge = _slider("Outline", "Lower: objects grow. Higher: only what the model is sure of.", 0.05, 0.95)
-        self.seeds = _slider("Splitting", "Lower: more objects. Higher: fewer pieces.", 0.05, 0.95)
+        self.seeds = _slider("Splitting", "Lower splits more, higher splits less.", 0.5, 10)
         self.smallest = _slider("Smallest", "Objects of fewer pixels are left out.", 0, 500)
         self.smallest.setDecimals(0)
         for title, slider in (("Outline", self.edge), ("Splitting", self.seeds), ("Smallest, px", self.smallest)):

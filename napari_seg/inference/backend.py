@@ -27,6 +27,8 @@ from napari_seg.inference.forecast import multiplications
 from napari_seg.inference.tiling import Axis
 from napari_seg.models.spec import NetworkSpec
 from napari_seg.networks import NETWORKS
+from napari_seg.tasks.base import Task
+from napari_seg.tasks.semantic import Semantic
 
 BATCH_PIXELS = {"cpu": 2**16, "cuda": 2**21, "mps": 2**19}
 """Small tiles are run together until a batch holds this many pixels; larger batches gain nothing on that device."""
@@ -79,7 +81,7 @@ class Runner:
     def __init__(
         self,
         network: nn.Module,
-        activate: Callable[[Tensor], Tensor],
+        task: Task,
         device: Device,
         *,
         ndim: int,
@@ -88,7 +90,7 @@ class Runner:
         self.device = torch.device(device.name)
         self.dtype = torch.bfloat16 if device.precision == "bf16" else torch.float32
         self.layout = torch.channels_last if ndim == 2 else torch.channels_last_3d
-        self.activate = activate
+        self.task = task
         axes = range(2, 2 + ndim)
         self.mirrors = [m for n in range(ndim + 1) for m in itertools.combinations(axes, n)] if flips else [()]
         folded = fold(copy.deepcopy(network).eval().requires_grad_(False))
@@ -102,8 +104,8 @@ class Runner:
         for mirror in self.mirrors:
             turned = tiles.flip(mirror) if mirror else tiles
             logits = self.network(turned.to(self.dtype, memory_format=self.layout))
-            scores = self.activate(logits.contiguous().float())
-            scores = scores.flip(mirror) if mirror else scores
+            scores = self.task.activate(logits.contiguous().float())
+            scores = self.task.mirror(scores, mirror) if mirror else scores
             total = scores if total is None else total.add_(scores)
         assert total is not None
         return total if len(self.mirrors) == 1 else total.div_(len(self.mirrors))
@@ -201,7 +203,7 @@ def slide(planes: Planes, axes: tuple[Axis, ...], runner: Runner) -> Iterator[Fi
 def measure_pace(device: Device) -> float:
     """How many multiplications a second a small network makes on the device."""
     spec = NetworkSpec(width=16, depth=3)
-    runner = Runner(NETWORKS[spec.kind](width=spec.width, depth=spec.depth), torch.sigmoid, device, ndim=2)
+    runner = Runner(NETWORKS[spec.kind](width=spec.width, depth=spec.depth), Semantic(), device, ndim=2)
     tiles = torch.zeros((1, 1, 256, 256), device=runner.device)
     seconds = []
     for _ in range(3):  # the first warms up

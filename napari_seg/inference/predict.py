@@ -124,7 +124,7 @@ def predict(
 
     device = backend.choose_device(spec.device, spec.precision)
     runner = backend.Runner(
-        model.network, model.spec.task.activate, device, ndim=model.spec.network.ndim, flips=spec.flips
+        model.network, model.spec.task, device, ndim=model.spec.network.ndim, flips=spec.flips
     )
     notes = (*fit.notes, *fit.warnings)
     found: float | None = spec.diameter

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from napari_seg.spec import Spec
 from napari_seg.tasks.instance import Instance
@@ -112,3 +112,13 @@ class ModelSpec(Spec):
     input: InputSpec
     card: Card = Card()
     history: tuple[Event, ...] = ()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.network.out_channels != self.task.channels:
+            raise ValueError(f"the network puts out {self.network.out_channels} channels, not {self.task.channels}")
+        if self.network.in_channels != len(self.input.channels):
+            raise ValueError(f"the network takes {self.network.in_channels} channels, not {len(self.input.channels)}")
+        if {len(self.input.patch), len(self.input.spacing or self.input.patch)} != {self.network.ndim}:
+            raise ValueError(f"patch and spacing do not have the {self.network.ndim} axes of the network")
+        return self

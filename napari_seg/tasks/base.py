@@ -44,5 +44,8 @@ class Task(Protocol):
     def activate(self, logits: Tensor) -> Tensor:
         """Scores in 0..1 from logits."""
 
+    def mirror(self, scores: Tensor, axes: tuple[int, ...]) -> Tensor:
+        """Scores ``(batch, channels, *grid)`` of a mirrored image, mirrored back along these axes of the batch."""
+
     def decode(self, scores: Scores, spacing: tuple[float, ...]) -> Labels:
         """Labels from scores, in numpy alone, with the smallest dtype that holds them."""

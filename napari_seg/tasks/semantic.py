@@ -58,6 +58,9 @@ class Semantic(Spec):
     def activate(self, logits: Tensor) -> Tensor:
         return logits.sigmoid() if self.overlapping else logits.softmax(1)
 
+    def mirror(self, scores: Tensor, axes: tuple[int, ...]) -> Tensor:
+        return scores.flip(axes)
+
     def decode(self, scores: Scores, spacing: tuple[float, ...]) -> Labels:
         if self.overlapping:
             return (scores > self.threshold).astype(np.uint8)

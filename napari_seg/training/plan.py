@@ -123,7 +123,9 @@ def _common(words: set[str]) -> str:
     return next(iter(words)) if len(words) == 1 else ""
 
 
-def _task(spec: TrainSpec, values: NDArray[np.int64], diameters: NDArray[np.float64], ndim: int) -> Semantic | Instance:
+def _task(
+    spec: TrainSpec, values: NDArray[np.int64], diameters: NDArray[np.float64], ndim: Literal[2, 3]
+) -> Semantic | Instance:
     """The task for labels that hold these values (0 among them or not) and objects of these diameters."""
     values = values[values != 0]
     if not len(values):
@@ -131,6 +133,7 @@ def _task(spec: TrainSpec, values: NDArray[np.int64], diameters: NDArray[np.floa
     if spec.task == "instance":
         small = np.percentile(diameters, 5) / 2
         return Instance(
+            ndim=ndim,
             classes=spec.classes[:1] or ("object",),
             smallest=float(round(np.pi * small**ndim * (1, 4 / 3)[ndim - 2] / 4)),
         )

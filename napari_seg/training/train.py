@@ -329,7 +329,7 @@ def _score(network: Network, model: ModelSpec, held_out: Sequence[Sample], devic
 def _scored(
     network: Network, model: ModelSpec, held_out: Sequence[Sample], device: Device
 ) -> Iterator[tuple[Sample, NDArray[np.float32]]]:
-    runner = Runner(network, model.task.activate, device, ndim=model.network.ndim)
+    runner = Runner(network, model.task, device, ndim=model.network.ndim)
     for sample in held_out:
         axes = tile_grid(sample.labels.shape, model.input.patch, 0.25, network.multiple)
         planes = partial(_planes, sample.image)

@@ -7,7 +7,7 @@ import pytest
 import torch
 import zarr
 from numpy.testing import assert_allclose
-from toy_models import bright, dark
+from toy_models import AsIs, bright, dark
 
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
@@ -208,7 +208,7 @@ def test_folding_changes_nothing_but_the_time():
     image = torch.rand((2, 1, 32, 32), generator=generator)
     with torch.inference_mode():
         expected = model.network(image)
-    runner = backend.Runner(model.network, lambda x: x, backend.Device("cpu", "fp32", ""), ndim=2)
+    runner = backend.Runner(model.network, AsIs(2), backend.Device("cpu", "fp32", ""), ndim=2)
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in runner.network.modules())
     assert torch.allclose(runner(image), expected, atol=1e-3)
     assert sum(isinstance(m, backend.ConvReLU) for m in runner.network.modules()) == len(norms)

@@ -79,7 +79,7 @@ def test_blocks_give_the_same_objects_as_the_whole(seed, block):
     rng = np.random.default_rng(seed)
     shape = (30, 44, 40)
     labels = balls(shape, rng.uniform(0, 1, (12, 3)) * shape, 5)
-    task = Instance()
+    task = Instance(ndim=3)
     scores = task.encode(labels, (1, 1, 1))
     whole = task.decode(scores, (1, 1, 1))
     steps = decode_blocks(lambda box: task.decode(scores[(slice(None), *box)], (1, 1, 1)), shape, block, (14, 14, 14))
@@ -100,11 +100,11 @@ def test_an_object_longer_than_a_block_is_not_cut():
 
 
 def test_large_images_take_the_way_of_the_blocks(monkeypatch):
-    scores = Instance().encode(TWO, (1, 1, 1))
-    *_, whole = decoding.objects(Instance(), scores, (1, 1, 1), by_slices=False)
+    scores = Instance(ndim=3).encode(TWO, (1, 1, 1))
+    *_, whole = decoding.objects(Instance(ndim=3), scores, (1, 1, 1), by_slices=False)
     monkeypatch.setattr(decoding, "WHOLE", 0)
     monkeypatch.setattr(decoding, "_BLOCK", {3: (12, 20, 20)})
-    *fractions, found = decoding.objects(Instance(), scores, (1, 1, 1), by_slices=False)
+    *fractions, found = decoding.objects(Instance(ndim=3), scores, (1, 1, 1), by_slices=False)
     assert same_up_to_names(found, whole)
     assert fractions == sorted(fractions)
     assert max(fractions) < 1

@@ -31,11 +31,11 @@ class Identity(nn.Module):
 
 
 class Bright(Identity):
-    """Two channels of logits, far apart: both high where the input is above one half, both low elsewhere."""
+    """Logits of objects: high where the input is above one half, low elsewhere, and no direction anywhere."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         logits = (super().forward(x)[:, :1] - 0.5) * 40
-        return torch.cat([logits, logits], 1)
+        return torch.cat([logits, *[torch.zeros_like(logits)] * (x.ndim - 2)], 1)
 
 
 class Dark(Identity):
@@ -56,6 +56,9 @@ class AsIs:
     def activate(self, logits: torch.Tensor) -> torch.Tensor:
         return logits
 
+    def mirror(self, scores: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
+        return scores.flip(axes)
+
     def decode(self, scores: Any, spacing: tuple[float, ...]) -> Any:
         return (scores[0] > 0.5).astype("uint8")
 
@@ -75,8 +78,8 @@ def bright(ndim: int = 2, **given: Any) -> Model:
     """Objects are what is brighter than one half."""
     spec = ModelSpec(
         name="bright",
-        network=NetworkSpec(ndim=ndim),
-        task=Instance(),
+        network=NetworkSpec(ndim=ndim, out_channels=1 + ndim),
+        task=Instance(ndim=ndim),
         input=input_spec(**{"patch": (32,) * ndim, **given}),
     )
     return Model(spec, Bright((4,) * ndim))  # type: ignore[arg-type]

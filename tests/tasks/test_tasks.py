@@ -9,10 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from napari_seg.tasks.instance import Instance, depth, without_small
+from napari_seg.tasks.instance import Instance, flows, without_small
 from napari_seg.tasks.semantic import Semantic
 
 TASKS = {"semantic": Semantic(classes=("a", "b")), "instance": Instance()}
+
+
+def task_of(name: str, ndim: int) -> Semantic | Instance:
+    """The task for so many dimensions."""
+    return Instance(ndim=3) if (name, ndim) == ("instance", 3) else TASKS[name]
 
 
 def discs(*, touching: bool = True, ndim: int = 2) -> NDArray[np.int64]:
@@ -27,7 +32,7 @@ def discs(*, touching: bool = True, ndim: int = 2) -> NDArray[np.int64]:
 @pytest.mark.parametrize("ndim", [2, 3])
 @pytest.mark.parametrize("name", TASKS)
 def test_decoding_what_was_encoded_gives_the_labels_back(name: str, ndim: int) -> None:
-    task, labels = TASKS[name], discs(ndim=ndim)
+    task, labels = task_of(name, ndim), discs(ndim=ndim)
     found = task.decode(task.encode(labels, (1.0,) * ndim), (1.0,) * ndim)
     assert np.array_equal(found > 0, labels > 0)
     assert len(np.unique(found)) == 3
@@ -74,7 +79,7 @@ def test_scores_lie_between_0_and_1(name: str) -> None:
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (3, 1, 2)])
 def test_the_smallest_grids(name: str, shape: tuple[int, ...]) -> None:
-    task = TASKS[name]
+    task = task_of(name, len(shape))
     for labels in (np.zeros(shape, np.int64), np.ones(shape, np.int64)):
         spacing = (1.0,) * len(shape)
         found = task.decode(task.encode(labels, spacing), spacing)
@@ -89,27 +94,39 @@ def test_overlapping_classes_are_planes() -> None:
     assert np.array_equal(task.decode(task.encode(labels, (1.0, 1.0)), (1.0, 1.0)), labels)
 
 
-def test_depth_uses_the_spacing() -> None:
-    labels = np.ones((3, 9, 9), np.int64)
-    labels = np.pad(labels, 2)
-    thick = depth(labels, (10.0, 1.0, 1.0))
-    assert thick[3, 6, 6] == 1
-    assert thick[2, 6, 6] == 1  # 10 to the border above, 5 to the side: z does not count
-    assert depth(labels, (0.1, 1.0, 1.0))[2, 6, 6] == pytest.approx(0.5)
+def test_flows_point_to_the_middle_and_fade_there() -> None:
+    labels = np.pad(np.ones((9, 9), np.int64), 2)
+    vectors = flows(labels, (1.0, 1.0))
+    assert not vectors[:, labels == 0].any()
+    assert vectors[:, 6, 6].tolist() == [0, 0]
+    assert vectors[:, 6, 5].tolist() == [0, 0.5]
+    assert vectors[:, 2, 6].tolist() == [1, 0]
+    assert vectors[:, 6, 10].tolist() == [0, -1]
 
 
-def test_depth_is_1_at_the_summit_of_every_object() -> None:
+def test_flows_are_physical() -> None:
+    labels = np.pad(np.ones((3, 9, 9), np.int64), 2)
+    thick = flows(labels, (4.0, 1.0, 1.0))
+    np.testing.assert_allclose(np.linalg.norm(thick[:, 2, 2, 2]), 1, rtol=1e-6)
+    assert thick[0, 2, 3, 3] == pytest.approx(4 / np.sqrt(16 + 9 + 9))  # one slice up is as far as four pixels aside
+
+
+def test_mirrored_scores_are_those_of_the_mirrored_labels() -> None:
     labels = discs()
-    deep = depth(labels, (1.0, 1.0))
-    assert deep[labels == 0].max() == 0
-    assert [deep[labels == k].max() for k in (1, 2)] == [1, 1]
+    for axes in ((2,), (3,), (2, 3)):
+        turned = np.flip(labels, [axis - 2 for axis in axes])
+        scores = torch.from_numpy(Instance().encode(turned, (1.0, 1.0)))[None]
+        back = Instance().mirror(scores, axes)[0]
+        inside = labels > 0
+        wrong = np.abs(back.numpy() - Instance().encode(labels, (1.0, 1.0)))[:, inside]
+        assert wrong.mean() < 0.05  # the deepest pixel of a disc of even width has a twin
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_every_foreground_pixel_belongs_to_an_object(seed: int) -> None:
-    scores = np.random.default_rng(seed).random((2, 24, 24), np.float32)
-    task = Instance(threshold=0.4, seeds=0.3)
+    scores = np.random.default_rng(seed).random((3, 24, 24), np.float32)
+    task = Instance(threshold=0.4)
     assert np.array_equal(task.decode(scores, (1.0, 1.0)) > 0, scores[0] > 0.4)
 
 
