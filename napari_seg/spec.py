@@ -43,5 +43,6 @@ class Spec(BaseModel):
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "the settings"
-    return f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}; correct this value."
+    where = ".".join(str(part) for part in first["loc"]) or "The settings do not fit"
+    what = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {what[:1].lower()}{what[1:]}; correct this value."

@@ -171,3 +171,20 @@ def test_normalisation_brings_its_limits_to_0_and_1(kind: str) -> None:
 def test_a_constant_image_becomes_0(kind: str, values: np.ndarray) -> None:
     norm = Normalisation(kind=kind)
     assert not norm.apply(values, norm.fit(values)).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"network": {"out_channels": 5}}, "puts out 5 channels, not 2"),
+        ({"network": {"in_channels": 3}}, "takes 3 channels, not 1"),
+        ({"input": {"patch": (8, 8, 8)}}, "do not have the 2 axes"),
+        ({"input": {"spacing": (1.0,)}}, "do not have the 2 axes"),
+    ],
+)
+def test_parts_that_do_not_fit_each_other(change: dict[str, dict[str, object]], sentence: str) -> None:
+    spec = json.loads(tiny().to_json())
+    for part, values in change.items():
+        spec[part] |= values
+    with pytest.raises(SegError, match=sentence):
+        ModelSpec.from_file(json.dumps(spec))
