@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_seg.cli.console import put_json, say, watch
-from napari_seg.cli.options import Device, Json, NetworkKind, Overwrite, Precision, TaskKind, given, keep_existing
+from napari_seg.cli.options import Axes, Device, Json, NetworkKind, Overwrite, Precision, TaskKind, given, keep_existing
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress
 
@@ -29,6 +29,7 @@ def train(
     ] = None,
     where: Annotated[list[str] | None, typer.Option(help="Only rows of the split with this, as column=value.")] = None,
     hold_out: Annotated[str, typer.Option(help="The value of split whose images are never looked at.")] = "test",
+    axes: Axes = None,
     start: Annotated[str | None, typer.Option(help="Go on from this model: a name or a file.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
     classes: Annotated[str | None, typer.Option(help="The names of labels 1, 2, ..., with commas between.")] = None,
@@ -65,7 +66,7 @@ def train(
             seed=seed,
         )
     )
-    cases = find_cases(data, split=split, where=dict(map(_pair, where or ())), hold_out=hold_out)
+    cases = find_cases(data, split=split, where=dict(map(_pair, where or ())), hold_out=hold_out, axes=axes)
     began, scores = time.monotonic(), list[tuple[int, float]]()
 
     def tell(progress: Progress) -> None:

@@ -19,17 +19,23 @@ VALIDATION_SHARE = 0.15
 
 @dataclass(frozen=True)
 class Case:
-    """An image and its labels on disk. Cases of the same ``group`` are never on both sides of a split."""
+    """An image and its labels on disk. Cases of the same ``group`` are never on both sides of a split.
+
+    ``axes`` names the dimensions of the image where its file does not; those of the labels are the same without C and
+    S.
+    """
 
     name: str
     image: Path
     labels: Path
     group: str
     split: str = "train"
+    axes: str | None = None
 
     def load(self) -> tuple[Volume, Volume]:
         """Image and labels. Raises ``SegError`` where they do not lie on the same grid."""
-        image, labels = read(self.image), read(self.labels)
+        flat = self.axes and "".join(axis for axis in self.axes if axis not in "CS")
+        image, labels = read(self.image, axes=self.axes), read(self.labels, axes=flat)
         if image.grid != labels.grid:
             raise SegError(
                 f"{self.name}: the image has {image.grid} voxels, its labels {labels.grid}; make them equal."
@@ -43,7 +49,12 @@ class Case:
 
 
 def find_cases(
-    data: str | Path, *, split: str | Path | None = None, where: Mapping[str, str] | None = None, hold_out: str = "test"
+    data: str | Path,
+    *,
+    split: str | Path | None = None,
+    where: Mapping[str, str] | None = None,
+    hold_out: str = "test",
+    axes: str | None = None,
 ) -> tuple[Case, ...]:
     """The cases of a folder with ``images/`` and ``labels/``, each marked ``train`` or ``val``.
 
@@ -62,7 +73,7 @@ def find_cases(
         if name not in labels:
             raise SegError(f"{data / 'labels'} holds no labels for {name}; add them or take the image out.")
         side = "val" if row.get("split") == "val" else "train"
-        cases.append(Case(name, images[name], labels[name], row.get("group") or name, side))
+        cases.append(Case(name, images[name], labels[name], row.get("group") or name, side, axes))
     if not cases:
         raise SegError(
             f"No image in {data / 'images'} is left to learn from; check the names, the split and the selection."

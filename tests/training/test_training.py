@@ -218,3 +218,13 @@ def test_images_that_lie_the_same_way_are_not_mirrored() -> None:
     assert not lie_alike(bodies[:1])
     scans = [np.repeat(body[:, None], 6, 1) for body in bodies]
     assert lie_alike(scans)
+
+
+def test_axes_that_files_do_not_name(folder: Path) -> None:
+    for number in range(6):
+        stack = np.stack([blobs(number)[0]] * 3)
+        tifffile.imwrite(folder / "images" / f"{number}.tif", stack, photometric="minisblack", metadata=None)
+    with pytest.raises(SegError, match="axes"):
+        find_cases(folder)[0].load()
+    image, labels = find_cases(folder, axes="CYX")[0].load()
+    assert (image.axes, labels.axes) == ("CYX", "YX")
