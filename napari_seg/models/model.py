@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from napari_seg.errors import SegError
 from napari_seg.models.file import KEY, read_spec
@@ -65,9 +65,9 @@ class Model:
         }
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(weights, aside, {KEY: self.spec.to_json()})
+            aside.write_bytes(save(weights, {KEY: self.spec.to_json()}))
             aside.replace(path)
-        except (OSError, SafetensorError) as error:
+        except OSError as error:
             raise SegError(f"The model {path} could not be written ({error}); choose a folder with space.") from None
         finally:
             aside.unlink(missing_ok=True)

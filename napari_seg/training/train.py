@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 import napari_seg
@@ -205,7 +205,7 @@ class _Trainer:
             tensors |= {f"optimiser/{number}/{name}": value for name, value in state.items()}
         about = {"step": self.step, "total": self.total, "best": best, "training": spec.to_json()}
         aside = path.with_name(f".{path.name}.part")
-        save_file({k: v.contiguous().clone() for k, v in tensors.items()}, aside, {"state": json.dumps(about)})
+        aside.write_bytes(save({k: v.contiguous().clone() for k, v in tensors.items()}, {"state": json.dumps(about)}))
         aside.replace(path)
 
     def resume(self, path: Path, spec: TrainSpec) -> float:

@@ -61,14 +61,22 @@ def test_keys_of_a_newer_version_survive(saved: Path, tmp_path: Path) -> None:
 def test_saving_over_a_model_that_cannot_be_written_keeps_it(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = saved.read_bytes()
 
-    def full(*_: object) -> None:
+    def full(path: Path, data: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_seg.models.model.save_file", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(SegError, match="space"):
         Model.create(tiny()).save(saved)
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def test_a_model_is_as_readable_as_any_other_file(saved: Path) -> None:
+    other = saved.with_name("other")
+    other.touch()
+    assert saved.stat().st_mode == other.stat().st_mode
 
 
 @pytest.mark.parametrize("keep", [0, 4, 8, 60, 0.5, 0.99])
