@@ -19,7 +19,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     def make(kind: str, ndim: int = 2, classes: tuple[str, ...] = ("object",), channels: int = 1) -> Path:
         from napari_seg.models.model import Model
 
-        task = Semantic(classes=classes) if kind == "semantic" else Instance(classes=classes[:1])
+        task = Semantic(classes=classes) if kind == "semantic" else Instance(ndim=ndim, classes=classes[:1])
         network = NetworkSpec(ndim=ndim, in_channels=channels, out_channels=task.channels, width=4, depth=1)
         names = tuple(f"channel {k + 1}" for k in range(channels))
         seen = InputSpec(channels=names, patch=(32,) * ndim)

@@ -23,7 +23,10 @@ from napari_seg.gui.layers import KEY
 from napari_seg.gui.views import SideLetters, canvas_of, mirrored
 
 LONGEST = 0.1
-"""Seconds that the window may be blocked."""
+"""Seconds of computing for which the window may not answer."""
+
+PATIENCE = 0.5
+"""Seconds of anything for which it may not answer, what other programs take left out: no lock, no file, no process."""
 
 
 @pytest.fixture
@@ -61,17 +64,19 @@ def test_segment_with_mouse_and_keyboard(
     assert shown.image.currentText() == "cells"
     assert "0.5 x 0.5 µm" in shown.image_words.text()
     qtbot.waitUntil(lambda: panel.device.text().startswith("CPU"), timeout=60_000)
-    beats: list[float] = []
+    beats: list[tuple[float, float]] = []
     heart = QTimer()
-    heart.timeout.connect(lambda: beats.append(time.monotonic() - starved()))
+    heart.timeout.connect(lambda: beats.append((time.thread_time(), time.monotonic() - starved())))
     heart.start(5)
     qtbot.mouseClick(shown.run, Qt.MouseButton.LeftButton)
     assert shown.running.isVisible()
     qtbot.waitUntil(lambda: panel.controller.state.phase == "done", timeout=60_000)
     heart.stop()
-    gaps = np.sort(np.diff(beats))
+    gaps = np.sort(np.diff(beats, axis=0), axis=0)
     assert len(gaps) > 5
-    assert gaps[-2] < LONGEST, gaps[-5:]  # the longest is napari drawing the new layer
+    computing, waiting = gaps[-2]  # the longest is napari drawing the new layer
+    assert computing < LONGEST, gaps[-5:]
+    assert waiting < PATIENCE, gaps[-5:]
     mask = viewer.layers[-1]
     assert mask.data.shape == picture.shape
     assert mask.metadata[KEY].spacing == pytest.approx((0.5, 0.5))
@@ -81,9 +86,10 @@ def test_segment_with_mouse_and_keyboard(
     qtbot.waitUntil(lambda: panel.saved.text().startswith("Saved mask.ome.tif"), timeout=20_000)
     np.testing.assert_array_equal(read(tmp_path / "mask.ome.tif").data, mask.data)
     before = panel.controller.state.outcome
-    shown.outcome.sliders.smallest.setValue(400)
+    assert mask.data.any()
+    shown.outcome.sliders.edge.setValue(0.95)  # no score of a network with fresh weights is as high
     qtbot.waitUntil(lambda: panel.controller.state.outcome.headline != before.headline, timeout=20_000)
-    assert len(np.unique(mask.data)) <= 1 + picture.size // 400
+    assert not mask.data.any()
 
 
 def test_keys_start_and_cancel_a_run(viewer: Any, panel: Panel, spots: Path, qtbot: Any) -> None:
