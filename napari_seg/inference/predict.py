@@ -4,11 +4,9 @@
    estimates it. Device, precision and tile are resolved and recorded in the spec of the result, which repeats it bit
    for bit.
 2. For each time point, and each slice where a 2D model meets a volume, tiles go along the first axis; the scores of a
-row of
-   tiles are final when the next begins, are brought back to the image's grid and put into the store as float16.
+   row of tiles are final when the next begins, are brought back to the image's grid and put into the store as float16.
 3. The task decodes the stored scores: at once where pixels are decided one by one, else when the image is complete,
-large
-   ones block by block. Objects found in slices are linked.
+   large ones block by block. Objects found in slices are linked.
 
 When memory runs out, all begins again with tiles half as long, so that the recorded spec still tells the truth.
 """
@@ -76,9 +74,6 @@ class PredictSpec(Spec):
 DEFAULTS = PredictSpec()
 
 
-DEFAULTS = PredictSpec()
-
-
 @dataclass(frozen=True)
 class Region:
     """A box of voxels over the spatial axes of an image, and one time point of it (``None``: all)."""
@@ -123,19 +118,17 @@ def predict(
     from napari_seg.inference import backend, diameter
 
     device = backend.choose_device(spec.device, spec.precision)
-    runner = backend.Runner(
-        model.network, model.spec.task, device, ndim=model.spec.network.ndim, flips=spec.flips
-    )
+    runner = backend.Runner(model.network, model.spec.task, device, ndim=model.spec.network.ndim, flips=spec.flips)
     notes = (*fit.notes, *fit.warnings)
     found: float | None = spec.diameter
     scale = fit.scale
     if scale is None:
-        found = yield from diameter.estimate(fit, runner, _multiple(model), _times(volume, region)[0])
+        found = yield from diameter.estimate(fit, runner, model.network.multiple, _times(volume, region)[0])
         scale = by_diameter(model.spec, volume, found)
         same = all(k == 1 for k in scale)
         words = "of sizes that the model learned" if same else f"about {found:.0f} pixels wide; they were rescaled"
         notes = (*notes, f"Objects are {words}.")
-    run = _Run(fit, scale, spec, runner, tile_for(fit, scale, spec), _multiple(model), region)
+    run = _Run(fit, scale, spec, runner, tile_for(fit, scale, spec), model.network.multiple, region)
     while True:
         try:
             labels, scores = yield from run.steps()
@@ -291,10 +284,6 @@ class _Pointwise:
 
 def _times(volume: Volume, region: Region | None) -> list[int]:
     return list(range(volume.size("T"))) if region is None or region.time is None else [region.time]
-
-
-def _multiple(model: Model) -> tuple[int, ...]:
-    return model.network.multiple
 
 
 def tile_for(fit: Fit, scale: tuple[float, ...], spec: PredictSpec) -> tuple[int, ...]:

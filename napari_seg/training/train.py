@@ -123,9 +123,9 @@ def train(
     model = Model.load(save_to)
     if held_out:
         model = replace(model, spec=_tuned(model, held_out, device))
-        model.save(save_to)
+        model.save(save_to)  # the weights came from this very file, so what is returned is what it holds
     state_file.unlink(missing_ok=True)
-    return Model.load(save_to)
+    return model
 
 
 def _prepare(
