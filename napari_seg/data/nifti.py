@@ -26,9 +26,10 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from napari_seg.data.geometry import Reorder
-from napari_seg.data.intensity import compact, rescaled, strange_values
-from napari_seg.data.nifti_grid import grid_of_source, grid_of_volume, kept, place_of, spatial_shape
-from napari_seg.data.volume import Source, Volume
+from napari_seg.data.intensity import compact, rescaled
+from napari_seg.data.nifti_grid import grid_of_source, grid_of_volume, place_of
+from napari_seg.data.place import as_stored, upright
+from napari_seg.data.volume import Volume
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
 _TIME_UNITS = (8, 16, 24)  # seconds, milliseconds, microseconds
@@ -44,28 +45,10 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
     with _plain_errors(path):
         header = _read_header(path)
         stored = _read_data(path, header)
-    names = _file_axes(path, header, axes)
-    flat = "Z" not in names or stored.shape[2] == 1
-    place = place_of(header, flat)
-    data, volume_axes = _to_volume(stored, names, place.reorder, header.get_data_dtype().names is not None)
-    data = rescaled(data, float(header["scl_slope"]), float(header["scl_inter"]))
-    notes = place.notes + strange_values(data)
-    affine, spacing = place.affine, place.spacing
-    if affine is not None:
-        affine = place.reorder.affine(affine, spatial_shape(header, flat))
-    if spacing is not None:
-        spacing = tuple(spacing[axis] for axis in place.reorder.order)[flat:]
-    return Volume(
-        data=data,
-        axes=volume_axes,
-        spacing=spacing,
-        unit=place.unit,
-        affine=affine,
-        channels=tuple(str(k + 1) for k in range(data.shape[volume_axes.index("C")])) if "C" in volume_axes else (),
-        name=path.name[: -7 if path.name.lower().endswith(".gz") else -4],
-        source=Source(path, "nifti", reorder=place.reorder, header=kept(header)),
-        notes=notes,
-    )
+    stored, names = _named(stored, _file_axes(path, header, axes))
+    stored = rescaled(stored, float(header["scl_slope"]), float(header["scl_inter"]))
+    name = path.name[: -7 if path.name.lower().endswith(".gz") else -4]
+    return upright(stored, names, place_of(header, "Z" not in names), name, path, "nifti")
 
 
 def write(volume: Volume, path: Path) -> None:
@@ -161,9 +144,6 @@ def _read_data(path: Path, header: Any) -> NDArray[Any]:
             stored = np.frombuffer(_bytes(file, size), dtype).reshape(shape, order="F")
     else:
         stored = np.memmap(path, dtype, "c", offset, shape, order="F")
-    if dtype.names:
-        samples = stored.T.view(np.uint8).reshape(*shape[::-1], len(dtype.names))
-        return samples.transpose(*range(len(shape) - 1, -1, -1), len(shape))
     if dtype == np.longdouble:
         return stored.astype(np.float64)
     return stored if dtype.isnative else stored.astype(dtype.newbyteorder("="))
@@ -214,25 +194,16 @@ def _counts_time(header: Any) -> bool:
     return int(header["xyzt_units"]) & 0x38 in _TIME_UNITS and bool(header["pixdim"][4] > 0)
 
 
-def _to_volume(stored: NDArray[Any], names: str, reorder: Reorder, colours: bool) -> tuple[NDArray[Any], str]:
-    """From the axes of the file (``names``, then perhaps colours) to those of a volume."""
-    samples = stored.shape[-1:] if colours else ()
-    data = stored.reshape(stored.shape[: len(names)] + samples)
-    names = names + "S" * colours
-    if "Z" not in names:
-        data, names = np.expand_dims(data, 2), names[:2] + "Z" + names[2:]
-    if "TC" in names and data.shape[names.index("T")] == 1:
-        data, names = data.squeeze(names.index("T")), names.replace("T", "")
-    lead = "".join(axis for axis in "TC" if axis in names)
-    rest = "S" if "S" in names else ""
-    data = data.transpose([names.index(axis) for axis in lead + "XYZ" + rest])
-    data = reorder.within(data.ndim, len(lead)).apply(data)
-    flat = data.shape[len(lead)] == 1 and reorder.order[0] == 2
-    if flat:
-        data = data.squeeze(len(lead))
-    if not isinstance(stored, np.memmap):
-        data = np.ascontiguousarray(data)
-    return data, lead + ("YX" if flat else "ZYX") + rest
+def _named(stored: NDArray[Any], names: str) -> tuple[NDArray[Any], str]:
+    """The array with one axis for each of ``names``, of which those that say nothing are dropped, and its axes."""
+    stored = stored.reshape(stored.shape[: len(names)])
+    if stored.dtype.names:  # colours
+        samples = len(stored.dtype.names)
+        stored, names = stored.T.view(np.uint8).reshape(*stored.shape[::-1], samples).T, "S" + names
+    for axis in "Z" + "T" * ("TC" in names):
+        if axis in names and stored.shape[names.index(axis)] == 1:
+            stored, names = stored.squeeze(names.index(axis)), names.replace(axis, "")
+    return stored, names
 
 
 def _to_file(volume: Volume, reorder: Reorder) -> NDArray[Any]:
@@ -245,9 +216,7 @@ def _to_file(volume: Volume, reorder: Reorder) -> NDArray[Any]:
     else:
         data = compact(data)
     lead = "".join(axis for axis in "TC" if axis in axes)
-    if volume.ndim == 2:
-        data = np.expand_dims(data, len(lead))
-    data = reorder.within(data.ndim, len(lead)).undo(data)
+    data = as_stored(data, volume, reorder)
     data = data.transpose(*range(len(lead), data.ndim), *range(len(lead)))
     if lead == "C":
         data = np.expand_dims(data, 3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import nibabel as nib
@@ -10,17 +9,8 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
-from napari_seg.data.geometry import (
-    AS_STORED,
-    Reorder,
-    is_place,
-    same_world,
-    spacing_of,
-    tilt_notes,
-    to_display,
-    to_display_flat,
-    with_normal,
-)
+from napari_seg.data.geometry import AS_STORED, Reorder, is_place, same_world, with_normal
+from napari_seg.data.place import Place, in_patient
 from napari_seg.data.volume import UNITS, Volume
 
 _SPACE_UNITS = {0: "pixel", 1: "m", 2: "mm", 3: "um"}
@@ -30,19 +20,8 @@ _KEPT = (
 )
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the stored array (x, y, z) lies: affine in millimetres, spacing in ``unit``, and the way to the screen."""
-
-    affine: NDArray[np.float64] | None
-    spacing: tuple[float, ...] | None
-    unit: str
-    reorder: Reorder
-    notes: tuple[str, ...]
-
-
 def place_of(header: Any, flat: bool) -> Place:
-    header = header.copy()
+    kept, header = _kept(header), header.copy()
     steps = np.array(header["pixdim"][1:4], float)
     spatial = 2 if flat else 3
     wrong = ~(np.isfinite(steps) & (steps > 0))
@@ -63,15 +42,13 @@ def place_of(header: Any, flat: bool) -> Place:
         notes.append("The file does not say how the patient lies (neither qform nor sform is set); no sides are shown.")
         steps = np.array(header["pixdim"][1:4], float)
         known = unit != "pixel" or not (steps[:spatial] == 1).all()
-        return Place(None, tuple(steps.tolist()) if known else None, unit, AS_STORED, tuple(notes))
+        return Place(None, tuple(steps.tolist()) if known else None, unit, AS_STORED, kept, tuple(notes))
     unit = "mm" if unit == "pixel" else unit
     affine = np.diag([UNITS[unit]] * 3 + [1]) @ forms[used]
     sform, qform = forms["sform"], forms["qform"]
-    if sform is not None and qform is not None and not same_world(sform, qform, spatial_shape(header, flat), 0.01):
+    if sform is not None and qform is not None and not same_world(sform, qform, _spatial_shape(header, flat), 0.01):
         notes.append("The qform and the sform of the file put the volume in different places; the sform is used.")
-    reorder = to_display_flat(affine) if flat else to_display(affine)
-    spacing = tuple((spacing_of(affine) / UNITS[unit]).tolist())
-    return Place(affine, spacing, unit, reorder, (*notes, *tilt_notes(affine)))
+    return in_patient(affine, unit, flat, kept, tuple(notes))
 
 
 def _form(header: Any, name: str, flat: bool) -> NDArray[np.float64] | None:
@@ -85,7 +62,7 @@ def _form(header: Any, name: str, flat: bool) -> NDArray[np.float64] | None:
     return form if is_place(form) else None
 
 
-def spatial_shape(header: Any, flat: bool) -> tuple[int, ...]:
+def _spatial_shape(header: Any, flat: bool) -> tuple[int, ...]:
     shape = header.get_data_shape()
     return (int(shape[0]), int(shape[1]), 1 if flat else int(shape[2]))
 
@@ -104,7 +81,7 @@ def grid_of_source(volume: Volume) -> tuple[Any, Reorder, tuple[int, ...]] | Non
     place = place_of(header, flat)
     box = (1,) * flat + volume.grid
     grid = tuple(box[source.reorder.order.index(axis)] for axis in range(3))
-    if grid != spatial_shape(header, flat) or place.reorder != source.reorder:
+    if grid != _spatial_shape(header, flat) or place.reorder != source.reorder:
         return None
     if place.affine is None or volume.affine is None:
         moved = place.affine is not None or volume.affine is not None
@@ -135,6 +112,6 @@ def grid_of_volume(volume: Volume) -> tuple[Any, Reorder, tuple[int, ...]]:
     return header, AS_STORED, ()
 
 
-def kept(header: Any) -> dict[str, Any]:
+def _kept(header: Any) -> dict[str, Any]:
     kept = {name: np.asarray(header[name]).tolist() for name in _KEPT}
     return kept | {"version": 2 if isinstance(header, nib.Nifti2Header) else 1, "shape": header.get_data_shape()}

@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.geometry import Reorder
-from napari_seg.data.intensity import compact, strange_values
+from napari_seg.data.intensity import compact
 from napari_seg.data.nrrd_grid import grid_of_source, grid_of_volume, place_of
-from napari_seg.data.volume import Source, Volume
+from napari_seg.data.place import as_stored, upright
+from napari_seg.data.volume import Volume
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
 _BROKEN = (nrrd.NRRDError, ValueError, KeyError, TypeError, IndexError, StopIteration, EOFError, zlib.error, OSError)
@@ -55,27 +56,8 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
     except _BROKEN as error:
         raise SegError(f"{path.name} is not a whole NRRD file that can be read; get the file anew.") from error
     names = _file_axes(path, header, stored, axes)
-    flat = "Z" not in names
-    place = place_of(header, names, flat)
-    data, volume_axes = _to_volume(stored, names, place.reorder)
-    affine, spacing = place.affine, place.spacing
-    notes = place.notes + strange_values(data)
-    if affine is not None:
-        shape = tuple(stored.shape[names.index(axis)] for axis in "XYZ"[: 3 - flat]) + (1,) * flat
-        affine = place.reorder.affine(affine, shape)
-    if spacing is not None:
-        spacing = tuple(spacing[axis] for axis in place.reorder.order)[flat:]
-    return Volume(
-        data=data,
-        axes=volume_axes,
-        spacing=spacing,
-        unit=place.unit,
-        affine=affine,
-        channels=tuple(str(k + 1) for k in range(data.shape[volume_axes.index("C")])) if "C" in volume_axes else (),
-        name=path.name[:-5],
-        source=Source(path, "nrrd_file", reorder=place.reorder, header=place.kept),
-        notes=notes,
-    )
+    native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    return upright(native, names, place_of(header, names), path.name[:-5], path, "nrrd_file")
 
 
 def write(volume: Volume, path: Path) -> None:
@@ -84,13 +66,10 @@ def write(volume: Volume, path: Path) -> None:
         raise SegError("A mask is written as one file; end the name with .nrrd instead of .nhdr.")
     grid = grid_of_source(volume) or grid_of_volume(volume)
     reorder: Reorder = grid.pop("reorder")
-    data = compact(np.asarray(volume.data))
     lead = "".join(axis for axis in "TC" if axis in volume.axes)
+    data = as_stored(compact(np.asarray(volume.data)), volume, reorder)
     if volume.ndim == 2:
-        data = np.expand_dims(data, len(lead))
-    data = reorder.within(data.ndim, len(lead)).undo(data)  # lead, x, y, z, S
-    if volume.ndim == 2:
-        data = data[(slice(None),) * len(lead) + (slice(None), slice(None), 0)]
+        data = data.squeeze(len(lead) + 2)
     # in memory, slowest first: the bytes of the file
     space = [len(lead) + k for k in range(volume.ndim)]
     samples = [data.ndim - 1] if "S" in volume.axes else []
@@ -205,17 +184,3 @@ def _readings(letters: str, ndim: int) -> tuple[Choice, ...]:
         for name in names
         if len(name) == ndim
     )
-
-
-def _to_volume(stored: NDArray[Any], names: str, reorder: Reorder) -> tuple[NDArray[Any], str]:
-    data, flat = stored, "Z" not in names
-    if flat:
-        data, names = data[..., None], names + "Z"
-    lead = "".join(axis for axis in "TC" if axis in names)
-    rest = "S" if "S" in names else ""
-    data = data.transpose([names.index(axis) for axis in lead + "XYZ" + rest])
-    data = reorder.within(data.ndim, len(lead)).apply(data)
-    if flat:
-        data = data.squeeze(len(lead))
-    native = data.astype(data.dtype.newbyteorder("="), copy=False)
-    return np.ascontiguousarray(native), lead + ("YX" if flat else "ZYX") + rest

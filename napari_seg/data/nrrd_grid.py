@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from napari_seg.data.geometry import (
-    AS_STORED,
-    Reorder,
-    is_place,
-    same_world,
-    spacing_of,
-    tilt_notes,
-    to_display,
-    to_display_flat,
-    with_normal,
-)
+from napari_seg.data.geometry import AS_STORED, is_place, same_world, with_normal
+from napari_seg.data.place import Place, in_patient
 from napari_seg.data.units import length
 from napari_seg.data.volume import UNITS, Volume
 
@@ -27,26 +16,15 @@ _SIDES = {"right": 1, "left": -1, "anterior": 1, "posterior": -1, "superior": 1,
 _SHORT = {"RAS": "right-anterior-superior", "LAS": "left-anterior-superior", "LPS": "left-posterior-superior"}
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the stored axes x, y, z lie: affine in millimetres, spacing in ``unit``, and the way to the screen."""
-
-    affine: NDArray[np.float64] | None
-    spacing: tuple[float, ...] | None
-    unit: str
-    reorder: Reorder
-    kept: Mapping[str, Any]
-    notes: tuple[str, ...] = ()
-
-
-def place_of(header: Mapping[str, Any], names: str, flat: bool) -> Place:
+def place_of(header: Mapping[str, Any], names: str) -> Place:
+    flat = "Z" not in names
     spatial = [names.index(axis) for axis in "XYZ"[: 3 - flat]]
     vectors = header.get("space directions")
     if vectors is None:
         return _spaced_place(header, spatial)
     steps = np.array([vectors[axis] for axis in spatial], float)
     if not np.isfinite(steps).all():
-        return Place(None, None, "pixel", AS_STORED, {}, ("The spacing in the file is not a number.",))
+        return Place(None, None, "pixel", AS_STORED, notes=("The spacing in the file is not a number.",))
     units = [str(unit) for unit in header.get("space units", ())]
     scale, unit = (length(1, units[0]) if units and units[0] else None) or (1.0, "")
     signs = _signs(str(header.get("space", "")))
@@ -56,7 +34,7 @@ def place_of(header: Mapping[str, Any], names: str, flat: bool) -> Place:
     usable = tuple(spacing) if (lengths > 0).all() else None
     if signs is None or steps.shape[1] < 3:
         note = "The file does not say how the patient lies; no sides are shown."
-        return Place(None, usable, unit or "pixel", AS_STORED, {}, (note,) if signs is None else ())
+        return Place(None, usable, unit or "pixel", AS_STORED, notes=(note,) if signs is None else ())
     affine = np.eye(4)
     affine[:3, 2] = 0
     affine[:3, : len(spatial)] = steps[:, :3].T
@@ -66,8 +44,7 @@ def place_of(header: Mapping[str, Any], names: str, flat: bool) -> Place:
     affine = with_normal(affine) if flat else affine
     if not is_place(affine):
         note = "The directions in the file make no sense and are not used."
-        return Place(None, usable, unit, AS_STORED, {}, (note,))
-    reorder = to_display_flat(affine) if flat else to_display(affine)
+        return Place(None, usable, unit, AS_STORED, notes=(note,))
     kept = {
         "space": str(header["space"]),
         "directions": steps.tolist(),
@@ -75,21 +52,20 @@ def place_of(header: Mapping[str, Any], names: str, flat: bool) -> Place:
         "units": units,
         "affine": affine.tolist(),
     }
-    spacing = tuple((spacing_of(affine) / UNITS[unit]).tolist())
-    return Place(affine, spacing, unit, reorder, kept, tilt_notes(affine))
+    return in_patient(affine, unit, flat, kept)
 
 
 def _spaced_place(header: Mapping[str, Any], spatial: Sequence[int]) -> Place:
     """A file with nothing but the size of its voxels, or not even that."""
     steps = header.get("spacings")
     if steps is None:
-        return Place(None, None, "pixel", AS_STORED, {})
+        return Place(None, None, "pixel", AS_STORED)
     units = header.get("units", ())
     scale, unit = (length(1, units[spatial[0]]) if len(units) > spatial[0] else None) or (1.0, "pixel")
     chosen = [abs(float(steps[axis])) * scale for axis in spatial]
     if not all(np.isfinite(step) and step > 0 for step in chosen):
-        return Place(None, None, "pixel", AS_STORED, {}, ("The spacing in the file is not a positive number.",))
-    return Place(None, (*chosen, *((1.0,) * (3 - len(chosen)))), unit, AS_STORED, {})
+        return Place(None, None, "pixel", AS_STORED, notes=("The spacing in the file is not a positive number.",))
+    return Place(None, (*chosen, *((1.0,) * (3 - len(chosen)))), unit, AS_STORED)
 
 
 def _signs(space: str) -> tuple[int, int, int] | None:
