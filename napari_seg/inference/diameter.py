@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_seg.inference.fit import Fit, by_diameter
 from napari_seg.inference.prepare import Frame, model_box
-from napari_seg.inference.tiling import tile_grid
+from napari_seg.inference.tiling import smaller, tile_grid
 from napari_seg.jobs import Progress, Steps
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ def _look(
     fit: Fit, runner: Runner, multiple: tuple[int, ...], time: int, scale: tuple[float, ...]
 ) -> float | None:
     """The median diameter, in pixels of the image, in the sample at one scale."""
-    from napari_seg.inference.backend import slide
-
     ndim = len(scale)
     start, stop = (list(side) for side in fit.box)
     number = (start[0] + stop[0]) // 2 if fit.by_slices else None
@@ -62,10 +60,25 @@ def _look(
     axes = fit.axes(scale)
     box = model_box(axes, tuple(start), tuple(stop), (0,) * ndim)
     frame = Frame(fit.channels, time, number, axes, *box, fit.model.input.normalisation, fit.limits(time))
-    tiles = tile_grid(frame.grid, SAMPLE[ndim], 0.25, multiple)
-    finished = [part.scores for part in slide(frame.planes, tiles, runner) if part is not None]
-    labels = fit.model.task.decode(np.concatenate(finished, axis=1), (1.0,) * ndim)
+    scores = _scores(frame, runner, multiple)
+    labels = fit.model.task.decode(scores, (1.0,) * ndim)
     return _median_diameter(labels, scale)
+
+
+def _scores(frame: Frame, runner: Runner, multiple: tuple[int, ...]) -> NDArray[np.float32]:
+    """The scores of the sample, in one tile, or in smaller ones where memory runs out."""
+    from napari_seg.inference.backend import out_of_memory, slide
+
+    tile = SAMPLE[len(multiple)]
+    while True:
+        try:
+            tiles = tile_grid(frame.grid, tile, 0.25, multiple)
+            finished = [part.scores for part in slide(frame.planes, tiles, runner) if part is not None]
+            return np.concatenate(finished, axis=1)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            tile = smaller(tile, multiple)
 
 
 def _median_diameter(labels: NDArray[np.integer], scale: tuple[float, ...]) -> float | None:

@@ -30,7 +30,7 @@ from napari_seg.inference import decoding
 from napari_seg.inference.fit import Fit, by_diameter, check
 from napari_seg.inference.prepare import Limits, WayBack
 from napari_seg.inference.store import scores_array
-from napari_seg.inference.tiling import computed, tile_grid
+from napari_seg.inference.tiling import computed, smaller, tile_grid
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.spec import ModelSpec
 from napari_seg.spec import Spec
@@ -136,7 +136,7 @@ def predict(
         except (MemoryError, RuntimeError) as error:
             if not backend.out_of_memory(error):
                 raise
-            run = run.smaller()
+            run = replace(run, tile=smaller(run.tile, run.multiple))
             notes = (*notes, f"Memory ran out; tiles of {' x '.join(map(str, run.tile))} pixels were used.")
     resolved = spec.model_copy(
         update={"device": device.name, "precision": device.precision, "tile": run.tile, "diameter": found}
@@ -189,16 +189,6 @@ class _Run:
     tile: tuple[int, ...]
     multiple: tuple[int, ...]
     region: Region | None
-
-    def smaller(self) -> _Run:
-        """The same with the longest side of the tiles halved. Raises ``SegError`` where they are as small as can be."""
-        longest = max(range(len(self.tile)), key=lambda k: self.tile[k] / self.multiple[k])
-        half = max(self.tile[longest] // 2 // self.multiple[longest], 1) * self.multiple[longest]
-        if half >= self.tile[longest]:
-            raise SegError(
-                "There is not enough memory even for the smallest tiles; close other programs or choose a box."
-            )
-        return replace(self, tile=(*self.tile[:longest], half, *self.tile[longest + 1 :]))
 
     def steps(self) -> Steps[tuple[NDArray[Any], NDArray[Any]]]:
         fit, task = self.fit, decoding.task_with(self.fit.model.task, self.spec)

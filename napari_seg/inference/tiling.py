@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.errors import SegError
+
 SIGMA = 1 / 8
 """The width of the Gaussian as a fraction of the tile, as in nnU-Net (Isensee et al., Nature Methods 2021)."""
 
@@ -74,3 +76,12 @@ def tile_grid(
 
 def _up(length: int, multiple: int) -> int:
     return -(-max(length, 1) // multiple) * multiple
+
+
+def smaller(tile: tuple[int, ...], multiple: tuple[int, ...]) -> tuple[int, ...]:
+    """The tile with its longest side halved. Raises ``SegError`` where it is as small as the network allows."""
+    longest = max(range(len(tile)), key=lambda k: tile[k] / multiple[k])
+    half = max(tile[longest] // 2 // multiple[longest], 1) * multiple[longest]
+    if half >= tile[longest]:
+        raise SegError("There is not enough memory even for the smallest tiles; close other programs or choose a box.")
+    return (*tile[:longest], half, *tile[longest + 1 :])

@@ -177,6 +177,22 @@ def test_the_size_of_the_objects_is_estimated(learned, seen):
     assert np.array_equal(given.scores, prediction.scores)
 
 
+def test_the_size_is_estimated_in_smaller_tiles_when_memory_runs_out(monkeypatch):
+    image = Volume(disks((200, 220), 20, 6.77), "YX")
+    expected = predict(bright(2, diameter=7.0), image, FP32).spec.diameter
+    run, tries = backend.Runner.__call__, []
+
+    def starved(self, tiles):
+        tries.append(tiles.shape[-2:])
+        if np.prod(tries[-1]) > 128 * 128:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return run(self, tiles)
+
+    monkeypatch.setattr(backend.Runner, "__call__", starved)
+    assert predict(bright(2, diameter=7.0), image, FP32).spec.diameter == pytest.approx(expected, rel=0.02)
+    assert np.prod(tries[0]) > 128 * 128
+
+
 def test_too_few_objects_leave_the_image_as_it_is():
     image = np.zeros((100, 100), np.float32)
     image[10:60, 10:60] = 1
