@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects, gaussian_filter
 
+from napari_seg.evaluation.evaluate import evaluate
 from napari_seg.jobs import run
 from napari_seg.models.spec import ModelSpec
 from napari_seg.tasks import losses
@@ -29,6 +30,8 @@ from napari_seg.tasks.instance import Instance, without_small
 from napari_seg.training import train as training
 from napari_seg.training.cases import Case, find_cases
 from napari_seg.training.plan import TrainSpec
+from napari_seg.training.sample import samples
+from napari_seg.training.validation import scored, tuned
 
 
 class Depth(Instance):
@@ -194,18 +197,18 @@ def compare(name: str, cases: list[Case], held_out: list[Case], spec: TrainSpec,
     if all(
         case.split == "train" for case in cases
     ):  # nothing was left to choose the thresholds on but what was learned
-        seen = [s for case in cases for s in training.samples(*case.load(), model.spec, name=case.name)]
-        model = training.replace(model, spec=training._tuned(model, seen, device))
+        seen = [s for case in cases for s in samples(*case.load(), model.spec, name=case.name)]
+        model = training.replace(model, spec=tuned(model, seen, device))
     reports = []
     decoding = 0.0
     for case in held_out:
         image, labels = case.load()
-        for sample in training.samples(image, labels, model.spec, name=case.name):
-            scores = next(training._scored(model.network, model.spec, [sample], device))[1]
+        for sample in samples(image, labels, model.spec, name=case.name):
+            scores = next(scored(model.network, model.spec, [sample], device))[1]
             start = time.perf_counter()
             found = model.spec.task.decode(scores, tuple(model.spec.input.spacing or (1.0,) * model.spec.network.ndim))
             decoding += time.perf_counter() - start
-            reports.append(training.evaluate(sample.labels, found, "instance"))
+            reports.append(evaluate(sample.labels, found, "instance"))
     ap = {key: float(np.mean([r.ap[key] for r in reports])) for key in reports[0].ap}
     mean = float(np.mean([r.mean_ap for r in reports]))
     task = json.loads(model.spec.task.to_json())

@@ -1,10 +1,10 @@
-"""Looks at the data and decides what model to train, and how its images are brought to the network's grid."""
+"""Looks at the data and decides what model to train, and how."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import fastremap
 import numpy as np
@@ -19,6 +19,7 @@ from napari_seg.spec import Spec
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.augment import Augmentation
+from napari_seg.training.sample import Sample, frames, grid_at
 
 PATCH_PIXELS = {("instance", 2): 160**2, ("semantic", 2): 256**2, ("instance", 3): 2**18, ("semantic", 3): 2**18}
 """Patches hold at most about this many pixels. Objects are small, and many small patches see more images in the same
@@ -55,21 +56,6 @@ class TrainSpec(Spec):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(0, ge=0)
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One image on the network's grid.
-
-    ``image``: ``(channels, *grid)`` float32, normalised. ``labels``: ``(*grid)``. ``mask``: where labels count;
-    ``None`` for everywhere. ``group``: the patient or examination, which no split divides.
-    """
-
-    image: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    mask: NDArray[np.bool_] | None = None
-    name: str = ""
-    group: str = ""
 
 
 def plan(volumes: Iterable[tuple[Volume, Volume]], spec: TrainSpec) -> ModelSpec:
@@ -183,18 +169,6 @@ def lie_alike(images: Sequence[NDArray[np.float32]]) -> bool:
     return likeness(small) - max(map(likeness, others)) > ALIKE
 
 
-def samples(image: Volume, labels: Volume, model: ModelSpec, *, name: str = "", group: str = "") -> Iterator[Sample]:
-    """Bring a case to the network's grid; time points, and for a 2D network slices, become samples of their own."""
-    for values, ids in _frames(image, labels, model.network.ndim):
-        limits = model.input.normalisation.fit(values)
-        if not np.isfinite(limits).all():
-            raise SegError(f"{name}: the image holds values that are not numbers; replace them first.")
-        spacing = image.spacing[-model.network.ndim :] if image.spacing else None
-        shape = _grid_at(values.shape[1:], spacing, model.input.spacing)
-        resized = resampled(model.input.normalisation.apply(values, limits), shape)
-        yield Sample(resized, _nearest(ids, shape), None, name, group)
-
-
 @dataclass(frozen=True, eq=False)
 class _Facts:
     ndim: Literal[2, 3]
@@ -217,7 +191,7 @@ class _Facts:
         diameters = np.zeros(0)
         if spec.task == "instance":
             units = np.asarray(spacing or (1.0,) * ndim)
-            for _, frame in _frames(image, labels, ndim):
+            for _, frame in frames(image, labels, ndim):
                 counts = np.bincount(fastremap.renumber(frame)[0].ravel())[1:]
                 size = counts * np.prod(units / units.min())
                 diameters = np.append(diameters, (size * 2 * ndim / np.pi) ** (1 / ndim))
@@ -232,39 +206,7 @@ class _Facts:
         )
 
     def grid_at(self, spacing: tuple[float, ...] | None) -> tuple[int, ...]:
-        return _grid_at(self.grid, self.spacing, spacing)
-
-
-def _frames(image: Volume, labels: Volume, ndim: int) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
-    """Time points, and slices for a 2D network, as ``(channels, *grid)`` and ``(*grid)``."""
-    values, ids = np.asarray(image.data), np.asarray(labels.data)
-    if "S" in image.axes:
-        values = np.moveaxis(values, -1, values.ndim - 1 - image.ndim)
-    elif "C" not in image.axes:
-        values = np.expand_dims(values, values.ndim - image.ndim)
-    if "T" not in image.axes:
-        values, ids = values[None], ids[None]
-    for t in range(len(values)):
-        if ndim == image.ndim:
-            yield values[t], ids[t]
-        else:
-            yield from ((values[t][:, z], ids[t][z]) for z in range(image.grid[0]))
-
-
-def _grid_at(
-    grid: tuple[int, ...], spacing: tuple[float, ...] | None, wanted: tuple[float, ...] | None
-) -> tuple[int, ...]:
-    if spacing is None or wanted is None:
-        return grid
-    return tuple(max(1, round(n * s / w)) for n, s, w in zip(grid, spacing, wanted, strict=True))
-
-
-def _nearest(labels: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
-    places = [
-        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
-        for old, new in zip(labels.shape, shape, strict=True)
-    ]
-    return labels[np.ix_(*places)]
+        return grid_at(self.grid, self.spacing, spacing)
 
 
 def _flat_levels(spacing: tuple[float, ...] | None, depth: int) -> int:

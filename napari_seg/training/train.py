@@ -15,39 +15,37 @@ import copy
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 import napari_seg
 from napari_seg.errors import SegError
-from napari_seg.evaluation.evaluate import evaluate
-from napari_seg.inference.backend import Device, Runner, choose_device, slide
-from napari_seg.inference.tiling import tile_grid
+from napari_seg.inference.backend import Device, choose_device
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.model import Model
 from napari_seg.models.spec import Event, ModelSpec
 from napari_seg.networks import Network
-from napari_seg.training import augment
+from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import Case, find_cases
-from napari_seg.training.plan import Sample, TrainSpec, augmentation, batch_size, plan, samples
+from napari_seg.training.patches import Patches
+from napari_seg.training.plan import TrainSpec, augmentation, batch_size, plan
+from napari_seg.training.sample import Sample, samples
+from napari_seg.training.validation import score, tuned
 
 CHECKPOINTS = 20
 TIMED_STEPS = 8
 WARM_UP = 0.05
 AVERAGE = 0.999
-VALIDATION_PIXELS = 4_000_000
 
 
 @job
@@ -113,16 +111,16 @@ def train(
         detail: dict[str, float] = {"step": trainer.step, "loss": loss}
         if trainer.step in checkpoints:
             averaged = trainer.averaged()
-            score = detail["score"] = _score(averaged, model_spec, held_out, device) if held_out else trainer.step
-            if score >= best:
-                best = score
+            figure = detail["score"] = score(averaged, model_spec, held_out, device) if held_out else trainer.step
+            if figure >= best:
+                best = figure
                 replace(kept, network=averaged).save(save_to)
             trainer.store(state_file, spec, best)
         yield Progress(trainer.step, total, f"loss {loss:.3f}", detail)
     yield Progress(total, total, "choosing the settings of the separation")
     model = Model.load(save_to)
     if held_out:
-        model = replace(model, spec=_tuned(model, held_out, device))
+        model = replace(model, spec=tuned(model, held_out, device))
         model.save(save_to)  # the weights came from this very file, so what is returned is what it holds
     state_file.unlink(missing_ok=True)
     return model
@@ -147,7 +145,7 @@ def _prepare(
 @dataclass(frozen=True)
 class _Settings:
     batch: int
-    augmentation: augment.Augmentation
+    augmentation: Augmentation
     learning_rate: float
     weight_decay: float
     seed: int
@@ -167,7 +165,7 @@ class _Trainer:
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.source = _Patches(learned, model.spec, settings)
+        self.source = Patches(learned, model.spec, settings.augmentation, settings.batch, settings.seed)
 
     def advance(self) -> float:
         """One step; returns its loss."""
@@ -228,57 +226,6 @@ class _Trainer:
         return float(about["best"])
 
 
-class _Patches:
-    """Cuts random patches; half of a semantic batch is centred on a class drawn at random."""
-
-    def __init__(self, learned: Sequence[Sample], model: ModelSpec, settings: _Settings) -> None:
-        if not learned:
-            raise SegError("Nowhere in the training images do labels count; label something first.")
-        self.samples, self.model, self.settings = learned, model, settings
-        self.images = [torch.from_numpy(np.ascontiguousarray(sample.image)) for sample in learned]
-        self.labels = [torch.from_numpy(np.ascontiguousarray(sample.labels))[None] for sample in learned]
-        self.masks = [None if s.mask is None else torch.from_numpy(np.ascontiguousarray(s.mask)) for s in learned]
-        self.spacing = tuple(model.input.spacing or (1.0,) * model.network.ndim)
-        self.classes = [_places(sample.labels, model.task.names) for sample in learned]
-
-    def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Images, targets and masks of a step."""
-        rng = np.random.default_rng([self.settings.seed, step])
-        patches = [self._patch(rng) for _ in range(self.settings.batch)]
-        images, targets, masks = zip(*patches, strict=True)
-        return torch.stack(images), torch.stack(targets), torch.stack(masks)
-
-    def _patch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        which = int(rng.integers(len(self.samples)))
-        size = self.model.input.patch
-        warp = augment.draw_warp(rng, size, self.spacing, self.settings.augmentation)
-        patch = augment.cut(
-            self.images[which], self.labels[which], self.masks[which], self._centre(rng, which, size), size, warp
-        )
-        target = self.model.task.encode(patch.labels[0].numpy(), self.spacing)
-        image = augment.change_intensities(rng, patch.image, self.settings.augmentation)
-        return image, torch.from_numpy(target), patch.mask[None].float()
-
-    def _centre(self, rng: np.random.Generator, which: int, size: tuple[int, ...]) -> NDArray[np.float64]:
-        grid = np.array(self.samples[which].labels.shape)
-        places = self.classes[which]
-        if places and rng.random() < 0.5:
-            chosen = places[int(rng.integers(len(places)))]
-            return np.array(np.unravel_index(int(chosen[rng.integers(len(chosen))]), tuple(grid)), float)
-        half = np.minimum(np.array(size) / 2, grid / 2)
-        return rng.uniform(half, grid - half) - 0.5
-
-
-def _places(labels: NDArray[np.int64], names: tuple[str, ...]) -> list[NDArray[np.int64]]:
-    """Some voxels of each class there is (of any object where there is one class), as flat indices."""
-    found = []
-    for number in range(1, len(names) + 1):
-        flat = np.flatnonzero(labels.ravel() == number if len(names) > 1 else labels.ravel() > 0)
-        if len(flat):
-            found.append(flat[:: max(1, len(flat) // 2000)])
-    return found
-
-
 def _schedule(step: int, total: int) -> float:
     """Linear warm-up, then half a cosine down to nothing."""
     warm = max(1, round(WARM_UP * total))
@@ -306,62 +253,11 @@ def _timed(
     checkpoint = 0.0
     if held_out:
         start = time.perf_counter()
-        _score(trainer.averaged(), model.spec, held_out, settings.device)
+        score(trainer.averaged(), model.spec, held_out, settings.device)
         checkpoint = time.perf_counter() - start
     pace = float(np.median(paces[2:]))
     left = 60 * minutes - (time.perf_counter() - began) - CHECKPOINTS * checkpoint
     return max(1, int(left / pace))
-
-
-def _score(network: Network, model: ModelSpec, held_out: Sequence[Sample], device: Device) -> float:
-    """The mean over validation cases, of as many as a checkpoint has time for."""
-    figures = []
-    pixels = 0
-    for sample, scores in _scored(network, model, held_out, device):
-        figures.append(_figure(model, sample, scores))
-        pixels += sample.labels.size
-        if pixels > VALIDATION_PIXELS:
-            break
-    known = [figure for figure in figures if figure is not None]
-    return float(np.mean(known)) if known else 0.0
-
-
-def _scored(
-    network: Network, model: ModelSpec, held_out: Sequence[Sample], device: Device
-) -> Iterator[tuple[Sample, NDArray[np.float32]]]:
-    runner = Runner(network, model.task, device, ndim=model.network.ndim)
-    for sample in held_out:
-        axes = tile_grid(sample.labels.shape, model.input.patch, 0.25, network.multiple)
-        planes = partial(_planes, sample.image)
-        finished = [part.scores for part in slide(planes, axes, runner) if part is not None]
-        yield sample, np.concatenate(finished, 1)
-
-
-def _planes(image: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
-    return image[:, start:stop]
-
-
-def _figure(model: ModelSpec, sample: Sample, scores: NDArray[np.float32]) -> float | None:
-    labels = model.task.decode(scores, tuple(model.input.spacing or (1.0,) * model.network.ndim))
-    truth = sample.labels
-    if sample.mask is not None:
-        labels, truth = labels * sample.mask, truth * sample.mask
-    return evaluate(truth, labels, model.task.kind).score
-
-
-def _tuned(model: Model, held_out: Sequence[Sample], device: Device) -> ModelSpec:
-    """The spec with the decoding settings that do best on the validation cases."""
-    variants = [model.spec.model_copy(update={"task": task}) for task in model.spec.task.variants()]
-    figures: list[list[float]] = [[] for _ in variants]
-    if len(variants) == 1:
-        return model.spec
-    for sample, scores in _scored(model.network, model.spec, held_out, device):
-        for figure, variant in zip(figures, variants, strict=True):
-            value = _figure(variant, sample, scores)
-            if value is not None:
-                figure.append(value)
-    means = [float(np.mean(figure)) if figure else 0.0 for figure in figures]
-    return variants[int(np.argmax(means))]
 
 
 def _stored(path: Path) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from napari_seg.errors import SegError
 from napari_seg.jobs import run
 from napari_seg.models.model import Model
 from napari_seg.training.cases import find_cases
-from napari_seg.training.plan import TrainSpec, lie_alike, plan, samples
+from napari_seg.training.plan import TrainSpec, lie_alike, plan
+from napari_seg.training.sample import samples
 from napari_seg.training.train import train
 
 
