@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from napari_seg.errors import SegError
 from napari_seg.gui.results import Target
-from napari_seg.gui.state import Finding, Segment
-from napari_seg.gui.words import duration, memory
+from napari_seg.gui.state import Cure, Finding, Segment
+from napari_seg.gui.words import memory, roughly
 from napari_seg.inference.fit import check
 from napari_seg.inference.forecast import forecast
 from napari_seg.inference.predict import PredictSpec, Region
@@ -35,13 +35,64 @@ class Look:
         )
 
 
-def look_at(target: Target, settings: PredictSpec, region: Region | None, pace: float | None) -> Look:
-    """Nothing of torch in here; it may read the whole image for its statistics. ``pace``: of the device, once known."""
+@dataclass(frozen=True, eq=False)
+class Wish:
+    """What is to be looked at, and what else would be possible.
+
+    ``pace``: as for ``forecast``; ``measured`` by an earlier run. ``doubt``: why the model may be the wrong one.
+    ``near``: the box around the middle of the view; ``other``: a cure by another model, where one suits the image.
+    """
+
+    target: Target
+    settings: PredictSpec
+    region: Region | None = None
+    pace: float | None = None
+    measured: bool = False
+    doubt: str = ""
+    near: Region | None = None
+    other: Cure | None = None
+
+
+def look_at(wish: Wish) -> Look:
+    """Nothing of torch in here; it may read the whole image for its statistics."""
+    target, doubts = wish.target, _doubts(wish)
     try:
-        fit = check(target.model, target.volume, settings, region)
-        cost = forecast(target.model, target.volume, settings, region, pace=pace)
+        fit = check(target.model, target.volume, wish.settings, wish.region)
+        cost = forecast(target.model, target.volume, wish.settings, wish.region, pace=wish.pace)
     except SegError as error:
-        return Look((Finding("refusal", str(error)),))
-    findings = [Finding("warning", text) for text in fit.warnings] + [Finding("note", text) for text in fit.notes]
-    words = f"About {duration(cost.seconds)} and {memory(cost.bytes)} of memory"
-    return Look(tuple(findings), fit.preview, words, estimates_diameter=bool(target.model.input.diameter))
+        return Look((Finding("refusal", str(error), _cures(wish)), *doubts))
+    findings = [*doubts, *(Finding("warning", text) for text in fit.warnings)]
+    findings += [Finding("note", text) for text in fit.notes]
+    return Look(
+        tuple(findings),
+        fit.preview,
+        f"{roughly(cost.seconds, measured=wish.measured)}, {memory(cost.bytes)} of memory",
+        estimates_diameter=bool(target.model.input.diameter),
+    )
+
+
+def _doubts(wish: Wish) -> list[Finding]:
+    source, model = wish.target.volume.source, wish.target.model
+    said = bool(source and source.modality and model.input.modality)  # the check then says so itself
+    return [Finding("warning", wish.doubt, (wish.other,) if wish.other else ())] if wish.doubt and not said else []
+
+
+def _cures(wish: Wish) -> tuple[Cure, ...]:
+    """What one click can do about a refusal: a smaller region, the choice of a channel, or another model."""
+    target, cures = wish.target, []
+    if wish.near is not None and _fits(wish, wish.near):
+        cures.append(Cure("Only around the middle of the view", "region", "near"))
+    one = target.model.network.in_channels == 1
+    if one and target.volume.size("C") > 1 and wish.settings.channel is None:
+        cures.append(Cure("Choose a channel", "option", "channel"))
+    if wish.other is not None:
+        cures.append(wish.other)
+    return tuple(cures)
+
+
+def _fits(wish: Wish, region: Region) -> bool:
+    try:
+        check(wish.target.model, wish.target.volume, wish.settings, region)
+    except SegError:
+        return False
+    return True

@@ -21,8 +21,9 @@ from napari_seg.data.formats import stem, write
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui import engine as link
-from napari_seg.gui.checking import Look, look_at
+from napari_seg.gui.checking import Look, Wish, look_at
 from napari_seg.gui.layers import channel_of, volume_of
+from napari_seg.gui.proposal import Proposal
 from napari_seg.gui.results import Target
 from napari_seg.gui.runs import Runs
 from napari_seg.gui.state import Device, Finding, Options, Question, Segment, Thresholds
@@ -47,6 +48,7 @@ class Controller:
         self._axes: dict[str, str] = {}  # what a person said about layers, by the layer's id
         self._models = {path: name for name, path in shipped().items()}
         self._model: Path | None = next(iter(self._models), None)
+        self._proposal = Proposal()
         self._specs: dict[Path, ModelSpec] = {}
         self._trouble = ""  # why the model that was chosen last cannot be used
         self._stale = True
@@ -92,13 +94,15 @@ class Controller:
             self._trouble = ""
             self._models.setdefault(path, spec.name)
             self._model = path
+            self._follow(self._images())
+            self._proposal.chosen(self._key)
             self.runs.forget()
         self.refresh()
 
     def answer(self, axes: str) -> None:
         """What the dimensions of the chosen image are."""
         if self._image is not None:
-            self._axes[str(self._image.unique_id)] = axes
+            self._axes[self._key] = axes
             self.refresh()
 
     def set_options(self, **changes: Any) -> None:
@@ -204,7 +208,7 @@ class Controller:
         if self._image is None or self._model is None:
             return None
         try:
-            volume = volume_of(self._image, self._axes.get(str(self._image.unique_id)))
+            volume = volume_of(self._image, self._axes.get(self._key))
         except SegError:
             return None
         return Target(self._image, volume, self._model, self._spec(self._model))
@@ -217,16 +221,11 @@ class Controller:
         state = Segment(
             images=tuple((str(layer.unique_id), layer.name) for layer in images),
             models=tuple(self._models.items()),
-            model=self._model,
             options=self._options,
             saved=self._saved,
             device=self._device,
         )
-        if self._model is not None:
-            spec = self._spec(self._model)
-            state = replace(state, model_words=f"{describe_model(spec)}; {finds(spec)}")
-        if self._image is not None:
-            state = self._with_image(replace(state, image=str(self._image.unique_id)))
+        state = self._with_model(state if self._image is None else self._with_image(state))
         if self._trouble:
             state = replace(state, findings=(Finding("warning", self._trouble), *state.findings))
         state = self.runs.describe(replace(state, phase="ready" if images else "empty"))
@@ -235,33 +234,39 @@ class Controller:
             self.changed.emit(state)
 
     def _with_image(self, state: Segment) -> Segment:
+        state = replace(state, image=self._key)
         try:
-            volume = volume_of(self._image, self._axes.get(state.image))
+            volume = volume_of(self._image, self._axes.get(self._key))
         except ChoiceNeeded as question:
             return replace(state, question=Question(str(question), question.choices))
         except SegError as error:
             return replace(state, findings=(Finding("refusal", str(error)),))
-        regions = ("whole", "slice", "box") if volume.ndim == 3 else ("whole", "box")
+        state = replace(state, image_words=describe_volume(volume), channels=_channels(volume))
+        if self._model is None:
+            return state
+        self._model = self._proposal.propose(self._known(), self._model, self._key, volume, self._settings())
+        target = Target(self._image, volume, self._model, self._spec(self._model))
+        regions = _regions(target)
         if self._options.region not in regions:
             self._options = replace(self._options, region="whole")
-        state = replace(
-            state,
-            image_words=describe_volume(volume),
-            channels=_channels(volume),
-            regions=regions,
-            options=self._options,
-        )
-        if state.model is None:
-            return state
-        self._look(Target(self._image, volume, state.model, self._spec(state.model)))
+        state = replace(state, regions=regions, options=self._options)
+        self._look(target)
         if self._looked is None:
             return replace(state, checking=True)
         return self._looked.on(state)
 
+    def _with_model(self, state: Segment) -> Segment:
+        if self._model is None:
+            return state
+        spec = self._spec(self._model)
+        return replace(state, model=self._model, model_words=f"{describe_model(spec)}; {finds(spec)}")
+
     def _look(self, target: Target) -> None:
         """Ask a thread what the model would see, unless this very question was asked last."""
         settings, region = self._settings(), self._region(target)
-        pace = self._device.pace
+        measured = self.runs.pace(target, settings)
+        pace = measured or self._device.pace
+        near = self.runs.region(target, "near") if "near" in _regions(target) else None
         asked = (target.key, id(target.volume.data), target.volume.axes, settings, region, pace)
         if asked == self._seen:
             return
@@ -270,17 +275,26 @@ class Controller:
         self._seen = asked
         self._question += 1
         number = self._question
+        doubt, other = self._proposal.doubt(target.path), self._proposal.other(target.path, self._known())
+        wish = Wish(target, settings, region, pace, measured is not None, doubt, near, other)
 
         def then(look: Look) -> None:
             if number == self._question:
                 self._looked = look
                 self.refresh()
 
-        self.engine.later(lambda: look_at(target, settings, region, pace), then)
+        self.engine.later(lambda: look_at(wish), then)
+
+    @property
+    def _key(self) -> str:
+        """The chosen image."""
+        return "" if self._image is None else str(self._image.unique_id)
 
     def _settings(self) -> PredictSpec:
         options = self._options
         channel = options.channel or (channel_of(self._image) if self._image is not None else None)
+        if self._model is not None and self._spec(self._model).network.in_channels > 1:
+            channel = None  # it takes them all
         return PredictSpec(
             device=options.device,
             precision=options.precision,
@@ -305,6 +319,9 @@ class Controller:
         if before is not None and self._image is not before:
             self.runs.forget()
 
+    def _known(self) -> dict[Path, ModelSpec]:
+        return {path: self._spec(path) for path in self._models}
+
     def _spec(self, path: Path) -> ModelSpec:
         if path not in self._specs:
             self._specs[path] = read_spec(path)
@@ -318,6 +335,15 @@ class Controller:
     def _was_saved(self, words: tuple[str, str]) -> None:
         self._saved, self._trouble = words
         self.refresh()
+
+
+def _regions(target: Target) -> tuple[str, ...]:
+    """Which parts of an image can be segmented alone."""
+    if target.volume.ndim == 2:
+        return ("whole", "box")
+    if target.model.network.ndim == 2:
+        return ("whole", "slice", "box")
+    return ("whole", "box", "near")
 
 
 def _channels(volume: Volume) -> tuple[str, ...]:

@@ -8,7 +8,12 @@ from superqt import QCollapsible
 
 from napari_seg.gui.state import Options, Segment
 
-REGIONS = {"whole": "whole image (default)", "slice": "only the slice shown", "box": "only what is visible"}
+REGIONS = {
+    "whole": "whole image (default)",
+    "slice": "only the slice shown",
+    "box": "only what is visible",
+    "near": "around the middle of the view",
+}
 DEVICES = {"auto": "automatic (default)", "cpu": "CPU", "cuda": "GPU (CUDA)", "mps": "GPU (Apple)"}
 PRECISIONS = {"auto": "automatic (default)", "bf16": "fast (bf16)", "fp32": "exact (fp32)"}
 
@@ -45,6 +50,13 @@ class OptionsForm(QCollapsible):
             combo: QComboBox = getattr(self, name)
             combo.activated.connect(lambda _, n=name, c=combo: self.changed.emit(n, c.currentData()))
         self.diameter.valueChanged.connect(lambda value: self.changed.emit("diameter", value))
+
+    def lead_to(self, option: str) -> None:
+        """Unfold the form at an option that the person has to set."""
+        self.expand(animate=False)
+        combo: QComboBox = getattr(self, option)
+        combo.setFocus()
+        combo.showPopup()
 
     def render(self, state: Segment) -> None:
         options: Options = state.options

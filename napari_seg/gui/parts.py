@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QFormLayout, QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QLabeledDoubleSlider
 
 from napari_seg.gui.state import Finding, Thresholds
@@ -46,7 +56,12 @@ def row(*widgets: QWidget, title: str = "") -> QHBoxLayout:
 
 
 class Findings(QWidget):
-    """What to know before a run: a word, a colour at the edge, and a sentence each."""
+    """What to know before a run: a word, a colour at the edge, a sentence, and a button for each cure.
+
+    ``cured`` carries the ``Cure`` whose button was pressed.
+    """
+
+    cured = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,19 +78,21 @@ class Findings(QWidget):
             item.widget().hide()
             item.widget().deleteLater()
         for finding in findings:
-            self._layout.addWidget(notice(finding))
+            self._layout.addWidget(self._notice(finding))
         self.setVisible(bool(findings))
 
-
-def notice(finding: Finding) -> QFrame:
-    frame = QFrame()
-    frame.setObjectName("card")
-    frame.setProperty("level", finding.level)
-    words = text(f"{_WORDS[finding.level]}: {finding.text}")
-    layout = QVBoxLayout(frame)
-    layout.setContentsMargins(8, 4, 6, 4)
-    layout.addWidget(words)
-    return frame
+    def _notice(self, finding: Finding) -> QFrame:
+        frame = QFrame()
+        frame.setObjectName("card")
+        frame.setProperty("level", finding.level)
+        layout = QVBoxLayout(frame)
+        layout.setContentsMargins(8, 4, 6, 4)
+        layout.addWidget(text(f"{_WORDS[finding.level]}: {finding.text}"))
+        for cure in finding.cures:
+            button = QPushButton(cure.words)
+            button.clicked.connect(lambda _=False, chosen=cure: self.cured.emit(chosen))
+            layout.addWidget(button)
+        return frame
 
 
 class Preview(QLabel):

@@ -16,6 +16,7 @@ from napari_seg.data.volume import SPATIAL, Volume
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import KEY, beside
 from napari_seg.gui.views import adding, swap_labels
+from napari_seg.inference.fit import physical_scale
 from napari_seg.inference.predict import Region
 from napari_seg.models.spec import ModelSpec
 
@@ -160,6 +161,26 @@ def visible_box(layer: Any, volume: Volume, dims: Any, camera_slice: bool) -> Re
             spans[axis] = (low, int(np.clip(np.ceil(corners[1, k]) + 1, low + 1, size)))
     start, stop = zip(*(spans[axis] for axis in volume.axes if axis in SPATIAL), strict=True)
     return Region(start, stop, spans["T"][0] if "T" in spans else None)
+
+
+def near_box(target: Target, viewer: Any) -> Region:
+    """A box around the middle of the view, as large as the largest image that the model learned on."""
+    layer, volume, wanted = target.layer, target.volume, target.model.input
+    point = np.asarray(viewer.dims.point, float)
+    shown = list(viewer.dims.displayed)
+    point[shown] = np.asarray(viewer.scene.camera.center, float)[-len(shown) :]
+    axes = [axis for axis in volume.axes if axis not in "CS"]
+    here = dict(zip(axes, np.asarray(layer.world_to_data(point[-layer.ndim :]))[-len(axes) :], strict=True))
+    scale = physical_scale(target.model, volume) or (1.0,) * volume.ndim
+    spans = []
+    for axis, size, factor in zip(volume.spatial, wanted.extent or wanted.patch, scale, strict=True):
+        whole = volume.size(axis)
+        length = min(whole, max(1, round(size / factor)))
+        start = int(np.clip(round(here[axis] - length / 2), 0, whole - length))
+        spans.append((start, start + length))
+    low, high = zip(*spans, strict=True)
+    time = int(np.clip(round(here["T"]), 0, volume.size("T") - 1)) if "T" in volume.axes else None
+    return Region(low, high, time)
 
 
 def checksum(array: Any) -> int:

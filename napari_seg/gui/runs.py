@@ -11,11 +11,13 @@ from typing import Any, Literal
 from psygnal import Signal
 
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
-from napari_seg.gui.results import Mask, Target, blank, box_of, new_mask, pasted, planes_of, visible_box
+from napari_seg.gui.pace import Paces, TimeLeft
+from napari_seg.gui.results import Mask, Target, blank, box_of, near_box, new_mask, pasted, planes_of, visible_box
 from napari_seg.gui.state import Failure, Outcome, Running, Segment, Thresholds
 from napari_seg.gui.words import amount, duration
+from napari_seg.inference.forecast import forecast
 from napari_seg.inference.predict import PredictSpec, Region
-from napari_seg.jobs import Progress, TimeLeft
+from napari_seg.jobs import Progress
 
 AT_ONCE = 2**22
 """Images of up to this many pixels are decoded anew as a whole, larger ones first where they are seen."""
@@ -51,6 +53,7 @@ class Runs:
         self._failure: Failure | None = None
         self._wanted: Thresholds | None = None
         self._decoding: tuple[int, Region | None] | None = None  # order, and which part of the image
+        self._paces = Paces()
         engine.said.connect(self._hear)
 
     @property
@@ -88,7 +91,13 @@ class Runs:
             self._wanted = thresholds
             self._outcome = replace(self._outcome, thresholds=thresholds)
 
-    def region(self, target: Target, kind: Literal["slice", "box"]) -> Region:
+    def pace(self, target: Target, settings: PredictSpec) -> float | None:
+        """Multiplications a second of earlier runs of this model with this device; ``None`` before the first."""
+        return self._paces[_pace_key(target, settings)]
+
+    def region(self, target: Target, kind: Literal["slice", "box", "near"]) -> Region:
+        if kind == "near":
+            return near_box(target, self._viewer)
         return visible_box(target.layer, target.volume, self._viewer.dims, camera_slice=kind == "slice")
 
     def describe(self, state: Segment) -> Segment:
@@ -139,6 +148,8 @@ class Runs:
     def _arrived(self, run: Run, answer: Mapping[str, Any]) -> None:
         """The labels are here; before they replace earlier ones a thread looks whether those were touched."""
         self._running = Running(1.0, "Showing the mask")
+        cost = forecast(run.target.model, run.target.volume, run.settings, run.region)
+        self._paces.learn(_pace_key(run.target, run.settings), cost, answer["seconds"])
         looks = [mask.look() for mask in self._alive(run.target)]
         self._engine.later(lambda: any(look() for look in looks), lambda touched: self._show(run, answer, touched))
 
@@ -229,6 +240,10 @@ def _smaller(run: Run) -> tuple[int, ...]:
     multiple = 2**run.target.model.network.depth
     tile = run.settings.tile or run.target.model.input.patch
     return tuple(max(multiple, n // 2 // multiple * multiple) for n in tile)
+
+
+def _pace_key(target: Target, settings: PredictSpec) -> tuple[Any, ...]:
+    return target.path, settings.device, settings.precision
 
 
 def _pace(progress: Progress, time_left: TimeLeft) -> str:

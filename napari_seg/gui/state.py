@@ -18,7 +18,7 @@ class Options:
 
     channel: str = ""
     diameter: float = 0.0
-    region: Literal["whole", "slice", "box"] = "whole"
+    region: Literal["whole", "slice", "box", "near"] = "whole"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
@@ -33,11 +33,24 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
+class Cure:
+    """One action that takes a finding away: ``words`` on its button; ``value`` is the file of a model, or a region.
+
+    ``option`` leads to the option that has to be set by the person.
+    """
+
+    words: str
+    kind: Literal["model", "region", "option"]
+    value: str
+
+
+@dataclass(frozen=True)
 class Finding:
-    """Something to know before a run. A ``refusal`` forbids it."""
+    """Something to know before a run, and what the window itself can do about it. A ``refusal`` forbids the run."""
 
     level: Literal["note", "warning", "refusal"]
     text: str
+    cures: tuple[Cure, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,22 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
+
+
+_ROUND = (5, 10, 20, 30, 60, 120, 180, 300, 600, 1200, 1800, 3600, 7200, 14400)
+"""Seconds that a guess is rounded up to: it is never better than by half."""
+
+
+def roughly(seconds: float, *, measured: bool) -> str:
+    """A forecast: ``About 20 s`` for a guess, ``23 s at the pace of the last run`` where there was one."""
+    if measured:
+        return f"{duration(seconds)} at the pace of the last run"
+    if seconds <= _ROUND[0]:
+        return "A few seconds"
+    return f"About {duration(next((step for step in _ROUND if seconds <= step), seconds))}"
 
 
 def memory(count: float) -> str:

@@ -39,10 +39,15 @@ WIDEST = 6
 
 @dataclass(frozen=True)
 class Forecast:
-    """``seconds`` and ``bytes`` (at the peak, without the image itself): about."""
+    """``seconds`` and ``bytes`` (at the peak, without the image itself): about.
+
+    ``multiplications``: the work of the network. ``beside``: seconds of ``seconds`` that are spent on all else.
+    """
 
     seconds: float
     bytes: float
+    multiplications: float
+    beside: float
 
 
 @dataclass(frozen=True)
@@ -85,15 +90,15 @@ def forecast(
     computed = frames * tile * math.prod(len(axis.starts) for axis in axes)
     mirrors = 2 ** len(grid) if settings.flips else 1
     pixels = times * math.prod(b - a for a, b in zip(*fit.box, strict=True))
-    seconds = mirrors * computed * multiplications(spec.network) / (pace or _guess(settings))
-    decoding = 0.0 if spec.task.pointwise else DECODE_SECONDS * pixels
+    work = mirrors * computed * multiplications(spec.network)
+    beside = START_SECONDS + (0.0 if spec.task.pointwise else DECODE_SECONDS * pixels)
     width = 4 if settings.precision == "fp32" else 2
     activations = tile * spec.network.width * 6 * width
     slab = axes[0].tile * math.prod(grid[1:]) * 4 * (spec.network.in_channels + 2 * spec.task.channels)
     scores = 2 * spec.task.channels * pixels
     objects = 0 if spec.task.pointwise else 30 * pixels / times
     memory = BASE_BYTES + activations + slab + min(scores, IN_MEMORY) + 4 * pixels + objects
-    return Forecast(START_SECONDS + seconds + decoding, memory)
+    return Forecast(beside + work / (pace or _guess(settings)), memory, work, beside)
 
 
 def multiplications(network: NetworkSpec) -> float:

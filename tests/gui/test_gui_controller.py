@@ -13,6 +13,7 @@ from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.state import Thresholds
 from napari_seg.jobs import Progress
+from napari_seg.models.zoo import shipped
 
 SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
 
@@ -97,6 +98,86 @@ def test_what_does_not_fit_is_refused_before_the_run(
     assert "choose a 2D model" in refusal.text
     controller.run()
     assert not any(order["verb"] == "predict" for order in engine.orders)
+
+
+def test_a_refusal_offers_the_model_that_fits(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, organs: Path
+) -> None:
+    viewer.add_image(picture)
+    controller.choose_model(organs)
+    settle(controller)
+    (cure,) = controller.state.findings[0].cures
+    assert cure.kind == "model"
+    controller.choose_model(Path(cure.value))
+    settle(controller)
+    assert controller.state.can_run
+
+
+def test_a_new_image_gets_the_model_that_suits_it_and_a_choice_stays_while_it_runs(
+    viewer: ViewerModel, engine: Any, picture: np.ndarray, organs: Path, spots: Path
+) -> None:
+    controller = Controller(viewer, engine)
+    cells = viewer.add_image(picture, scale=(0.3, 0.3), units=("um", "um"))
+    settle(controller)
+    assert controller.state.model == shipped()["nuclei2d"]
+    controller.choose_model(organs)
+    settle(controller)
+    assert controller.state.model == organs  # also where it is refused: it was chosen for this image
+    viewer.add_image(np.zeros((9, 40, 50)), axis_labels=("z", "y", "x"))
+    settle(controller)
+    assert controller.state.model == organs
+    viewer.layers.selection.active = cells
+    settle(controller)
+    assert controller.state.model == organs
+    viewer.add_image(picture[:50])
+    settle(controller)
+    assert controller.state.model not in (None, organs)
+    controller.choose_model(spots)
+    viewer.add_image(picture[:40])
+    settle(controller)
+    assert controller.state.model == spots
+
+
+def test_where_no_model_suits_the_choice_is_kept_and_doubted(viewer: ViewerModel, engine: Any) -> None:
+    controller = Controller(viewer, engine)
+    first = controller.state.model or next(iter(shipped().values()))
+    image = np.full((40, 60, 60), -1000, np.int16)
+    image[10:30, 20:40, 20:40] = 40
+    viewer.add_image(image, axis_labels=("z", "y", "x"), scale=(4, 2, 2), units=("mm",) * 3)
+    settle(controller)
+    assert controller.state.model == first
+    assert "This image is CT" in controller.state.findings[0].text
+    assert "learned from MR" in controller.state.findings[0].text
+
+
+def test_a_volume_that_is_too_large_is_cured_by_a_box_around_the_view(viewer: ViewerModel, engine: Any) -> None:
+    controller = Controller(viewer, engine)
+    layer = viewer.add_image(np.zeros((60, 240, 300), np.float32), axis_labels=("z", "y", "x"))
+    controller.choose_model(shipped()["hippocampus3d"])
+    viewer.dims.set_point(0, 50)
+    viewer.scene.camera.center = (0, 100, 20)
+    settle(controller)
+    finding = next(f for f in controller.state.findings if f.level == "refusal")
+    cure = finding.cures[0]
+    assert (cure.kind, cure.value) == ("region", "near")
+    controller.set_options(region=cure.value)
+    settle(controller)
+    assert controller.state.can_run
+    controller.run()
+    box = engine.orders[-1]["region"]
+    assert box == {"start": (15, 70, 0), "stop": (60, 129, 41), "time": None}
+    assert layer in viewer.layers
+
+
+def test_a_run_corrects_the_forecast(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    viewer.add_image(picture)
+    settle(controller)
+    assert controller.state.forecast.startswith("A few seconds")
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 1), seconds=500.0)
+    assert controller.state.forecast.startswith("8 min at the pace of the last run")
 
 
 def test_dimensions_are_asked_for_in_the_page(controller: Controller, viewer: ViewerModel) -> None:

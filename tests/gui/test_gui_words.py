@@ -7,7 +7,7 @@ import pytest
 
 from napari_seg.data.volume import Volume
 from napari_seg.gui.colours import PALETTE, class_colours
-from napari_seg.gui.words import amount, describe_volume, duration, facts_of_volume, memory, number
+from napari_seg.gui.words import amount, describe_volume, duration, facts_of_volume, memory, number, roughly
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,13 @@ def test_three_digits(value: float, words: str) -> None:
 def test_durations_and_sizes() -> None:
     assert [duration(s) for s in (0.2, 8, 95, 4200, 7500)] == ["1 s", "8 s", "2 min", "70 min", "2 h 5 min"]
     assert [memory(b) for b in (10, 850e6, 1.24e9)] == ["1 MB", "850 MB", "1.2 GB"]
+
+
+def test_a_guess_is_no_more_precise_than_it_is_good() -> None:
+    assert [roughly(s, measured=False) for s in (0.2, 7, 23, 95, 4200)] == [
+        "A few seconds", "About 10 s", "About 30 s", "About 2 min", "About 2 h",
+    ]  # fmt: skip
+    assert roughly(23, measured=True) == "23 s at the pace of the last run"
 
 
 def test_amounts_have_the_units_of_their_world() -> None:

@@ -24,7 +24,7 @@ from napari_seg.gui.dialogs import Facts
 from napari_seg.gui.form import OptionsForm
 from napari_seg.gui.parts import Findings, Preview, ThresholdSliders, info_button, row, text
 from napari_seg.gui.start import StartBox
-from napari_seg.gui.state import Failure, Outcome, Question, Running, Segment
+from napari_seg.gui.state import Cure, Failure, Outcome, Question, Running, Segment
 
 _BROWSE = "Browse..."
 _MASKS = "Masks (*.nii.gz *.nii *.ome.tif *.tif *.png *.nrrd *.ome.zarr)"
@@ -94,6 +94,7 @@ class SegmentPage(QScrollArea):
         self.image_info.clicked.connect(self._about_image)
         self.model_info.clicked.connect(self._about_model)
         self.question.answered.connect(self._controller.answer)
+        self.findings.cured.connect(self._cure)
         self.run.clicked.connect(self._controller.run)
         self.running.cancel.clicked.connect(self._controller.cancel)
         QShortcut(QKeySequence("Ctrl+Return"), self).activated.connect(self._controller.run)
@@ -138,6 +139,14 @@ class SegmentPage(QScrollArea):
             self._controller.choose_model(Path(chosen))
         self._controller.resolve()
         self.render(self._controller.state)  # puts the list back where Browse was left without a choice
+
+    def _cure(self, cure: Cure) -> None:
+        if cure.kind == "model":
+            self._controller.choose_model(Path(cure.value))
+        elif cure.kind == "region":
+            self._controller.set_options(region=cure.value)
+        else:
+            self.options.lead_to(cure.value)
 
     def _about_image(self) -> None:
         sheet = self._controller.about_image()
