@@ -2,8 +2,9 @@
 
 The general pattern is: 1. look at the data and plan the model, 2. time some steps on a copy and turn the minutes into a
 number of steps, 3. train: random patches, AdamW with warm-up and cosine decay, a moving average of the weights,
-4. at every checkpoint measure the averaged weights on the validation cases, keep the best as the model file and the
-whole state beside it, 5. choose the decoding settings of the task on the validation cases.
+4. at every checkpoint measure the averaged weights on the validation cases, keep the best (without validation cases the
+last) as the model file and the whole state beside it, 5. choose the decoding settings of the task on the validation
+cases.
 
 Every random draw of step ``n`` comes from a generator seeded with ``(seed, n)``: a resumed training needs no memory of
 the draws before, and ends with the same weights as one that was never stopped.
@@ -63,8 +64,8 @@ def train(
     ``start`` goes on from a trained model (its network, task and input are kept). ``resume`` goes on with a training
     that was stopped, from the state beside ``save_to``. Closing the generator stops at once; the best model so far is
     in the file.
-    ``Progress.detail`` holds ``step``, ``loss`` and, after a checkpoint, ``score`` (mean Dice or mean AP of the
-    validation cases).
+    ``Progress.detail`` holds ``step``, ``loss`` and, after a checkpoint and where there are validation cases, ``score``
+    (their mean Dice or mean AP).
     """
     save_to = Path(save_to)
     cases = find_cases(data) if isinstance(data, str | Path) else tuple(data)
@@ -111,7 +112,9 @@ def train(
         detail: dict[str, float] = {"step": trainer.step, "loss": loss}
         if trainer.step in checkpoints:
             averaged = trainer.averaged()
-            figure = detail["score"] = score(averaged, model_spec, held_out, device) if held_out else trainer.step
+            if held_out:
+                detail["score"] = score(averaged, model_spec, held_out, device)
+            figure = detail.get("score", best)  # without validation cases the last checkpoint is kept
             if figure >= best:
                 best = figure
                 replace(kept, network=averaged).save(save_to)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,21 @@ def test_stopped_and_resumed_gives_the_bits_of_an_unbroken_run(folder: Path, tmp
     whole, broken = load_file(tmp_path / "whole"), load_file(tmp_path / "broken")
     assert all(torch.equal(whole[key], broken[key]) for key in whole)
     assert not (tmp_path / "broken.resume").exists()
+
+
+def test_without_validation_cases_there_is_no_score_and_the_last_checkpoint_is_kept(
+    folder: Path, tmp_path: Path
+) -> None:
+    cases = [replace(case, split="train") for case in find_cases(folder)]
+    details = []
+    for progress in train.steps(cases, tiny(steps=3), save_to=tmp_path / "m"):
+        if "step" in progress.detail:
+            weights = load_file(tmp_path / "m")
+            details.append((set(progress.detail), weights))
+    assert [names for names, _ in details] == [{"step", "loss"}] * 3
+    last = load_file(tmp_path / "m")
+    assert all(torch.equal(details[2][1][key], last[key]) for key in last)
+    assert any(not torch.equal(details[1][1][key], last[key]) for key in last)
 
 
 def test_resuming_needs_a_stopped_training_with_the_same_settings(folder: Path, tmp_path: Path) -> None:
