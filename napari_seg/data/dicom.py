@@ -3,7 +3,8 @@
 ``series`` chooses by the key of a stack: the SeriesInstanceUID, followed by ``#2`` and so on where a series holds
 several volumes. Slices become a volume by their positions (see :mod:`~napari_seg.data.dicom_stack`), films and
 photographs become ``TYX``, ``YX`` or ``YXS``, a segmentation object becomes a mask. Values are rescaled by the slope
-and intercept of the file; whole numbers stay whole.
+and intercept of the file; whole numbers stay whole. Padding outside the scanned field is kept from distorting the
+contrast (see :mod:`~napari_seg.data.dicom_padding`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pydicom.pixels import apply_color_lut, pixel_array
 
 from napari_seg.data import dicom_jpeg, dicom_seg
 from napari_seg.data.dicom_frames import BROKEN, Frame, files_in, frames_of, is_dicom, lenient
+from napari_seg.data.dicom_padding import padding_in, tamed
 from napari_seg.data.dicom_stack import Stack, grid_of, stacks
 from napari_seg.data.geometry import Reorder, spacing_of, tilt_notes, to_display, to_display_flat
 from napari_seg.data.intensity import rescaled, strange_values
@@ -166,9 +168,23 @@ def _pixels(frames: Sequence[Frame]) -> tuple[NDArray[Any], tuple[str, ...]]:
     for place, frame in enumerate(frames):
         by_file[frame.path].append(place)
     planes: list[NDArray[Any]] = [np.empty(0)] * len(frames)
+    padding: dict[int, NDArray[np.bool_]] = {}
     for path, places in by_file.items():
-        for place, plane in zip(places, _decoded(path, [frames[place].index for place in places]), strict=True):
-            planes[place] = plane
+        decoded, padded = _decoded(path, [frames[place].index for place in places])
+        for number, place in enumerate(places):
+            planes[place] = decoded[number]
+            if padded is not None:
+                padding[place] = padded[number]
+    data, notes = _measured(frames, planes)
+    if padding:
+        none = np.zeros(planes[0].shape, bool)
+        data, more = tamed(data, np.stack([padding.get(place, none) for place in range(len(frames))]))
+        notes += more
+    return data, notes
+
+
+def _measured(frames: Sequence[Frame], planes: list[NDArray[Any]]) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """From the stored values to those that were measured."""
     scales = {frame.scale for frame in frames}
     first = frames[0]
     if len(scales) > 1:
@@ -194,7 +210,8 @@ def _bits(path: Path) -> int:
     return int(pydicom.dcmread(path, force=True, specific_tags=["BitsStored"]).BitsStored)
 
 
-def _decoded(path: Path, indices: Sequence[int]) -> list[NDArray[Any]]:
+def _decoded(path: Path, indices: Sequence[int]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """The stored values of some frames of a file, and where they are padding."""
     dicom_jpeg.register()
     try:
         with lenient():
@@ -215,7 +232,8 @@ def _decoded(path: Path, indices: Sequence[int]) -> list[NDArray[Any]]:
         array = array[None]
     if max(indices) >= len(array):
         raise _broken(path)
-    return [array[index] for index in indices]
+    chosen = array[list(indices)]
+    return chosen, None if samples else padding_in(dataset, chosen)
 
 
 def _eight_bits(colors: NDArray[Any]) -> NDArray[Any]:

@@ -205,6 +205,56 @@ def test_low_values_that_are_meant_to_be_bright_are_inverted(tmp_path: Path) -> 
     assert any("inverted" in note for note in volume.notes)
 
 
+@pytest.mark.parametrize(
+    ("pixels", "given"),
+    [(np.int16, -2000), (np.uint16, 63536), (np.int16, 63536), (np.uint16, -2000)],
+    ids=["signed", "unsigned", "unsigned of signed pixels", "signed of unsigned pixels"],
+)
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_padding_takes_the_lowest_measured_value(pixels: Any, given: int, syntax: str, tmp_path: Path) -> None:
+    data = counted(3, 5, 6, dtype=pixels)
+    data[:, 0], data[0, 1, :2] = np.array(-2000).astype(pixels), 0
+    folder = series(tmp_path, data, RescaleIntercept="-1024", RescaleSlope="1", syntax=syntax)
+    for path in folder.iterdir():
+        made = pydicom.dcmread(path)
+        made.add_new(0x00280120, "SS" if given < 0 else "US", given)
+        made.save_as(path)
+    volume = read(folder)
+    measured = data[:, 1:].astype(int) - 1024
+    assert np.array_equal(volume.data[:, 1:], measured)
+    assert (volume.data[:, 0] == measured.min()).all()
+    stored = "-3024" if pixels == np.int16 else "62512"
+    words = f"20 % of the voxels are padding outside the scanned field; they show -1024 instead of {stored}"
+    assert [note.startswith(words) for note in volume.notes] == [True]
+
+
+def test_padding_of_some_slices_over_a_range(tmp_path: Path) -> None:
+    data = counted(2, 5, 6) + 100
+    data[0, 0, :4], data[1, 0, 0] = (-2000, -1999, -1998, -900), -2000
+    named = {"PixelPaddingValue": lambda k: None if k else -1998, "PixelPaddingRangeLimit": lambda k: -2000}
+    volume = read(series(tmp_path, data, **named))
+    assert volume.data[0, 0, :4].tolist() == [-2000, -1999, -1998, -900]  # the second slice names none: it was measured
+    data[1, 0, 0] = 100
+    volume = read(series(tmp_path / "again", data, **named))
+    assert volume.data[0, 0, :4].tolist() == [-900] * 4
+    assert ["-900 instead of -2000 to -1998" in note for note in volume.notes] == [True]
+
+
+def test_a_padding_of_zero_stays_zero_and_is_said(tmp_path: Path) -> None:
+    data = counted(2, 5, 6) + 7
+    data[:, 0, 0] = 0
+    volume = read(series(tmp_path, data, Modality="MR", PixelPaddingValue=0))
+    assert np.array_equal(volume.data, data)
+    assert volume.notes == ("3.3 % of the voxels are padding outside the scanned field (0).",)
+
+
+def test_padding_that_is_named_but_not_there_and_nothing_but_padding(tmp_path: Path) -> None:
+    assert read(series(tmp_path / "a", counted(2, 5, 6), PixelPaddingValue=-2000)).notes == ()
+    volume = read(series(tmp_path / "b", np.full((2, 5, 6), -2000, np.int16), PixelPaddingValue=-2000))
+    assert (volume.data == -2000).all()
+    assert ["nothing to see" in note for note in volume.notes] == [True]
+
+
 @pytest.mark.parametrize("syntax", [*CODECS, ImplicitVRLittleEndian])
 def test_transfer_syntaxes(syntax: str, tmp_path: Path) -> None:
     data = np.random.default_rng(0).integers(0, 4095, (3, 16, 20)).astype(np.uint16)
