@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects, gaussian_filter
 
 from napari_seg.evaluation.evaluate import evaluate
-from napari_seg.jobs import run
+from napari_seg.inference.backend import Runner
+from napari_seg.jobs import Progress, run
 from napari_seg.models.spec import ModelSpec
 from napari_seg.tasks import losses
 from napari_seg.tasks.instance import Instance, without_small
@@ -31,7 +32,7 @@ from napari_seg.training import train as training
 from napari_seg.training.cases import Case, find_cases
 from napari_seg.training.plan import TrainSpec
 from napari_seg.training.sample import samples
-from napari_seg.training.validation import scored, tuned
+from napari_seg.training.validation import scores_of, tuned
 
 
 class Depth(Instance):
@@ -198,13 +199,14 @@ def compare(name: str, cases: list[Case], held_out: list[Case], spec: TrainSpec,
         case.split == "train" for case in cases
     ):  # nothing was left to choose the thresholds on but what was learned
         seen = [s for case in cases for s in samples(*case.load(), model.spec, name=case.name)]
-        model = training.replace(model, spec=tuned(model, seen, device))
+        model = training.replace(model, spec=run(tuned(model, seen, device)))
+    runner = Runner(model.network, model.spec.task, device, ndim=model.spec.network.ndim)
     reports = []
     decoding = 0.0
     for case in held_out:
         image, labels = case.load()
         for sample in samples(image, labels, model.spec, name=case.name):
-            scores = next(scored(model.network, model.spec, [sample], device))[1]
+            scores = run(scores_of(runner, model.spec, sample, Progress(0, 1)))
             start = time.perf_counter()
             found = model.spec.task.decode(scores, tuple(model.spec.input.spacing or (1.0,) * model.spec.network.ndim))
             decoding += time.perf_counter() - start

@@ -113,17 +113,17 @@ def train(
         if trainer.step in checkpoints:
             averaged = trainer.averaged()
             if held_out:
-                detail["score"] = score(averaged, model_spec, held_out, device)
+                at = Progress(trainer.step, total, f"loss {loss:.3f}, looking at the validation cases")
+                detail["score"] = yield from score(averaged, model_spec, held_out, device, at)
             figure = detail.get("score", best)  # without validation cases the last checkpoint is kept
             if figure >= best:
                 best = figure
                 replace(kept, network=averaged).save(save_to)
             trainer.store(state_file, spec, best)
         yield Progress(trainer.step, total, f"loss {loss:.3f}", detail)
-    yield Progress(total, total, "choosing the settings of the separation")
     model = Model.load(save_to)
     if held_out:
-        model = replace(model, spec=tuned(model, held_out, device))
+        model = replace(model, spec=(yield from tuned(model, held_out, device)))
         model.save(save_to)  # the weights came from this very file, so what is returned is what it holds
     state_file.unlink(missing_ok=True)
     return model
@@ -256,7 +256,8 @@ def _timed(
     checkpoint = 0.0
     if held_out:
         start = time.perf_counter()
-        score(trainer.averaged(), model.spec, held_out, settings.device)
+        at = Progress(1, 1, "timing a look at the validation cases")
+        yield from score(trainer.averaged(), model.spec, held_out, settings.device, at)
         checkpoint = time.perf_counter() - start
     pace = float(np.median(paces[2:]))
     left = 60 * minutes - (time.perf_counter() - began) - CHECKPOINTS * checkpoint

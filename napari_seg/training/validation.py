@@ -1,8 +1,11 @@
-"""What a model is worth on the validation cases."""
+"""What a model is worth on the validation cases.
+
+Both jobs here yield often enough that a cancel waits for one batch of tiles or one decoding at most.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 from napari_seg.evaluation.evaluate import evaluate
 from napari_seg.inference.backend import Device, Runner, slide
 from napari_seg.inference.tiling import tile_grid
+from napari_seg.jobs import Progress, Steps
 from napari_seg.models.model import Model
 from napari_seg.models.spec import ModelSpec
 from napari_seg.networks import Network
@@ -19,12 +23,15 @@ from napari_seg.training.sample import Sample
 VALIDATION_PIXELS = 4_000_000
 
 
-def score(network: Network, model: ModelSpec, held_out: Sequence[Sample], device: Device) -> float:
-    """The mean over validation cases, of as many as a checkpoint has time for."""
+def score(network: Network, model: ModelSpec, held_out: Sequence[Sample], device: Device, at: Progress) -> Steps[float]:
+    """The mean over validation cases, of as many as a checkpoint has time for; yields ``at`` all the while."""
+    runner = Runner(network, model.task, device, ndim=model.network.ndim)
     figures = []
     pixels = 0
-    for sample, scores in scored(network, model, held_out, device):
+    for sample in held_out:
+        scores = yield from scores_of(runner, model, sample, at)
         figures.append(_figure(model, sample, scores))
+        yield at
         pixels += sample.labels.size
         if pixels > VALIDATION_PIXELS:
             break
@@ -32,15 +39,34 @@ def score(network: Network, model: ModelSpec, held_out: Sequence[Sample], device
     return float(np.mean(known)) if known else 0.0
 
 
-def scored(
-    network: Network, model: ModelSpec, held_out: Sequence[Sample], device: Device
-) -> Iterator[tuple[Sample, NDArray[np.float32]]]:
-    runner = Runner(network, model.task, device, ndim=model.network.ndim)
-    for sample in held_out:
-        axes = tile_grid(sample.labels.shape, model.input.patch, 0.25, network.multiple)
-        planes = partial(_planes, sample.image)
-        finished = [part.scores for part in slide(planes, axes, runner) if part is not None]
-        yield sample, np.concatenate(finished, 1)
+def tuned(model: Model, held_out: Sequence[Sample], device: Device) -> Steps[ModelSpec]:
+    """The spec with the decoding settings that do best on the validation cases."""
+    variants = [model.spec.model_copy(update={"task": task}) for task in model.spec.task.variants()]
+    figures: list[list[float]] = [[] for _ in variants]
+    if len(variants) == 1:
+        return model.spec
+    runner = Runner(model.network, model.spec.task, device, ndim=model.spec.network.ndim)
+    for number, sample in enumerate(held_out):
+        at = Progress(number, len(held_out), "choosing the settings of the separation")
+        scores = yield from scores_of(runner, model.spec, sample, at)
+        for figure, variant in zip(figures, variants, strict=True):
+            value = _figure(variant, sample, scores)
+            if value is not None:
+                figure.append(value)
+            yield at
+    means = [float(np.mean(figure)) if figure else 0.0 for figure in figures]
+    return variants[int(np.argmax(means))]
+
+
+def scores_of(runner: Runner, model: ModelSpec, sample: Sample, at: Progress) -> Steps[NDArray[np.float32]]:
+    """The scores of a sample, ``(channels, *grid)``; yields ``at`` after each batch of tiles."""
+    axes = tile_grid(sample.labels.shape, model.input.patch, 0.25, runner.network.multiple)
+    finished = []
+    for part in slide(partial(_planes, sample.image), axes, runner):
+        if part is not None:
+            finished.append(part.scores)
+        yield at
+    return np.concatenate(finished, 1)
 
 
 def _planes(image: NDArray[np.float32], start: int, stop: int) -> NDArray[np.float32]:
@@ -53,18 +79,3 @@ def _figure(model: ModelSpec, sample: Sample, scores: NDArray[np.float32]) -> fl
     if sample.mask is not None:
         labels, truth = labels * sample.mask, truth * sample.mask
     return evaluate(truth, labels, model.task.kind).score
-
-
-def tuned(model: Model, held_out: Sequence[Sample], device: Device) -> ModelSpec:
-    """The spec with the decoding settings that do best on the validation cases."""
-    variants = [model.spec.model_copy(update={"task": task}) for task in model.spec.task.variants()]
-    figures: list[list[float]] = [[] for _ in variants]
-    if len(variants) == 1:
-        return model.spec
-    for sample, scores in scored(model.network, model.spec, held_out, device):
-        for figure, variant in zip(figures, variants, strict=True):
-            value = _figure(variant, sample, scores)
-            if value is not None:
-                figure.append(value)
-    means = [float(np.mean(figure)) if figure else 0.0 for figure in figures]
-    return variants[int(np.argmax(means))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
-from napari_seg.jobs import run
+from napari_seg.jobs import Progress, run
 from napari_seg.models.model import Model
 from napari_seg.training.cases import find_cases
 from napari_seg.training.plan import TrainSpec, lie_alike, plan
@@ -69,19 +70,37 @@ def test_the_same_steps_and_seed_give_the_same_bits(folder: Path, tmp_path: Path
     assert any(not torch.equal(a[key], c[key]) for key in a)
 
 
-def test_stopped_and_resumed_gives_the_bits_of_an_unbroken_run(folder: Path, tmp_path: Path) -> None:
-    train(folder, tiny(), save_to=tmp_path / "whole")
+@pytest.mark.parametrize(
+    "moment",
+    [
+        lambda progress: progress.detail.get("step") == 4,
+        lambda progress: progress.done == 3 and "validation" in progress.message,
+        lambda progress: "choosing" in progress.message,
+    ],
+    ids=["after a step", "while validating", "while choosing settings"],
+)
+def test_stopped_and_resumed_gives_the_bits_of_an_unbroken_run(
+    moment: Callable[[Progress], bool], folder: Path, tmp_path: Path
+) -> None:
+    whole = train(folder, tiny(), save_to=tmp_path / "whole")
     steps = train.steps(folder, tiny(), save_to=tmp_path / "broken")
-    for progress in steps:
-        if progress.detail.get("step") == 4:
-            break
+    assert any(moment(progress) for progress in steps)
     steps.close()
     assert (tmp_path / "broken.resume").exists()
     Model.load(tmp_path / "broken")  # the best so far is a whole model
-    train(folder, tiny(), save_to=tmp_path / "broken", resume=True)
-    whole, broken = load_file(tmp_path / "whole"), load_file(tmp_path / "broken")
-    assert all(torch.equal(whole[key], broken[key]) for key in whole)
+    resumed = train(folder, tiny(), save_to=tmp_path / "broken", resume=True)
+    assert resumed.spec.task == whole.spec.task
+    of_whole, of_broken = load_file(tmp_path / "whole"), load_file(tmp_path / "broken")
+    assert all(torch.equal(of_whole[key], of_broken[key]) for key in of_whole)
     assert not (tmp_path / "broken.resume").exists()
+
+
+def test_looking_at_validation_cases_yields_between_them(folder: Path, tmp_path: Path) -> None:
+    cases = [replace(case, split="train" if number < 3 else "val") for number, case in enumerate(find_cases(folder))]
+    words = [progress.message for progress in train.steps(cases, tiny(steps=1), save_to=tmp_path / "m")]
+    assert sum("validation" in message for message in words) >= 3
+    settings = len(Model.load(tmp_path / "m").spec.task.variants())
+    assert sum("choosing" in message for message in words) >= 3 * settings
 
 
 def test_without_validation_cases_there_is_no_score_and_the_last_checkpoint_is_kept(
