@@ -1,11 +1,13 @@
 """DICOM segmentation objects: segments in frames, of which empty ones are usually left out.
 
 Each frame is put back where its position says. Segments that do not overlap become labels (label = segment number);
-overlapping ones become planes along ``C``. The names of the segments are in ``Source.header["classes"]``.
+overlapping ones become planes along ``C``. Fractions, of probability or of occupied volume, are cut at one half. A
+label map (PS3.3 of 2024) is taken as it is. The names of the segments are in ``Source.header["classes"]``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -29,20 +31,13 @@ def read(stack: Stack) -> Volume:
             frames = pixel_array(dataset).reshape(-1, int(dataset.Rows), int(dataset.Columns))
             layout = _Layout(dataset, len(frames))
             names = {int(item.SegmentNumber): str(item.get("SegmentLabel", "")) for item in dataset.SegmentSequence}
-            kind = dataset.get("SegmentationType", "BINARY")
-            most = float(dataset.get("MaximumFractionalValue", 255))
+            frames, notes = _whole(dataset, frames, names)
     except BROKEN as error:
         raise SegError(
             f"The segmentation {path.name} is damaged or of a rare kind; export it as NIfTI or NRRD."
         ) from error
-    notes: tuple[str, ...] = ()
-    if kind == "FRACTIONAL":
-        frames = frames >= most / 2
-        notes = ("The segmentation holds fractions; voxels of at least one half were taken.",)
-    if kind == "LABELMAP":
-        data, axes = layout.slices(frames, range(len(frames))), "ZYX"
-    else:
-        data, axes = _merged(frames, layout)
+    names.pop(0, None)  # a label map may name its background
+    data, axes = _merged(frames, layout) if layout.segments else (layout.slices(frames, range(len(frames))), "ZYX")
     reorder = to_display(layout.affine)
     affine = reorder.affine(layout.affine, layout.shape)
     return Volume(
@@ -55,6 +50,24 @@ def read(stack: Stack) -> Volume:
         source=Source(path, "dicom", reorder=reorder, header={"classes": names}),
         notes=notes + tilt_notes(affine),
     )
+
+
+def _whole(dataset: Any, frames: NDArray[Any], names: Container[int]) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Frames in which 0 is the background, and a note where fractions were cut."""
+    kind = dataset.get("SegmentationType", "BINARY")
+    if kind == "FRACTIONAL":
+        meaning = {"PROBABILITY": "probabilities", "OCCUPANCY": "occupied fractions"}
+        what = meaning.get(str(dataset.get("SegmentationFractionalType")), "fractions")
+        note = f"The segmentation holds {what} of voxels; voxels of at least one half were taken."
+        return frames >= float(dataset.get("MaximumFractionalValue", 255)) / 2, (note,)
+    if kind == "LABELMAP":
+        background = int(dataset.get("PixelPaddingValue", 0))
+        if background != 0 and 0 in names:
+            raise ValueError("segment 0 is no background")
+        return np.where(frames == background, 0, frames).astype(frames.dtype, copy=False), ()
+    if kind != "BINARY":
+        raise ValueError(f"segmentations of type {kind} are not known")
+    return frames, ()
 
 
 class _Layout:
@@ -83,10 +96,12 @@ class _Layout:
         if not np.allclose(places, np.rint(places), atol=0.1):
             raise ValueError("frames at uneven distances")
         self.places = np.rint(places).astype(int)
-        self.numbers: list[int] = []
+        self.segments: list[int] = []  # of each frame; none in a label map
         if dataset.get("SegmentationType") != "LABELMAP":
             self.segments = [int(find(f, "SegmentIdentificationSequence").ReferencedSegmentNumber) for f in own]
-            self.numbers = sorted(set(self.segments))
+        self.numbers = sorted(set(self.segments))
+        if len(set(zip(self.places.tolist(), self.segments or [0] * count, strict=True))) < count:
+            raise ValueError("two frames of the same segment at the same place")
         self.shape = (int(self.places.max()) + 1, int(dataset.Rows), int(dataset.Columns))
         first, last = positions[along.argmin()], positions[along.argmax()]
         lps = np.eye(4)
@@ -104,14 +119,14 @@ class _Layout:
 
 
 def _merged(frames: NDArray[Any], layout: _Layout) -> tuple[NDArray[Any], str]:
-    dtype = labels_dtype(max(layout.numbers))
-    labels = np.zeros(layout.shape, dtype)
-    planes = [
-        layout.slices(frames, [k for k, segment in enumerate(layout.segments) if segment == number]) > 0
-        for number in layout.numbers
-    ]
-    for number, plane in zip(layout.numbers, planes, strict=True):
-        if (labels[plane] > 0).any():
+    labels = np.zeros(layout.shape, labels_dtype(max(layout.numbers)))
+    for frame, place, segment in zip(frames, layout.places, layout.segments, strict=True):
+        inside = frame > 0
+        if labels[place][inside].any():
+            planes = [
+                layout.slices(frames, [k for k, other in enumerate(layout.segments) if other == number]) > 0
+                for number in layout.numbers
+            ]
             return np.stack(planes).astype(np.uint8), "CZYX"
-        labels[plane] = number
+        labels[place][inside] = segment
     return labels, "ZYX"

@@ -460,16 +460,18 @@ def test_an_enhanced_file_of_many_frames(tmp_path: Path) -> None:
     assert value_at(volume, (0, 0, 5)) == data[2, 0, 0] * 2.0 - 10
 
 
-def segmentation(path: Path, planes: Any, positions: Any, segments: Any) -> Path:
-    bits = np.packbits(planes.astype(np.uint8).ravel(), bitorder="little")
-    made = enhanced(
-        planes.astype(np.uint8), positions, segments, Modality="SEG", SegmentationType="BINARY", BitsAllocated=1,
-        BitsStored=1, HighBit=0,
-    )  # fmt: skip
+def segmentation(path: Path, planes: Any, positions: Any, segments: Any, kind: str = "BINARY", **tags: Any) -> Path:
+    """``planes`` are bool (one bit each in the file) or the values that the file holds."""
+    bits = planes.dtype == bool
+    stored = planes.astype(np.uint8) if bits else planes
+    packed = {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0} if bits else {}
+    made = enhanced(stored, positions, segments, Modality="SEG", SegmentationType=kind, **packed, **tags)
     made.SegmentSequence = Sequence(
         [item(SegmentNumber=n, SegmentLabel=name) for n, name in ((1, "liver"), (2, "spleen"))]
     )
-    made.PixelData = bits.tobytes() + b"\0" * (len(bits) % 2)
+    if bits:
+        data = np.packbits(stored.ravel(), bitorder="little").tobytes()
+        made.PixelData = data + b"\0" * (len(data) % 2)
     made.save_as(path)
     return path
 
@@ -494,6 +496,58 @@ def test_overlapping_segments_become_planes(tmp_path: Path) -> None:
     planes = np.ones((2, 5, 8), bool)
     volume = read(segmentation(tmp_path / "seg.dcm", planes, [(0, 0, 2.5), (0, 0, 2.5)], [1, 2]))
     assert (volume.axes, volume.channels, volume.shape) == ("CZYX", ("liver", "spleen"), (2, 1, 5, 8))
+
+
+@pytest.mark.parametrize(("meaning", "word"), [("PROBABILITY", "probabilities"), ("OCCUPANCY", "occupied fractions")])
+@pytest.mark.parametrize("most", [255, 100, 1])
+def test_fractions_are_cut_at_half_of_their_maximum(meaning: str, word: str, most: int, tmp_path: Path) -> None:
+    planes = np.zeros((3, 5, 8), np.uint8)
+    half = -(-most // 2)
+    planes[0, 1, 2:5], planes[2, 4, 4] = (half - 1, half, most), most
+    places = [(0, 0, 5), (0, 0, 2.5), (0, 0, 2.5)]
+    tags = {"SegmentationFractionalType": meaning, "MaximumFractionalValue": most}
+    volume = read(segmentation(tmp_path / "seg.dcm", planes, places, [1, 1, 2], "FRACTIONAL", **tags))
+    assert volume.axes == "ZYX"
+    assert np.array_equal(np.argwhere(volume.data), [[0, 1, 3], [0, 1, 4], [1, 4, 4]])
+    assert volume.data[0, 1, 3] == 1
+    assert volume.data[1, 4, 4] == 2
+    assert volume.notes == (f"The segmentation holds {word} of voxels; voxels of at least one half were taken.",)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("background", [None, 0, 200])
+def test_a_label_map_is_taken_as_it_is(dtype: type, background: int | None, tmp_path: Path) -> None:
+    planes = np.full((3, 5, 8), background or 0, dtype)
+    planes[0, 1, 2], planes[1, 3, 3:5], planes[2, 0, 0] = 1, (2, np.iinfo(dtype).max), 1
+    label_map = UID("1.2.840.10008.5.1.4.1.1.66.7")
+    path = segmentation(
+        tmp_path / "seg.dcm", planes, [(0, 0, 0), (0, 0, 2.5), (0, 0, 5)], None, "LABELMAP", SOPClassUID=label_map,
+        PixelPaddingValue=background,
+    )  # fmt: skip
+    volume = read(path)
+    assert (volume.axes, volume.dtype, volume.notes, volume.orientation) == ("ZYX", dtype, (), "IPL")
+    assert np.array_equal(volume.data, np.where(planes == (background or 0), 0, planes)[::-1])
+    assert value_at(volume, place((0, 0, 2.5), AXIAL, (0.8, 0.6), 3, 4)) == np.iinfo(dtype).max
+    assert volume.source is not None
+    assert volume.source.header["classes"] == {1: "liver", 2: "spleen"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "positions", "segments"),
+    [
+        ("CONTOUR", [(0, 0, 0), (0, 0, 5)], [1, 1]),
+        ("BINARY", [(0, 0, 0), (0, 0, 0)], [1, 1]),
+        ("LABELMAP", [(0, 0, 0), (0, 0, 0)], None),
+        ("BINARY", [(0, 0, 0), (0, 0, 5)], None),
+    ],
+    ids=["of an unknown kind", "twice at one place", "label maps at one place", "without segments"],
+)
+def test_segmentations_that_could_be_misread_are_refused(
+    kind: str, positions: Any, segments: Any, tmp_path: Path
+) -> None:
+    path = segmentation(tmp_path / "seg.dcm", np.ones((2, 5, 8), np.uint8), positions, segments, kind)
+    with pytest.raises(SegError, match=r"rare kind; export it as NIfTI or NRRD\.$"):
+        read(path)
 
 
 def test_a_mask_of_a_series_lies_where_the_series_lies(tmp_path: Path) -> None:
