@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,9 +58,8 @@ class TrainSpec(Spec):
     seed: int = Field(0, ge=0)
 
 
-def plan(volumes: Iterable[tuple[Volume, Volume]], spec: TrainSpec) -> ModelSpec:
-    """Decide the model from the training images and their labels, looking at each once."""
-    facts = [_Facts.of(image, labels, spec) for image, labels in volumes]
+def plan(facts: Sequence[Facts], spec: TrainSpec) -> ModelSpec:
+    """Decide the model from what is known of the training cases."""
     ndims, channels = {fact.ndim for fact in facts}, {fact.channels for fact in facts}
     if len(ndims) > 1 or len(channels) > 1:
         raise SegError("The training images have different dimensions or channels; train on images of one kind.")
@@ -170,7 +169,12 @@ def lie_alike(images: Sequence[NDArray[np.float32]]) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Facts:
+class Facts:
+    """What a plan needs to know of one case, small enough to keep of all.
+
+    ``values``: the labels that occur. ``diameters``: of the objects of the task instance, in pixels of the finest axis.
+    """
+
     ndim: Literal[2, 3]
     channels: tuple[str, ...]
     grid: tuple[int, ...]
@@ -182,7 +186,7 @@ class _Facts:
     diameters: NDArray[np.float64]
 
     @classmethod
-    def of(cls, image: Volume, labels: Volume, spec: TrainSpec) -> _Facts:
+    def of(cls, image: Volume, labels: Volume, spec: TrainSpec) -> Facts:
         ndim: Literal[2, 3] = spec.ndim or (3 if image.ndim == 3 and image.grid[0] > 1 else 2)
         if ndim > image.ndim:
             raise SegError(f"{image.name} is a 2D image; train a 2D network on it.")

@@ -39,7 +39,7 @@ from napari_seg.networks import Network
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import Case, find_cases
 from napari_seg.training.patches import Patches
-from napari_seg.training.plan import TrainSpec, augmentation, batch_size, plan
+from napari_seg.training.plan import Facts, TrainSpec, augmentation, batch_size, plan
 from napari_seg.training.sample import Sample, samples
 from napari_seg.training.validation import score, tuned
 
@@ -69,7 +69,6 @@ def train(
     """
     save_to = Path(save_to)
     cases = find_cases(data) if isinstance(data, str | Path) else tuple(data)
-    yield Progress(0, len(cases), "reading the data")
     learned, held_out, model_spec = yield from _prepare(cases, spec, start)
     device = choose_device(spec.device, spec.precision)
     settings = _Settings(
@@ -132,15 +131,22 @@ def train(
 def _prepare(
     cases: Sequence[Case], spec: TrainSpec, start: Model | None
 ) -> Steps[tuple[list[Sample], list[Sample], ModelSpec]]:
-    """Read all cases, plan the model from those that are learned from, and bring everything to its grid."""
-    read = []
-    for number, case in enumerate(cases):
-        read.append((case, *case.load()))
-        yield Progress(number + 1, len(cases), f"reading {case.name}")
-    model = start.spec if start else plan(((i, m) for case, i, m in read if case.split == "train"), spec)
+    """Plan the model from the cases that are learned from, then bring all to its grid.
+
+    Every case is read once for each, so that never more than one image is in memory beside the samples.
+    """
+    looked_at = [case for case in cases if case.split == "train" and start is None]
+    total = len(looked_at) + len(cases)
+    yield Progress(0, total, "reading the data")
+    facts = []
+    for case in looked_at:
+        facts.append(Facts.of(*case.load(), spec))
+        yield Progress(len(facts), total, f"looking at {case.name}")
+    model = start.spec if start else plan(facts, spec)
     parts: dict[str, list[Sample]] = {"train": [], "val": []}
-    for case, image, labels in read:
-        parts[case.split] += samples(image, labels, model, name=case.name, group=case.group)
+    for number, case in enumerate(cases, len(facts) + 1):
+        parts[case.split] += samples(*case.load(), model, name=case.name, group=case.group)
+        yield Progress(number, total, f"reading {case.name}")
     learned = [sample for sample in parts["train"] if sample.mask is None or sample.mask.any()]
     return learned, parts["val"], model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,9 @@ from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress, run
 from napari_seg.models.model import Model
-from napari_seg.training.cases import find_cases
-from napari_seg.training.plan import TrainSpec, lie_alike, plan
+from napari_seg.models.spec import ModelSpec
+from napari_seg.training.cases import Case, find_cases
+from napari_seg.training.plan import Facts, TrainSpec, lie_alike, plan
 from napari_seg.training.sample import samples
 from napari_seg.training.train import train
 
@@ -47,6 +49,10 @@ def folder(tmp_path: Path) -> Path:
 def tiny(**changes: object) -> TrainSpec:
     values = {"task": "instance", "width": 4, "depth": 2, "patch": (32, 32), "batch": 4, "steps": 6, "device": "cpu"}
     return TrainSpec.from_person(values | changes)
+
+
+def planned(cases: list[tuple[Volume, Volume]], spec: TrainSpec) -> ModelSpec:
+    return plan([Facts.of(*case, spec) for case in cases], spec)
 
 
 def test_training_learns(folder: Path, tmp_path: Path) -> None:
@@ -149,13 +155,50 @@ def test_every_network_trains_on_volumes(network: str, ndim: int, tmp_path: Path
         image, labels = (np.stack([part] * 8) for part in blobs(number, 24))
         cases.append((Volume(image, "ZYX", (2.0, 1.0, 1.0), "um"), Volume(labels.astype(np.int64), "ZYX")))
     spec = tiny(network=network, ndim=ndim, patch=(8, 16, 16)[-ndim:], steps=1)
-    model = plan(cases, spec)
+    model = planned(cases, spec)
     assert model.network.ndim == ndim
     assert model.input.spacing == (2.0, 1.0, 1.0)[-ndim:]
     assert model.network.flat_levels == (1 if ndim == 3 else 0)
     found = list(samples(*cases[0], model))
     assert len(found) == (1 if ndim == 3 else 8)
     assert all(sample.image.shape[1:] == sample.labels.shape for sample in found)
+
+
+def test_one_image_is_in_memory_at_a_time(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images: list[weakref.ref[Volume]] = []
+    load = Case.load
+
+    def watched(case: Case) -> tuple[Volume, Volume]:
+        assert not any(image() for image in images)
+        image, labels = load(case)
+        images.append(weakref.ref(image))
+        return image, labels
+
+    monkeypatch.setattr(Case, "load", watched)
+    cases = find_cases(folder)
+    reading = []
+    for progress in train.steps(cases, tiny(steps=1), save_to=tmp_path / "m"):
+        if "step" in progress.detail:
+            break
+        reading.append(progress)
+    learned = sum(case.split == "train" for case in cases)
+    assert len(images) == len(cases) + learned
+    first = [progress for progress in reading if progress.total == len(images)]
+    assert [progress.done for progress in first] == list(range(len(images) + 1))
+
+
+def test_validation_cases_do_not_influence_the_plan(folder: Path, tmp_path: Path) -> None:
+    cases = [replace(case, split="train") for case in find_cases(folder)]
+    image, labels = blobs(9, 96)
+    for part, data in (("images", image), ("labels", labels)):
+        data = np.pad(data, ((0, 0), (0, 80)))
+        tifffile.imwrite(folder / part / "9.tif", data, resolution=(4, 4), resolutionunit="CENTIMETER")
+    other = Case("9", folder / "images" / "9.tif", folder / "labels" / "9.tif", "9", "val")
+    spec = tiny(steps=1, patch=None)
+    alone = train(cases, spec, save_to=tmp_path / "alone").spec
+    with_validation = train([*cases, other], spec, save_to=tmp_path / "both").spec
+    assert with_validation.input == alone.input
+    assert with_validation.network == alone.network
 
 
 def write_split(folder: Path, text: str) -> Path:
@@ -214,10 +257,10 @@ def test_empty_labels_and_mixed_kinds(folder: Path) -> None:
     image = Volume(np.zeros((8, 8), np.uint8), "YX")
     empty = Volume(np.zeros((8, 8), np.int64), "YX")
     with pytest.raises(SegError, match="empty"):
-        plan([(image, empty)], tiny())
+        planned([(image, empty)], tiny())
     colour = Volume(np.zeros((8, 8, 3), np.uint8), "YXS")
     with pytest.raises(SegError, match="different dimensions or channels"):
-        plan([(image, empty), (colour, empty)], tiny())
+        planned([(image, empty), (colour, empty)], tiny())
 
 
 @pytest.mark.parametrize(
@@ -233,14 +276,16 @@ def test_labels_that_are_no_classes(values: list[int], classes: tuple[str, ...],
     labels = np.zeros((8, 8), np.int64)
     labels[0, : len(values)] = values
     with pytest.raises(SegError, match=sentence):
-        plan([(Volume(np.zeros((8, 8), np.uint8), "YX"), Volume(labels, "YX"))], tiny(task="semantic", classes=classes))
+        planned(
+            [(Volume(np.zeros((8, 8), np.uint8), "YX"), Volume(labels, "YX"))], tiny(task="semantic", classes=classes)
+        )
 
 
 def test_a_class_may_be_missing_where_all_are_named() -> None:
     labels = np.zeros((8, 8), np.int64)
     labels[2:4] = 2
     case = (Volume(np.zeros((8, 8), np.uint8), "YX"), Volume(labels, "YX"))
-    assert plan([case], tiny(task="semantic", classes=("a", "b", "c"))).network.out_channels == 4
+    assert planned([case], tiny(task="semantic", classes=("a", "b", "c"))).network.out_channels == 4
 
 
 def test_images_that_lie_the_same_way_are_not_mirrored() -> None:
