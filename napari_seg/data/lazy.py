@@ -14,6 +14,8 @@ from napari_seg.errors import SegError
 class LazyView:
     """Axis ``k`` is axis ``order[k]`` of ``array``; ``sizes`` (one per axis of ``array``) may cut its ends off.
 
+    Axes of ``array`` that are not in ``order`` are seen at their first element.
+
     Only what is indexed is read, with integers, slices and an ellipsis; the result is a numpy array. Reading raises
     ``SegError`` where a chunk of the file ``name`` is damaged, and where what is wanted does not fit in memory.
     """
@@ -58,11 +60,15 @@ class LazyView:
         own = self._order[axis]
         return LazyView(self._array, self._name, self._order, (*self._sizes[:own], size, *self._sizes[own + 1 :]))
 
+    def first(self, axis: int) -> LazyView:
+        """The same without ``axis``, at its first element."""
+        return LazyView(self._array, self._name, self._order[:axis] + self._order[axis + 1 :], self._sizes)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[...], dtype)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        source: list[Any] = [slice(None)] * self.ndim
+        source: list[Any] = [0] * len(self._sizes)
         kept: list[int] = []
         turns: list[slice] = []
         count = 1

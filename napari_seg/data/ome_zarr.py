@@ -82,6 +82,18 @@ def is_mask(path: Path) -> bool:
     return claims(path) and "image-label" in node_at(path).ome
 
 
+def masks_of(path: Path) -> dict[str, Path]:
+    """The masks in the store of the OME-Zarr image at ``path``: name and path of each, in the order of the store.
+
+    :func:`read` reads such a path, lazily and with its pyramid, as a volume of the modality ``"SEG"``. Names that lead
+    nowhere or out of the store are left out. Raises ``SegError`` where the list of masks is damaged.
+    """
+    folder = path / "labels"
+    listed = node_at(folder).ome.get("labels") if claims(folder) else None
+    names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+    return {name: folder / name for name in names if _inside(folder, name) and (folder / name).is_dir()}
+
+
 def _images_below(node: Node) -> dict[str, str]:
     """Paths of the images below a group, with titles; whatever does not lie below it is left out."""
     ome = node.ome
@@ -150,9 +162,13 @@ def _image(node: Node, multiscale: dict[str, Any], axes: str | None, only: str |
     shift = translation_of(multiscale, entry, finest.ndim)
     origin = tuple(float(shift[letters.index(axis)]) for axis in ordered if axis in SPATIAL)
     levels = [arrange(LazyView(array, node.path.name), letters)[0] for _, array in stored if array.ndim == len(letters)]
-    masks = node_at(node.path / "labels").ome.get("labels", []) if (node.path / "labels").is_dir() else []
-    if masks:
-        notes.append(f"The store also holds masks: {', '.join(f'labels/{name}' for name in masks)}.")
+    notes += _note_of_masks(node.path)
+    is_mask = _is_certainly_mask(node)
+    if is_mask and "C" in ordered and levels[0].shape[ordered.index("C")] == 1:  # of the image, in some programs
+        levels = [level.first(ordered.index("C")) for level in levels]
+        ordered = ordered.replace("C", "")
+    header = MappingProxyType({"origin": origin})
+    modality = "SEG" if is_mask else ""
     return Volume(
         levels[0],
         ordered,
@@ -160,10 +176,25 @@ def _image(node: Node, multiscale: dict[str, Any], axes: str | None, only: str |
         unit=unit,
         channels=_channels(node, ordered, levels[0].shape),
         name=node.path.name.removesuffix(".zarr").removesuffix(".ome"),
-        source=Source(node.path, "ome_zarr", str(entry["path"]), header=MappingProxyType({"origin": origin})),
+        source=Source(node.path, "ome_zarr", str(entry["path"]), modality, header=header),
         notes=(*notes, *doubts),
         levels=tuple(levels[1:]) if only is None else (),
     )
+
+
+def _is_certainly_mask(node: Node) -> bool:
+    """By its list, or by what is said of its labels; an empty remark is also made for images of whole numbers."""
+    folder = node.path.parent
+    listed = folder.name == "labels" and claims(folder) and node.path in masks_of(folder.parent).values()
+    return listed or bool(node.ome.get("image-label"))
+
+
+def _note_of_masks(path: Path) -> list[str]:
+    try:
+        masks = masks_of(path)
+    except SegError as error:
+        return [f"The masks in the store cannot be listed. {error}"]
+    return [f"The store also holds masks: {', '.join(f'labels/{name}' for name in masks)}."] if masks else []
 
 
 def _level(path: Path, axes: str | None) -> Volume:

@@ -26,8 +26,9 @@ UNITS = {"pixel": 1.0, "nm": 1e-6, "um": 1e-3, "mm": 1.0, "m": 1e3}
 class Source:
     """The file a volume came from, and what a writer needs to put a mask back into the file's own grid.
 
-    ``reorder`` leads from the file's spatial axes to the volume's. ``header`` holds what the format itself needs again
-    (for NIfTI the qform, the sform and their codes); it never holds a patient's name or ID.
+    ``modality`` is DICOM's word, ``"SEG"`` for what is certainly a mask. ``reorder`` leads from the file's spatial
+    axes to the volume's. ``header`` holds what the format itself needs again (for NIfTI the qform, the sform and their
+    codes); it never holds a patient's name or ID.
     """
 
     path: Path

@@ -142,6 +142,55 @@ def test_a_mask_is_added_to_its_image_and_listed(image: Path) -> None:
     )
 
 
+def test_the_masks_of_an_image_are_listed_and_read_as_masks(image: Path) -> None:
+    assert ome_zarr.masks_of(image) == {}
+    volume = read(image)
+    assert volume.source is not None
+    assert volume.source.modality == ""
+    masks = {name: labels_like(volume) for name in ("nuclei", "cells")}
+    for name, labels in masks.items():
+        ome_zarr.add_labels(volume.mask(labels), image, name)
+    assert list(ome_zarr.masks_of(image)) == ["nuclei", "cells"]
+    for name, path in ome_zarr.masks_of(image).items():
+        found = read(path)
+        assert found.source is not None
+        assert (found.source.modality, found.axes, found.spacing) == ("SEG", "ZYX", volume.spacing)
+        assert not isinstance(found.data, np.ndarray)
+        assert len(found.levels) == 1
+        np.testing.assert_array_equal(np.asarray(found.data), masks[name])
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_a_mask_with_the_channel_of_its_image_has_none(tmp_path: Path, version: str) -> None:
+    image = store(tmp_path / "a.zarr", RNG.integers(1, 9, (2, 4, 40, 60), dtype=np.uint8), version=version)
+    labels = RNG.integers(0, 99, (1, 4, 40, 60), dtype=np.uint16)
+    path = store(image / "labels" / "m", labels, version=version)
+    group = zarr.open_group(image / "labels", mode="a", zarr_format=2 if version == "0.4" else 3)
+    group.attrs.update({"labels": ["m"]} if version == "0.4" else {"ome": {"version": "0.5", "labels": ["m"]}})
+    found = read(path)
+    assert found.source is not None
+    assert (found.axes, found.shape, found.source.modality) == ("ZYX", (4, 40, 60), "SEG")
+    assert [level.shape for level in found.levels] == [(4, 20, 30)]
+    np.testing.assert_array_equal(found.data[1:, ::-2, 7], labels[0, 1:, ::-2, 7])
+
+
+@pytest.mark.parametrize("listed", [["gone", "../../a.ome.zarr", "", 5], 3, None])
+def test_masks_that_are_not_there_are_not_listed(image: Path, listed: Any) -> None:
+    v2 = (image / ".zattrs").exists()
+    group = zarr.open_group(image / "labels", mode="w", zarr_format=2 if v2 else 3)
+    group.attrs.update({"labels": listed} if v2 else {"ome": {"labels": listed}})
+    assert ome_zarr.masks_of(image) == {}
+    assert read(image).notes == ()
+
+
+def test_a_damaged_list_of_masks_does_not_take_the_image_with_it(image: Path) -> None:
+    zarr.open_group(image / "labels", mode="w", zarr_format=2 if (image / ".zattrs").exists() else 3)
+    (image / "labels" / ("zarr.json" if (image / "zarr.json").exists() else ".zattrs")).write_text("{")
+    found = read(image)
+    assert found.shape == (2, 4, 40, 60)
+    assert ["masks in the store cannot be listed" in note for note in found.notes] == [True]
+
+
 def test_a_mask_made_on_a_coarser_level_lies_on_that_level(image: Path) -> None:
     coarse = read(image / "1")
     out = ome_zarr.add_labels(coarse.mask(labels_like(coarse)), image, "coarse")
