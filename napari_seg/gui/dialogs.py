@@ -141,8 +141,13 @@ class Facts(QDialog):
         self._buttons.addButton(button, QDialogButtonBox.ButtonRole.ActionRole)
 
         def show() -> None:
+            button.setEnabled(False)
+            found = wait_for(self, "Reading the file", facts)
+            button.setEnabled(True)
+            if found is None:
+                return
             button.hide()
-            for name, text in facts().items():
+            for name, text in found.items():
                 self._form.addRow(_label(name, bold=True), _label(text or "not in the file"))
 
         button.clicked.connect(show)

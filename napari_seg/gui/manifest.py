@@ -66,21 +66,29 @@ def write_image(path: str, data: Any, about: dict[str, Any]) -> list[str]:
     return write_layer(path, data, about, "image")
 
 
-def sample(name: str) -> list[LayerData]:
+def sample(name: str) -> list[Any]:
     """The image of a sample, and its labels on top, hidden until they are wanted."""
     from napari import current_viewer
 
+    from napari_seg.data.samples import SAMPLES
+    from napari_seg.gui.views import show_sides, window_of
+    from napari_seg.gui.waiting import wait_for
+
+    viewer = current_viewer()
+    if viewer is None:
+        return _sample_layers(name)
+    show_sides(viewer)
+    return wait_for(window_of(viewer), f"Reading {SAMPLES[name].title}", lambda: _sample_layers(name)) or NOTHING
+
+
+def _sample_layers(name: str) -> list[LayerData]:
     from napari_seg.data.formats import read
     from napari_seg.data.samples import SAMPLES, labels_of, path_of
-    from napari_seg.gui.views import show_sides
 
     image, truth = replace(read(path_of(name)), name=name), replace(read(labels_of(name)), name=f"{name} truth")
     layers = layer_data(image, "image")
     for data, about, kind in layer_data(truth, "labels"):
         layers.append((data, {**about, **class_looks(SAMPLES[name].classes), "visible": False}, kind))
-    viewer = current_viewer()
-    if viewer is not None:
-        show_sides(viewer)
     return layers
 
 

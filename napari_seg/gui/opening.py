@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+
+import numpy as np
 
 from napari_seg.data.align import onto_grid
 from napari_seg.data.formats import read
 from napari_seg.data.geometry import same_world
+from napari_seg.data.ngff import node_at
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui.kinds import Kind, kind_of
 from napari_seg.gui.layers import KEY, LayerData, layer_data
 
 T = TypeVar("T")
+
+LARGEST_MASK = 2**28
+"""Voxels of a mask that is opened together with its image, into memory."""
 
 
 class Person(Protocol):
@@ -53,7 +60,9 @@ def open_path(path: Path, person: Person, shown: Iterable[Any] = ()) -> Opened:
 
     def prepare() -> Opened:
         placed = _beside_its_image(volume, known) if kind == "labels" else volume
-        return Opened(layer_data(placed, kind), [f"{placed.name}: {note}" for note in placed.notes])
+        stored = _stored_masks(volume) if kind == "image" else Opened()
+        notes = [f"{placed.name}: {note}" for note in (*placed.notes, *stored.notes)]
+        return Opened([*layer_data(placed, kind), *stored.layers], notes)
 
     return person.wait_for(f"Preparing {path.name}", prepare) or Opened()
 
@@ -74,6 +83,56 @@ def _read(path: Path, person: Person) -> tuple[Volume, Kind | None] | None:
             if answer is None:
                 return None
             answers[question.parameter] = answer
+
+
+def _stored_masks(image: Volume) -> Opened:
+    """The masks that lie in the OME-Zarr store of an image, as hidden layers in their place on it."""
+    found = Opened()
+    if image.source is None or image.source.format != "ome_zarr":
+        return found
+    folder = image.source.path / "labels"
+    listed = node_at(folder).ome.get("labels") if folder.is_dir() else None
+    for name in listed if isinstance(listed, list) else []:
+        try:
+            mask = _without_channel(read(folder, series=str(name)))
+        except SegError as error:
+            found.notes.append(f"labels/{name} is not shown. {error}")
+            continue
+        if math.prod(mask.shape) > LARGEST_MASK:
+            found.notes.append(f"labels/{name} is too large to open with its image; open it by itself.")
+            continue
+        ((data, about, kind),) = layer_data(replace(mask, name=f"{image.name} {name}"), "labels")
+        found.layers.append((data, {**about, **_place_on(image, mask, about), "visible": False}, kind))
+    return found
+
+
+def _without_channel(mask: Volume) -> Volume:
+    """A mask without its axis of channels, which some programs write. Raises ``SegError`` where it has several."""
+    if "C" not in mask.axes:
+        return mask
+    if mask.size("C") > 1:
+        raise SegError("It has several channels; open it by itself.")
+    data = np.asarray(mask.data).take(0, mask.axes.index("C"))
+    return replace(mask, data=data, axes=mask.axes.replace("C", ""), channels=(), levels=())
+
+
+def _place_on(image: Volume, mask: Volume, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Scale and shift of a mask on its image, which may be stored finer or coarser than the mask.
+
+    An image lies at 0 in the viewer, so the shift is what the two are apart in the store. Where the voxel size is not
+    known both show the same field, by the definition of OME-Zarr.
+    """
+    axes = [axis for axis in mask.axes if axis != "S"]
+    shared = [k for k, axis in enumerate(axes) if axis in image.spatial]
+    scale, shift = list(about["scale"]), list(about["translate"])
+    origins = [dict(zip(v.spatial, v.source.header.get("origin", ()), strict=False)) for v in (mask, image) if v.source]
+    steps = dict(zip(image.spatial, image.spacing or (1.0,) * image.ndim, strict=True))
+    for k in shared:
+        if mask.spacing is None or image.spacing is None:
+            scale[k] = steps[axes[k]] * image.size(axes[k]) / mask.size(axes[k])
+        elif len(origins) == 2:
+            shift[k] += origins[0].get(axes[k], 0.0) - origins[1].get(axes[k], 0.0)
+    return {"scale": scale, "translate": shift}
 
 
 def _beside_its_image(mask: Volume, known: list[Any]) -> Volume:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from napari.layers import Layer
 
 from napari_seg.data.formats import write
@@ -92,3 +95,56 @@ def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:
     path.write_text("no volume")
     with pytest.raises(SegError, match=r"broken\.nii\.gz"):
         open_path(path, Scripted())
+
+
+def test_the_masks_of_a_store_lie_hidden_on_their_image(tmp_path: Path) -> None:
+    image = Volume(np.random.default_rng(0).random((40, 60), np.float32), "YX", (0.5, 0.5), "um", name="cells")
+    store = write(image, tmp_path / "cells.ome.zarr")
+    cells = np.kron(np.arange(6).reshape(2, 3), np.ones((20, 20), int)).astype(np.uint16)
+    write(Volume(cells, "YX", (0.5, 0.5), "um"), store / "labels" / "nuclei")
+    opened = open_path(store, Scripted())
+    (_, about, kind), (data, place, other) = opened.layers
+    assert (kind, other) == ("image", "labels")
+    assert (place["name"], place["visible"]) == ("cells nuclei", False)
+    np.testing.assert_array_equal(data, cells)
+    assert (place["scale"], place["translate"]) == (about["scale"], about["translate"])
+
+
+@pytest.mark.parametrize("unit", ["micrometer", None])
+def test_a_coarser_mask_covers_the_same_field(tmp_path: Path, unit: str | None) -> None:
+    image = Volume(np.random.default_rng(0).random((40, 60), np.float32), "YX", (0.5, 0.5), "um")
+    store = write(image, tmp_path / "a.ome.zarr")
+    write(Volume(np.ones((40, 60), np.uint8), "YX", (0.5, 0.5), "um"), store / "labels" / "half")
+    for group, scale, shift in ((store, 0.5, 3.0), (store / "labels" / "half", 1.0, 3.25)):
+        _say_place(group, scale, shift, unit)
+    array = zarr.open_array(store / "labels" / "half" / "0", mode="r+")
+    array.resize((20, 30))
+    (data, about, _), (mask, place, _) = open_path(store, Scripted(kind="image")).layers
+    assert mask.shape == (20, 30)
+    extent = np.multiply(place["scale"], mask.shape)
+    np.testing.assert_allclose(extent, np.multiply(about["scale"], data.shape))
+    assert place["translate"] == ([0.25, 0.25] if unit else [0.0, 0.0])
+
+
+def _say_place(group: Path, scale: float, shift: float, unit: str | None) -> None:
+    document = json.loads((group / "zarr.json").read_text())
+    (multiscale,) = document["attributes"]["ome"]["multiscales"]
+    for axis in multiscale["axes"]:
+        axis["unit"] = unit
+        if unit is None:
+            del axis["unit"]
+    del multiscale["datasets"][1:]
+    multiscale["datasets"][0]["coordinateTransformations"] = [
+        {"type": "scale", "scale": [scale, scale]},
+        {"type": "translation", "translation": [shift, shift]},
+    ]
+    (group / "zarr.json").write_text(json.dumps(document))
+
+
+def test_a_mask_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    store = write(Volume(np.random.default_rng(0).random((40, 60), np.float32), "YX"), tmp_path / "a.ome.zarr")
+    made = write(Volume(np.ones((40, 60), np.uint8), "YX"), store / "labels" / "gone")
+    shutil.rmtree(made / "0")
+    opened = open_path(store, Scripted(kind="image"))
+    assert len(opened.layers) == 1
+    assert any("labels/gone is not shown" in note for note in opened.notes)
