@@ -418,6 +418,41 @@ class TestTrain:
         assert ended.code == 2
         assert model.read_bytes() == before
 
+    def test_classes_that_overlap(self, run, tmp_path):
+        rng = np.random.default_rng(0)
+        for number in range(6):
+            planes = np.zeros((2, 32, 32), np.uint8)
+            y, x = rng.integers(2, 10, 2)
+            planes[0, y : y + 14, x : x + 14] = planes[1, y + 6 : y + 20, x + 6 : x + 20] = 1
+            image = (planes * 120 + rng.integers(0, 60, planes.shape)).astype(np.uint8)
+            part = "new" if number == 5 else "data"
+            write(Volume(image, "CYX"), tmp_path / part / "images" / f"{number}.ome.tif")
+            labels = Volume(planes, "CYX", channels=("cell", "nucleus"))
+            write(labels, tmp_path / part / "labels" / f"{number}.ome.tif")
+        model, masks = tmp_path / "m.safetensors", tmp_path / "masks"
+        words = ("train", tmp_path / "data", "--output", model, "--steps", 30, "--device", "cpu", "--json", "--task")
+        for wrong, reason in (
+            (("instance",), "objects lie in one"),
+            (("semantic", "--classes", "a"), "name one for each"),
+        ):
+            ended = run(*words, *wrong)
+            assert ended.code == 2
+            assert ended.err.count("\n") == 1
+            assert reason in ended.err
+        ended = run(*words, "semantic")
+        assert ended.code == 0, ended.err
+        assert ended.json["task"]["overlapping"]
+        assert ended.json["task"]["classes"] == ["cell", "nucleus"]
+        ended = run("predict", tmp_path / "new" / "images", "--model", model, "--output", masks)
+        assert ended.code == 0, ended.err
+        report = run("evaluate", tmp_path / "new" / "labels", masks, "--json").json
+        assert {label: figures["dice"] > 0.8 for label, figures in report["per_class"].items()} == {
+            "1": True,
+            "2": True,
+        }
+        (mask,) = masks.iterdir()
+        assert np.asarray(read(mask).data).all(0).sum() > 30
+
     def test_output_must_be_a_model_file(self, run, data):
         assert "safetensors" in run("train", data, "--task", "semantic", "--output", "model.pt").err
 

@@ -32,7 +32,9 @@ def train(
     axes: Axes = None,
     start: Annotated[str | None, typer.Option(help="Go on from this model: a name or a file.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
-    classes: Annotated[str | None, typer.Option(help="The names of labels 1, 2, ..., with commas between.")] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="The names of labels 1, 2, ... (or of their planes), with commas between.")
+    ] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     precision: Annotated[Precision, typer.Option(help="How precisely.")] = Precision.auto,
     seed: Annotated[int, typer.Option(help="Another number draws other random patches.")] = 0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from napari_seg.data.formats import images_in, read, stem
 from napari_seg.data.volume import Volume
-from napari_seg.errors import SegError
+from napari_seg.errors import ChoiceNeeded, SegError
 
 VALIDATION_SHARE = 0.15
 
@@ -22,7 +23,7 @@ class Case:
     """An image and its labels on disk. Cases of the same ``group`` are never on both sides of a split.
 
     ``axes`` names the dimensions of the image where its file does not; those of the labels are the same without C and
-    S.
+    S, and with a C where they hold a plane for each class.
     """
 
     name: str
@@ -33,9 +34,12 @@ class Case:
     axes: str | None = None
 
     def load(self) -> tuple[Volume, Volume]:
-        """Image and labels. Raises ``SegError`` where they do not lie on the same grid."""
-        flat = self.axes and "".join(axis for axis in self.axes if axis not in "CS")
-        image, labels = read(self.image, axes=self.axes), read(self.labels, axes=flat)
+        """Image and labels: one int64 for each pixel, or uint8 planes along C, 1 inside the class of a plane.
+
+        Raises ``SegError`` where they do not lie on the same grid.
+        """
+        image = read(self.image, axes=self.axes)
+        labels = self._read_labels(image)
         if image.grid != labels.grid:
             raise SegError(
                 f"{self.name}: the image has {image.grid} voxels, its labels {labels.grid}; make them equal."
@@ -43,9 +47,35 @@ class Case:
         values = np.asarray(labels.data)
         if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
             raise SegError(f"{self.name}: the labels hold fractions; save them as whole numbers.")
-        if "C" in labels.axes or "S" in labels.axes:
-            raise SegError(f"{self.name}: the labels have several channels; save one plane of whole numbers.")
-        return image, replace(labels, data=values.astype(np.int64))
+        if "S" in labels.axes:
+            raise SegError(f"{self.name}: the labels are a colour picture; save them as whole numbers.")
+        if image.size("T") != labels.size("T"):
+            raise SegError(
+                f"{self.name}: the image has {image.size('T')} points in time, its labels {labels.size('T')}; "
+                "make them equal."
+            )
+        if labels.size("C") > 1:
+            return image, replace(labels, data=(values > 0).astype(np.uint8))
+        if "C" in labels.axes:  # a single plane shares its pixels with no other
+            values = values.squeeze(labels.axes.index("C"))
+        return image, replace(labels, data=values.astype(np.int64), axes=labels.axes.replace("C", ""), channels=())
+
+    def _read_labels(self, image: Volume) -> Volume:
+        """The labels; of what their dimensions could be, only that is left which lies on the image."""
+        if self.axes:
+            with suppress(SegError):  # there may be a dimension more, for planes; what else is wrong is said below
+                return read(self.labels, axes="".join(axis for axis in self.axes if axis not in "CS"))
+        try:
+            return read(self.labels)
+        except ChoiceNeeded as question:
+            wanted = {*image.axes} - {*"CS"}
+            fitting = [choice.value for choice in question.choices if {*choice.value} - {"C"} == wanted]
+            found = [
+                labels for labels in (read(self.labels, axes=axes) for axes in fitting) if labels.grid == image.grid
+            ]
+            if question.parameter != "axes" or len(found) != 1:
+                raise
+            return found[0]
 
 
 def find_cases(

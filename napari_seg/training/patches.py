@@ -26,10 +26,12 @@ class Patches:
         self.samples, self.model = learned, model
         self.changes, self.size, self.seed = changes, size, seed
         self.images = [torch.from_numpy(np.ascontiguousarray(sample.image)) for sample in learned]
-        self.labels = [torch.from_numpy(np.ascontiguousarray(sample.labels))[None] for sample in learned]
+        self.labels = [
+            torch.from_numpy(np.ascontiguousarray(sample.labels).reshape(-1, *sample.grid)) for sample in learned
+        ]
         self.masks = [None if s.mask is None else torch.from_numpy(np.ascontiguousarray(s.mask)) for s in learned]
         self.spacing = tuple(model.input.spacing or (1.0,) * model.network.ndim)
-        self.classes = [_places(sample.labels, model.task.names) for sample in learned]
+        self.classes = [_places(sample, len(model.task.names)) for sample in learned]
 
     def batch(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Images, targets and masks of a step."""
@@ -45,12 +47,13 @@ class Patches:
         patch = augment.cut(
             self.images[which], self.labels[which], self.masks[which], self._centre(rng, which, size), size, warp
         )
-        target = self.model.task.encode(patch.labels[0].numpy(), self.spacing)
+        planes = self.samples[which].labels.shape[: -len(size)]
+        target = self.model.task.encode(patch.labels.numpy().reshape(planes + size), self.spacing)
         image = augment.change_intensities(rng, patch.image, self.changes)
         return image, torch.from_numpy(target), patch.mask[None].float()
 
     def _centre(self, rng: np.random.Generator, which: int, size: tuple[int, ...]) -> NDArray[np.float64]:
-        grid = np.array(self.samples[which].labels.shape)
+        grid = np.array(self.samples[which].grid)
         places = self.classes[which]
         if places and rng.random() < 0.5:
             chosen = places[int(rng.integers(len(places)))]
@@ -59,11 +62,15 @@ class Patches:
         return rng.uniform(half, grid - half) - 0.5
 
 
-def _places(labels: NDArray[np.int64], names: tuple[str, ...]) -> list[NDArray[np.int64]]:
+def _places(sample: Sample, classes: int) -> list[NDArray[np.int64]]:
     """Some voxels of each class there is (of any object where there is one class), as flat indices."""
     found = []
-    for number in range(1, len(names) + 1):
-        flat = np.flatnonzero(labels.ravel() == number if len(names) > 1 else labels.ravel() > 0)
+    for number in range(1, classes + 1):
+        if sample.labels.ndim == sample.image.ndim:
+            inside = sample.labels[number - 1] > 0
+        else:
+            inside = sample.labels == number if classes > 1 else sample.labels > 0
+        flat = np.flatnonzero(inside)
         if len(flat):
             found.append(flat[:: max(1, len(flat) // 2000)])
     return found

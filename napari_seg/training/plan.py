@@ -19,7 +19,7 @@ from napari_seg.spec import Spec
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.augment import Augmentation
-from napari_seg.training.sample import Sample, frames, grid_at
+from napari_seg.training.sample import Sample, check_labels, frames, grid_at
 
 PATCH_PIXELS = {("instance", 2): 160**2, ("semantic", 2): 256**2, ("instance", 3): 2**18, ("semantic", 3): 2**18}
 """Patches hold at most about this many pixels. Objects are small, and many small patches see more images in the same
@@ -60,6 +60,8 @@ class TrainSpec(Spec):
 
 def plan(facts: Sequence[Facts], spec: TrainSpec) -> ModelSpec:
     """Decide the model from what is known of the training cases."""
+    if not facts:
+        raise SegError("No image is left to learn from; mark some rows of the split with train.")
     ndims, channels = {fact.ndim for fact in facts}, {fact.channels for fact in facts}
     if len(ndims) > 1 or len(channels) > 1:
         raise SegError("The training images have different dimensions or channels; train on images of one kind.")
@@ -69,7 +71,7 @@ def plan(facts: Sequence[Facts], spec: TrainSpec) -> ModelSpec:
     grids = [fact.grid_at(spacing) for fact in facts]
     median = np.median(grids, 0)
     diameters = np.concatenate([fact.diameters for fact in facts])
-    task = _task(spec, np.unique(np.concatenate([fact.values for fact in facts])), diameters, ndim)
+    task = _task(spec, facts, ndim)
     depth = spec.depth or (4 if ndim == 2 else 3)
     network = NetworkSpec(
         kind=spec.network,
@@ -108,20 +110,21 @@ def _common(words: set[str]) -> str:
     return next(iter(words)) if len(words) == 1 else ""
 
 
-def _task(
-    spec: TrainSpec, values: NDArray[np.int64], diameters: NDArray[np.float64], ndim: Literal[2, 3]
-) -> Semantic | Instance:
-    """The task for labels that hold these values (0 among them or not) and objects of these diameters."""
+def _task(spec: TrainSpec, facts: Sequence[Facts], ndim: Literal[2, 3]) -> Semantic | Instance:
+    values = np.unique(np.concatenate([fact.values for fact in facts]))
     values = values[values != 0]
     if not len(values):
         raise SegError("The labels of all training images are empty; label something first.")
     if spec.task == "instance":
-        small = np.percentile(diameters, 5) / 2
+        small = np.percentile(np.concatenate([fact.diameters for fact in facts]), 5) / 2
         return Instance(
             ndim=ndim,
             classes=spec.classes[:1] or ("object",),
             smallest=float(round(np.pi * small**ndim * (1, 4 / 3)[ndim - 2] / 4)),
         )
+    planes = {fact.planes for fact in facts}
+    if planes != {0}:
+        return Semantic(classes=_classes_of_planes(spec, planes, facts), overlapping=True)
     largest, shown = int(values[-1]), ", ".join(str(value) for value in values[:6])
     if largest > MOST_CLASSES:
         raise SegError(
@@ -133,6 +136,30 @@ def _task(
     if spec.classes and len(spec.classes) < largest:
         raise SegError(f"The labels go up to {largest}, but {len(spec.classes)} classes are named; name one for each.")
     return Semantic(classes=spec.classes or tuple(f"class {k + 1}" for k in range(largest)))
+
+
+def _classes_of_planes(spec: TrainSpec, planes: set[int], facts: Sequence[Facts]) -> tuple[str, ...]:
+    """The names of classes that may overlap: those given, else those of the planes in the files."""
+    if len(planes) > 1:
+        few, many = min(planes), max(planes)
+        raise SegError(
+            f"Some labels have {many} planes, others {few or 'none'}; save all with one plane for each class."
+        )
+    count = planes.pop()
+    if count > MOST_CLASSES:
+        raise SegError(f"The labels have {count} planes, too many for classes; check which axis is the channel.")
+    named = sorted({fact.plane_names for fact in facts} - {()})
+    if len(named) > 1:
+        raise SegError(
+            f"The planes of the labels are named {', '.join(named[0])} in one file and {', '.join(named[1])} in "
+            "another; save all with the same names in the same order."
+        )
+    if spec.classes and len(spec.classes) != count:
+        raise SegError(
+            f"The labels have {count} planes, but the number of named classes is {len(spec.classes)}; name one for "
+            "each plane."
+        )
+    return spec.classes or (named[0] if named else tuple(f"class {k + 1}" for k in range(count)))
 
 
 def batch_size(model: ModelSpec, spec: TrainSpec) -> int:
@@ -172,7 +199,9 @@ def lie_alike(images: Sequence[NDArray[np.float32]]) -> bool:
 class Facts:
     """What a plan needs to know of one case, small enough to keep of all.
 
-    ``values``: the labels that occur. ``diameters``: of the objects of the task instance, in pixels of the finest axis.
+    ``values``: the labels that occur, or the planes (from 1) that hold something. ``planes``: how many planes the
+    labels have, one for each class, 0 for one number for each pixel; ``plane_names``: where the file names them.
+    ``diameters``: of the objects of the task instance, in pixels of the finest axis.
     """
 
     ndim: Literal[2, 3]
@@ -183,6 +212,8 @@ class Facts:
     modality: str
     orientation: str
     values: NDArray[np.int64]
+    planes: int
+    plane_names: tuple[str, ...]
     diameters: NDArray[np.float64]
 
     @classmethod
@@ -190,10 +221,15 @@ class Facts:
         ndim: Literal[2, 3] = spec.ndim or (3 if image.ndim == 3 and image.grid[0] > 1 else 2)
         if ndim > image.ndim:
             raise SegError(f"{image.name} is a 2D image; train a 2D network on it.")
+        planes = labels.size("C") if "C" in labels.axes else 0
         spacing = image.spacing[-ndim:] if image.spacing else None
         ids = np.asarray(labels.data)
         diameters = np.zeros(0)
+        values = np.unique(ids)
+        if planes:
+            values = 1 + np.flatnonzero((ids > 0).any(tuple(k for k, axis in enumerate(labels.axes) if axis != "C")))
         if spec.task == "instance":
+            check_labels(labels, Instance(ndim=ndim), image.name)
             units = np.asarray(spacing or (1.0,) * ndim)
             for _, frame in frames(image, labels, ndim):
                 counts = np.bincount(fastremap.renumber(frame)[0].ravel())[1:]
@@ -206,11 +242,28 @@ class Facts:
         modality = image.source.modality if image.source else ""
         grid = image.grid[-ndim:]
         return cls(
-            ndim, names, grid, spacing, image.unit, modality, image.orientation[-ndim:], np.unique(ids), diameters
+            ndim,
+            names,
+            grid,
+            spacing,
+            image.unit,
+            modality,
+            image.orientation[-ndim:],
+            values,
+            planes,
+            _plane_names(labels),
+            diameters,
         )
 
     def grid_at(self, spacing: tuple[float, ...] | None) -> tuple[int, ...]:
         return grid_at(self.grid, self.spacing, spacing)
+
+
+def _plane_names(labels: Volume) -> tuple[str, ...]:
+    """The names of the planes, if each has one of its own; bare numbers are none."""
+    names = labels.channels
+    usable = len({*names}) == labels.size("C") and all(name and not name.isdecimal() for name in names)
+    return names if usable and "C" in labels.axes else ()
 
 
 def _flat_levels(spacing: tuple[float, ...] | None, depth: int) -> int:

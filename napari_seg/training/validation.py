@@ -5,12 +5,14 @@ Both jobs here yield often enough that a cancel waits for one batch of tiles or 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.data.volume import SPATIAL, Volume
 from napari_seg.evaluation.evaluate import evaluate
 from napari_seg.inference.backend import Device, Runner, slide
 from napari_seg.inference.tiling import tile_grid
@@ -32,7 +34,7 @@ def score(network: Network, model: ModelSpec, held_out: Sequence[Sample], device
         scores = yield from scores_of(runner, model, sample, at)
         figures.append(_figure(model, sample, scores))
         yield at
-        pixels += sample.labels.size
+        pixels += math.prod(sample.grid)
         if pixels > VALIDATION_PIXELS:
             break
     known = [figure for figure in figures if figure is not None]
@@ -60,7 +62,7 @@ def tuned(model: Model, held_out: Sequence[Sample], device: Device) -> Steps[Mod
 
 def scores_of(runner: Runner, model: ModelSpec, sample: Sample, at: Progress) -> Steps[NDArray[np.float32]]:
     """The scores of a sample, ``(channels, *grid)``; yields ``at`` after each batch of tiles."""
-    axes = tile_grid(sample.labels.shape, model.input.patch, 0.25, runner.network.multiple)
+    axes = tile_grid(sample.grid, model.input.patch, 0.25, runner.network.multiple)
     finished = []
     for part in slide(partial(_planes, sample.image), axes, runner):
         if part is not None:
@@ -78,4 +80,5 @@ def _figure(model: ModelSpec, sample: Sample, scores: NDArray[np.float32]) -> fl
     truth = sample.labels
     if sample.mask is not None:
         labels, truth = labels * sample.mask, truth * sample.mask
-    return evaluate(truth, labels, model.task.kind).score
+    axes = "C" * (truth.ndim > len(sample.grid)) + SPATIAL[-len(sample.grid) :]
+    return evaluate(Volume(truth, axes), Volume(labels, axes), model.task.kind).score
