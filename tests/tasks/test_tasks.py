@@ -94,6 +94,27 @@ def test_overlapping_classes_are_planes() -> None:
     assert np.array_equal(task.decode(task.encode(labels, (1.0, 1.0)), (1.0, 1.0)), labels)
 
 
+def test_each_overlapping_class_learns_from_its_own_plane_where_labels_count() -> None:
+    task = Semantic(classes=("a", "b"), overlapping=True)
+    labels = np.zeros((2, 8, 8), np.uint8)
+    labels[0, :5], labels[1, 3:] = 1, 1
+    target = torch.from_numpy(task.encode(labels, (1.0, 1.0)))[None]
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., :4] = 1
+    right = (target * 2 - 1) * 20
+    assert task.loss(right, target, mask) < 1e-3
+    for wrong in (0, 1):
+        logits = right.clone()
+        logits[:, wrong] *= -1
+        logits.requires_grad_(True)
+        loss = task.loss(logits, target, mask)
+        assert loss > 1
+        loss.backward()
+        assert logits.grad is not None
+        assert not logits.grad[..., 4:].any()
+        assert logits.grad[0, wrong, :, :4].abs().max() > logits.grad[0, 1 - wrong].abs().max()
+
+
 def test_flows_point_to_the_middle_and_fade_there() -> None:
     labels = np.pad(np.ones((9, 9), np.int64), 2)
     vectors = flows(labels, (1.0, 1.0))
