@@ -92,7 +92,8 @@ class Controller:
             self._trouble = str(error)
         else:
             self._trouble = ""
-            self._models.setdefault(path, spec.name)
+            taken = spec.name in self._models.values()
+            self._models.setdefault(path, f"{spec.name} ({path.stem})" if taken else spec.name)
             self._model = path
             self._follow(self._images())
             self._proposal.chosen(self._key)

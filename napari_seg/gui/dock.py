@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QSize, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QLabel, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
@@ -16,6 +16,9 @@ from napari_seg.gui.settings import settings
 from napari_seg.gui.state import Options, Segment
 from napari_seg.gui.theme import follow_theme
 from napari_seg.gui.views import real, show_sides
+
+WIDTH = 360
+"""Pixels that the panel asks for; it can be made narrower."""
 
 BEAT = 30
 """Milliseconds between two looks at what the engine said."""
@@ -29,7 +32,7 @@ class Panel(QWidget):
         viewer = real(napari_viewer)
         kept = settings().computing
         self.controller = Controller(viewer, Engine(), Options(device=kept.device, precision=kept.precision))
-        self.setMinimumWidth(360)
+        self.setMinimumWidth(280)
         self.tabs = QTabBar()
         self.tabs.setAccessibleName("Pages")
         self.tabs.setExpanding(False)
@@ -58,6 +61,9 @@ class Panel(QWidget):
         QTimer.singleShot(0, self._settle)
         self.destroyed.connect(self.controller.close)
         show_sides(viewer)
+
+    def sizeHint(self) -> QSize:
+        return QSize(WIDTH, super().sizeHint().height())
 
     def _settle(self) -> None:
         """What can wait until the panel is on the screen."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QSizePolicy, QWidget
 from superqt import QCollapsible
 
 from napari_seg.gui.state import Options, Segment
@@ -36,6 +36,7 @@ class OptionsForm(QCollapsible):
         self.diameter.setSuffix(" px")
         self.diameter.setSpecialValueText("estimated (default)")
         self.diameter.setKeyboardTracking(False)
+        self.diameter.setMinimumWidth(120)
         _name(self.diameter, "Object size", "How wide the objects are in this image; the image is rescaled by it.")
         self.region = _combo("Region", "How much of the image is segmented. The rest of the mask stays as it is.")
         self.device = _combo("Device", "What computes. Automatic takes a GPU where there is one.", DEVICES)
@@ -75,6 +76,9 @@ class OptionsForm(QCollapsible):
 
 def _combo(name: str, tip: str, items: dict[str, str] | None = None) -> QComboBox:
     combo = QComboBox()
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(6)
+    combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     _name(combo, name, tip)
     _fill(combo, items or {}, "auto")
     return combo

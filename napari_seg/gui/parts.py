@@ -25,9 +25,16 @@ from napari_seg.gui.state import Finding, Thresholds
 _WORDS = {"note": "Note", "warning": "Check", "refusal": "Cannot run"}
 
 
+class Text(QLabel):
+    """A label that asks for the height its text needs at its width, and not at some narrower one."""
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(0, self.fontMetrics().height())
+
+
 def text(words: str = "", name: str = "") -> QLabel:
     """A label whose text wraps and can be selected; ``name`` dresses it (see ``theme``)."""
-    label = QLabel(words)
+    label = Text(words)
     label.setObjectName(name)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setWordWrap(True)

@@ -18,6 +18,9 @@ AT_ONCE = 0.05
 PATIENCE = 400
 """Milliseconds before the dialog comes up."""
 
+WIDTH = 440
+"""Pixels of the longest name; a longer one loses its middle."""
+
 
 class Waiting(QDialog):
     """What is being done, that it goes on, and a way out."""
@@ -32,8 +35,12 @@ class Waiting(QDialog):
         cancel = QPushButton("Cancel")
         cancel.clicked.connect(self.reject)
         layout = QVBoxLayout(self)
-        for widget in (QLabel(f"{words}..."), bar, cancel):
+        label = QLabel()
+        label.setText(label.fontMetrics().elidedText(f"{words}...", Qt.TextElideMode.ElideMiddle, WIDTH))
+        label.setToolTip(words)
+        for widget in (label, bar):
             layout.addWidget(widget)
+        layout.addWidget(cancel, 0, Qt.AlignmentFlag.AlignRight)
         self.setMinimumWidth(320)
 
 

@@ -285,7 +285,7 @@ def _combo(name: str) -> QComboBox:
     combo.setAccessibleName(name)
     combo.setToolTip(name)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(16)
+    combo.setMinimumContentsLength(6)
     return combo
 
 
@@ -295,6 +295,7 @@ def _fill(combo: QComboBox, items: list[tuple[str, str]], chosen: str) -> None:
         for key, title in items:
             combo.addItem(title, key)
     combo.setCurrentIndex(combo.findData(chosen))
+    combo.setToolTip(f"{combo.accessibleName()}: {combo.currentText()}")  # the whole name, where it is cut off
 
 
 def _say(label: QLabel, words: str) -> None:
