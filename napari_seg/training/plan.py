@@ -36,8 +36,10 @@ MOST_CLASSES = 200
 
 
 class TrainSpec(Spec):
-    """How a model is trained. ``minutes`` becomes a number of steps after a timing phase; ``steps`` is taken as it
-    is."""
+    """How a model is trained. ``minutes`` becomes a number of steps after a timing phase; ``steps`` is taken as it is.
+
+    What is ``None`` the plan decides from the data. ``norm`` is of the network, ``normalisation`` of the intensities.
+    """
 
     task: Literal["semantic", "instance"] = "semantic"
     network: Literal["unet", "vnet", "segnet"] = "unet"
@@ -48,6 +50,8 @@ class TrainSpec(Spec):
     steps: int | None = Field(None, ge=1)
     width: int | None = Field(None, ge=1, le=512)
     depth: int | None = Field(None, ge=1, le=8)
+    norm: Literal["batch", "group", "instance"] = "batch"
+    normalisation: Literal["percentile", "zscore"] | None = None
     patch: tuple[int, ...] | None = None
     batch: int | None = Field(None, ge=1)
     learning_rate: float = Field(2e-3, gt=0)
@@ -80,6 +84,7 @@ def plan(facts: Sequence[Facts], spec: TrainSpec) -> ModelSpec:
         out_channels=task.channels,
         width=spec.width or (32 if ndim == 2 else 24),
         depth=depth,
+        norm=spec.norm,
         flat_levels=_flat_levels(spacing, depth) if ndim == 3 else 0,
     )
     statistics = {"images": float(len(facts))}
@@ -97,7 +102,7 @@ def plan(facts: Sequence[Facts], spec: TrainSpec) -> ModelSpec:
             spacing=spacing,
             unit=facts[0].unit if spacing else "pixel",
             diameter=statistics.get("diameter_median", 0.0) if spacing is None else 0.0,
-            normalisation=Normalisation(kind="percentile" if ndim == 2 else "zscore"),
+            normalisation=Normalisation(kind=spec.normalisation or ("percentile" if ndim == 2 else "zscore")),
             patch=spec.patch or _patch(median, network, PATCH_PIXELS[task.kind, ndim]),
             extent=tuple(int(n) for n in np.max(grids, 0)),
             statistics=statistics,
