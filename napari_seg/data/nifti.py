@@ -22,6 +22,7 @@ from typing import IO, Any, cast
 
 import nibabel as nib
 import numpy as np
+import psutil
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
@@ -34,6 +35,7 @@ from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
 _TIME_UNITS = (8, 16, 24)  # seconds, milliseconds, microseconds
 _MAPPED_FROM = 256 * 2**20  # bytes from which an uncompressed file is mapped instead of loaded
+_REST = 16  # MiB that may follow the voxels
 
 
 def claims(path: Path) -> bool:
@@ -138,6 +140,11 @@ def _read_data(path: Path, header: Any) -> NDArray[Any]:
     packed = _is_packed(path)
     if offset + size > path.stat().st_size * (1100 if packed else 1):  # deflate packs 1 : 1032 at best
         raise EOFError(f"it should hold {size} bytes of voxels")
+    if packed and size > psutil.virtual_memory().available:
+        raise SegError(
+            f"{path.name} needs {size / 2**30:.1f} GiB, more memory than is free; "
+            "unpack it to a .nii file, which is read in parts."
+        )
     if packed or size < _MAPPED_FROM:
         with _opened(path) as file:
             file.read(offset)
@@ -150,14 +157,15 @@ def _read_data(path: Path, header: Any) -> NDArray[Any]:
 
 
 def _bytes(file: IO[bytes], size: int) -> bytearray:
-    """So many bytes, read on to the end of the file, where gzip keeps its checksum."""
+    """So many bytes, read on to the end of the file, where gzip keeps its checksum, unless that is far off."""
     found = bytearray()
     while len(found) < size and (part := file.read(min(2**24, size - len(found)))):
         found += part
     if len(found) < size:
         raise EOFError(f"{size} bytes of voxels are promised, {len(found)} are there")
-    while file.read(2**20):
-        pass
+    for _ in range(_REST):
+        if not file.read(2**20):
+            break
     return found
 
 

@@ -7,6 +7,7 @@ which dimensions have a direction in space); what it leaves open is asked for.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import nrrd
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from napari_seg.data.geometry import Reorder
@@ -50,6 +52,7 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
     try:
         with path.open("rb") as file:
             header = nrrd.read_header(file)
+            _refuse_lies(path, header)
             stored = nrrd.read_data(header, file, str(path))
     except PermissionError:
         raise
@@ -58,6 +61,19 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
     names = _file_axes(path, header, stored, axes)
     native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     return upright(native, names, place_of(header, names), path.name[:-5], path, "nrrd_file")
+
+
+def _refuse_lies(path: Path, header: Mapping[str, Any]) -> None:
+    """Before anything is unpacked: a header that does not fit what is stored, and more voxels than memory."""
+    voxels = math.prod(int(n) for n in header["sizes"])
+    stored = (path.parent / str(header.get("data file", header.get("datafile", path.name)))).stat().st_size
+    packed = str(header["encoding"]).lower() in ("gzip", "gz", "bzip2", "bz2")
+    if (packed and stored > 8 * voxels + 2**20) or int(header.get("line skip", header.get("lineskip", 0))) > stored:
+        raise ValueError("the file holds something else than the header says")
+    if voxels > psutil.virtual_memory().available:
+        raise SegError(
+            f"{path.name} claims to hold {voxels} voxels, more than fit in memory; save a smaller part of it."
+        )
 
 
 def write(volume: Volume, path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from napari_seg.data import nifti
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
@@ -369,3 +371,25 @@ def test_a_volume_that_was_moved_is_not_put_back_where_it_came_from(tmp_path: Pa
     found = read(path)
     assert found.affine is not None
     assert np.allclose(found.affine, moved)
+
+
+def _zeros(count: int) -> bytes:
+    return gzip.compress(bytes(2**24)) * (count // 2**24)
+
+
+def test_more_voxels_than_memory_are_refused_before_unpacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones((30, 40, 50), np.uint8), np.eye(4)), path)
+    monkeypatch.setattr(nifti.psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
+    with pytest.raises(
+        SegError, match=r"more memory than is free; unpack it to a \.nii file, which is read in parts\.$"
+    ):
+        read(path)
+
+
+def test_an_endless_tail_of_zeros_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "a.nii.gz"
+    image = nib.Nifti1Image(np.ones((3, 4, 5), np.uint8), np.eye(4))
+    nib.save(image, path)
+    path.write_bytes(path.read_bytes() + _zeros(2**26) + b"not gzip: never reached")
+    assert np.asarray(read(path).data).all()

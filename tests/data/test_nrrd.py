@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,22 @@ def test_complex_numbers_are_refused(tmp_path: Path) -> None:
 def test_the_same_mask_gives_the_same_bytes(tmp_path: Path) -> None:
     volume = Volume(np.ones((3, 4, 5), np.uint8), "ZYX", (4, 3, 2), "mm")
     assert write(volume, tmp_path / "a.nrrd").read_bytes() == write(volume, tmp_path / "b.nrrd").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "more", "words"),
+    [
+        ("10 10 10", "encoding: gzip", "not a whole NRRD file"),
+        ("10 10 10", "encoding: raw\nline skip: 999999999999", "not a whole NRRD file"),
+        ("100000 100000 100000", "encoding: gzip", "more than fit in memory"),
+    ],
+    ids=["far more packed than said", "endless lines to skip", "more than memory"],
+)
+def test_headers_that_lie_are_refused_before_anything_is_unpacked(
+    sizes: str, more: str, words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.nrrd"
+    head = f"NRRD0005\ntype: uint8\ndimension: 3\nsizes: {sizes}\n{more}\n\n"
+    path.write_bytes(head.encode() + gzip.compress(np.random.default_rng(0).bytes(2**21), 1))
+    with pytest.raises(SegError, match=words):
+        read(path)
