@@ -7,6 +7,7 @@ Images over :data:`LAZY` bytes stay on disk and are read where they are looked a
 from __future__ import annotations
 
 import logging
+import math
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,6 +124,9 @@ def _volume(
     with _damaged(path):
         said = metadata(file, image, index)
         _whole(path, image)
+        promised = (file.imagej_metadata or {}).get("images", 1) if len(images) == 1 else 1
+        if math.prod(image.shape[: -2 - ("S" in image.axes)]) < promised:
+            raise SegError(f"{path.name} is cut off: it lacks some of its {promised} images; get the file again.")
     shape, found = _dimensions(image, said.axes, axes)
     letters = name_axes(found, shape, axes, path.name)
     levels = []

@@ -347,3 +347,12 @@ def test_broken_descriptions_give_a_sentence(tmp_path: Path, text: str) -> None:
     tifffile.imwrite(path, picture("ZYX"), description=text, metadata=None, photometric="minisblack")
     with pytest.raises(SegError, match=r"a\.tif"):
         tiff.read(path)
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.95])
+def test_a_stack_of_imagej_that_was_cut_off_is_refused(tmp_path: Path, part: float) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((20, 30, 40), np.int16), imagej=True, metadata={"axes": "ZYX"})
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
+    with pytest.raises(SegError, match=r"(cut off|damaged).*; get the file again"):
+        tiff.read(path)
