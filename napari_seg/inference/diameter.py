@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.inference.fit import Fit, by_diameter
+from napari_seg.inference.fit import Fit, by_diameter, diameters
 from napari_seg.inference.prepare import Frame, model_box
 from napari_seg.inference.tiling import smaller, tile_grid
 from napari_seg.jobs import Progress, Steps
@@ -24,8 +24,6 @@ FEWEST = 5
 KNOWN = 1.25
 """Where the model does not say which sizes it learned, objects that differ by less than this factor count as known."""
 
-SMALLEST, LARGEST = 1 / 8, 8.0
-
 
 def estimate(fit: Fit, runner: Runner, multiple: tuple[int, ...], time: int) -> Steps[float]:
     """The diameter of the objects in pixels of the image, after two looks at a sample of a time point.
@@ -41,7 +39,7 @@ def estimate(fit: Fit, runner: Runner, multiple: tuple[int, ...], time: int) -> 
         seen = _look(fit, runner, multiple, time, by_diameter(fit.model, fit.volume, found))
         if seen is None or (low <= seen <= high and found == wanted):
             return wanted
-        found = float(np.clip(seen, wanted * SMALLEST, wanted * LARGEST))
+        found = float(np.clip(seen, *diameters(fit.model)))
     return wanted if low <= found <= high else found
 
 

@@ -26,6 +26,9 @@ TOLERANCE = 0.05
 FARTHEST = 4.0
 """A volume more than this many times longer than what the model learned on asks for a box."""
 
+SMALLEST, LARGEST = 1 / 8, 8.0
+"""Objects are expected to be at least and at most so many times as wide as those the model learned."""
+
 _PREVIEW = 768
 """The preview shows at most this many pixels of the image along each axis, around its middle."""
 
@@ -188,6 +191,24 @@ def physical_scale(spec: ModelSpec, volume: Volume) -> tuple[float, ...] | None:
     return tuple(_near_one(s * factor / w) for s, w in zip(volume.spacing[-len(wanted) :], wanted, strict=True))
 
 
+def diameters(spec: ModelSpec) -> tuple[float, float]:
+    """The smallest and the largest diameter, in pixels of an image, by which it is rescaled for a model that has one.
+
+    Beyond them the image would become so large that it takes hours, or so small that nothing of it is left.
+    """
+    return spec.input.diameter * SMALLEST, spec.input.diameter * LARGEST
+
+
+def refuse_diameter(spec: ModelSpec, diameter: float | None) -> None:
+    """Raises ``SegError`` for a diameter that a person gave, if the model uses it and it is out of range."""
+    low, high = diameters(spec)
+    if spec.input.diameter and diameter and not low <= diameter <= high:
+        raise SegError(
+            f"Objects of {diameter:g} pixels are too far from what the model learned; "
+            f"give a diameter from {math.ceil(low * 100) / 100:g} to {math.floor(high * 100) / 100:g} pixels."
+        )
+
+
 def by_diameter(spec: ModelSpec, volume: Volume, diameter: float) -> tuple[float, ...]:
     """The scale at which objects of ``diameter`` pixels of the image become as large as those the model learned on."""
     base = physical_scale(spec, volume) or (1.0,) * spec.network.ndim
@@ -200,6 +221,7 @@ def _scale(
 ) -> tuple[tuple[float, ...] | None, tuple[str, ...], tuple[str, ...]]:
     ones = (1.0,) * spec.network.ndim
     scale = physical_scale(spec, volume)
+    refuse_diameter(spec, settings.diameter)
     if spec.input.diameter and settings.diameter:
         scale = by_diameter(spec, volume, settings.diameter)
         words = (

@@ -11,7 +11,7 @@ from toy_models import bright, dark
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
 from napari_seg.inference.channels import LUMINANCE, choose_channels
-from napari_seg.inference.fit import check
+from napari_seg.inference.fit import check, diameters
 from napari_seg.inference.forecast import forecast, multiple_of, multiplications
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.inference.prepare import measure, sample
@@ -100,6 +100,16 @@ def test_without_a_spacing_the_objects_set_the_scale():
     assert check(model, volume((40, 50), "YX"), PredictSpec(diameter=40)).scale == (0.5, 0.5)
     assert check(model, volume((40, 50), "YX"), PredictSpec(diameter=20.5)).scale == (1.0, 1.0)
     assert check(dark(2, diameter=20.0).spec, volume((40, 50), "YX"), DEFAULTS).scale == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("diameter", [1e-9, 2.49, 161, 1e9])
+def test_a_diameter_that_would_rescale_too_much_is_refused(diameter):
+    model = bright(2, diameter=20.0).spec
+    with pytest.raises(SegError, match=r"from 2\.5 to 160 pixels"):
+        check(model, volume((40, 50), "YX"), PredictSpec(diameter=diameter))
+    for allowed in diameters(model):
+        assert check(model, volume((40, 50), "YX"), PredictSpec(diameter=allowed)).scale == (20 / allowed,) * 2
+    assert check(dark(2).spec, volume((40, 50), "YX"), PredictSpec(diameter=diameter)).scale == (1, 1)
 
 
 def test_doubts_are_warnings():
