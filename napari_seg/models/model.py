@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from napari_seg.errors import SegError
-from napari_seg.models.file import KEY, read_spec
+from napari_seg.models.file import KEY, damaged_weights, read_spec
 from napari_seg.models.spec import ModelSpec, NetworkSpec
 from napari_seg.networks import NETWORKS, Network
 
@@ -38,9 +38,7 @@ class Model:
         try:
             weights = load_file(path)
         except (SafetensorError, OSError):
-            raise SegError(
-                f"The weights in {path.name} are damaged; copy the file again or choose another model."
-            ) from None
+            raise damaged_weights(path) from None
         with torch.device("meta"):  # nothing is allocated before the file has proved to hold these very weights
             network = build(spec.network)
         wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}

@@ -25,7 +25,7 @@ def find(name_or_path: str | Path) -> Path:
     if str(name_or_path) in models:
         return models[str(name_or_path)]
     path = Path(name_or_path).expanduser()
-    if not path.is_file():
+    if not (path.is_file() or path.is_dir()):
         raise SegError(f"There is no model {name_or_path}; name a .safetensors file or one of {', '.join(models)}.")
     return path
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,6 +89,81 @@ def test_truncated_files(saved: Path, keep: float) -> None:
         Model.load(saved)
 
 
+def with_header(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The file with a header that was tampered with, and the weights as they were."""
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    change(header)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data[end:])
+    return path
+
+
+def first_tensor(header: dict[str, Any]) -> dict[str, Any]:
+    tensor: dict[str, Any] = next(entry for name, entry in header.items() if name != "__metadata__")
+    return tensor
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: first_tensor(header).update(data_offsets=[0, 2**60]),
+        lambda header: first_tensor(header).update(dtype="I8"),
+        lambda header: first_tensor(header).update(dtype="X"),
+        lambda header: first_tensor(header).update(shape=[-1, 3]),
+        lambda header: first_tensor(header).pop("shape"),
+        lambda header: header.pop(next(name for name in header if name != "__metadata__")),
+    ],
+)
+def test_a_header_that_does_not_fit_the_weights(saved: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    with_header(saved, change)
+    for open_it in (read_spec, Model.load):
+        with pytest.raises(SegError, match=r"The weights in tiny\.safetensors are damaged"):
+            open_it(saved)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda data: data[: len(data) // 2], lambda data: data[:-1], lambda data: data + b"x"]
+)
+def test_a_file_of_another_length_has_no_card(saved: Path, change: Callable[[bytes], bytes]) -> None:
+    saved.write_bytes(change(saved.read_bytes()))
+    with pytest.raises(SegError, match=r"damaged|cut off"):
+        read_spec(saved)
+
+
+def test_texts_cannot_reach_for_the_terminal(saved: Path) -> None:
+    evil = "a\x1b[31m\x9b2J\u202ecba\ud800"
+
+    def change(header: dict[str, Any]) -> None:
+        spec = json.loads(header["__metadata__"][KEY])
+        spec["name"], spec["card"]["scores"] = evil, {evil: 1.0}
+        spec["card"]["summary"] = "Zellkerne, größer als 5 µm\nZeile 2"
+        header["__metadata__"][KEY] = json.dumps(spec)
+
+    spec = Model.load(with_header(saved, change)).spec
+    assert spec.name == "a\ufffd[31m\ufffd2J\ufffdcba\ufffd"
+    assert list(spec.card.scores) == [spec.name]
+    assert spec.card.summary == "Zellkerne, größer als 5 µm Zeile 2"
+
+
+def test_a_damaged_description_names_the_file(saved: Path) -> None:
+    def change(header: dict[str, Any]) -> None:
+        spec = json.loads(header["__metadata__"][KEY])
+        spec["task"]["classes"] = []
+        header["__metadata__"][KEY] = json.dumps(spec)
+
+    with pytest.raises(SegError, match=r"tiny\.safetensors is damaged \(task.*\); get the model again\.$"):
+        read_spec(with_header(saved, change))
+
+
+def test_a_folder_is_no_model(tmp_path: Path) -> None:
+    folder = tmp_path / "dir.safetensors"
+    folder.mkdir()
+    with pytest.raises(SegError, match="is a folder"):
+        read_spec(find(folder))
+
+
 HOSTILE = {
     "text": b"This is a letter, not a model." * 10,
     "endless header": struct.pack("<Q", 2**63) + b"{}",
@@ -150,7 +227,7 @@ def test_weights_that_are_not_numbers(saved: Path, tmp_path: Path) -> None:
 def test_find_names_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(SegError, match="There is no model nothing"):
         find("nothing")
-    with pytest.raises(SegError, match="There is no model"):
+    with pytest.raises(SegError, match="is a folder"):
         load_model(tmp_path)
 
 
