@@ -25,11 +25,11 @@ KNOWN = 1.25
 """Where the model does not say which sizes it learned, objects that differ by less than this factor count as known."""
 
 
-def estimate(fit: Fit, runner: Runner, multiple: tuple[int, ...], time: int) -> Steps[float]:
+def estimate(fit: Fit, runner: Runner, multiple: tuple[int, ...], time: int) -> Steps[float | None]:
     """The diameter of the objects in pixels of the image, after two looks at a sample of a time point.
 
     It is the median over the objects of the diameter of a disk, or a ball, of the same size; that of the model, so that
-    nothing is rescaled, where it lies among the sizes the model learned, or where there are too few objects to tell.
+    nothing is rescaled, where it lies among the sizes the model learned; ``None`` where there are too few to tell.
     """
     wanted, statistics = fit.model.input.diameter, fit.model.input.statistics
     low, high = statistics.get("diameter_low", wanted / KNOWN), statistics.get("diameter_high", wanted * KNOWN)
@@ -37,15 +37,15 @@ def estimate(fit: Fit, runner: Runner, multiple: tuple[int, ...], time: int) -> 
     for _ in range(2):
         yield Progress(0, 1, "Measuring the objects")
         seen = _look(fit, runner, multiple, time, by_diameter(fit.model, fit.volume, found))
-        if seen is None or (low <= seen <= high and found == wanted):
+        if seen is None:
+            return None
+        if low <= seen <= high and found == wanted:
             return wanted
         found = float(np.clip(seen, *diameters(fit.model)))
     return wanted if low <= found <= high else found
 
 
-def _look(
-    fit: Fit, runner: Runner, multiple: tuple[int, ...], time: int, scale: tuple[float, ...]
-) -> float | None:
+def _look(fit: Fit, runner: Runner, multiple: tuple[int, ...], time: int, scale: tuple[float, ...]) -> float | None:
     """The median diameter, in pixels of the image, in the sample at one scale."""
     ndim = len(scale)
     start, stop = (list(side) for side in fit.box)

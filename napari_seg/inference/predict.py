@@ -123,11 +123,16 @@ def predict(
     found: float | None = spec.diameter
     scale = fit.scale
     if scale is None:
-        found = yield from diameter.estimate(fit, runner, model.network.multiple, _times(volume, region)[0])
+        measured = yield from diameter.estimate(fit, runner, model.network.multiple, _times(volume, region)[0])
+        found = model.spec.input.diameter if measured is None else measured
         scale = by_diameter(model.spec, volume, found)
-        same = all(k == 1 for k in scale)
-        words = "of sizes that the model learned" if same else f"about {found:.0f} pixels wide; they were rescaled"
-        notes = (*notes, f"Objects are {words}.")
+        if measured is None:
+            words = "Too few objects were found to measure them; the image was taken as it is."
+        elif all(k == 1 for k in scale):
+            words = "Objects are of sizes that the model learned."
+        else:
+            words = f"Objects are about {found:.0f} pixels wide; they were rescaled."
+        notes = (*notes, words)
     run = _Run(fit, scale, spec, runner, tile_for(fit, scale, spec), model.network.multiple, region)
     while True:
         try:

@@ -196,7 +196,10 @@ def test_the_size_is_estimated_in_smaller_tiles_when_memory_runs_out(monkeypatch
 def test_too_few_objects_leave_the_image_as_it_is():
     image = np.zeros((100, 100), np.float32)
     image[10:60, 10:60] = 1
-    assert predict(bright(2, diameter=10.0), Volume(image, "YX"), FP32).spec.diameter == 10
+    prediction = predict(bright(2, diameter=10.0), Volume(image, "YX"), FP32)
+    assert prediction.spec.diameter == 10
+    assert "Too few objects were found to measure them; the image was taken as it is." in prediction.notes
+    assert not any("sizes that the model learned" in note for note in prediction.notes)
 
 
 @pytest.mark.parametrize("kind", ["unet", "vnet", "segnet"])
