@@ -16,13 +16,15 @@ from napari_seg.tasks.semantic import Semantic
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """``model_file("semantic", ndim=2)``: the file of a tiny model with random weights."""
 
-    def make(kind: str, ndim: int = 2, classes: tuple[str, ...] = ("object",), channels: int = 1) -> Path:
+    def make(
+        kind: str, ndim: int = 2, classes: tuple[str, ...] = ("object",), channels: int = 1, diameter: float = 0.0
+    ) -> Path:
         from napari_seg.models.model import Model
 
         task = Semantic(classes=classes) if kind == "semantic" else Instance(ndim=ndim, classes=classes[:1])
         network = NetworkSpec(ndim=ndim, in_channels=channels, out_channels=task.channels, width=4, depth=1)
         names = tuple(f"channel {k + 1}" for k in range(channels))
-        seen = InputSpec(channels=names, patch=(32,) * ndim)
+        seen = InputSpec(channels=names, patch=(32,) * ndim, diameter=diameter)
         spec = ModelSpec(name=f"tiny {kind} {ndim}D", network=network, task=task, input=seen)
         return Model.create(spec).save(tmp_path_factory.mktemp("models") / f"{kind}{ndim}d.safetensors")
 

@@ -156,7 +156,9 @@ class TestInfo:
         tifffile.imwrite(path, np.zeros((5, 8, 9), np.uint8), photometric="minisblack", metadata=None)
         ended = run("info", path)
         assert (ended.code, ended.out) == (2, "")
+        assert "such as --axes ZYX for" in ended.err
         assert "--axes ZYX" in ended.err
+        assert "axes=" not in ended.err
         assert run("info", path, "--axes", "ZYX").code == 0
 
     def test_damaged_model(self, run, tmp_path, model_file):
@@ -331,6 +333,123 @@ class TestPredict:
         assert labels[0:16, 8:24].any()
         labels[0:16, 8:24] = 0
         assert not labels.any()
+
+    def test_a_box_says_which_voxels_of_the_file_it_means(self, run, tmp_path, model_file):
+        import nibabel
+
+        path, mask = tmp_path / "scan.nii.gz", tmp_path / "mask.nii.gz"
+        data = np.random.default_rng(0).integers(0, 255, (20, 30, 40), np.uint8)
+        affine = np.diag([-1.0, 2.0, 3.0, 1.0])  # i grows towards the left, j anterior, k superior
+        nibabel.save(nibabel.Nifti1Image(data, affine), path)
+        words = ("predict", path, "--model", model_file("semantic", ndim=3), "--output", mask)
+        ended = run(*words, "--box", "0:10,5:25,2:12")
+        assert ended.code == 0, ended.err
+        first = ended.err.splitlines()[0]
+        assert "z 0:10, y 5:25, x 2:12 of the volume as it is displayed (they grow towards I, P, L)" in first
+        assert "i 2:12, j 5:25, k 30:40 of the file's own axes" in first
+        assert "R -11.5 to -1.5, A 9.0 to 49.0, S 88.5 to 118.5 mm in the world" in first
+        found = np.asarray(nibabel.load(mask).dataobj)
+        assert found[2:12, 5:25, 30:40].any()
+        found[2:12, 5:25, 30:40] = 0
+        assert not found.any()
+        help_text = " ".join(run("predict", "--help").out.replace("│", " ").split())
+        assert "head to feet, front to back, right to left" in help_text
+
+    def test_a_box_of_a_slice_of_the_file(self, run, tmp_path, model_file):
+        import nibabel
+
+        path = tmp_path / "slice.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(np.zeros((20, 30, 1), np.uint8), np.diag([1.0, 1.0, 1.0, 1.0])), path)
+        words = ("predict", path, "--model", model_file("semantic"), "--output", tmp_path / "mask.nii.gz")
+        ended = run(*words, "--box", "0:10,2:12")
+        assert ended.code == 0, ended.err
+        assert "y 0:10, x 2:12 of" in ended.err
+        assert "i 8:18, j 20:30 of the file's own axes" in ended.err
+
+    @pytest.mark.parametrize("name", ["mask.txt", "mask.safetensors", "results.v2"])
+    def test_a_name_that_is_no_format_is_refused(self, run, tmp_path, model_file, name):
+        path = image(tmp_path / "a.tif")
+        words = ("predict", path, "--model", model_file("semantic"), "--output", tmp_path / name)
+        ended = run(*words)
+        assert ended.code == 2
+        assert ".nii.gz, .nii, .nrrd" in ended.err
+        assert sorted(found.name for found in tmp_path.iterdir()) == ["a.tif"]
+        (tmp_path / name).mkdir()
+        assert run(*words).code == 0
+        assert (tmp_path / name / "a.tif").is_file()
+
+    @pytest.fixture
+    def no_network(self, monkeypatch):
+        """Fail where the network would run."""
+        from napari_seg.cli import predict
+
+        def run(*_: Any) -> None:
+            raise AssertionError("the network ran")
+
+        monkeypatch.setattr(predict, "watch", run)
+
+    @pytest.mark.parametrize(
+        ("output", "reason"),
+        [("m.png", "one 2D picture"), ("m.jpg", "JPEG changes"), ("m.dcm", "end it with"), ("file/m.tif", "is a file")],
+    )
+    def test_an_output_that_cannot_be_is_refused_before_the_network_runs(
+        self, run, tmp_path, model_file, no_network, output, reason
+    ):
+        path = image(tmp_path / "a.tif", (4, 40, 40))
+        (tmp_path / "file").write_text("a file")
+        ended = run("predict", path, "--model", model_file("semantic"), "--output", tmp_path / output)
+        assert (ended.code, ended.err.count("\n")) == (2, 1)
+        assert reason in ended.err
+        assert sorted(found.name for found in tmp_path.iterdir()) == ["a.tif", "file"]
+
+    @pytest.mark.parametrize("suffix", [".zarr", ".tif"])
+    def test_a_patient_is_not_put_where_there_is_no_place(self, run, tmp_path, model_file, no_network, suffix):
+        affine = np.array([[0, 0, -1, 0], [0, -1, 0, 0], [-2, 0, 0, 0], [0, 0, 0, 1.0]])
+        volume = Volume(np.zeros((3, 40, 40), np.uint8), "ZYX", (2.0, 1.0, 1.0), "mm", affine)
+        path = write(volume, tmp_path / "scan.nii.gz")
+        ended = run("predict", path, "--model", model_file("semantic"), "--output", tmp_path / f"mask{suffix}")
+        assert ended.code == 2
+        assert "where the image lies" in ended.err
+
+    def test_a_locked_folder_is_refused_before_the_network_runs(
+        self, run, tmp_path, model_file, no_network, monkeypatch
+    ):
+        path, locked = image(tmp_path / "a.tif"), tmp_path / "locked"
+        locked.mkdir()
+        monkeypatch.setattr(os, "access", lambda folder, mode: Path(folder) != locked)  # root may write everywhere
+        ended = run("predict", path, "--model", model_file("semantic"), "--output", locked / "mask.tif")
+        assert ended.code == 2
+        assert "may not write" in ended.err
+
+    @pytest.mark.parametrize("channel", ["3", "foo"])
+    def test_a_channel_that_is_not_there_is_refused(self, run, tmp_path, model_file, channel):
+        path, mask = image(tmp_path / "a.tif"), tmp_path / "mask.tif"
+        ended = run("predict", path, "--model", model_file("semantic"), "--output", mask, "--channel", channel)
+        assert ended.code == 2
+        assert f"no '{channel}'" in ended.err
+        assert not mask.exists()
+
+    def test_a_choice_of_channels_names_the_option(self, run, tmp_path, model_file):
+        volume = Volume(np.zeros((2, 40, 40), np.uint8), "CYX", channels=("DAPI", "GFP"))
+        path = write(volume, tmp_path / "a.tif")
+        ended = run("predict", path, "--model", model_file("semantic"), "--output", tmp_path / "mask.tif")
+        assert ended.code == 2
+        assert "--channel GFP" in ended.err
+
+    @pytest.mark.parametrize(("flag", "value"), [("--threshold", 2), ("--diameter", 1e-9)])
+    def test_a_wrong_setting_is_refused_once_for_all_images(self, run, tmp_path, model_file, flag, value):
+        for name in ("a.png", "b.png"):
+            image(tmp_path / "images" / name)
+        model = model_file("instance", diameter=16.0)
+        ended = run("predict", tmp_path / "images", "--model", model, "--output", tmp_path / "masks", flag, value)
+        assert (ended.code, ended.err.count("\n")) == (2, 1)
+        assert not (tmp_path / "masks").exists()
+
+    def test_a_missing_file_is_named_once(self, run, tmp_path, model_file):
+        path = tmp_path / "nope.tif"
+        ended = run("predict", path, "--model", model_file("semantic"), "--output", tmp_path / "mask.tif")
+        assert ended.code == 2
+        assert ended.err.count("nope.tif") == 1
 
     @pytest.mark.parametrize(
         ("flag", "value"), [("--box", "1-2"), ("--tile", "big"), ("--overlap", "2"), ("--diameter", "-1")]

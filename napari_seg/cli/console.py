@@ -26,8 +26,11 @@ def say(text: str) -> None:
 
 
 def say_error(error: SegError, *, where: str = "") -> None:
-    """A user's mistake, with the choices there are where one has to be made."""
-    say(f"{where}: {error}" if where else str(error))
+    """A user's mistake, with the choices there are where one has to be made, in the words of the command line."""
+    words = str(error)
+    if isinstance(error, ChoiceNeeded):
+        words = words.replace(f"{error.parameter}=", f"--{error.parameter} ")
+    say(f"{where}: {words}" if where and where not in words else words)
     if isinstance(error, ChoiceNeeded):
         for choice in error.choices:
             say(f"  --{error.parameter} {shlex.quote(choice.value)}   {choice.title}")

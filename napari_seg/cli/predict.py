@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_seg.cli.box import region_of, where
 from napari_seg.cli.console import put_json, say, say_error, watch
+from napari_seg.cli.masks import plan, refuse_unwritable
 from napari_seg.cli.options import Axes, Device, Json, Overwrite, Precision, Series, given, keep_existing
 from napari_seg.errors import SegError
 
@@ -50,7 +51,12 @@ def predict(
     seeds: Annotated[float | None, typer.Option(help="In pixels: lower splits more, higher splits less.")] = None,
     smallest: Annotated[float | None, typer.Option(help="Drop objects of fewer pixels.")] = None,
     box: Annotated[
-        str | None, typer.Option(help="Only this box of voxels, per axis from:to, such as 10:60,0:256,0:256.")
+        str | None,
+        typer.Option(
+            help="Only this box of voxels: from:to for z,y,x, such as 10:60,0:256,0:256, counted from 0 as the volume "
+            "is displayed, a patient from head to feet, front to back, right to left. For NIfTI and NRRD it is said "
+            "which voxels of the file these are."
+        ),
     ] = None,
     flips: Annotated[
         bool, typer.Option("--flips", help="Average over mirror images: slower, slightly better.")
@@ -61,9 +67,11 @@ def predict(
     json: Json = False,
 ) -> None:
     """Segment images. A bad file is reported and the others are done; nothing but the masks is written."""
-    plan = _plan(inputs, output, overwrite=overwrite)
-    region = _region(box)
-    work = [Work(image, mask, axes, series, region, overwrite) for image, mask in plan]
+    region = region_of(box)
+    pairs = plan(inputs, output, overwrite=overwrite)
+    work = [Work(image, mask, axes, series, region, overwrite) for image, mask in pairs]
+    from napari_seg.inference.decoding import task_with
+    from napari_seg.inference.fit import refuse_diameter
     from napari_seg.inference.predict import PredictSpec
     from napari_seg.models.zoo import load_model
 
@@ -82,6 +90,8 @@ def predict(
         )
     )
     loaded = load_model(model)
+    task_with(loaded.spec.task, spec)
+    refuse_diameter(loaded.spec, spec.diameter)
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     for one in work:
@@ -98,11 +108,16 @@ def predict(
 
 def _segment(work: Work, model: Model, spec: PredictSpec) -> dict[str, Any]:
     from napari_seg.data.formats import read, write
+    from napari_seg.inference.channels import refuse_absent
     from napari_seg.inference.predict import placed
     from napari_seg.inference.predict import predict as run
 
     keep_existing(work.mask, work.overwrite)
     volume = read(work.image, axes=work.axes, series=work.series)
+    refuse_absent(volume, spec.channel)
+    refuse_unwritable(model.spec, volume, work.mask)
+    if work.region is not None:
+        say(f"{work.image.name}: {where(volume, work.region)}")
     prediction = watch(run.steps(model, volume, spec, region=work.region), work.image.name)
     write(placed(prediction, volume), work.mask)
     notes = [*volume.notes, *prediction.notes]
@@ -137,64 +152,6 @@ def _found(prediction: Prediction) -> dict[str, int]:
     return {name: int(voxels[k + 1]) for k, name in enumerate(task.names)}
 
 
-def _plan(inputs: list[Path], output: Path, *, overwrite: bool) -> list[tuple[Path, Path]]:
-    """Every image with the place of its mask. Raises ``SegError`` before any work where a mask would hurt a file."""
-    from napari_seg.data.formats import is_image
-
-    images = list(_images(inputs))
-    if len(inputs) == 1 and is_image(inputs[0]) and _is_file_name(output):
-        plan = [(images[0], output)]
-        keep_existing(output, overwrite)
-    else:
-        if output.is_file() or _is_file_name(output):
-            raise SegError(f"{output} is the name of one file, there are {len(images)} images; give a folder instead.")
-        plan = [(image, output / _mask_name(image)) for image in images]
-    by_mask: dict[Path, Path] = {}
-    for image, mask in plan:
-        if any(mask.exists() and other.exists() and mask.samefile(other) for other in images):
-            raise SegError(f"The mask {mask} would replace the image of that name; choose another folder or name.")
-        if mask in by_mask:
-            raise SegError(
-                f"{by_mask[mask]} and {image} would both become {mask}; segment them into different folders."
-            )
-        by_mask[mask] = image
-    return plan
-
-
-def _images(inputs: list[Path]) -> Iterator[Path]:
-    from napari_seg.data.formats import images_in, is_image
-
-    for path in inputs:
-        if is_image(path):
-            yield path
-            continue
-        found = list(images_in(path))
-        if not found:
-            raise SegError(f"The folder {path} holds no image that can be read; choose a folder with images.")
-        yield from found
-
-
-def _is_file_name(path: Path) -> bool:
-    """Whether an output is meant as one file: it ends like one and is not an ordinary folder."""
-    from napari_seg.data.formats import FORMATS, is_image
-
-    suffixes = tuple(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
-    return path.name.lower().endswith(suffixes) and (not path.is_dir() or is_image(path))
-
-
-def _mask_name(image: Path) -> str:
-    """The name of the image with a suffix that masks can be written with: JPEG becomes PNG, DICOM becomes NIfTI."""
-    from napari_seg.data.formats import FORMATS, stem
-
-    if image.is_dir() and not image.name.lower().endswith(FORMATS["ome_zarr"].suffixes):
-        return f"{image.resolve().name}.nii.gz"
-    suffix = image.name.removeprefix(stem(image))
-    instead = {".jpg": ".png", ".jpeg": ".png", ".nhdr": ".nrrd"}
-    if suffix.lower() in FORMATS["dicom"].suffixes or not suffix:
-        return f"{stem(image)}.nii.gz"
-    return stem(image) + instead.get(suffix.lower(), suffix)
-
-
 def _numbers(text: str | None) -> tuple[int, ...] | None:
     """``"64,128"`` or ``"64x128"`` as numbers."""
     if text is None:
@@ -203,17 +160,3 @@ def _numbers(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.lower().replace("x", ",").split(","))
     except ValueError:
         raise SegError(f"--tile {text} is not a size; write one whole number per axis, such as 64,128,128.") from None
-
-
-def _region(text: str | None) -> Region | None:
-    """``"10:60,0:256,0:256"`` as a box."""
-    from napari_seg.inference.predict import Region
-
-    if text is None:
-        return None
-    try:
-        spans = [tuple(int(end) for end in part.split(":")) for part in text.split(",")]
-        starts, stops = zip(*((start, stop) for start, stop in spans), strict=True)
-    except ValueError:
-        raise SegError(f"--box {text} is not a box; write from:to for each axis, such as 10:60,0:256,0:256.") from None
-    return Region(starts, stops)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import Volume
-from napari_seg.errors import SegError
+from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Shares of red, green and blue in the luminance (ITU-R BT.709)."""
@@ -62,7 +62,7 @@ class Channels:
 def choose_channels(volume: Volume, wanted: int, setting: str | None) -> Channels:
     """What a model of ``wanted`` channels gets of ``volume``; ``setting`` is a person's choice.
 
-    Raises ``SegError`` where the channels do not fit or a choice is missing.
+    Raises ``SegError`` where the channels do not fit, ``ChoiceNeeded`` where a choice is missing or does not exist.
     """
     planes, samples = volume.size("C"), min(volume.size("S"), 3) if "S" in volume.axes else 0
     if samples not in (0, 3):
@@ -86,6 +86,16 @@ def choose_channels(volume: Volume, wanted: int, setting: str | None) -> Channel
     return Channels(volume, 1, index, note=f"Channel {name} of {planes} is used.")
 
 
+def refuse_absent(volume: Volume, setting: str | None) -> None:
+    """Raises ``SegError`` for a channel chosen of an image that has just one, and not that.
+
+    :func:`choose_channels` takes such an image as it is: the window keeps a choice from one image to the next.
+    """
+    single = "S" not in volume.axes and volume.size("C") == 1
+    if single and setting not in (None, "0", *volume.channels):
+        raise SegError(f"The image has a single channel and no {setting!r}; leave the choice of a channel out.")
+
+
 def _of_rgb(volume: Volume, index: int | None, colour: str) -> Channels:
     known = ["luminance", *COLOURS, *STAINS]
     if colour not in known:
@@ -103,4 +113,8 @@ def _plane(volume: Volume, setting: str | None) -> int:
     if setting is not None and setting.isdecimal() and int(setting) < planes:
         return int(setting)
     problem = "The model expects 1 channel" if setting is None else f"There is no channel {setting!r}"
-    raise SegError(f"{problem}, the image has {planes}: {', '.join(names)}; choose one of them.")
+    raise ChoiceNeeded(
+        f"{problem}, the image has {planes}: {', '.join(names)}; choose one of them.",
+        "channel",
+        tuple(Choice(name, f"channel {k}") for k, name in enumerate(names)),
+    )

@@ -10,7 +10,7 @@ from toy_models import bright, dark
 
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
-from napari_seg.inference.channels import LUMINANCE, choose_channels
+from napari_seg.inference.channels import LUMINANCE, choose_channels, refuse_absent
 from napari_seg.inference.fit import check, diameters
 from napari_seg.inference.forecast import forecast, multiple_of, multiplications
 from napari_seg.inference.predict import PredictSpec, Region
@@ -132,6 +132,16 @@ def test_of_several_channels_one_must_be_chosen():
         chosen = choose_channels(image, 1, name)
         assert "GFP" in chosen.note
         assert np.array_equal(chosen.box(0, (0, 0), (40, 50))[0], image.data[1])
+
+
+@pytest.mark.parametrize("setting", ["3", "foo", "luminance"])
+def test_an_image_of_one_channel_has_no_other(setting):
+    for image in (volume((40, 50), "YX"), volume((1, 40, 50), "CYX", channels=("DAPI",))):
+        with pytest.raises(SegError, match=f"no '{setting}'; leave"):
+            refuse_absent(image, setting)
+        refuse_absent(image, "0")
+    refuse_absent(volume((1, 40, 50), "CYX", channels=("DAPI",)), "DAPI")
+    refuse_absent(volume((40, 50, 3), "YXS"), "eosin")
 
 
 def test_a_model_of_several_channels_wants_just_so_many():

@@ -1,0 +1,115 @@
+"""Where the masks of ``napari-seg predict`` go. What can be known to fail is refused before the network runs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_seg.cli.options import keep_existing
+from napari_seg.errors import SegError
+
+if TYPE_CHECKING:
+    from napari_seg.data.volume import Volume
+    from napari_seg.models.spec import ModelSpec
+
+
+def plan(inputs: list[Path], output: Path, *, overwrite: bool) -> list[tuple[Path, Path]]:
+    """Every image with the place of its mask. Raises ``SegError`` before any work where a mask would hurt a file."""
+    from napari_seg.data.formats import FORMATS, is_image
+
+    images = list(_images(inputs))
+    single = len(inputs) == 1 and is_image(inputs[0])
+    if single and _is_file_name(output):
+        pairs = [(images[0], output)]
+        keep_existing(output, overwrite)
+    elif single and output.suffix and not output.is_dir():
+        suffixes = ", ".join(suffix for entry in FORMATS.values() if entry.writes for suffix in entry.suffixes)
+        raise SegError(
+            f"The name {output.name} does not say the format; end it with one of {suffixes}, or make a folder of that "
+            "name first."
+        )
+    else:
+        if output.is_file() or _is_file_name(output):
+            raise SegError(f"{output} is the name of one file, there are {len(images)} images; give a folder instead.")
+        pairs = [(image, output / _mask_name(image)) for image in images]
+    by_mask: dict[Path, Path] = {}
+    for image, mask in pairs:
+        if any(mask.exists() and other.exists() and mask.samefile(other) for other in images):
+            raise SegError(f"The mask {mask} would replace the image of that name; choose another folder or name.")
+        if mask in by_mask:
+            raise SegError(
+                f"{by_mask[mask]} and {image} would both become {mask}; segment them into different folders."
+            )
+        by_mask[mask] = image
+    for folder in {mask.parent for mask in by_mask}:
+        _refuse_folder(folder)
+    return pairs
+
+
+def refuse_unwritable(spec: ModelSpec, image: Volume, mask: Path) -> None:
+    """Raises ``SegError`` where the format of ``mask`` cannot hold a mask of this image.
+
+    An empty mask with the axes, the place and the spacing of the image, but two voxels long, is written to find out.
+    """
+    import numpy as np
+
+    from napari_seg.data.formats import write
+    from napari_seg.data.ome_zarr import is_mask
+
+    if mask.is_dir() and not is_mask(mask):
+        raise SegError(f"{mask} is a folder and no mask, so it is not replaced; choose another name.")
+    classes = spec.task.names if spec.task.kind == "semantic" and spec.task.overlapping else ()
+    axes = "".join(axis for axis in image.axes if axis not in "CS")
+    if classes:
+        axes = "T" * ("T" in axes) + "C" + image.spatial
+    sizes = [len(classes) if axis == "C" else min(image.size(axis), 2) for axis in axes]
+    tiny = replace(image, data=np.zeros(sizes, np.uint8), axes=axes, channels=classes, notes=(), levels=())
+    with tempfile.TemporaryDirectory() as folder:
+        write(tiny, Path(folder) / mask.name)
+
+
+def _images(inputs: list[Path]) -> Iterator[Path]:
+    from napari_seg.data.formats import images_in, is_image
+
+    for path in inputs:
+        if is_image(path):
+            yield path
+            continue
+        found = list(images_in(path))
+        if not found:
+            raise SegError(f"The folder {path} holds no image that can be read; choose a folder with images.")
+        yield from found
+
+
+def _is_file_name(path: Path) -> bool:
+    """Whether an output is meant as one file: it ends like one and is not an ordinary folder."""
+    from napari_seg.data.formats import FORMATS, is_image
+
+    suffixes = tuple(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
+    return path.name.lower().endswith(suffixes) and (not path.is_dir() or is_image(path))
+
+
+def _refuse_folder(folder: Path) -> None:
+    """Raises ``SegError`` where a folder cannot be made or written into."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise SegError(f"{there} is a file, so no masks can be written under it; choose another folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise SegError(f"You may not write into {there}; choose a folder that you may write to.")
+
+
+def _mask_name(image: Path) -> str:
+    """The name of the image with a suffix that masks can be written with: JPEG becomes PNG, DICOM becomes NIfTI."""
+    from napari_seg.data.formats import FORMATS, stem
+
+    if image.is_dir() and not image.name.lower().endswith(FORMATS["ome_zarr"].suffixes):
+        return f"{image.resolve().name}.nii.gz"
+    suffix = image.name.removeprefix(stem(image))
+    instead = {".jpg": ".png", ".jpeg": ".png", ".nhdr": ".nrrd"}
+    if suffix.lower() in FORMATS["dicom"].suffixes or not suffix:
+        return f"{stem(image)}.nii.gz"
+    return stem(image) + instead.get(suffix.lower(), suffix)
