@@ -65,5 +65,9 @@ def _checked(answer: str, shape: tuple[int, ...], name: str) -> str:
 
 def _title(letters: str, shape: tuple[int, ...]) -> str:
     sizes = dict(zip(letters, shape, strict=True))
-    outer = [f"{sizes[letter]} {_WORDS[letter]}" for letter in letters if letter in _WORDS]
+    outer = [
+        f"{sizes[letter]} {_WORDS[letter].removesuffix('s' * (sizes[letter] == 1))}"
+        for letter in letters
+        if letter in _WORDS
+    ]
     return " of ".join([*outer, f"{sizes['Y']} x {sizes['X']} pixels"])
