@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_seg.cli.console import figure, put, put_json, put_table, say, watch
-from napari_seg.cli.options import Json, TaskKind
+from napari_seg.cli.options import Axes, Json, Series, TaskKind
 
 if TYPE_CHECKING:
     from napari_seg.evaluation.evaluate import InstanceReport, Report, SemanticReport
@@ -24,13 +24,15 @@ def evaluate(
     task: Annotated[
         TaskKind, typer.Option(help="Compare classes (semantic) or objects (instance).")
     ] = TaskKind.semantic,
+    axes: Axes = None,
+    series: Series = None,
     json: Json = False,
 ) -> None:
     """Measure masks against the truth: Dice and Jaccard of classes, or average precision of objects."""
     from napari_seg.evaluation.evaluate import InstanceReport
     from napari_seg.evaluation.evaluate import evaluate as measure
 
-    report = watch(measure.steps(truth, prediction, task.value), "Evaluating")
+    report = watch(measure.steps(truth, prediction, task.value, axes=axes, series=series), "Evaluating")
     for note in report.notes:
         say(note)
     if json:

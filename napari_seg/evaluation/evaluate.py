@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -14,8 +15,8 @@ from pydantic import Field
 from napari_seg.data.formats import images_in, is_image, read, stem
 from napari_seg.data.geometry import same_world
 from napari_seg.data.volume import Volume
-from napari_seg.errors import SegError
-from napari_seg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS, THRESHOLDS, Counts, overlap
+from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS, THRESHOLDS, Counts, Overlap, overlap
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.spec import Spec
 
@@ -46,11 +47,13 @@ class InstanceCase(Spec):
 
 
 class SemanticReport(Spec):
-    """``per_class``: the mean over the cases that have the class in either mask; ``mean``: over the classes."""
+    """``per_class``: the mean over the cases that have the class in either mask; ``mean``: over the classes;
+    ``left_out``: the files without a partner."""
 
     mean: dict[str, Figure]
     per_class: dict[str, dict[str, Figure]]
     per_case: tuple[SemanticCase, ...]
+    left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = Field((), exclude=True)
 
     @property
@@ -60,11 +63,13 @@ class SemanticReport(Spec):
 
 
 class InstanceReport(Spec):
-    """AP by IoU, the mean over the images that have objects in either mask; ``mean_ap``: the mean over the IoUs."""
+    """AP by IoU, the mean over the images that have objects in either mask; ``mean_ap``: the mean over the IoUs;
+    ``left_out``: the files without a partner."""
 
     ap: dict[str, Figure]
     mean_ap: Figure
     per_case: tuple[InstanceCase, ...]
+    left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = Field((), exclude=True)
 
     @property
@@ -77,31 +82,41 @@ Report = SemanticReport | InstanceReport
 
 
 @job
-def evaluate(truth: Masks, prediction: Masks, task: Literal["semantic", "instance"] = "semantic") -> Steps[Report]:
+def evaluate(
+    truth: Masks,
+    prediction: Masks,
+    task: Literal["semantic", "instance"] = "semantic",
+    *,
+    axes: str | None = None,
+    series: str | None = None,
+) -> Steps[Report]:
     """Measure ``prediction`` against ``truth``: two masks, two files, or two folders paired by the stems of files.
 
-    Each time point of a mask with time is a case. Files without a partner are left out and named in ``notes``.
-    Raises ``SegError`` where nothing pairs, or where two masks do not lie on the same grid.
+    ``axes`` and ``series`` are for those files, on either side, that leave them open. Each time point of a mask with
+    time is a case. Files without a partner are ``left_out`` and counted in ``notes``. Raises ``SegError`` where nothing
+    pairs, or where two masks do not lie on the same grid.
     """
-    pairs, notes = _pairs(truth, prediction)
-    measure = {"semantic": _semantic_case, "instance": _instance_case}[task]
+    pairs, alone = _pairs(truth, prediction)
+    answers = {"axes": axes, "series": series}
     cases: list[Any] = []
+    measure = {"semantic": _semantic_case, "instance": _instance_case}[task]
     for done, (name, mask, other) in enumerate(pairs):
         yield Progress(done, len(pairs), name)
-        mask, other = _load(mask, name), _load(other, name)
+        mask, other = _load(mask, name, answers), _load(other, name, answers)
+        mask, other = _without_plane(mask, other), _without_plane(other, mask)
         _check_grids(name, mask, other)
         cases.extend(measure(*frame) for frame in _frames(name, mask, other))
     yield Progress(len(pairs), len(pairs))
-    if task == "semantic":
-        return _semantic_report(cases, notes)
-    return _instance_report(cases, notes)
+    report = _semantic_report(cases) if task == "semantic" else _instance_report(cases)
+    left_out = tuple(str(path) for paths in alone.values() for path in paths)
+    return report.model_copy(update={"left_out": left_out, "notes": tuple(_notes(alone))})
 
 
-def _pairs(truth: Masks, prediction: Masks) -> tuple[list[tuple[str, Masks, Masks]], tuple[str, ...]]:
-    """The cases as (name, truth, prediction), and what was left out in words."""
+def _pairs(truth: Masks, prediction: Masks) -> tuple[list[tuple[str, Masks, Masks]], dict[str, list[Path]]]:
+    """The cases as (name, truth, prediction), and the files of each side that have no partner."""
     of_truth, of_prediction = _folder(truth), _folder(prediction)
     if of_truth is None and of_prediction is None:
-        return [(_name(prediction), truth, prediction)], ()
+        return [(_name(prediction), truth, prediction)], {}
     if of_truth is None or of_prediction is None:
         raise SegError("One of the two is a folder of masks, the other a single mask; give two folders or two masks.")
     both = sorted(of_truth.keys() & of_prediction.keys())
@@ -109,20 +124,28 @@ def _pairs(truth: Masks, prediction: Masks) -> tuple[list[tuple[str, Masks, Mask
         raise SegError(
             f"No file in {prediction} has the name of one in {truth}; masks pair by name without the suffix."
         )
-    notes = tuple(
-        f"{len(alone)} of {where} left out, without a partner: {', '.join(alone[:5])}{' ...' * (len(alone) > 5)}."
-        for where, alone in (
-            ("the truth", sorted(of_truth.keys() - of_prediction.keys())),
-            ("the prediction", sorted(of_prediction.keys() - of_truth.keys())),
-        )
-        if alone
-    )
-    return [(name, of_truth[name], of_prediction[name]) for name in both], notes
+    alone = {
+        "the truth": [of_truth[name] for name in sorted(of_truth.keys() - of_prediction.keys())],
+        "the prediction": [of_prediction[name] for name in sorted(of_prediction.keys() - of_truth.keys())],
+    }
+    return [(name, of_truth[name], of_prediction[name]) for name in both], alone
+
+
+def _notes(alone: Mapping[str, list[Path]]) -> Iterator[str]:
+    for side, paths in alone.items():
+        if paths:
+            names = ", ".join(stem(path) for path in paths[:5])
+            yield f"{len(paths)} of {side} left out, without a partner: {names}{' ...' * (len(paths) > 5)}."
 
 
 def _folder(masks: Masks) -> dict[str, Path] | None:
     """The files of a folder of masks by their stems; ``None`` for a single mask."""
-    if not isinstance(masks, str | Path) or is_image(path := Path(masks).expanduser()):
+    if not isinstance(masks, str | Path):
+        return None
+    path = Path(masks).expanduser()
+    if not path.exists():
+        raise SegError(f"There is no file or folder {path}; check the name.")
+    if is_image(path):
         return None
     by_stem: dict[str, Path] = {}
     for file in images_in(path):
@@ -138,14 +161,35 @@ def _name(masks: Masks) -> str:
     return stem(Path(masks)) if isinstance(masks, str | Path) else ""
 
 
-def _load(mask: Masks, name: str) -> Volume:
+def _load(mask: Masks, name: str, answers: Mapping[str, str | None]) -> Volume:
     if isinstance(mask, str | Path):
-        mask = read(mask)
+        mask = _read(mask, answers)
     elif not isinstance(mask, Volume):
         mask = Volume(mask, "ZYX"[-mask.ndim :], name=name)
     if "S" in mask.axes:
         raise SegError(f"{name} is a colour picture, not a mask; save its labels as whole numbers in one channel.")
     return mask
+
+
+def _read(path: str | Path, answers: Mapping[str, str | None]) -> Volume:
+    """The mask, with those of the answers that its file asks for: another may know its axes, in an order of its own."""
+    given: dict[str, str] = {}
+    while True:
+        try:
+            return read(path, **given)
+        except ChoiceNeeded as question:
+            answer = answers[question.parameter]
+            if answer is None or question.parameter in given:
+                raise
+            given[question.parameter] = answer
+
+
+def _without_plane(mask: Volume, other: Volume) -> Volume:
+    """The mask; a single plane along C is like none where the other mask has none."""
+    if mask.size("C") > 1 or "C" not in mask.axes or "C" in other.axes:
+        return mask
+    where = (slice(None),) * mask.axes.index("C") + (0,)
+    return replace(mask, data=mask.data[where], axes=mask.axes.replace("C", ""), channels=(), levels=())
 
 
 def _check_grids(name: str, truth: Volume, prediction: Volume) -> None:
@@ -174,26 +218,26 @@ def _frames(name: str, truth: Volume, prediction: Volume) -> Iterator[tuple[str,
 def _semantic_case(name: str, truth: Volume, prediction: Volume) -> SemanticCase:
     figures = {
         str(label): {metric: measure(counts) for metric, measure in CLASS_METRICS.items()}
-        for label, counts in _class_counts(truth, prediction).items()
+        for label, counts in _class_counts(name, truth, prediction).items()
     }
     return SemanticCase(name=name, per_class=figures)
 
 
-def _class_counts(truth: Volume, prediction: Volume) -> dict[int, Counts]:
+def _class_counts(name: str, truth: Volume, prediction: Volume) -> dict[int, Counts]:
     """The voxels of every class that occurs; overlapping classes are planes along C, plane ``k`` is class ``k + 1``."""
     if "C" in truth.axes:
         return {
             k + 1: overlap(np.asarray(truth.data[k]) > 0, np.asarray(prediction.data[k]) > 0).counts(1)
             for k in range(truth.size("C"))
         }
-    table = overlap(truth.data, prediction.data)
+    table = _table(name, truth, prediction)
     return {int(label): table.counts(label) for label in np.union1d(table.truth, table.found)}
 
 
 def _instance_case(name: str, truth: Volume, prediction: Volume) -> InstanceCase:
-    if "C" in truth.axes:
+    if truth.size("C") > 1:
         raise SegError(f"{name} has several planes of labels, objects lie in one; evaluate it with the task semantic.")
-    table = overlap(truth.data, prediction.data)
+    table = _table(name, truth, prediction)
     ap = {_key(iou): OBJECT_METRICS["ap"](table, iou) for iou in THRESHOLDS}
     at_half = {metric: measure(table, THRESHOLDS[0]) for metric, measure in OBJECT_METRICS.items() if metric != "ap"}
     return InstanceCase(
@@ -201,23 +245,32 @@ def _instance_case(name: str, truth: Volume, prediction: Volume) -> InstanceCase
     )
 
 
-def _semantic_report(cases: list[SemanticCase], notes: tuple[str, ...]) -> SemanticReport:
+def _table(name: str, truth: Volume, prediction: Volume) -> Overlap:
+    """The table of a case; errors begin with its name."""
+    try:
+        return overlap(truth.data, prediction.data)
+    except SegError as error:
+        sentence = str(error)
+        raise SegError(f"{name}: {sentence[0].lower()}{sentence[1:]}" if name else sentence) from None
+
+
+def _semantic_report(cases: list[SemanticCase]) -> SemanticReport:
     labels = sorted({label for case in cases for label in case.per_class}, key=int)
     per_class = {
         label: {metric: _mean(_figures(case.per_class, label, metric) for case in cases) for metric in CLASS_METRICS}
         for label in labels
     }
     mean = {metric: _mean(figures[metric] for figures in per_class.values()) for metric in CLASS_METRICS}
-    return SemanticReport(mean=mean, per_class=per_class, per_case=tuple(cases), notes=notes)
+    return SemanticReport(mean=mean, per_class=per_class, per_case=tuple(cases))
 
 
 def _figures(per_class: Mapping[str, Mapping[str, Figure]], label: str, metric: str) -> Figure:
     return per_class[label][metric] if label in per_class else None
 
 
-def _instance_report(cases: list[InstanceCase], notes: tuple[str, ...]) -> InstanceReport:
+def _instance_report(cases: list[InstanceCase]) -> InstanceReport:
     ap = {_key(iou): _mean(case.ap[_key(iou)] for case in cases) for iou in THRESHOLDS}
-    return InstanceReport(ap=ap, mean_ap=_mean(ap.values()), per_case=tuple(cases), notes=notes)
+    return InstanceReport(ap=ap, mean_ap=_mean(ap.values()), per_case=tuple(cases))
 
 
 def _key(iou: float) -> str:

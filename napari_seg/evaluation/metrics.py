@@ -106,21 +106,23 @@ def overlap(truth: NDArray[Any], found: NDArray[Any]) -> Overlap:
     )
 
 
-def whole_labels(labels: NDArray[Any]) -> NDArray[np.uint64]:
-    """Labels as unsigned integers. Floating-point labels pass if they are whole.
+def whole_labels(labels: NDArray[Any], which: str = "mask") -> NDArray[np.uint64]:
+    """Labels as unsigned integers; ``which`` mask it is, errors say. Floating-point labels pass if they are whole.
 
     Raises ``SegError`` for labels that are negative, not whole, or above 4294967295.
     """
     labels = np.asarray(labels)
     if labels.dtype.kind not in "buif":
-        raise SegError(f"A mask cannot hold values of type {labels.dtype}; save it with whole numbers.")
+        raise SegError(f"The {which} holds values of type {labels.dtype}, a mask cannot; save it with whole numbers.")
     if labels.size and labels.dtype.kind != "b":
         low, high = labels.min(), labels.max()
         if not (low >= 0 and high <= 0xFFFFFFFF):
-            raise SegError(f"The labels go from {low} to {high}, allowed are 0 to 4294967295; renumber the mask.")
+            raise SegError(
+                f"The labels of the {which} go from {low} to {high}, allowed are 0 to 4294967295; renumber it."
+            )
     whole: NDArray[np.uint64] = labels.astype(np.uint64)
     if labels.dtype.kind == "f" and not np.array_equal(whole, labels):
-        raise SegError("The mask holds fractions, so it is not a mask of labels; choose a file with whole numbers.")
+        raise SegError(f"The {which} holds fractions, so it is not a mask of labels; choose a file with whole numbers.")
     return whole
 
 
@@ -133,7 +135,8 @@ def _joint_counts(truth: NDArray[Any], found: NDArray[Any]) -> tuple[NDArray[np.
     rows = max(1, _SLAB // max(1, int(np.prod(truth.shape[1:]))))
     for start in range(0, truth.shape[0], rows):
         slab = slice(start, start + rows)
-        joint = (whole_labels(truth[slab]) << np.uint64(32) | whole_labels(found[slab])).ravel()
+        left, right = whole_labels(truth[slab], "truth"), whole_labels(found[slab], "prediction")
+        joint = (left << np.uint64(32) | right).ravel()
         ends = np.append(np.flatnonzero(joint[1:] != joint[:-1]), joint.size - 1)
         pairs.append(joint[ends])
         lengths.append(np.diff(ends, prepend=-1))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
@@ -35,7 +36,7 @@ def test_semantic_layout_and_averages(folders):
     picture(truth, "c", [[0, 0, 0, 0]])  # class 2 only found: 0
     picture(prediction, "c", [[0, 0, 0, 2]])
     report = json.loads(evaluate(truth, prediction, "semantic").to_json())
-    assert set(report) == {"mean", "per_class", "per_case"}
+    assert set(report) == {"mean", "per_class", "per_case", "left_out"}
     assert report["per_class"]["1"] == {"dice": 0.5, "jaccard": 0.5}
     assert report["per_class"]["2"] == {"dice": pytest.approx((2 / 3) / 2), "jaccard": pytest.approx(0.5 / 2)}
     assert report["mean"] == {"dice": pytest.approx((0.5 + 1 / 3) / 2), "jaccard": pytest.approx((0.5 + 0.25) / 2)}
@@ -52,7 +53,7 @@ def test_instance_layout_and_averages(folders):
     picture(truth, "c", [[3, 3]])
     picture(prediction, "c", [[9, 9]])
     report = json.loads(evaluate(truth, prediction, "instance").to_json())
-    assert set(report) == {"ap", "mean_ap", "per_case"}
+    assert set(report) == {"ap", "mean_ap", "per_case", "left_out"}
     assert list(report["ap"]) == ["0.50", "0.55", "0.60", "0.65", "0.70", "0.75", "0.80", "0.85", "0.90"]
     assert report["ap"]["0.75"] == pytest.approx((0.5 + 1) / 2)
     assert report["ap"]["0.80"] == pytest.approx((0 + 1) / 2)
@@ -79,6 +80,7 @@ def test_files_without_a_partner_are_named(folders):
     assert "truth" in report.notes[0]
     assert ": b." in report.notes[0]
     assert ": x." in report.notes[1]
+    assert json.loads(report.to_json())["left_out"] == [str(truth / "b.png"), str(prediction / "x.png")]
 
 
 def test_stems_pair_across_formats(folders):
@@ -111,6 +113,64 @@ def test_a_folder_and_a_file_do_not_compare(folders):
     picture(prediction, "a", [[1]])
     with pytest.raises(SegError, match="two folders or two masks"):
         evaluate(truth, prediction / "a.png", "semantic")
+
+
+@pytest.mark.parametrize("task", ["semantic", "instance"])
+def test_a_path_that_does_not_exist_is_named(folders, task):
+    truth, prediction = folders
+    picture(truth, "a", [[1]])
+    for there in (truth, truth / "a.png"):
+        for pair in ((there, prediction / "nope"), (prediction / "nope", there)):
+            with pytest.raises(SegError, match=r"There is no file or folder .*nope"):
+                evaluate(*pair, task)
+
+
+@pytest.mark.parametrize("task", ["semantic", "instance"])
+def test_a_mask_that_is_none_is_named(folders, task):
+    truth, prediction = folders
+    for name in ("bad", "good"):
+        picture(truth, name, [[1, 0]])
+        write(Volume(np.array([[1.0, 0.0]], np.float32), "YX"), prediction / f"{name}.tif")
+    assert evaluate(*folders, task).score == 1
+    write(Volume(np.array([[0.5, 0.0]], np.float32), "YX"), prediction / "bad.tif")
+    with pytest.raises(SegError, match=r"^bad: the prediction holds fractions"):
+        evaluate(*folders, task)
+    with pytest.raises(SegError, match=r"^The truth holds fractions"):
+        evaluate(np.array([[0.5]]), np.array([[1]]), task)
+
+
+def test_axes_are_for_the_files_that_leave_them_open(tmp_path):
+    labels = np.zeros((3, 4, 5), np.uint8)
+    labels[0, 1, 2:] = 1
+    plain, other = tmp_path / "plain.tif", tmp_path / "other.tif"
+    for path in (plain, other):
+        tifffile.imwrite(path, labels, photometric="minisblack", metadata=None)
+    scan = write(Volume(labels, "ZYX", (1.0, 1.0, 1.0), "mm"), tmp_path / "scan.nii.gz")  # in the file: XYZ
+    with pytest.raises(SegError, match="axes"):
+        evaluate(plain, scan)
+    for pair in ((plain, other), (plain, scan), (scan, plain)):
+        assert evaluate(*pair, axes="ZYX").mean["dice"] == 1
+
+
+def test_series_is_for_the_files_with_several(tmp_path):
+    several = tmp_path / "several.tif"
+    with tifffile.TiffWriter(several) as file:
+        for value in (0, 1):
+            file.write(np.full((4, 4 + value), value, np.uint8), photometric="minisblack", metadata=None)
+    picture(tmp_path, "one", [[1] * 5] * 4)
+    assert evaluate(several, tmp_path / "one.png", series="1").mean["dice"] == 1
+
+
+@pytest.mark.parametrize("task", ["semantic", "instance"])
+def test_a_single_plane_is_a_mask_without_channels(task):
+    labels = np.array([[1, 1, 0, 2]], np.uint8)
+    plane, mask = Volume(labels[None], "CYX"), Volume(labels, "YX")
+    for pair in ((plane, mask), (mask, plane), (plane, plane)):
+        assert evaluate(*pair, task).score == 1
+    films = Volume(labels[None, None], "TCYX"), Volume(labels[None], "TYX")
+    assert evaluate(*films, task).score == 1
+    with pytest.raises(SegError, match="same image"):
+        evaluate(Volume(np.stack([labels, labels]), "CYX"), mask, task)
 
 
 def test_single_files_need_not_have_the_same_name(folders):
