@@ -18,7 +18,7 @@ def train(
     data: Annotated[Path, typer.Argument(help="A folder with images/ and labels/; files are paired by their names.")],
     task: Annotated[TaskKind, typer.Option(help="Learn classes of pixels (semantic) or single objects (instance).")],
     output: Annotated[Path, typer.Option(help="The model file, MODEL.safetensors.")],
-    network: Annotated[NetworkKind, typer.Option(help="Which network.")] = NetworkKind.unet,
+    network: Annotated[NetworkKind | None, typer.Option(help="Which network (default unet).")] = None,
     ndim: Annotated[int | None, typer.Option(min=2, max=3, help="2D or 3D; without it the images decide.")] = None,
     minutes: Annotated[float | None, typer.Option(help="How long to train (default 15).")] = None,
     steps: Annotated[
@@ -28,7 +28,9 @@ def train(
         Path | None, typer.Option(help="A CSV with the columns name and split, and optionally group.")
     ] = None,
     where: Annotated[list[str] | None, typer.Option(help="Only rows of the split with this, as column=value.")] = None,
-    hold_out: Annotated[str, typer.Option(help="The value of split whose images are never looked at.")] = "test",
+    hold_out: Annotated[
+        str | None, typer.Option(help="The value of split whose images are never looked at (default test).")
+    ] = None,
     axes: Axes = None,
     start: Annotated[str | None, typer.Option(help="Go on from this model: a name or a file.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
@@ -46,6 +48,8 @@ def train(
         raise SegError("--minutes and --steps both say how long to train; give one of them.")
     if split is None and where:
         raise SegError("--where selects rows of a split; give the file with --split.")
+    if split is None and hold_out is not None:
+        raise SegError("--hold-out names rows of a split; give the file with --split.")
     if output.suffix != ".safetensors":
         raise SegError(f"{output.name} is not a name for a model; end it with .safetensors.")
     keep_existing(output, overwrite or resume)
@@ -57,7 +61,7 @@ def train(
     spec = TrainSpec.from_person(
         given(
             task=task.value,
-            network=network.value,
+            network=network.value if network else None,
             ndim=ndim,
             name=output.stem,
             classes=tuple(classes.split(",")) if classes else None,
@@ -69,6 +73,8 @@ def train(
         )
     )
     cases = find_cases(data, split=split, where=dict(map(_pair, where or ())), hold_out=hold_out, axes=axes)
+    for note in cases.notes:
+        say(note)
     began, scores = time.monotonic(), list[tuple[int, float]]()
 
     def tell(progress: Progress) -> None:

@@ -3,17 +3,18 @@ examination)."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from napari_seg.data.formats import images_in, read, stem
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.training.split import Row, counted, read_split, undivided
 
 VALIDATION_SHARE = 0.15
 
@@ -78,62 +79,82 @@ class Case:
             return found[0]
 
 
+class Cases(tuple[Case, ...]):
+    """Cases, and in ``notes`` what a person should know of how they were chosen."""
+
+    notes: tuple[str, ...]
+
+    def __new__(cls, cases: Iterable[Case], notes: Iterable[str] = ()) -> Self:
+        found = super().__new__(cls, cases)
+        found.notes = tuple(notes)
+        return found
+
+
 def find_cases(
     data: str | Path,
     *,
     split: str | Path | None = None,
     where: Mapping[str, str] | None = None,
-    hold_out: str = "test",
+    hold_out: str | None = None,
     axes: str | None = None,
-) -> tuple[Case, ...]:
+) -> Cases:
     """The cases of a folder with ``images/`` and ``labels/``, each marked ``train`` or ``val``.
 
-    ``split`` is a CSV with the columns name and split, and optionally group and others, by which ``where`` selects.
-    Rows whose split is ``hold_out`` are left out before any file is opened. Without rows marked ``val`` a part of the
-    rest is taken for validation, whole groups only, the same at every call. Raises ``SegError`` where nothing pairs.
+    ``split`` is a CSV with the columns name and split, and optionally group and others, by which ``where`` selects; see
+    :func:`~napari_seg.training.split.read_split`. Rows that are held out (``hold_out``, without it ``test``) are left
+    out before any file is opened. Without rows marked ``val`` a part of the rest is taken for validation, whole groups
+    only, the same at every call. Raises ``SegError`` where nothing pairs, or where the split divides a group.
     """
     data = Path(data)
     images, labels = (_by_stem(data / folder) for folder in ("images", "labels"))
-    rows = _rows(Path(split), where or {}) if split is not None else [{"name": name} for name in images]
+    rows, notes = tuple(Row(name, "train", name, "train") for name in images), tuple[str, ...]()
+    if split is not None:
+        rows = undivided(_named(read_split(Path(split), where or {}, hold_out), images))
+        notes = _notes(rows, images)
     cases = []
     for row in rows:
-        name = row["name"]
-        if row.get("split") == hold_out or name not in images:
+        if row.side == "held out" or row.name not in images:
             continue
-        if name not in labels:
-            raise SegError(f"{data / 'labels'} holds no labels for {name}; add them or take the image out.")
-        side = "val" if row.get("split") == "val" else "train"
-        cases.append(Case(name, images[name], labels[name], row.get("group") or name, side, axes))
+        if row.name not in labels:
+            raise SegError(f"{data / 'labels'} holds no labels for {row.name}; add them or take the image out.")
+        cases.append(Case(row.name, images[row.name], labels[row.name], row.group, row.side, axes))
     if not cases:
         raise SegError(
             f"No image in {data / 'images'} is left to learn from; check the names, the split and the selection."
         )
     if {case.split for case in cases} == {"train"}:
         cases = _with_validation(cases)
-    divided = {case.group for case in cases if case.split == "val"} & {
-        case.group for case in cases if case.split == "train"
-    }
-    if divided:
-        raise SegError(f"The group {min(divided)} is both for training and for validation; mend the split.")
-    return tuple(cases)
+    return Cases(cases, notes)
+
+
+def _named(rows: Iterable[Row], images: Mapping[str, Path]) -> Iterator[Row]:
+    """The rows with the names of images, where the names of their files are listed."""
+    stems = {path.name: name for name, path in images.items()}
+    for row in rows:
+        name = row.name if row.name in images else stems.get(row.name, row.name)
+        yield replace(row, name=name, group=name if row.group == row.name else row.group)
+
+
+def _notes(rows: Sequence[Row], images: Mapping[str, Path]) -> tuple[str, ...]:
+    """What became of the rows and of the images, in sentences."""
+    listed = {row.name for row in rows}
+    return (
+        counted(rows),
+        *(
+            f"{len(names)} {what}: {', '.join(names[:5])}{' ...' * (len(names) > 5)}."
+            for names, what in (
+                ([row.name for row in rows if row.name not in images], "of the names in the split have no image"),
+                ([name for name in images if name not in listed], "of the images are not selected by the split"),
+            )
+            if names
+        ),
+    )
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise SegError(f"There is no folder {folder}; put images in images/ and labels of the same names in labels/.")
     return {stem(path): path for path in images_in(folder)}
-
-
-def _rows(path: Path, where: Mapping[str, str]) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error):
-        raise SegError(f"The split {path} cannot be read; give a CSV file with the columns name and split.") from None
-    missing = {"name", "split", *where} - set(rows[0] if rows else ())
-    if missing:
-        raise SegError(f"The split {path.name} has no column {min(missing)}; add it or select by another.")
-    return [row for row in rows if all(row[column] == value for column, value in where.items())]
 
 
 def _with_validation(cases: Sequence[Case]) -> list[Case]:

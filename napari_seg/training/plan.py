@@ -110,6 +110,32 @@ def plan(facts: Sequence[Facts], spec: TrainSpec) -> ModelSpec:
     )
 
 
+def check_start(start: ModelSpec, spec: TrainSpec) -> None:
+    """Raises ``SegError`` where a setting that was given is not that of the model to go on from, which is kept."""
+    kept = {
+        "task": start.task.kind,
+        "network": start.network.kind,
+        "ndim": start.network.ndim,
+        "classes": start.task.classes,
+        "width": start.network.width,
+        "depth": start.network.depth,
+        "norm": start.network.norm,
+        "normalisation": start.input.normalisation.kind,
+        "patch": start.input.patch,
+    }
+    for name, own in kept.items():
+        wanted = getattr(spec, name)
+        if name in spec.model_fields_set and wanted not in (None, ()) and wanted != own:
+            raise SegError(
+                f"{start.name} has the {name} {_said(own)}, not {_said(wanted)}; start from another model or leave its "
+                f"{name} as it is."
+            )
+
+
+def _said(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def _common(words: set[str]) -> str:
     """The word that all share, or nothing."""
     return next(iter(words)) if len(words) == 1 else ""

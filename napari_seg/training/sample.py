@@ -90,7 +90,7 @@ def check_labels(labels: Volume, task: Semantic | Instance, name: str) -> None:
 def frames(image: Volume, labels: Volume, ndim: int) -> Iterator[tuple[NDArray[Any], NDArray[np.integer[Any]]]]:
     """Time points, and slices for a 2D network, as ``(channels, *grid)``, and ``(*grid)`` or ``(planes, *grid)``."""
     if ndim > image.ndim:
-        raise SegError(f"{image.name} is a 2D image; train a 2D network on it.")
+        raise SegError(f"{image.name} is a 2D image; train a 2D network on it, or start from a 2D model.")
     values, ids = np.asarray(image.data), np.asarray(labels.data)
     if "S" in image.axes:
         values = np.moveaxis(values, -1, values.ndim - 1 - image.ndim)

@@ -39,7 +39,7 @@ from napari_seg.networks import Network
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import Case, find_cases
 from napari_seg.training.patches import Patches
-from napari_seg.training.plan import Facts, TrainSpec, augmentation, batch_size, plan
+from napari_seg.training.plan import Facts, TrainSpec, augmentation, batch_size, check_start, plan
 from napari_seg.training.sample import Sample, samples
 from napari_seg.training.validation import score, tuned
 
@@ -61,7 +61,8 @@ def train(
     """Train on a folder with ``images/`` and ``labels/``, or on cases, and return the model that ``save_to`` then
     holds.
 
-    ``start`` goes on from a trained model (its network, task and input are kept). ``resume`` goes on with a training
+    ``start`` goes on from a trained model: its network, task and input are kept, and settings that say otherwise raise
+    ``SegError``. ``resume`` goes on with a training
     that was stopped, from the state beside ``save_to``. Closing the generator stops at once; the best model so far is
     in the file.
     ``Progress.detail`` holds ``step``, ``loss`` and, after a checkpoint and where there are validation cases, ``score``
@@ -135,6 +136,8 @@ def _prepare(
 
     Every case is read once for each, so that never more than one image is in memory beside the samples.
     """
+    if start is not None:
+        check_start(start.spec, spec)
     looked_at = [case for case in cases if case.split == "train" and start is None]
     total = len(looked_at) + len(cases)
     yield Progress(0, total, "reading the data")
@@ -148,6 +151,8 @@ def _prepare(
         parts[case.split] += samples(*case.load(), model, name=case.name, group=case.group)
         yield Progress(number, total, f"reading {case.name}")
     learned = [sample for sample in parts["train"] if sample.mask is None or sample.mask.any()]
+    if not learned:
+        raise SegError("No image is left to learn from; mark some rows of the split with train.")
     return learned, parts["val"], model
 
 

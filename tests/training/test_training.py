@@ -141,10 +141,55 @@ def test_minutes_become_a_recorded_number_of_steps(folder: Path, tmp_path: Path)
 
 def test_going_on_from_a_model_keeps_its_task_and_input(folder: Path, tmp_path: Path) -> None:
     first = train(folder, tiny(), save_to=tmp_path / "first")
-    second = train(folder, tiny(task="semantic", steps=2), save_to=tmp_path / "second", start=first)
+    spec = TrainSpec(steps=2, batch=4, device="cpu")
+    second = train(folder, spec, save_to=tmp_path / "second", start=first)
     assert second.spec.task.kind == "instance"
     assert second.spec.input == first.spec.input
     assert [event.what for event in second.spec.history] == ["trained", "trained"]
+
+
+def model_of(axes: str, **changes: object) -> Model:
+    """An untrained model for images with these axes."""
+    labels = np.zeros((16,) * 3 if "Z" in axes else (16, 16), np.int64)
+    labels[4:12] = 1
+    image = np.stack([labels] * 2) if "C" in axes else labels
+    spec = tiny(patch=None, **changes)
+    case = Volume(image.astype(np.uint8), axes), Volume(labels, axes.replace("C", ""))
+    return Model.create(planned([case], spec))
+
+
+@pytest.mark.parametrize(
+    ("start", "settings", "sentence"),
+    [
+        (("ZYX", {"ndim": 3}), {}, "0 is a 2D image"),
+        (("CYX", {}), {}, "1 channels, the model takes 2"),
+        (("YX", {"task": "semantic"}), {}, "the labels go up to 9, but the model learns 1 classes"),
+        (("YX", {}), {"task": "semantic"}, "has the task instance, not semantic"),
+        (("YX", {}), {"network": "segnet"}, "has the network unet, not segnet"),
+        (("YX", {}), {"ndim": 3}, "has the ndim 2, not 3"),
+        (("YX", {}), {"classes": ("cell",)}, "has the classes object, not cell"),
+        (("YX", {}), {"width": 5}, "has the width 4, not 5"),
+        (("YX", {}), {"patch": (8, 8)}, "has the patch 16, 16, not 8, 8"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_one_sentence(
+    start: tuple[str, dict[str, object]], settings: dict[str, object], sentence: str, folder: Path, tmp_path: Path
+) -> None:
+    axes, changes = start
+    spec = TrainSpec.from_person({"steps": 1, "device": "cpu"} | settings)
+    with pytest.raises(SegError, match=sentence):
+        train(folder, spec, save_to=tmp_path / "m", start=model_of(axes, **changes))
+    assert not (tmp_path / "m").exists()
+
+
+def test_what_a_start_already_is_may_be_said(folder: Path, tmp_path: Path) -> None:
+    start = model_of("YX", network="vnet")
+    spec = tiny(network="vnet", ndim=2, classes=("object",), norm="batch", patch=(16, 16), steps=1)
+    model = train(folder, spec, save_to=tmp_path / "m", start=start)
+    assert model.spec.network == start.spec.network
+    cases = [replace(case, split="val") for case in find_cases(folder)]
+    with pytest.raises(SegError, match="left to learn from"):
+        train(cases, spec, save_to=tmp_path / "n", start=start)
 
 
 @pytest.mark.parametrize("network", ["unet", "vnet", "segnet"])
@@ -230,9 +275,73 @@ def test_no_split_divides_a_group(folder: Path) -> None:
     assert all(len(side) == 1 for side in sides.values())
     assert {"train"} in sides.values()
     assert {"val"} in sides.values()
-    divided = write_split(folder, "name,split,group\n0,train,p\n1,val,p\n2,train,q\n")
+    for one, other in (("train", "val"), ("train", "test"), ("val", "test"), ("test", "fold1")):
+        divided = write_split(folder, f"name,split,group\n0,{one},p\n1,{other},p\n2,train,q\n")
+        with pytest.raises(SegError, match="group p is both"):
+            find_cases(folder, split=divided)
+    absent = write_split(folder, "name,split,group\n0,train,p\nnot there,test,p\n2,train,q\n")
     with pytest.raises(SegError, match="group p is both"):
-        find_cases(folder, split=divided)
+        find_cases(folder, split=absent)
+    folds = write_split(folder, "name,split,group\n0,fold1,p\n1,fold2,p\n2,fold3,q\n3,fold0,r\n")
+    assert {case.name for case in find_cases(folder, split=folds, hold_out="fold0")} == {"0", "1", "2"}
+    assert len(find_cases(folder, split=folds, hold_out="")) == 4  # nothing is held out
+
+
+def test_a_group_is_divided_only_by_the_rows_that_are_selected(folder: Path) -> None:
+    rounds = write_split(folder, "name,split,round\n0,train,1\n1,test,1\n2,train,1\n0,test,2\n1,train,2\n2,train,2\n")
+    for number, held_out in (("1", "1"), ("2", "0")):
+        cases = find_cases(folder, split=rounds, where={"round": number})
+        assert {case.name for case in cases} == {"0", "1", "2"} - {held_out}
+    with pytest.raises(SegError, match="lists 0 twice"):
+        find_cases(folder, split=rounds)
+
+
+@pytest.mark.parametrize("word", ["Test", "test ", " TEST", "\ttest"])
+def test_words_of_a_split_have_no_case_and_no_blanks(word: str, folder: Path) -> None:
+    split = write_split(folder, f"name, split ,group\n0,train,p\n 1 ,{word},q\n2, train,r\n3,Val,s\n")
+    cases = find_cases(folder, split=split)
+    assert {case.name: case.split for case in cases} == {"0": "train", "2": "train", "3": "val"}
+    assert find_cases(folder, split=split, hold_out=word) == cases
+    with pytest.raises(SegError, match="group q is both"):
+        find_cases(folder, split=write_split(folder, f"name,split,group\n0,train,q\n1,{word},q \n"))
+
+
+@pytest.mark.parametrize("hold_out", ["tset", "Part2", "test"])
+def test_a_hold_out_that_no_row_has_is_refused(hold_out: str, folder: Path) -> None:
+    split = write_split(folder, "name,split\n0,train\n1,fold0\n2,val\n")
+    with pytest.raises(SegError, match=f"has the split {hold_out} to hold out; name one of fold0, train, val"):
+        find_cases(folder, split=split, hold_out=hold_out)
+    assert len(find_cases(folder, split=split)) == 3
+
+
+@pytest.mark.parametrize("rows", ["0,train\n0,test\n", "0,fold1\n0,fold2\n", "0,test\n0.tif,train\n"])
+def test_a_name_that_is_listed_in_two_ways_is_refused(rows: str, folder: Path) -> None:
+    with pytest.raises(SegError, match="lists 0 twice"):
+        find_cases(folder, split=write_split(folder, f"name,split\n{rows}1,train\n"))
+
+
+def test_a_name_that_is_listed_twice_alike_counts_once(folder: Path) -> None:
+    split = write_split(folder, "name,split\n0,train\n0.tif,train\n1,train\n")
+    assert sorted(case.name for case in find_cases(folder, split=split)) == ["0", "1"]
+
+
+@pytest.mark.parametrize("row", ["1", "1,", ",train"])
+def test_a_row_without_a_name_or_a_split_is_refused(row: str, folder: Path) -> None:
+    with pytest.raises(SegError, match="lacks the name or the split"):
+        find_cases(folder, split=write_split(folder, f"name,split\n0,train\n{row}\n2,train\n"))
+
+
+def test_what_a_split_leaves_out_is_said(folder: Path) -> None:
+    split = write_split(folder, "name,split\n0.tif,train\n1,train\n2,fold1\n3,test\n7.png,train\n8,val\n")
+    cases = find_cases(folder, split=split)
+    assert {case.name for case in cases} == {"0", "1", "2"}
+    assert {case.group for case in cases} == {"0", "1", "2"}
+    rows, names, images = cases.notes
+    for part in ("3 for training (train)", "1 for training (fold1)", "1 for validation (val)", "1 held out (test)"):
+        assert part in rows
+    assert names == "2 of the names in the split have no image: 7.png, 8."
+    assert images == "2 of the images are not selected by the split: 4, 5."
+    assert find_cases(folder).notes == ()
 
 
 def test_folders_that_cannot_be_trained_on(folder: Path, tmp_path: Path) -> None:
