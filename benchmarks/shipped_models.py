@@ -39,7 +39,7 @@ class Recipe:
     """Which data, what is held out, how it is trained, and what a person should know.
 
     ``where`` selects rows of the split. Without ``validate`` the validation cases are learned from too, and the last
-    checkpoint is taken: for data of few patients.
+    checkpoint is taken: for data of few patients. ``modality`` is written into the model where the files do not say it.
     """
 
     folder: str
@@ -48,6 +48,7 @@ class Recipe:
     card: Card
     where: dict[str, str] = field(default_factory=dict)
     validate: bool = True
+    modality: str = ""
 
     def learned(self, data: Path) -> tuple[Case, ...]:
         cases = find_cases(data / self.folder, split=self._split(data), where=self.where, hold_out=self.hold_out)
@@ -90,8 +91,10 @@ RECIPES = {
             attribution="Antonelli et al., Nature Communications 2022; Vanderbilt University Medical Center. The "
             "weights are shared under the same licence.",
             limits="Learned from volumes cropped around one hippocampus (about 35 x 50 x 36 mm): choose such a box in "
-            "a whole head. Not a medical device.",
+            "a whole head. All of them show the hippocampus of the same side; on the other side masks are wrong: mirror "
+            "the volume first. Not a medical device.",
         ),
+        modality="MR",
     ),
     "heart2d": Recipe(
         "heart_lv_mr",
@@ -126,6 +129,7 @@ RECIPES = {
             "its data. Not a medical device.",
         ),
         validate=False,
+        modality="MR",
     ),
 }
 
@@ -176,7 +180,8 @@ def ship(name: str, data: Path, path: Path) -> None:
     model, recipe = Model.load(path), RECIPES[name]
     figures = measure(name, data, path)
     card = recipe.card.model_copy(update={"scores": figures})
-    spec = model.spec.model_copy(update={"card": card, "name": name})
+    seen = model.spec.input.model_copy(update={"modality": model.spec.input.modality or recipe.modality})
+    spec = model.spec.model_copy(update={"card": card, "name": name, "input": seen})
     target = replace(model, spec=spec).save(WEIGHTS / f"{name}.safetensors")
     target.with_suffix(".md").write_text(_page(name, recipe, spec.history[-1].details, figures), encoding="utf-8")
     print(f"{target.name}: {target.stat().st_size / 1e6:.1f} MB")
