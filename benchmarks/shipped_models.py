@@ -91,8 +91,8 @@ RECIPES = {
             attribution="Antonelli et al., Nature Communications 2022; Vanderbilt University Medical Center. The "
             "weights are shared under the same licence.",
             limits="Learned from volumes cropped around one hippocampus (about 35 x 50 x 36 mm): choose such a box in "
-            "a whole head. All of them show the hippocampus of the same side; on the other side masks are wrong: mirror "
-            "the volume first. Not a medical device.",
+            "a whole head. All of them show the hippocampus of the same side; on the other side masks are wrong: "
+            "mirror the volume first. Not a medical device.",
         ),
         modality="MR",
     ),
