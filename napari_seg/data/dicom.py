@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.pixels import apply_color_lut
 
 from napari_seg.data import dicom_jpeg, dicom_seg
 from napari_seg.data.dicom_frames import BROKEN, Frame, files_in, frames_of, is_dicom, lenient
@@ -108,7 +108,10 @@ def _frames_in(folder: Path, series: str | None) -> tuple[list[Frame], tuple[str
             raise
         except BROKEN:
             broken += 1
-    return frames, ((f"{broken} DICOM files could not be understood and were left out.",) if broken else ())
+    if not broken:
+        return frames, ()
+    what, were = ("1 DICOM file", "was") if broken == 1 else (f"{broken} DICOM files", "were")
+    return frames, (f"{what} could not be understood and {were} left out.",)
 
 
 def _choose(path: Path, found: Sequence[Stack], series: str | None) -> Stack:
@@ -212,7 +215,6 @@ def _bits(path: Path) -> int:
 
 def _decoded(path: Path, indices: Sequence[int]) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """The stored values of some frames of a file, and where they are padding."""
-    dicom_jpeg.register()
     try:
         with lenient():
             dataset = pydicom.dcmread(path, force=True)
@@ -220,7 +222,7 @@ def _decoded(path: Path, indices: Sequence[int]) -> tuple[NDArray[Any], NDArray[
                 raise SegError(f"{path.name} has a header but no pixels; get the file anew.")
             if "TransferSyntaxUID" not in dataset.file_meta:
                 dataset.file_meta.TransferSyntaxUID = _syntax(dataset)
-            array = pixel_array(dataset)
+            array = dicom_jpeg.pixels(dataset)
             if dataset.PhotometricInterpretation == "PALETTE COLOR":
                 array = _eight_bits(apply_color_lut(array, dataset))
             samples = int(dataset.get("SamplesPerPixel", 1)) > 1 or dataset.PhotometricInterpretation == "PALETTE COLOR"

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 BROKEN = (
     *(InvalidDicomError, EOFError, ValueError, KeyError, AttributeError, TypeError, NotImplementedError),
@@ -34,6 +35,7 @@ _TAGS = (
         "Rows",
         "Columns",
         "SamplesPerPixel",
+        "BitsAllocated",
         "NumberOfFrames",
         "PhotometricInterpretation",
     ),
@@ -57,6 +59,15 @@ KINDS = ("ImageType", "EchoTime", "EchoNumbers", "InversionTime", "DiffusionBVal
 
 TIMES = ("TemporalPositionIdentifier", "TriggerTime", "FrameReferenceTime", "AcquisitionNumber", "AcquisitionTime")
 """Marks by which images at the same place are the same image at different times."""
+
+_FRAME = 32
+"""Bytes that a compressed frame takes at least."""
+
+_BOMB, _LARGE = 10_000, 2**29
+"""No honest compression makes so many bytes this many times smaller."""
+
+_DEFLATED = 1100
+"""Deflate makes a file 1032 times smaller at best."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +142,29 @@ def frames_of(path: Path) -> tuple[Frame, ...]:
         if "NumberOfFrames" in header:
             header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
         count = _integer(header, "NumberOfFrames") or 1
+        _refuse_lies(path, header, count)
         if header.get("Modality") == "SEG" or "TotalPixelMatrixColumns" in header:
             return (_frame(path, header, 0, count),)
         return tuple(_frame(path, header, index, count) for index in range(count))
+
+
+def _refuse_lies(path: Path, header: Any, count: int) -> None:
+    """Raise ``ValueError`` where so many frames, or a compressed frame so large, cannot lie in the file.
+
+    One uncompressed frame that is cut off passes: it is missed in its series, and reading it says so.
+    """
+    held = path.stat().st_size
+    samples, bits = _integer(header, "SamplesPerPixel") or 1, _integer(header, "BitsAllocated") or 1
+    declared = _integer(header, "Rows") * _integer(header, "Columns") * samples * count * bits // 8
+    syntax = header.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
+    if syntax == DeflatedExplicitVRLittleEndian:
+        lies = declared > _DEFLATED * held
+    elif syntax.is_private or not syntax.is_compressed:
+        lies = count > 1 and declared > held
+    else:
+        lies = count > held // _FRAME or (declared > _LARGE and declared > _BOMB * held)
+    if lies:
+        raise ValueError("the file is too small for what its header promises")
 
 
 def _frame(path: Path, header: Any, index: int, count: int) -> Frame:

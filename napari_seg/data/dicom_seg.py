@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.pixels import pixel_array
 
+from napari_seg.data import dicom_jpeg
 from napari_seg.data.dicom_frames import BROKEN, lenient
 from napari_seg.data.dicom_stack import Stack
 from napari_seg.data.geometry import spacing_of, tilt_notes, to_display
@@ -28,7 +28,7 @@ def read(stack: Stack) -> Volume:
     try:
         with lenient():
             dataset = pydicom.dcmread(path, force=True)
-            frames = pixel_array(dataset).reshape(-1, int(dataset.Rows), int(dataset.Columns))
+            frames = dicom_jpeg.pixels(dataset).reshape(-1, int(dataset.Rows), int(dataset.Columns))
             layout = _Layout(dataset, len(frames))
             names = {int(item.SegmentNumber): str(item.get("SegmentLabel", "")) for item in dataset.SegmentSequence}
             frames, notes = _whole(dataset, frames, names)
