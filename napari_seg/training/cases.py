@@ -14,7 +14,7 @@ import numpy as np
 from napari_seg.data.formats import images_in, read, stem
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
-from napari_seg.training.split import Row, counted, read_split, undivided
+from napari_seg.training.split import Row, counted, is_one_group, read_split, undivided
 
 VALIDATION_SHARE = 0.15
 
@@ -109,8 +109,12 @@ def find_cases(
     images, labels = (_by_stem(data / folder) for folder in ("images", "labels"))
     rows, notes = tuple(Row(name, "train", name, "train") for name in images), tuple[str, ...]()
     if split is not None:
-        rows = undivided(_named(read_split(Path(split), where or {}, hold_out), images))
-        notes = _notes(rows, images)
+        rows = tuple(_named(read_split(Path(split), where or {}, hold_out), images))
+        if is_one_group(rows):
+            notes = (f"All rows are of one group ({rows[0].group}): scores of images that are alike promise too much.",)
+            rows = tuple(replace(row, group=row.name) for row in rows)
+        rows = undivided(rows)
+        notes += _notes(rows, images)
     cases = []
     for row in rows:
         if row.side == "held out" or row.name not in images:

@@ -58,6 +58,12 @@ def read_split(path: Path, where: Mapping[str, str], hold_out: str | None) -> tu
     return tuple(rows)
 
 
+def is_one_group(rows: Iterable[Row]) -> bool:
+    """Whether all rows are of one group and yet on several sides: the table then knows of no groups."""
+    rows = tuple(rows)
+    return len({row.group for row in rows}) == 1 and len({row.side for row in rows}) > 1
+
+
 def undivided(rows: Iterable[Row]) -> tuple[Row, ...]:
     """The rows, each name once. Raises ``SegError`` where a name is listed in two ways or a group is on two sides."""
     by_name: dict[str, Row] = {}

@@ -287,6 +287,17 @@ def test_no_split_divides_a_group(folder: Path) -> None:
     assert len(find_cases(folder, split=folds, hold_out="")) == 4  # nothing is held out
 
 
+def test_a_table_with_one_group_for_all_has_no_groups_and_that_is_said(folder: Path) -> None:
+    rows = "0,train,block\n1,train,block\n2,val,block\n3,test,block\n"
+    cases = find_cases(folder, split=write_split(folder, "name,split,group\n" + rows))
+    assert [(case.name, case.split, case.group) for case in cases] == [
+        ("0", "train", "0"),
+        ("1", "train", "1"),
+        ("2", "val", "2"),
+    ]
+    assert "one group (block)" in cases.notes[0]
+
+
 def test_a_group_is_divided_only_by_the_rows_that_are_selected(folder: Path) -> None:
     rounds = write_split(folder, "name,split,round\n0,train,1\n1,test,1\n2,train,1\n0,test,2\n1,train,2\n2,train,2\n")
     for number, held_out in (("1", "1"), ("2", "0")):
@@ -303,7 +314,7 @@ def test_words_of_a_split_have_no_case_and_no_blanks(word: str, folder: Path) ->
     assert {case.name: case.split for case in cases} == {"0": "train", "2": "train", "3": "val"}
     assert find_cases(folder, split=split, hold_out=word) == cases
     with pytest.raises(SegError, match="group q is both"):
-        find_cases(folder, split=write_split(folder, f"name,split,group\n0,train,q\n1,{word},q \n"))
+        find_cases(folder, split=write_split(folder, f"name,split,group\n0,train,q\n1,{word},q \n2,train,r\n"))
 
 
 @pytest.mark.parametrize("hold_out", ["tset", "Part2", "test"])
