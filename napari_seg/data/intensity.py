@@ -17,8 +17,10 @@ def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[An
 
     Whole numbers stay whole where slope and intercept are whole (Hounsfield units stay ``int16``); otherwise the
     result is ``float32``, or ``float64`` for stored types with more than 24 significant bits. A slope of 0 or one that
-    is not finite means "not scaled", as in the NIfTI standard.
+    is not finite means "not scaled", as in the NIfTI standard. No values stay none.
     """
+    if stored.size == 0:
+        return stored
     if not np.isfinite(slope) or slope == 0 or not np.isfinite(intercept) or (slope == 1 and intercept == 0):
         return stored
     if stored.dtype.kind in "iu" and float(slope).is_integer() and float(intercept).is_integer():

@@ -8,12 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-
 from napari_seg.data.align import onto_grid
 from napari_seg.data.formats import read
 from napari_seg.data.geometry import same_world
-from napari_seg.data.ngff import node_at
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui.kinds import Kind, kind_of
@@ -90,13 +87,20 @@ def _stored_masks(image: Volume) -> Opened:
     found = Opened()
     if image.source is None or image.source.format != "ome_zarr":
         return found
-    folder = image.source.path / "labels"
-    listed = node_at(folder).ome.get("labels") if folder.is_dir() else None
-    for name in listed if isinstance(listed, list) else []:
+    from napari_seg.data.ome_zarr import masks_of  # here, as zarr takes a third of a second to import
+
+    try:
+        masks = masks_of(image.source.path)
+    except SegError:
+        return found  # the notes of the image say why
+    for name, path in masks.items():
         try:
-            mask = _without_channel(read(folder, series=str(name)))
+            mask = read(path)
         except SegError as error:
             found.notes.append(f"labels/{name} is not shown. {error}")
+            continue
+        if "C" in mask.axes:
+            found.notes.append(f"labels/{name} is not shown. It has several channels; open it by itself.")
             continue
         if math.prod(mask.shape) > LARGEST_MASK:
             found.notes.append(f"labels/{name} is too large to open with its image; open it by itself.")
@@ -104,16 +108,6 @@ def _stored_masks(image: Volume) -> Opened:
         ((data, about, kind),) = layer_data(replace(mask, name=f"{image.name} {name}"), "labels")
         found.layers.append((data, {**about, **_place_on(image, mask, about), "visible": False}, kind))
     return found
-
-
-def _without_channel(mask: Volume) -> Volume:
-    """A mask without its axis of channels, which some programs write. Raises ``SegError`` where it has several."""
-    if "C" not in mask.axes:
-        return mask
-    if mask.size("C") > 1:
-        raise SegError("It has several channels; open it by itself.")
-    data = np.asarray(mask.data).take(0, mask.axes.index("C"))
-    return replace(mask, data=data, axes=mask.axes.replace("C", ""), channels=(), levels=())
 
 
 def _place_on(image: Volume, mask: Volume, about: Mapping[str, Any]) -> dict[str, Any]:

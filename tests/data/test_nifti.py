@@ -350,9 +350,13 @@ def test_a_header_without_sense_is_one_sentence(fields: dict[str, Any], suffix: 
         read(path)
 
 
-def test_an_empty_image_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scale", [(1, 0), (2, -3), (0.5, 1)])
+@pytest.mark.parametrize("dim", [(3, 0, 4, 3), (3, 5, 4, 0), (4, 5, 4, 0, 2), (4, 5, 4, 3, 0)])
+def test_an_empty_image_is_refused(dim: tuple[int, ...], scale: tuple[float, float], tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.nii", counted(5, 4, 3))
+    padded = [*dim, *[1] * (8 - len(dim))]
     with pytest.raises(SegError, match="is empty"):
-        read(patched(saved(tmp_path / "a.nii", counted(5, 4, 3)), dim=[3, 0, 4, 3, 1, 1, 1, 1]))
+        read(patched(path, dim=padded, scl_slope=scale[0], scl_inter=scale[1], xyzt_units=10))
 
 
 @pytest.mark.parametrize("axes", ["TZYX", "CYX", "ZYX"])

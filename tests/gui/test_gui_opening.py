@@ -148,3 +148,27 @@ def test_a_mask_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     opened = open_path(store, Scripted(kind="image"))
     assert len(opened.layers) == 1
     assert any("labels/gone is not shown" in note for note in opened.notes)
+
+
+def test_a_list_of_masks_that_is_damaged_is_said_once_and_the_image_opens(tmp_path: Path) -> None:
+    store = write(Volume(np.random.default_rng(0).random((40, 60), np.float32), "YX"), tmp_path / "a.ome.zarr")
+    (store / "labels").mkdir()
+    (store / "labels" / "zarr.json").write_text("{")
+    opened = open_path(store, Scripted(kind="image"))
+    assert [kind for _, _, kind in opened.layers] == ["image"]
+    assert ["cannot be listed" in note for note in opened.notes] == [True]
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_mask_may_have_the_channel_of_its_image_but_not_several(tmp_path: Path, channels: int) -> None:
+    store = write(Volume(np.random.default_rng(0).random((40, 60), np.float32), "YX"), tmp_path / "a.ome.zarr")
+    group = zarr.create_group(store / "labels", attributes={"ome": {"version": "0.5", "labels": ["m"]}})
+    axes = [{"name": "c", "type": "channel"}, *({"name": name, "type": "space"} for name in "yx")]
+    level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1.0, 1.0, 1.0]}]}
+    about = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [level]}], "image-label": {}}
+    mask = group.create_group("m", attributes={"ome": about})
+    mask.create_array("0", data=np.ones((channels, 40, 60), np.uint8))
+    opened = open_path(store, Scripted(kind="image"))
+    shapes = [data.shape for data, _, kind in opened.layers if kind == "labels"]
+    assert shapes == ([(40, 60)] if channels == 1 else [])
+    assert any("has several channels" in note for note in opened.notes) == (channels == 2)
