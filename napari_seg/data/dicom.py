@@ -1,10 +1,10 @@
 """DICOM: a folder of series, nested or not, with strays among them, or one file of a series. Read only.
 
 ``series`` chooses by the key of a stack: the SeriesInstanceUID, followed by ``#2`` and so on where a series holds
-several volumes. Slices become a volume by their positions (see :mod:`~napari_seg.data.dicom_stack`), films and
-photographs become ``TYX``, ``YX`` or ``YXS``, a segmentation object becomes a mask. Values are rescaled by the slope
-and intercept of the file; whole numbers stay whole. Padding outside the scanned field is kept from distorting the
-contrast (see :mod:`~napari_seg.data.dicom_padding`).
+several volumes. Slices become a volume by their positions (see :mod:`~napari_seg.data.dicom_stack`), with empty
+slices where some are missing; films and photographs become ``TYX``, ``YX`` or ``YXS``, a segmentation object becomes a
+mask. Values are rescaled by the slope and intercept of the file; whole numbers stay whole. Padding outside the scanned
+field is kept from distorting the contrast (see :mod:`~napari_seg.data.dicom_padding`).
 """
 
 from __future__ import annotations
@@ -133,6 +133,8 @@ def _read_images(stack: Stack) -> Volume:
     letters = "TZYX" + "S" * (data.ndim - 4)
     first, grid = stack.first, grid_of(stack.times[0])
     notes += strange_values(data[0])
+    if grid is not None:
+        data = _with_empty_slices(data, grid.places)
     flat = data.shape[1] == 1
     if stack.is_over_time:
         data, letters, flat = data[0], "TYX" + letters[4:], True
@@ -154,6 +156,17 @@ def _read_images(stack: Stack) -> Volume:
     header: dict[str, Any] = {"windows": first.windows}
     source = Source(first.path, "dicom", reorder=reorder, header=header)
     return Volume(data, letters, spacing, "mm" if spacing else "pixel", affine, source=source, notes=notes)
+
+
+def _with_empty_slices(data: NDArray[Any], places: tuple[int, ...]) -> NDArray[Any]:
+    """The slices (axis 1) at their places, with the lowest value that there is where slices are missing."""
+    if len(places) == places[-1] + 1:
+        return data
+    measured = data[np.isfinite(data)] if data.dtype.kind == "f" else data
+    low = measured.min() if measured.size else 0
+    full = np.full((len(data), places[-1] + 1, *data.shape[2:]), low, data.dtype)
+    full[:, list(places)] = data
+    return full
 
 
 def _spacing(stack: Stack, affine: NDArray[np.float64] | None, flat: bool) -> tuple[float, ...] | None:

@@ -36,7 +36,8 @@ def pixels(dataset: Any) -> NDArray[Any]:
             rows, columns = claimed_size(frame)
             if rows * columns > limit:
                 raise ValueError("the compressed image is not of the size that the header says")
-    return pixel_array(dataset)
+    stored: NDArray[Any] = pixel_array(dataset)
+    return stored
 
 
 def claimed_size(frame: bytes) -> tuple[int, int]:

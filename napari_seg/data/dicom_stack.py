@@ -85,7 +85,14 @@ def _without_copies(frames: Sequence[Frame]) -> tuple[list[Frame], tuple[str, ..
             seen.add(identity)
             kept.append(frame)
     copies = len(frames) - len(kept)
-    return kept, ((f"{copies} images are there more than once; the copies were left out.",) if copies else ())
+    if not copies:
+        return kept, ()
+    what = (
+        "1 image is there more than once; the copy was"
+        if copies == 1
+        else (f"{copies} images are there more than once; the copies were")
+    )
+    return kept, (f"{what} left out.",)
 
 
 def _alike(frames: Sequence[Frame]) -> list[list[Frame]]:
@@ -166,7 +173,8 @@ def _unexplained(frames: Sequence[Frame], places: Sequence[int], difference: str
         )
     else:
         extra = len(frames) - len(columns)
-        note = f"{extra} images lie where another one lies already; those with the lowest instance number were taken."
+        lie = "1 image lies" if extra == 1 else f"{extra} images lie"
+        note = f"{lie} where another one lies already; those with the lowest instance number were taken."
     return Stack("", times, difference, (note,))
 
 
@@ -225,54 +233,93 @@ def _without_positions(frames: Sequence[Frame]) -> tuple[list[Frame], tuple[str,
 
 @dataclass(frozen=True)
 class Grid:
-    """Where a stack lies: the affine of (z, y, x) to right, anterior, superior in millimetres, and what is odd."""
+    """Where a stack lies: the affine of (z, y, x) to right, anterior, superior in millimetres, and what is odd.
+
+    ``places`` are the indices of its slices along z; those between them are missing.
+    """
 
     affine: NDArray[np.float64]
+    places: tuple[int, ...]
     notes: tuple[str, ...]
 
 
 def grid_of(frames: Sequence[Frame]) -> Grid | None:
     """The grid of slices in their order; ``None`` where position, direction or spacing is missing."""
-    first, last = frames[0], frames[-1]
+    first = frames[0]
     if first.position is None or first.directions is None or first.spacing is None:
         return None
     directions = np.array(first.directions, float)
     row, column = directions[:3] / np.linalg.norm(directions[:3]), directions[3:] / np.linalg.norm(directions[3:])
     normal = normal_of(first)
     positions = np.array([frame.position for frame in frames], float)
-    if len(frames) == 1:
-        step = normal * (first.between or 1.0)
-    else:
-        step = (np.array(last.position, float) - positions[0]) / (len(frames) - 1)
+    places = np.arange(len(frames))
+    step, apart = _step(positions, places, normal * (first.between or 1.0))
+    notes: tuple[str, ...] = ()
+    if apart > _tolerance(step, normal):
+        places, step, notes = _uneven(frames, positions, step, normal, apart)
     lps = np.eye(4)
     lps[:3, 0], lps[:3, 1], lps[:3, 2] = step, column * first.spacing[0], row * first.spacing[1]
     lps[:3, 3] = positions[0]
-    return Grid(np.diag([-1.0, -1, 1, 1]) @ lps, _odd(positions, step, normal))
+    return Grid(np.diag([-1.0, -1, 1, 1]) @ lps, tuple(places.tolist()), _shifted(step, normal) + notes)
 
 
-def _odd(positions: NDArray[np.float64], step: NDArray[np.float64], normal: NDArray[np.float64]) -> tuple[str, ...]:
-    if len(positions) < 2:
-        return ()
-    notes = []
-    distance = float(step @ normal)
-    sideways = float(np.degrees(np.arccos(np.clip(distance / np.linalg.norm(step), -1, 1))))
-    if sideways > 0.3:
-        notes.append(
-            f"The slices are shifted against each other (gantry tilt of {sideways:.1f} degrees); the volume is sheared "
-            "accordingly, and its mask will be too."
-        )
+def _step(
+    positions: NDArray[np.float64], places: NDArray[np.int_], alone: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """The vector from place to place (``alone`` for one slice), and how far from theirs slices lie at most, in mm."""
+    if len(positions) == 1:
+        return alone, 0.0
+    step: NDArray[np.float64] = (positions[-1] - positions[0]) / places[-1]
+    return step, float(np.linalg.norm(positions - positions[0] - places[:, None] * step, axis=1).max())
+
+
+def _tolerance(step: NDArray[np.float64], normal: NDArray[np.float64]) -> float:
+    return 0.01 + 0.01 * float(step @ normal)
+
+
+def _uneven(
+    frames: Sequence[Frame],
+    positions: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    normal: NDArray[np.float64],
+    apart: float,
+) -> tuple[NDArray[np.int_], NDArray[np.float64], tuple[str, ...]]:
+    """Places, step and notes of slices that are not evenly spaced.
+
+    Where gaps are whole multiples of the smallest, which most others equal, slices are missing there; their places stay
+    free if they are no more than the slices that are there. Else all lie at their mean distance.
+    """
     gaps = np.diff(positions @ normal)
-    usual = float(np.median(gaps))
-    even = positions[0] + np.arange(len(positions))[:, None] * step
-    apart = float(np.linalg.norm(positions - even, axis=1).max())
-    if apart > 0.01 + 0.01 * distance:
-        multiples = gaps / usual
-        missing = int(np.rint(multiples).sum() - len(gaps))
-        whole = bool(np.allclose(multiples, np.rint(multiples), atol=0.05))
-        reason = (
-            f"{missing} slices seem to be missing (the usual distance is {usual:g} mm, the largest {gaps.max():g} mm)"
-            if missing > 0 and whole
-            else f"The distance between slices is uneven ({gaps.min():g} to {gaps.max():g} mm)"
-        )
-        notes.append(f"{reason}; they are shown {distance:.4g} mm apart, up to {apart:.3g} mm from their true place.")
-    return tuple(notes)
+    usual = float(np.median(gaps[gaps < 1.1 * gaps.min()]))
+    multiples = np.rint(gaps / usual).astype(int)
+    places = np.concatenate([[0], np.cumsum(multiples)])
+    step, off = _step(positions, places, mean)
+    missing = int(places[-1]) + 1 - len(frames)
+    if 0 < missing <= len(frames) and 2 * np.sum(multiples == 1) >= len(gaps) and off <= _tolerance(step, normal):
+        return places, step, (_missing(frames, multiples, missing),)
+    note = (
+        f"The distance between slices is uneven ({gaps.min():g} to {gaps.max():g} mm); they are shown "
+        f"{float(mean @ normal):.4g} mm apart, up to {apart:.3g} mm from their true place."
+    )
+    return np.arange(len(frames)), mean, (note,)
+
+
+def _missing(frames: Sequence[Frame], multiples: NDArray[np.int_], missing: int) -> str:
+    at = np.flatnonzero(multiples > 1)
+    numbers = [frame.index + 1 if frame.frames > 1 else frame.number for frame in frames]
+    low, high = sorted((numbers[at[0]], numbers[at[0] + 1]))
+    where = f" between images {low} and {high}" if 0 < low < high else ""
+    if len(at) > 1:
+        where = f" in {len(at)} places" + (f", the first{where}" if where else "")
+    what, it = ("1 slice is", "it was") if missing == 1 else (f"{missing} slices are", "they were")
+    return f"{what} missing{where}; {it} left empty."
+
+
+def _shifted(step: NDArray[np.float64], normal: NDArray[np.float64]) -> tuple[str, ...]:
+    sideways = float(np.degrees(np.arccos(np.clip(float(step @ normal) / np.linalg.norm(step), -1, 1))))
+    if sideways <= 0.3:
+        return ()
+    return (
+        f"The slices are shifted against each other (gantry tilt of {sideways:.1f} degrees); the volume is sheared "
+        "accordingly, and its mask will be too.",
+    )

@@ -167,16 +167,66 @@ def test_a_tilted_gantry_shears_the_volume_and_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("heights", "words"),
     [
-        ((0, 2, 4, 8, 10), "1 slices seem to be missing"),
-        ((0, 2, 4.7, 6, 8), "The distance between slices is uneven"),
+        ((0, 2, 4, 8, 10), "1 slice is missing between images 2 and 3; it was left empty."),
+        ((0, 2, 4, 10, 12, 16), "3 slices are missing in 2 places, the first between images 3 and 4; they were left"),
+        ((0, -2.0004, -3.9996, -8, -10), "1 slice is missing between images 2 and 3"),
+        ((0, 2, 4, 14), "4 slices are missing between images 1 and 2"),
     ],
 )
-def test_uneven_slices_are_said(heights: Any, words: str, tmp_path: Path) -> None:
-    volume = read(series(tmp_path, counted(5, 4, 4), [(0, 0, z) for z in heights]))
-    assert len(volume.notes) == 1
+@pytest.mark.parametrize("orientation", [AXIAL, (0.8, 0.6, 0, -0.48, 0.64, -0.6)], ids=["axial", "oblique"])
+def test_missing_slices_are_left_empty_and_all_others_lie_in_their_place(
+    heights: Any, words: str, orientation: Any, tmp_path: Path
+) -> None:
+    data = counted(len(heights), 5, 6) - 7
+    normal = np.cross(orientation[:3], orientation[3:])
+    positions = [np.array((10, 20, 30)) + height * normal for height in heights]
+    volume = read(series(tmp_path, data, positions, orientation=orientation))
     assert volume.notes[0].startswith(words)
+    assert volume.affine is not None
+    for k, height in enumerate(heights):
+        exact = positions[k] + (round(height) - height) * normal
+        assert value_at(volume, place(exact, orientation, (0.8, 0.6), 2, 3)) == data[k, 2, 3]
     assert volume.spacing is not None
-    assert volume.spacing[0] == pytest.approx((heights[-1] - heights[0]) / 4)
+    assert sorted(volume.spacing) == pytest.approx([0.6, 0.8, 2])
+    empty = np.asarray(volume.data).size - data.size
+    assert np.count_nonzero(np.asarray(volume.data) == -7) == empty + 1
+    assert empty > 0
+
+
+def test_slices_missing_at_every_time_and_from_a_tilted_scan(tmp_path: Path) -> None:
+    data = counted(8, 5, 6)
+    heights = (0, 2, 4, 8)
+    moments = [(0, 0, -heights[k % 4]) for k in range(8)]
+    volume = read(series(tmp_path / "a", data, moments, TemporalPositionIdentifier=lambda k: k // 4))
+    assert (volume.axes, volume.shape) == ("TZYX", (2, 5, 5, 6))
+    assert np.array_equal(np.asarray(volume.data)[:, [0, 1, 2, 4]], data.reshape(2, 4, 5, 6))
+    assert not np.asarray(volume.data)[:, 3].any()
+    tilt = np.radians(12)
+    orientation = (1, 0, 0, 0, np.cos(tilt), -np.sin(tilt))
+    volume = read(series(tmp_path / "b", data[:4], [(0, 0, z) for z in heights], orientation=orientation))
+    assert [note.split(" ")[:4] for note in volume.notes[:2]] == [
+        ["The", "slices", "are", "shifted"],
+        ["1", "slice", "is", "missing"],
+    ]
+    for k, height in enumerate(heights):
+        assert value_at(volume, (0, 0, height)) == data[k, 0, 0]
+
+
+def test_the_empty_slice_of_a_padded_scan_has_the_lowest_measured_value(tmp_path: Path) -> None:
+    positions = [(0, 0, -z) for z in (0, 2, 6, 8)]
+    data = counted(4, 5, 6) + 100
+    data[:, 0] = -2000
+    volume = read(series(tmp_path / "a", data, positions, RescaleIntercept=-1024, PixelPaddingValue=-2000))
+    assert (np.asarray(volume.data)[2] == data[:, 1:].min() - 1024).all()
+
+
+@pytest.mark.parametrize("heights", [(0, 2, 4.7, 6, 8), (0, 5, 10, 12.5, 17.5), (0, 2, 4, 16), (0, 2, 30)])
+def test_uneven_slices_are_said(heights: Any, tmp_path: Path) -> None:
+    volume = read(series(tmp_path, counted(len(heights), 4, 4), [(0, 0, z) for z in heights]))
+    assert len(volume.notes) == 1
+    assert volume.notes[0].startswith("The distance between slices is uneven")
+    assert volume.spacing is not None
+    assert volume.spacing[0] == pytest.approx((heights[-1] - heights[0]) / (len(heights) - 1))
 
 
 def test_small_rounding_of_positions_is_not_a_gap(tmp_path: Path) -> None:
@@ -312,7 +362,7 @@ def test_copies_are_left_out_and_said(tmp_path: Path) -> None:
     (tmp_path / "a" / "copy.dcm").write_bytes(first.read_bytes())
     volume = read(tmp_path)
     assert volume.shape == (3, 5, 6)
-    assert ["more than once" in note for note in volume.notes] == [True]
+    assert volume.notes == ("1 image is there more than once; the copy was left out.",)
 
 
 def test_the_same_places_at_several_times_are_a_time_axis(tmp_path: Path) -> None:
@@ -365,7 +415,7 @@ def test_images_at_the_same_places_without_a_reason(tmp_path: Path) -> None:
         series(tmp_path / "b", counted(4, 5, 6), [(0, 0, z) for z in (0, -1, -2, -2)], InstanceNumber=lambda k: k)
     )
     assert np.array_equal(volume.data, counted(4, 5, 6)[:3])
-    assert ["lie where another one lies already" in note for note in volume.notes] == [True]
+    assert [note.startswith("1 image lies where another one lies already") for note in volume.notes] == [True]
 
 
 def test_slices_without_positions_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
