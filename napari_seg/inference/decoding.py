@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,7 @@ def decode_region(prediction: Prediction, settings: PredictSpec, region: Region 
             raise SegError("The region lies outside what was predicted; predict it first.")
         if region.time is not None and has_time:
             frames = frames[region.time - first : region.time - first + 1]
-    margin = 0 if task.pointwise else _MARGIN[labels.ndim]
+    margin = 0 if task.pointwise else _margin(prediction)
     box = tuple(
         slice(max(s.start - margin, 0), min(s.stop + margin, n)) for s, n in zip(inner, labels.grid, strict=True)
     )
@@ -80,6 +81,19 @@ def decode_region(prediction: Prediction, settings: PredictSpec, region: Region 
     keep: tuple[Any, ...] = (..., *cut)
     found = [_decode(task, frame[(slice(None), *box)], spacing, by_slices)[keep] for frame in frames]
     return np.stack(found) if has_time else found[0]
+
+
+def _margin(prediction: Prediction) -> int:
+    """What must be seen around a region, in pixels of the image: two of the large objects that the model learned."""
+    seen, labels, most = prediction.model.input, prediction.labels, _MARGIN[prediction.labels.ndim]
+    large = seen.statistics.get("diameter_high")
+    if large is None:
+        return most
+    if seen.spacing and labels.spacing:
+        large *= min(seen.spacing) / min(labels.spacing)
+    elif seen.diameter and prediction.spec.diameter:
+        large *= prediction.spec.diameter / seen.diameter
+    return min(most, math.ceil(2 * large))
 
 
 def _decode(task: AnyTask, scores: NDArray[Any], spacing: tuple[float, ...], by_slices: bool) -> NDArray[Any]:

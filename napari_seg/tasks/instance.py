@@ -12,7 +12,8 @@ al., MICCAI 2006), not step by step.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Literal
 
 import cc3d
 import edt
@@ -98,8 +99,7 @@ class Instance(Spec):
     def decode(self, scores: Scores, spacing: tuple[float, ...]) -> Labels:
         inside = np.asarray(scores[0] > self.threshold)
         units = np.asarray(spacing, np.float32) / np.float32(min(spacing))
-        steps = (2 * np.asarray(scores[1:], np.float32) - 1) / units.reshape((-1,) + (1,) * inside.ndim)
-        return without_small(_gathered(inside, _ends(inside, steps), self.seeds / units), self.smallest)
+        return without_small(_gathered(inside, _ends(inside, scores[1:], units), self.seeds / units), self.smallest)
 
 
 def flows(labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
@@ -122,33 +122,40 @@ def flows(labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
     return np.asarray(vectors * (compact > 0), np.float32)
 
 
-def _ends(inside: NDArray[np.bool_], steps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Where the path of each pixel inside ends: ``(ndim, pixels)``, in pixels."""
+def _ends(inside: NDArray[np.bool_], directions: Scores, units: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Where the path of each pixel inside ends: ``(ndim, pixels)``, in pixels. The axes are followed side by side."""
     from scipy.ndimage import map_coordinates
 
-    pixels = np.nonzero(inside)
-    everywhere: tuple[Any, ...] = (slice(None), *pixels)
-    start = np.stack(pixels).astype(np.float32)
+    places = np.flatnonzero(inside)
+    start = np.stack(np.unravel_index(places, inside.shape)).astype(np.float32)
     edge = np.array(inside.shape, np.float32)[:, None] - 1
-    paths = steps * inside
-    for _ in range(COMPOSITIONS):
-        ends = np.clip(start + paths[everywhere], 0, edge)
-        for part in paths:
-            part[pixels] += map_coordinates(part, ends, order=1, mode="nearest", prefilter=False)
-    return np.asarray(np.clip(start + paths[everywhere], 0, edge))
+    paths = 2 * directions.reshape(len(directions), -1)[:, places].astype(np.float32) - 1
+    paths /= units[:, None]
+    field = np.zeros(directions.shape, np.float32)
+    field.reshape(len(field), -1)[:, places] = paths
+    ends = np.empty_like(paths)
+
+    def go_on(axis: int) -> None:
+        paths[axis] += map_coordinates(field[axis], ends, order=1, mode="nearest", prefilter=False)
+        field[axis].ravel()[places] = paths[axis]
+
+    with ThreadPoolExecutor(len(field)) as threads:
+        for _ in range(COMPOSITIONS):
+            np.clip(start + paths, 0, edge, out=ends)
+            list(threads.map(go_on, range(len(field))))
+    return np.clip(start + paths, 0, edge, out=ends)
 
 
 def _gathered(inside: NDArray[np.bool_], ends: NDArray[np.float32], width: NDArray[np.float32]) -> Labels:
     """A number for the pixels whose paths end together; patches of foreground without an end are objects too."""
     from scipy.ndimage import gaussian_filter
 
-    where = tuple(np.rint(ends).astype(np.int64))
-    crowd = np.zeros(inside.shape, np.float32)
-    np.add.at(crowd, where, 1)
+    where = np.ravel_multi_index(tuple(np.rint(ends).astype(np.int64)), inside.shape)
+    crowd = np.bincount(where, minlength=inside.size).reshape(inside.shape).astype(np.float32)
     crowd = gaussian_filter(crowd, width)
     middles = cc3d.connected_components(crowd > CROWD, connectivity=8 if inside.ndim == 2 else 26, out_dtype=np.uint32)
     labels = np.zeros(inside.shape, np.uint32)
-    labels[inside] = middles[where]
+    labels[inside] = middles.ravel()[where]
     rest = cc3d.connected_components(inside & (labels == 0), connectivity=4 if inside.ndim == 2 else 6)
     return np.where(rest > 0, rest.astype(np.uint32) + labels.max(initial=0), labels)
 
