@@ -62,7 +62,7 @@ class Instance(Spec):
             self.model_copy(update={"threshold": threshold, "seeds": seeds, "smallest": factor * self.smallest})
             for threshold in (0.4, 0.5, 0.6, 0.7)
             for seeds in (0.7, 1.0, 1.5, 2.5)
-            for factor in (0, 1, 2, 4)
+            for factor in (0, 1, 2, 3, 4)
         )
 
     @property
