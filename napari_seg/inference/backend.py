@@ -67,7 +67,8 @@ def choose_device(device: str = "auto", precision: str = "auto") -> Device:
 
 
 def _cpu_has_bf16() -> bool:
-    found = torch.cpu.get_capabilities()
+    capabilities = getattr(torch.cpu, "get_capabilities", dict[str, bool])  # torch 2.8 cannot tell
+    found = capabilities()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 

@@ -186,3 +186,8 @@ def test_the_image_is_not_written_to():
     values.setflags(write=False)
     predict(dark(2), Volume(values, "YX"))
     assert np.array_equal(values, kept)
+
+
+def test_a_torch_that_cannot_tell_about_the_processor_computes_in_fp32(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert backend.choose_device("cpu").precision == "fp32"
