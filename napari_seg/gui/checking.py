@@ -1,13 +1,19 @@
-"""A look at an image before a run, in a thread: does it fit, what will the model see, how long will it take?"""
+"""A look at an image before a run, in a thread: does it fit, what will the model see, how long will it take?
+
+Each look answers one question; the answer to a question that is no longer asked is dropped.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_seg.errors import SegError
+from napari_seg.gui.engine import Engine
 from napari_seg.gui.results import Target
 from napari_seg.gui.state import Cure, Finding, Segment
 from napari_seg.gui.words import memory, roughly
@@ -51,6 +57,48 @@ class Wish:
     doubt: str = ""
     near: Region | None = None
     other: Cure | None = None
+
+    @property
+    def image(self) -> tuple[Any, ...]:
+        """Which image and model it is about, whatever the settings."""
+        return self.target.key, id(self.target.volume.data), self.target.volume.axes
+
+    @property
+    def question(self) -> tuple[Any, ...]:
+        """What the answer depends on."""
+        return *self.image, self.settings, self.region, self.pace
+
+
+class Looks:
+    """The last look, and what it was at."""
+
+    changed = Signal()
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._image: Any = None
+        self._question: Any = None
+        self._look: Look | None = None
+
+    def at(self, wish: Wish) -> Look | None:
+        """The newest look at this image with this model; ``None`` before the first.
+
+        A wish that differs from the last is looked at in a thread; :attr:`changed` says when that is done.
+        """
+        question = wish.question
+        if question == self._question:
+            return self._look
+        if wish.image != self._image:
+            self._look = None
+        self._image, self._question = wish.image, question
+
+        def then(look: Look) -> None:
+            if self._question is question:
+                self._look = look
+                self.changed.emit()
+
+        self._engine.later(lambda: look_at(wish), then)
+        return self._look
 
 
 def look_at(wish: Wish) -> Look:

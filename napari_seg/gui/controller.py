@@ -10,24 +10,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from napari.layers import Image
 from psygnal import Signal
 
-from napari_seg.data.formats import stem, write
-from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui import engine as link
-from napari_seg.gui.checking import Look, Wish, look_at
+from napari_seg.gui.checking import Looks, Wish
 from napari_seg.gui.layers import channel_of, volume_of
 from napari_seg.gui.proposal import Proposal
 from napari_seg.gui.results import Target
 from napari_seg.gui.runs import Runs
+from napari_seg.gui.saving import Saving, proposed_path
 from napari_seg.gui.state import Device, Finding, Options, Question, Segment, Thresholds
-from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, facts_of_volume, finds
+from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, finds
+from napari_seg.inference.channels import channel_names
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.models.file import read_spec
 from napari_seg.models.spec import ModelSpec
@@ -52,15 +51,14 @@ class Controller:
         self._specs: dict[Path, ModelSpec] = {}
         self._trouble = ""  # why the model that was chosen last cannot be used
         self._stale = True
-        self._question = 0  # number of the last look at the image; earlier answers are dropped
-        self._looked: Look | None = None
-        self._seen: Any = None  # what the last look was at
-        self._saved = ""
         self._warming = 0
         self._device = Device()
         engine.said.connect(self._hear)
         self.runs = Runs(viewer, engine)
-        self.runs.changed.connect(self.refresh)
+        self._looks = Looks(engine)
+        self._saving = Saving(engine)
+        for part in (self.runs, self._looks, self._saving):
+            part.changed.connect(self.refresh)
         for event in (
             viewer.layers.events.inserted,
             viewer.layers.events.removed,
@@ -115,7 +113,7 @@ class Controller:
         self.resolve()
         target = self.target()
         if target is not None and self.state.can_run:
-            self._saved = ""
+            self._saving.forget()
             self.warm_up()
             self.runs.start(target, self._settings(), self._region(target))
             self.resolve()
@@ -133,46 +131,13 @@ class Controller:
 
     def save(self, path: Path) -> None:
         """Write the mask of the last run, in a thread."""
-        mask = self.runs.mask
-        if mask is None or mask.layer is None:
-            return
-        volume = volume_of(mask.layer)
-
-        def work() -> tuple[str, str]:
-            try:
-                write(volume, path)
-            except SegError as error:
-                return "", str(error)
-            return f"Saved {path.name} at {datetime.now():%H:%M:%S}", ""
-
-        self.engine.later(work, self._was_saved)
+        if self.runs.mask is not None:
+            self._saving.save(self.runs.mask, path)
 
     def close(self) -> None:
         self.engine.close()
 
     # what a person asks about
-
-    def about_image(self) -> list[tuple[str, str]]:
-        """All that is known about the chosen image."""
-        target = self.target()
-        return [] if target is None else facts_of_volume(target.volume)
-
-    @property
-    def has_patient(self) -> bool:
-        """Whether the chosen image's file may name a patient."""
-        target = self.target()
-        return target is not None and target.volume.source is not None and target.volume.source.format == "dicom"
-
-    def patient(self) -> dict[str, str]:
-        """The patient's name and ID, read from the file for this one look and kept nowhere."""
-        from napari_seg.data.dicom import patient
-
-        target = self.target()
-        if target is None or target.volume.source is None:
-            return {}
-        source = target.volume.source
-        found = patient(source.path, series=source.series)
-        return {"Patient's name": found["name"], "Patient's ID": found["id"]}
 
     def about_model(self) -> tuple[str, list[tuple[str, str]]]:
         """The model's card: its summary, and facts."""
@@ -182,14 +147,8 @@ class Controller:
         return spec.card.summary, facts_of_model(spec)
 
     def proposed_path(self) -> Path:
-        """Where the mask of the last run would best go: beside its image, in a format that holds its place."""
-        mask = self.runs.mask
-        if mask is None:
-            return Path("mask.tif")
-        source = mask.target.volume.source
-        suffix = ".nii.gz" if mask.target.volume.affine is not None else ".ome.tif"
-        name = f"{stem(source.path) if source else mask.target.layer.name}_{mask.target.model.name}{suffix}"
-        return source.path.parent / name if source and source.path.parent.is_dir() else Path(name)
+        """Where the mask of the last run would best go."""
+        return proposed_path(self.runs.mask) if self.runs.mask is not None else Path("mask.tif")
 
     # what comes of it
 
@@ -223,12 +182,12 @@ class Controller:
             images=tuple((str(layer.unique_id), layer.name) for layer in images),
             models=tuple(self._models.items()),
             options=self._options,
-            saved=self._saved,
+            saved=self._saving.words,
             device=self._device,
         )
         state = self._with_model(state if self._image is None else self._with_image(state))
-        if self._trouble:
-            state = replace(state, findings=(Finding("warning", self._trouble), *state.findings))
+        troubles = tuple(Finding("warning", text) for text in (self._trouble, self._saving.trouble) if text)
+        state = replace(state, findings=(*troubles, *state.findings))
         state = self.runs.describe(replace(state, phase="ready" if images else "empty"))
         if state != self.state or state.preview is not self.state.preview:
             self.state = state
@@ -242,19 +201,16 @@ class Controller:
             return replace(state, question=Question(str(question), question.choices))
         except SegError as error:
             return replace(state, findings=(Finding("refusal", str(error)),))
-        state = replace(state, image_words=describe_volume(volume), channels=_channels(volume))
+        state = replace(state, image_words=describe_volume(volume), channels=channel_names(volume))
         if self._model is None:
             return state
         self._model = self._proposal.propose(self._known(), self._model, self._key, volume, self._settings())
         target = Target(self._image, volume, self._model, self._spec(self._model))
-        regions = _regions(target)
-        if self._options.region not in regions:
+        if self._options.region not in target.regions:
             self._options = replace(self._options, region="whole")
-        state = replace(state, regions=regions, options=self._options)
-        self._look(target)
-        if self._looked is None:
-            return replace(state, checking=True)
-        return self._looked.on(state)
+        state = replace(state, regions=target.regions, options=self._options)
+        look = self._looks.at(self._wish(target))
+        return replace(state, checking=True) if look is None else look.on(state)
 
     def _with_model(self, state: Segment) -> Segment:
         if self._model is None:
@@ -262,29 +218,20 @@ class Controller:
         spec = self._spec(self._model)
         return replace(state, model=self._model, model_words=f"{describe_model(spec)}; {finds(spec)}")
 
-    def _look(self, target: Target) -> None:
-        """Ask a thread what the model would see, unless this very question was asked last."""
-        settings, region = self._settings(), self._region(target)
-        measured = self.runs.pace(target, settings)
-        pace = measured or self._device.pace
-        near = self.runs.region(target, "near") if "near" in _regions(target) else None
-        asked = (target.key, id(target.volume.data), target.volume.axes, settings, region, pace)
-        if asked == self._seen:
-            return
-        if self._seen is None or asked[:3] != self._seen[:3]:
-            self._looked = None
-        self._seen = asked
-        self._question += 1
-        number = self._question
-        doubt, other = self._proposal.doubt(target.path), self._proposal.other(target.path, self._known())
-        wish = Wish(target, settings, region, pace, measured is not None, doubt, near, other)
-
-        def then(look: Look) -> None:
-            if number == self._question:
-                self._looked = look
-                self.refresh()
-
-        self.engine.later(lambda: look_at(wish), then)
+    def _wish(self, target: Target) -> Wish:
+        """What is to be known before a run of ``target``."""
+        settings = self._settings()
+        pace = self.runs.pace(target, settings)
+        return Wish(
+            target,
+            settings,
+            self._region(target),
+            pace or self._device.pace,
+            pace is not None,
+            self._proposal.doubt(target.path),
+            self.runs.region(target, "near") if "near" in target.regions else None,
+            self._proposal.other(target.path, self._known()),
+        )
 
     @property
     def _key(self) -> str:
@@ -332,25 +279,3 @@ class Controller:
         if isinstance(message, link.Finished) and message.order == self._warming:
             self._device = Device(**message.answer)
             self.refresh()
-
-    def _was_saved(self, words: tuple[str, str]) -> None:
-        self._saved, self._trouble = words
-        self.refresh()
-
-
-def _regions(target: Target) -> tuple[str, ...]:
-    """Which parts of an image can be segmented alone."""
-    if target.volume.ndim == 2:
-        return ("whole", "box")
-    if target.model.network.ndim == 2:
-        return ("whole", "slice", "box")
-    return ("whole", "box", "near")
-
-
-def _channels(volume: Volume) -> tuple[str, ...]:
-    """What a one-channel model may be given of an image; the first is the default."""
-    if "S" in volume.axes:
-        return ("luminance", "red", "green", "blue", "hematoxylin", "eosin")
-    if "C" in volume.axes:
-        return volume.channels or tuple(str(k) for k in range(volume.size("C")))
-    return ()

@@ -46,6 +46,15 @@ class Target:
         """The axes of a mask of it."""
         return "".join(axis for axis in self.volume.axes if axis not in "CS")
 
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Which parts of the image can be segmented alone."""
+        if self.volume.ndim == 2:
+            return ("whole", "box")
+        if self.model.network.ndim == 2:
+            return ("whole", "slice", "box")
+        return ("whole", "box", "near")
+
 
 class Mask:
     """A labels layer made by a prediction, and whether it still is what the prediction said."""

@@ -15,6 +15,8 @@ LUMINANCE = (0.2126, 0.7152, 0.0722)
 
 COLOURS = {"red": 0, "green": 1, "blue": 2}
 STAINS = {"hematoxylin": 0, "eosin": 1}
+OF_RGB = ("luminance", *COLOURS, *STAINS)
+"""What a model of one channel may be given of an RGB image; the first is the default."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +61,15 @@ class Channels:
         return np.moveaxis(array, -1, -1 - self.volume.ndim)
 
 
+def channel_names(volume: Volume) -> tuple[str, ...]:
+    """What a model of one channel may be given of an image; none where there is nothing to choose."""
+    if "S" in volume.axes:
+        return OF_RGB
+    if "C" in volume.axes:
+        return volume.channels or tuple(str(k) for k in range(volume.size("C")))
+    return ()
+
+
 def choose_channels(volume: Volume, wanted: int, setting: str | None) -> Channels:
     """What a model of ``wanted`` channels gets of ``volume``; ``setting`` is a person's choice.
 
@@ -97,9 +108,8 @@ def refuse_absent(volume: Volume, setting: str | None) -> None:
 
 
 def _of_rgb(volume: Volume, index: int | None, colour: str) -> Channels:
-    known = ["luminance", *COLOURS, *STAINS]
-    if colour not in known:
-        raise SegError(f"An RGB image has no channel {colour!r}; choose one of {', '.join(known)}.")
+    if colour not in OF_RGB:
+        raise SegError(f"An RGB image has no channel {colour!r}; choose one of {', '.join(OF_RGB)}.")
     words = {"luminance": "its luminance", **{s: f"its {s} stain by colour deconvolution" for s in STAINS}}
     note = f"The model takes one channel: of the RGB image {words.get(colour, f'the {colour} channel')} is used."
     return Channels(volume, 1, index, colour, note)

@@ -23,8 +23,10 @@ from napari_seg.gui.controller import Controller
 from napari_seg.gui.dialogs import Facts
 from napari_seg.gui.form import OptionsForm
 from napari_seg.gui.parts import Findings, Preview, ThresholdSliders, info_button, row, text
+from napari_seg.gui.patient import names_patient, patient_of
 from napari_seg.gui.start import StartBox
 from napari_seg.gui.state import Cure, Failure, Outcome, Question, Running, Segment
+from napari_seg.gui.words import facts_of_volume
 
 _BROWSE = "Browse..."
 _MASKS = "Masks (*.nii.gz *.nii *.ome.tif *.tif *.png *.nrrd *.ome.zarr)"
@@ -149,11 +151,11 @@ class SegmentPage(QScrollArea):
             self.options.lead_to(cure.value)
 
     def _about_image(self) -> None:
-        sheet = self._controller.about_image()
-        if sheet:
-            dialog = Facts(self, self.image.currentText(), "", sheet)
-            if self._controller.has_patient:
-                dialog.offer("Show the patient's name", self._controller.patient)
+        target = self._controller.target()
+        if target is not None:
+            dialog = Facts(self, self.image.currentText(), "", facts_of_volume(target.volume))
+            if names_patient(target.volume):
+                dialog.offer("Show the patient's name", lambda: patient_of(target.volume))
             dialog.open()
 
     def _about_model(self) -> None:
@@ -301,6 +303,3 @@ def _fill(combo: QComboBox, items: list[tuple[str, str]], chosen: str) -> None:
 def _say(label: QLabel, words: str) -> None:
     label.setText(words)
     label.setVisible(bool(words))
-
-
-

@@ -1,0 +1,56 @@
+"""Writing the mask of the last run as a file, in a thread, and what is to be said about it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from psygnal import Signal
+
+from napari_seg.data.formats import stem, write
+from napari_seg.errors import SegError
+from napari_seg.gui.engine import Engine
+from napari_seg.gui.layers import volume_of
+from napari_seg.gui.results import Mask
+
+
+class Saving:
+    """``words`` say what was saved and when, ``trouble`` why it could not be."""
+
+    changed = Signal()
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.words = ""
+        self.trouble = ""
+
+    def save(self, mask: Mask, path: Path) -> None:
+        """Write a mask as its layer shows it; nothing where the layer is gone."""
+        if mask.layer is None:
+            return
+        volume = volume_of(mask.layer)
+
+        def work() -> tuple[str, str]:
+            try:
+                write(volume, path)
+            except SegError as error:
+                return "", str(error)
+            return f"Saved {path.name} at {datetime.now():%H:%M:%S}", ""
+
+        self._engine.later(work, self._done)
+
+    def forget(self) -> None:
+        """Another mask is on its way, which nobody has saved."""
+        self._done(("", ""))
+
+    def _done(self, words: tuple[str, str]) -> None:
+        self.words, self.trouble = words
+        self.changed.emit()
+
+
+def proposed_path(mask: Mask) -> Path:
+    """Where a mask would best go: beside its image, in a format that holds its place."""
+    source = mask.target.volume.source
+    suffix = ".nii.gz" if mask.target.volume.affine is not None else ".ome.tif"
+    name = f"{stem(source.path) if source else mask.target.layer.name}_{mask.target.model.name}{suffix}"
+    return source.path.parent / name if source and source.path.parent.is_dir() else Path(name)
