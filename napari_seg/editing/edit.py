@@ -1,0 +1,132 @@
+"""An edit is a value: which voxels become what, and which rows. Every tool makes its edits by :func:`edited`, the one
+gate that keeps locked labels as they are and stores nothing but what changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from napari_seg.data.volume import labels_dtype
+from napari_seg.editing.annotation import Annotation, Box, Entry
+from napari_seg.tasks.base import Labels
+
+RowChange = tuple[Entry | None, Entry | None]
+"""A row before and after; ``None`` where there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """A box of labels at ``start``, ``before`` and ``after``: two arrays of one shape."""
+
+    start: tuple[int, ...]
+    before: Labels
+    after: Labels
+
+    @property
+    def box(self) -> Box:
+        return tuple(slice(a, a + n) for a, n in zip(self.start, self.after.shape, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """One step of the history. ``tool`` names what made it."""
+
+    tool: str
+    patches: tuple[Patch, ...] = ()
+    rows: Mapping[str, RowChange] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        """Whether it changes anything."""
+        return bool(self.patches or self.rows)
+
+    @property
+    def voxels(self) -> int:
+        """How many voxels change."""
+        return sum(int(np.count_nonzero(patch.before != patch.after)) for patch in self.patches)
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """The labels that gain or lose voxels."""
+        found: set[int] = set()
+        for patch in self.patches:
+            changed = patch.before != patch.after
+            found.update(np.unique(patch.before[changed]).tolist(), np.unique(patch.after[changed]).tolist())
+        return tuple(sorted(found - {0}))
+
+    def inverse(self) -> Edit:
+        """The edit that takes this one back."""
+        patches = tuple(Patch(patch.start, patch.after, patch.before) for patch in reversed(self.patches))
+        return replace(self, patches=patches, rows={key: (new, old) for key, (old, new) in self.rows.items()})
+
+
+def edited(
+    annotation: Annotation,
+    tool: str,
+    parts: Iterable[tuple[Box, Labels]],
+    rows: Mapping[str, Entry | None] | None = None,
+) -> Edit:
+    """The edit after which each box of ``parts`` holds the labels given for it, and ``rows`` hold what is given.
+
+    Boxes must not overlap. Voxels of locked labels stay as they are, and no voxel becomes one of them. Rows of locked
+    objects stay too.
+    """
+    from napari_seg.editing.annotation import object_key
+
+    patches = []
+    for box, wanted in parts:
+        before = annotation.labels[box]
+        after = np.asarray(wanted)
+        if annotation.locked:
+            locked = np.array(sorted(annotation.locked))
+            after = np.where(np.isin(before, locked) | np.isin(after, locked), before, after)
+        patch = _trimmed(box, before, after)
+        if patch is not None:
+            patches.append(patch)
+    kept = {object_key(label) for label in annotation.locked}
+    changes = {
+        key: (annotation.rows.get(key), entry)
+        for key, entry in (rows or {}).items()
+        if annotation.rows.get(key) != entry and key not in kept
+    }
+    return Edit(tool, tuple(patches), changes)
+
+
+def _trimmed(box: Box, before: Labels, after: Labels) -> Patch | None:
+    """The patch of the voxels that change, or ``None``."""
+    changed = before != after
+    spans = []
+    for axis in range(changed.ndim):
+        line = np.flatnonzero(changed.any(tuple(k for k in range(changed.ndim) if k != axis)))
+        if not len(line):
+            return None
+        spans.append(slice(int(line[0]), int(line[-1]) + 1))
+    inner = tuple(spans)
+    dtype = labels_dtype(max(int(before[inner].max()), int(after[inner].max())))
+    start = tuple(side.start + span.start for side, span in zip(box, inner, strict=True))
+    return Patch(start, before[inner].astype(dtype), after[inner].astype(dtype))
+
+
+def apply(edit: Edit, labels: Labels) -> Labels:
+    """``labels`` with the edit in them: the same array, written to, unless its dtype is too small for a new label."""
+    largest = max((int(patch.after.max(initial=0)) for patch in edit.patches), default=0)
+    if largest > np.iinfo(labels.dtype).max:
+        labels = labels.astype(labels_dtype(largest))
+    for patch in edit.patches:
+        labels[patch.box] = patch.after
+    return labels
+
+
+def applied(edit: Edit, annotation: Annotation) -> Annotation:
+    """The annotation after the edit: its labels written to, its extents and rows brought up to date."""
+    labels = apply(edit, annotation.labels)
+    for patch in edit.patches:
+        annotation.extents.include(patch.start, patch.after)
+    rows = dict(annotation.rows)
+    for key, (_, entry) in edit.rows.items():
+        rows.pop(key, None)
+        if entry is not None:
+            rows[key] = entry
+    following = max(annotation.following, annotation.extents.largest + 1)
+    return replace(annotation, labels=labels, rows=rows, following=following)
