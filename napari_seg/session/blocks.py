@@ -1,0 +1,78 @@
+"""Labels in blocks: small enough that a stroke writes little, packed, and known by what they hold.
+
+A block is stored in the smallest dtype that holds it, so that equal labels are equal blocks whatever array they came
+from. A block of background is nothing at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.data.volume import labels_dtype
+from napari_seg.errors import SegError
+from napari_seg.tasks.base import Labels
+
+BLOCK = {2: (256, 256), 3: (16, 64, 64)}
+"""The shape of a block: 65 536 voxels, flat, because strokes are."""
+
+LEVEL = 1
+"""Of zlib: labels pack well at once, and a person is painting."""
+
+
+class Grid:
+    """How a grid of voxels, 2D or 3D, is divided into numbered blocks."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.block = BLOCK[len(shape)]
+        self.counts = tuple(-(-n // b) for n, b in zip(shape, self.block, strict=True))
+
+    def __len__(self) -> int:
+        return int(np.prod(self.counts))
+
+    def box(self, number: int) -> tuple[slice, ...]:
+        """Where a block lies; blocks at the far edges are cut."""
+        index = np.unravel_index(number, self.counts)
+        sides = zip(index, self.block, self.shape, strict=True)
+        return tuple(slice(int(k) * b, min((int(k) + 1) * b, n)) for k, b, n in sides)
+
+    def touched(self, box: tuple[slice, ...]) -> Iterator[int]:
+        """The numbers of the blocks that a box of voxels reaches into."""
+        sides = zip(box, self.block, strict=True)
+        spans = [range(side.start // b, -(-side.stop // b)) for side, b in sides]
+        for index in itertools.product(*spans):
+            yield int(np.ravel_multi_index(index, self.counts))
+
+
+def smallest(block: Labels) -> Labels:
+    """The block in the smallest dtype that holds it, in C order."""
+    largest = int(block.max(initial=0))
+    if largest < 0 or int(block.min(initial=0)) < 0:
+        raise SegError("Labels below 0 cannot be kept; number the objects from 1.")
+    return np.ascontiguousarray(block, labels_dtype(largest))
+
+
+def digest(block: Labels) -> bytes:
+    """What names the contents of a block; empty for background. Takes what :func:`smallest` returns."""
+    if not block.any():
+        return b""
+    return hashlib.blake2b(block.data.cast("B"), digest_size=16, person=str(block.itemsize).encode()).digest()
+
+
+def pack(block: Labels) -> bytes:
+    """Takes what :func:`smallest` returns."""
+    return bytes([block.itemsize]) + zlib.compress(block.data.cast("B"), LEVEL)
+
+
+def unpack(packed: bytes, shape: tuple[int, ...]) -> Labels:
+    """A block that can be written to."""
+    if not packed:
+        return np.zeros(shape, np.uint8)
+    values: NDArray[np.uint8] = np.frombuffer(bytearray(zlib.decompress(packed[1:])), np.uint8)
+    return values.view(f"u{packed[0]}").reshape(shape)

@@ -1,0 +1,147 @@
+"""The values that go into a session and come out of it, and how they stand in its tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from napari_seg.editing.annotation import Entry
+from napari_seg.tasks.base import Labels
+
+SAID = "/said"
+"""A plane of this ending holds where a person has changed voxels of the plane it is named after."""
+
+
+class Place(NamedTuple):
+    """Where a block lies in an image."""
+
+    plane: str
+    time: int
+    block: int
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """An image of a session. ``path``: relative to the session's folder where it lies below it. ``grid``: spatial."""
+
+    id: int
+    name: str
+    path: str
+    fingerprint: str
+    grid: tuple[int, ...]
+    times: int
+    spacing: tuple[float, ...]
+    unit: str
+    added: float
+    head: int
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A plane of labels. ``objects``: numbers count objects; else they are the ``classes``, from 1."""
+
+    name: str
+    objects: bool
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What is to become one revision: new contents of blocks, and rows (``None``: taken away).
+
+    ``said``: whether changed voxels count as said by a person (``add``), say nothing of that (``keep``), or take back
+    what was said in these blocks (``clear``).
+    """
+
+    tool: str
+    at: float
+    who: str = ""
+    blocks: Mapping[Place, Labels] = field(default_factory=dict)
+    rows: Mapping[str, Entry | None] = field(default_factory=dict)
+    said: Literal["add", "keep", "clear"] = "add"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A step of the history. ``undone``: it is not on the way from the beginning to where the image stands now."""
+
+    id: int
+    parent: int
+    at: float
+    who: str
+    tool: str
+    labels: tuple[int, ...]
+    voxels: int
+    note: str
+    undone: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What a step back or forward made of blocks and rows, for whoever shows them. ``revision``: what was stepped
+    over, or came into being."""
+
+    revision: Revision
+    blocks: Mapping[Place, Labels]
+    rows: Mapping[str, Entry | None]
+
+
+@dataclass(frozen=True)
+class Delta:
+    """Blocks by what names their contents, and rows as they are stored: each before and after."""
+
+    blocks: dict[Place, tuple[bytes, bytes]] = field(default_factory=dict)
+    rows: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.blocks or self.rows)
+
+    def inverse(self) -> Delta:
+        return Delta(
+            {place: (after, before) for place, (before, after) in self.blocks.items()},
+            {key: (after, before) for key, (before, after) in self.rows.items()},
+        )
+
+    @classmethod
+    def joined(cls, parts: Iterable[Delta]) -> Delta:
+        """One after the other, as one; what ends as it began is left out."""
+        blocks: dict[Place, tuple[bytes, bytes]] = {}
+        rows: dict[str, tuple[str | None, str | None]] = {}
+        for part in parts:
+            for place, change in part.blocks.items():
+                blocks[place] = (blocks.get(place, change)[0], change[1])
+            for key, row in part.rows.items():
+                rows[key] = (rows.get(key, row)[0], row[1])
+        return cls(
+            {place: change for place, change in blocks.items() if change[0] != change[1]},
+            {key: row for key, row in rows.items() if row[0] != row[1]},
+        )
+
+
+IMAGE = "id, name, path, fingerprint, grid, times, spacing, unit, added, head"
+"""The columns that :func:`image_of` takes."""
+
+REVISION = "id, parent, at, who, tool, labels, voxels, note"
+"""The columns that :func:`revision_of` takes."""
+
+
+def image_of(row: Sequence[Any]) -> ImageRow:
+    number, name, path, fingerprint, grid, times, spacing, unit, added, head = row
+    shape, lengths = tuple(json.loads(grid)), tuple(json.loads(spacing))
+    return ImageRow(number, name, path, fingerprint, shape, times, lengths, unit, added, head)
+
+
+def revision_of(row: Sequence[Any], *, undone: bool = False) -> Revision:
+    number, parent, at, who, tool, labels, voxels, note = row
+    return Revision(number, parent, at, who, tool, tuple(json.loads(labels)), voxels, note, undone)
+
+
+def entry_of(text: str) -> Entry:
+    return Entry(**json.loads(text))
+
+
+def text_of(entry: Entry) -> str:
+    return json.dumps(asdict(entry))

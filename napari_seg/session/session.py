@@ -1,0 +1,129 @@
+"""A session is a folder: the database with every revision of the annotations, and model files beside it.
+
+A session starts by itself for an image, in the user's data folder, named by the image's fingerprint. A named project is
+the same in a folder that a person chose, with as many images as they like.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from pathlib import Path
+
+import platformdirs
+
+from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
+from napari_seg.session.database import NAME, Lock, connect, connect_to_read, is_writable, refusal
+from napari_seg.session.fingerprint import fingerprint
+from napari_seg.session.records import ImageRow
+from napari_seg.session.store import Store
+from napari_seg.session.writer import Writer
+
+
+def home() -> Path:
+    """Where sessions start by themselves: the user's data folder, or what ``NAPARI_SEG_SESSIONS`` names."""
+    named = os.environ.get("NAPARI_SEG_SESSIONS")
+    return Path(named) if named else platformdirs.user_data_path("napari-seg", appauthor=False) / "sessions"
+
+
+def folder_for(volume: Volume) -> Path:
+    """The folder of the session that starts by itself for an image."""
+    return home() / fingerprint(volume)
+
+
+class Session:
+    """An open session. ``read_only`` says why nothing can be kept, in a sentence; empty where all is well."""
+
+    def __init__(self, folder: Path, writer: Writer, lock: Lock | None, read_only: str) -> None:
+        self.folder = folder
+        self.writer = writer
+        self.read_only = read_only
+        self._lock = lock
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Session:
+        """Open the session of a folder, made if there is none.
+
+        Where another program has it open, or nothing can be written, it is opened to be read. Raises ``SegError`` where
+        not even that is possible.
+        """
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise SegError(f"{folder} cannot be made ({reason}); choose another folder for the session.") from None
+        if not is_writable(folder):
+            words = f"{folder} cannot be written to, so what you change is not kept; copy it to where you may write."
+            return cls._to_read(folder, words)
+        try:
+            lock = Lock(folder)
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise refusal(folder / NAME, error) from None
+            return cls._to_read(
+                folder, "This session is open in another window; what you change here is not kept. Go on there."
+            )
+        try:
+            store = Store(connect(folder))
+        except SegError:
+            lock.release()
+            raise
+        writer = Writer(store, folder)
+        writer.call(lambda store: store.thin(time.time()))
+        return cls(folder, writer, lock, "")
+
+    @classmethod
+    def _to_read(cls, folder: Path, why: str) -> Session:
+        return cls(folder, Writer(Store(connect_to_read(folder)), folder), None, why)
+
+    def image(self, volume: Volume, known_by: str = "") -> Future[ImageRow]:
+        """The row of an image, added where it is new. ``known_by``: its fingerprint, where that is known already.
+
+        Raises ``SegError`` in the future for an image that is new to a session that cannot be written.
+        """
+        path = "" if volume.source is None else self._relative(volume.source.path)
+        row = ImageRow(
+            id=0,
+            name=volume.name,
+            path=path,
+            fingerprint=known_by or fingerprint(volume),
+            grid=volume.grid,
+            times=volume.size("T"),
+            spacing=volume.spacing or (),
+            unit=volume.unit,
+            added=time.time(),
+            head=0,
+        )
+
+        def find(store: Store) -> ImageRow:
+            found = store.find(row.fingerprint)
+            if found is None and self.read_only:
+                raise SegError(self.read_only)
+            return found or store.add_image(row)
+
+        return self.writer.call(find)
+
+    def spend(self, image: int, who: str, seconds: float) -> None:
+        """Add to the time that a person spent on an image today."""
+        day = datetime.now(UTC).astimezone().date().isoformat()
+        self.writer.call(lambda store: store.spend(image, day, who, seconds))
+
+    def close(self, seconds: float = 5.0) -> int:
+        """Write what is left and let go. Returns how many steps could not be kept."""
+        left = self.writer.close(seconds)
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        return left
+
+    def _relative(self, path: Path) -> str:
+        """A path as it is stored: relative to the session where the image lies beside or below it."""
+        try:
+            return Path(os.path.relpath(path.resolve(), self.folder.resolve())).as_posix()
+        except ValueError:  # another drive of Windows
+            return str(path.resolve())

@@ -1,0 +1,98 @@
+"""Which old revisions are joined, so that a session does not grow for ever.
+
+Every revision of the last 30 days is kept. Of older ones those that one person made within an hour, one after the
+other, become one: the last of them, which then holds all they changed. Where the history branches, where an image
+stands now, predictions, restored revisions and those that were exported are left alone: steps back grow longer, but
+lead to the same places. Contents that no revision needs any more are removed.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+
+from napari_seg.session import tree
+from napari_seg.session.database import transaction
+from napari_seg.session.records import REVISION, Delta, Revision, revision_of
+
+DAY = 24 * 3600.0
+KEPT = 30 * DAY
+"""Seconds for which every revision is kept."""
+
+TOGETHER = 3600.0
+"""Seconds within which older ones are joined."""
+
+EVERY = DAY
+"""Seconds between two thinnings of a session."""
+
+ALONE = ("predict", "thresholds", "restore")
+"""Tools whose revisions are never joined with others."""
+
+
+def thin(sql: sqlite3.Connection, now: float) -> int:
+    """Join old revisions, at most once a day; returns how many are gone."""
+    last = sql.execute("SELECT value FROM meta WHERE key = 'thinned'").fetchone()
+    if last is not None and 0 <= now - float(last[0]) < EVERY:
+        return 0
+    gone = 0
+    for (image,) in sql.execute("SELECT id FROM images").fetchall():
+        for run in _runs(sql, image, now - KEPT):
+            with transaction(sql):
+                _join(sql, run)
+            gone += len(run) - 1
+    with transaction(sql):
+        if gone:
+            sql.execute(
+                "DELETE FROM blobs WHERE hash NOT IN (SELECT before FROM block_changes UNION SELECT after FROM "
+                "block_changes UNION SELECT hash FROM blocks)"
+            )
+        sql.execute("INSERT OR REPLACE INTO meta VALUES ('thinned', ?)", (repr(now),))
+    return gone
+
+
+def _runs(sql: sqlite3.Connection, image: int, until: float) -> Iterator[list[Revision]]:
+    """Revisions that become one, oldest first."""
+    rows = sql.execute(f"SELECT {REVISION} FROM revisions WHERE image = ? ORDER BY id", (image,)).fetchall()
+    revisions = [revision_of(row) for row in rows]
+    children = Counter(revision.parent for revision in revisions)
+    alone = {row[0] for row in sql.execute("SELECT head FROM images WHERE id = ?", (image,))}
+    alone |= {row[0] for row in sql.execute("SELECT revision FROM predictions WHERE image = ?", (image,))}
+    alone |= {row[0] for row in sql.execute("SELECT revision FROM log WHERE image = ? AND what = 'export'", (image,))}
+    run: list[Revision] = []
+    for revision in revisions:
+        fits = revision.at < until and revision.id not in alone and revision.tool not in ALONE
+        follows = bool(run) and revision.parent == run[-1].id and children[run[-1].id] == 1
+        near = bool(run) and revision.who == run[0].who and abs(revision.at - run[0].at) < TOGETHER
+        if fits and follows and near:
+            run.append(revision)
+            continue
+        if len(run) > 1:
+            yield run
+        run = [revision] if fits and children[revision.id] < 2 else []
+    if len(run) > 1:
+        yield run
+
+
+def _join(sql: sqlite3.Connection, run: list[Revision]) -> None:
+    made = Delta.joined(tree.delta(sql, revision.id) for revision in run)
+    last, gone = run[-1].id, [(revision.id,) for revision in run]
+    sql.executemany("DELETE FROM block_changes WHERE revision = ?", gone)
+    sql.executemany("DELETE FROM row_changes WHERE revision = ?", gone)
+    sql.executemany("DELETE FROM revisions WHERE id = ?", gone[:-1])
+    blocks = [(last, *place, *change) for place, change in made.blocks.items()]
+    sql.executemany("INSERT INTO block_changes VALUES (?,?,?,?,?,?)", blocks)
+    rows = [(last, key, *change) for key, change in made.rows.items()]
+    sql.executemany("INSERT INTO row_changes VALUES (?,?,?,?)", rows)
+    labels = sorted({label for revision in run for label in revision.labels})
+    sql.execute(
+        "UPDATE revisions SET parent = ?, labels = ?, voxels = ?, note = ? WHERE id = ?",
+        (
+            run[0].parent,
+            json.dumps(labels),
+            sum(revision.voxels for revision in run),
+            f"{len(run)} steps in one",
+            last,
+        ),
+    )
