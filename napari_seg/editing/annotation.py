@@ -28,6 +28,7 @@ class Entry:
     category: int = 1
     state: State = "unseen"
     comment: str = ""
+    locked: bool = False
 
 
 CASE = "case"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -121,6 +122,17 @@ class Store:
         found = self._sql.execute("SELECT plane, time, block, hash FROM blocks WHERE image = ?", (image,))
         return {Place(plane, time, block): bytes(name) for plane, time, block, name in found}
 
+    def differing(self, image: int, blocks: Mapping[Place, Labels]) -> list[Place]:
+        """Which of these blocks are not as they are kept."""
+        return [place for place, block in blocks.items() if digest(smallest(block)) != self._name(image, place)]
+
+    def made_here(self, image: int) -> set[str]:
+        """The planes that some revision changed: those that are more than what was opened."""
+        found = self._sql.execute(
+            "SELECT DISTINCT plane FROM block_changes JOIN revisions ON id = revision WHERE image = ?", (image,)
+        )
+        return {row[0] for row in found if not row[0].endswith(SAID)}
+
     def rows(self, image: int) -> dict[str, Entry]:
         found = self._sql.execute("SELECT key, value FROM rows WHERE image = ?", (image,))
         return {key: entry_of(value) for key, value in found}
@@ -131,6 +143,23 @@ class Store:
         return self._grids[image]
 
     # steps
+
+    def lay(self, image: int, step: Step) -> None:
+        """Put down what a plane held when it was opened, below all revisions: no step back takes it away.
+
+        Only for planes that no block was ever kept of.
+        """
+        made = Delta()
+        blobs: dict[bytes, bytes] = {}
+        for place, wanted in step.blocks.items():
+            contents = smallest(wanted)
+            if name := digest(contents):
+                made.blocks[place], blobs[name] = (b"", name), pack(contents)
+        head = self.image(image).head
+        with transaction(self._sql):
+            self._sql.executemany("INSERT OR IGNORE INTO blobs VALUES (?,?)", list(blobs.items()))
+            self._put(image, head, made)
+            self._log(image, head, (step.at, step.who, step.tool))
 
     def commit(self, image: int, step: Step) -> Revision | None:
         """Make a revision of a step; ``None`` where nothing differs from what is there."""
