@@ -56,7 +56,7 @@ class Controller:
         engine.said.connect(self._hear)
         self.runs = Runs(viewer, engine)
         self._looks = Looks(engine)
-        self._saving = Saving(engine)
+        self._saving = Saving(engine, self.runs)
         for part in (self.runs, self._looks, self._saving):
             part.changed.connect(self.refresh)
         for event in (
@@ -131,8 +131,7 @@ class Controller:
 
     def save(self, path: Path) -> None:
         """Write the mask of the last run, in a thread."""
-        if self.runs.mask is not None:
-            self._saving.save(self.runs.mask, path)
+        self._saving.save(path)
 
     def close(self) -> None:
         self.engine.close()
@@ -156,6 +155,7 @@ class Controller:
         """Bring in what happened since the last tick. Main thread only."""
         self.engine.poll()
         self.runs.tick()
+        self._saving.tick()
         if self._stale:
             self.resolve()
 

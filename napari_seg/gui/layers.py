@@ -201,4 +201,3 @@ def beside(layer: Any, volume: Volume) -> dict[str, Any]:
         "units": layer.units,
         "axis_labels": layer.axis_labels,
     }
-

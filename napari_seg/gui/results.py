@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 import zlib
 from collections.abc import Callable
@@ -170,6 +171,20 @@ def visible_box(layer: Any, volume: Volume, dims: Any, camera_slice: bool) -> Re
             spans[axis] = (low, int(np.clip(np.ceil(corners[1, k]) + 1, low + 1, size)))
     start, stop = zip(*(spans[axis] for axis in volume.axes if axis in SPATIAL), strict=True)
     return Region(start, stop, spans["T"][0] if "T" in spans else None)
+
+
+def seen_box(layer: Any, volume: Volume, dims: Any, most: int) -> Region:
+    """What is on the screen, and no slice behind it: about ``most`` pixels of it at the most, around its middle."""
+    here = visible_box(layer, volume, dims, camera_slice=True)
+    view = visible_box(layer, volume, dims, camera_slice=False)
+    start = tuple(max(a, b) for a, b in zip(here.start, view.start, strict=True))
+    stop = tuple(min(a, b) for a, b in zip(here.stop, view.stop, strict=True))
+    sizes = [b - a for a, b in zip(start, stop, strict=True)]
+    wide = sum(n > 1 for n in sizes)
+    factor = min(1.0, (most / math.prod(sizes)) ** (1 / max(wide, 1)))
+    kept = [max(1, round(n * factor)) for n in sizes]
+    first = tuple(a + (n - k) // 2 for a, n, k in zip(start, sizes, kept, strict=True))
+    return Region(first, tuple(a + k for a, k in zip(first, kept, strict=True)), here.time)
 
 
 def near_box(target: Target, viewer: Any) -> Region:

@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from psygnal import Signal
 
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
+from napari_seg.gui.outcomes import found, outcome_of
 from napari_seg.gui.pace import Paces, TimeLeft
-from napari_seg.gui.results import Mask, Target, blank, box_of, near_box, new_mask, pasted, planes_of, visible_box
+from napari_seg.gui.results import (
+    Mask,
+    Target,
+    blank,
+    box_of,
+    near_box,
+    new_mask,
+    pasted,
+    planes_of,
+    seen_box,
+    visible_box,
+)
 from napari_seg.gui.state import Failure, Outcome, Running, Segment, Thresholds
-from napari_seg.gui.words import amount, duration
+from napari_seg.gui.words import duration
 from napari_seg.inference.forecast import forecast
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.jobs import Progress
 
-AT_ONCE = 2**22
-"""Images of up to this many pixels are decoded anew as a whole, larger ones first where they are seen."""
+AT_ONCE = 2**20
+"""So many pixels are decoded anew within the time in which a slider feels alive; of larger images first those that are
+seen.
+"""
+
+REST = 0.3
+"""Seconds for which thresholds must stand still before the rest of a large image is decoded behind what is seen."""
 
 _EDITED = "The mask was changed by hand, so thresholds leave it alone; press Segment again for a new layer."
+_GONE = "The scores are gone; press Segment again."
+_IN_PART = "Around what was seen the mask still has the thresholds before."
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +56,26 @@ class Run:
     retried: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Decoding:
+    """Scores being decoded anew; ``part`` of the image, or ``None`` for all of it."""
+
+    order: int
+    run: Run
+    mask: Mask
+    thresholds: Thresholds
+    part: Region | None
+
+
 class Runs:
     """The run that is under way, the masks of earlier ones, and what is to be said about them."""
 
     changed = Signal()
 
-    def __init__(self, viewer: Any, engine: Engine) -> None:
+    def __init__(self, viewer: Any, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
         self._viewer = viewer
         self._engine = engine
+        self._clock = clock
         self._run: Run | None = None
         self._done: Run | None = None  # the last one that came to its end: its scores can be decoded anew
         self._masks: dict[Any, list[Mask]] = {}
@@ -52,7 +83,9 @@ class Runs:
         self._outcome: Outcome | None = None
         self._failure: Failure | None = None
         self._wanted: Thresholds | None = None
-        self._decoding: tuple[int, Region | None] | None = None  # order, and which part of the image
+        self._moved = 0.0  # when the thresholds were last changed
+        self._behind: Thresholds | None = None  # with which only the part that was seen is decoded so far
+        self._decoding: Decoding | None = None
         self._paces = Paces()
         engine.said.connect(self._hear)
 
@@ -61,6 +94,11 @@ class Runs:
         """The mask of the last run, while its layer is there."""
         masks = self._alive(self._done.target) if self._done else []
         return masks[0] if masks else None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the mask of the last run follows the same thresholds everywhere."""
+        return self._wanted is None and self._behind is None and self._decoding is None
 
     def start(self, target: Target, settings: PredictSpec, region: Region | None, *, retried: bool = False) -> None:
         self._outcome, self._failure, self._wanted = None, None, None
@@ -88,7 +126,7 @@ class Runs:
 
     def redecode(self, thresholds: Thresholds) -> None:
         if self._outcome is not None and self._outcome.thresholds is not None:
-            self._wanted = thresholds
+            self._wanted, self._moved = thresholds, self._clock()
             self._outcome = replace(self._outcome, thresholds=thresholds)
 
     def pace(self, target: Target, settings: PredictSpec) -> float | None:
@@ -111,9 +149,13 @@ class Runs:
         return state
 
     def tick(self) -> None:
-        if self._wanted is not None and self._decoding is None and self._done is not None:
+        if self._decoding is not None or self._run is not None:
+            return
+        if self._wanted is not None:
             wanted, self._wanted = self._wanted, None
-            self._decode(self._done, wanted, self._seen_part(self._done))
+            self._decode(wanted, behind=False)
+        elif self._behind is not None and self._clock() - self._moved >= REST:
+            self._decode(self._behind, behind=True)
 
     def _hear(self, message: Message) -> None:
         run = self._run
@@ -130,8 +172,8 @@ class Runs:
                 case Failed(sentence=sentence, traceback=traceback):
                     self._over(failure=Failure(sentence, traceback))
             self.changed.emit()
-        elif self._decoding is not None and message.order == self._decoding[0]:
-            self._decoded(message)
+        elif self._decoding is not None and message.order == self._decoding.order:
+            self._decoded(self._decoding, message)
             self.changed.emit()
 
     def _over(self, outcome: Outcome | None = None, failure: Failure | None = None) -> None:
@@ -155,6 +197,7 @@ class Runs:
 
     def _show(self, run: Run, answer: Mapping[str, Any], touched: bool) -> None:
         target, masks = run.target, self._alive(run.target)
+        touched = touched or any(mask.painted for mask in masks)  # since the thread looked
         planes = planes_of(answer["labels"], answer["axes"], target.model.task.names)
         keep = touched or len(masks) != len(planes)
         new: list[Mask] = []
@@ -167,61 +210,70 @@ class Runs:
             else:
                 masks[k].change(labels)
         self._masks[target.key] = new or masks
-        self._done = run
+        self._done, self._behind = run, None
         notes = tuple(answer["notes"])
         if touched and masks:
             notes = ("The mask before it was changed by hand and stays as it is; this is a new layer.", *notes)
         if run.retried:
             notes = ("Memory ran out once; smaller tiles were used.", *notes)
-        self._over(_outcome(target, answer["sizes"], notes, _thresholds(target, answer["settings"]), answer))
+        self._over(outcome_of(target, answer, notes))
         self.changed.emit()
 
-    def _decode(self, run: Run, thresholds: Thresholds, part: Region | None) -> None:
+    def _decode(self, thresholds: Thresholds, *, behind: bool) -> None:
+        run, mask = self._done, self.mask
+        if run is None or mask is None:
+            self._behind = None
+            return
+        part = None if behind else self._seen_part(run)
         settings = {name: value for name, value in vars(thresholds).items() if value is not None}
         order = self._engine.order("redecode", prediction=run.order, thresholds=settings, region=_as_json(part))
-        self._decoding = (order, part)
+        self._decoding = Decoding(order, run, mask, thresholds, part)
 
-    def _decoded(self, message: Message) -> None:
-        if isinstance(message, Progressed) or self._decoding is None:
-            return
-        (_, part), self._decoding = self._decoding, None
-        run, outcome, mask = self._done, self._outcome, self.mask
-        if run is None or outcome is None or mask is None:
-            return
-        if not isinstance(message, Finished):
-            words = message.sentence if isinstance(message, Failed) else "The scores are gone; press Segment again."
-            self._outcome = replace(outcome, thresholds=None, advice=words)
-            return
-        if mask.painted:
-            self._outcome = replace(outcome, thresholds=None, advice=_EDITED)
-            return
-        whole = part is None
-        labels = message.answer["labels"]
-        where = part if part is not None else run.region
-        if where is not None:
-            labels = pasted(mask.layer.data, labels, box_of(where, run.target), objects=run.target.objects)
-        self._engine.later(mask.look(), lambda touched: self._redrawn(mask, labels, touched, message.answer, whole))
+    def _decoded(self, decoding: Decoding, message: Message) -> None:
+        run, mask = decoding.run, decoding.mask
+        match message:
+            case Progressed():
+                pass
+            case Finished(answer=answer) if mask.layer is not None:
+                look, old, where = mask.look(), mask.layer.data, decoding.part or run.region
 
-    def _redrawn(self, mask: Mask, labels: Any, touched: bool, answer: Mapping[str, Any], whole: bool) -> None:
-        run, outcome = self._done, self._outcome
-        if run is None or outcome is None or mask.layer is None or outcome.thresholds is None:
-            return
-        if touched:
-            self._outcome = replace(outcome, thresholds=None, advice=_EDITED)
-        else:
+                def work() -> tuple[Any, bool]:
+                    labels = answer["labels"]
+                    if where is not None:
+                        labels = pasted(old, labels, box_of(where, run.target), objects=run.target.objects)
+                    return labels, look()
+
+                self._engine.later(work, lambda done: self._redrawn(decoding, answer["sizes"], *done))
+            case Failed(sentence=sentence):
+                self._no_more(sentence)
+            case _:
+                self._no_more(_GONE)
+
+    def _redrawn(self, decoding: Decoding, sizes: Any, labels: Any, touched: bool) -> None:
+        mask, outcome, self._decoding = decoding.mask, self._outcome, None
+        if touched or mask.painted:  # the second: since the thread looked
+            self._no_more(_EDITED)
+        elif mask.layer is not None:
             mask.change(labels)
-            if whole:
-                lines = _sizes(run.target, answer["sizes"])
-                self._outcome = replace(outcome, headline=lines[0], lines=tuple(lines[1:]))
-            elif self._wanted is None:
-                self._decode(run, outcome.thresholds, None)
+            self._behind = None if decoding.part is None else decoding.thresholds
+            if decoding.part is None and outcome is not None:
+                headline, *lines = found(decoding.run.target, sizes)
+                self._outcome = replace(outcome, headline=headline, lines=tuple(lines))
         self.changed.emit()
 
+    def _no_more(self, why: str) -> None:
+        """The thresholds of the mask can no longer be changed."""
+        if self._outcome is not None:
+            advice = f"{why} {_IN_PART}" if self._behind else why
+            self._outcome = replace(self._outcome, thresholds=None, advice=advice)
+        self._decoding = self._behind = self._wanted = None
+
     def _seen_part(self, run: Run) -> Region | None:
-        """What is on the screen of a large image; ``None`` for all of it."""
-        if math.prod(run.target.volume.grid) <= AT_ONCE or run.region is not None:
+        """The middle of what is on the screen of a large image; ``None`` for all of it."""
+        target = run.target
+        if math.prod(target.volume.grid) <= AT_ONCE or run.region is not None:
             return None
-        return self.region(run.target, "box")
+        return seen_box(target.layer, target.volume, self._viewer.dims, AT_ONCE // 2)  # what lies around is decoded too
 
     def _alive(self, target: Target) -> list[Mask]:
         masks = self._masks.get(target.key, [])
@@ -249,43 +301,3 @@ def _pace_key(target: Target, settings: PredictSpec) -> tuple[Any, ...]:
 def _pace(progress: Progress, time_left: TimeLeft) -> str:
     left = time_left(progress)
     return progress.message if left is None else f"{progress.message}, {duration(left)} left"
-
-
-def _thresholds(target: Target, settings: Mapping[str, Any]) -> Thresholds | None:
-    """The thresholds that were used, for a task that decodes stored scores with some."""
-    task = target.model.task
-    if task.kind != "instance":
-        return None
-    return Thresholds(*(settings[name] or getattr(task, name) for name in ("threshold", "seeds", "smallest")))
-
-
-def _outcome(
-    target: Target,
-    sizes: Sequence[Sequence[int]],
-    notes: tuple[str, ...],
-    thresholds: Thresholds | None,
-    answer: Mapping[str, Any],
-) -> Outcome:
-    headline, *lines = _sizes(target, sizes)
-    settings = answer["settings"]
-    spent = f"{duration(answer['seconds'])} on {settings['device'].upper()} ({settings['precision']})"
-    advice = (
-        "Look along the borders, then save the mask."
-        if sizes
-        else "Look at the preview: choose another channel, another object size or another model."
-    )
-    return Outcome(headline, lines=tuple(lines), notes=(spent, *notes), advice=advice, thresholds=thresholds)
-
-
-def _sizes(target: Target, sizes: Sequence[Sequence[int]]) -> list[str]:
-    """What was found: a headline and a line for each class, or for the typical object."""
-    names, volume = target.model.task.names, target.volume
-    if not sizes:
-        return ["Nothing was found"]
-    if target.objects:
-        middle = statistics.median(count for _, count in sizes)
-        return [f"{len(sizes)} objects found", f"{names[0]}: median {amount(middle, volume)}"]
-    by_label = {int(label): int(count) for label, count in sizes}
-    lines = [f"{name}: {amount(by_label.get(k + 1, 0), volume)}" for k, name in enumerate(names)]
-    found = sum(label in by_label for label in range(1, len(names) + 1))
-    return [f"{found} of {len(names)} classes found" if len(names) > 1 else f"Found {names[0]}", *lines]

@@ -12,21 +12,37 @@ from napari_seg.errors import SegError
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.layers import volume_of
 from napari_seg.gui.results import Mask
+from napari_seg.gui.runs import Runs
 
 
 class Saving:
-    """``words`` say what was saved and when, ``trouble`` why it could not be."""
+    """``words`` say what was saved and when, ``trouble`` why it could not be.
+
+    A mask of which only a part follows the newest thresholds is saved when the rest does too.
+    """
 
     changed = Signal()
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, runs: Runs) -> None:
         self._engine = engine
+        self._runs = runs
+        self._wanted: Path | None = None
         self.words = ""
         self.trouble = ""
 
-    def save(self, mask: Mask, path: Path) -> None:
-        """Write a mask as its layer shows it; nothing where the layer is gone."""
-        if mask.layer is None:
+    def save(self, path: Path) -> None:
+        """Write the mask of the last run, as its layer shows it."""
+        self._wanted = path
+        self._done((f"Saving {path.name}", ""))
+        self.tick()
+
+    def tick(self) -> None:
+        mask, path = self._runs.mask, self._wanted
+        if path is None or not self._runs.settled:
+            return
+        self._wanted = None
+        if mask is None or mask.layer is None:
+            self._done(("", f"{path.name} was not saved, as the mask is no longer open; press Segment again."))
             return
         volume = volume_of(mask.layer)
 
@@ -41,7 +57,8 @@ class Saving:
 
     def forget(self) -> None:
         """Another mask is on its way, which nobody has saved."""
-        self._done(("", ""))
+        path, self._wanted = self._wanted, None
+        self._done(("", f"{path.name} was not saved, as a new run began; save the new mask." if path else ""))
 
     def _done(self, words: tuple[str, str]) -> None:
         self.words, self.trouble = words

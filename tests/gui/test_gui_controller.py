@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_seg.gui import runs
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.state import Thresholds
@@ -244,9 +245,7 @@ def test_a_second_run_updates_the_layer_unless_it_was_touched(
     assert "stays as it is" in controller.state.outcome.notes[0] + controller.state.outcome.notes[1]
 
 
-def test_only_what_is_visible(
-    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
-) -> None:
+def test_only_what_is_visible(controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any) -> None:
     layer = viewer.add_image(picture)
     layer.corner_pixels = np.array([[10, 20], [29, 59]])
     controller.set_options(region="box")
@@ -284,9 +283,91 @@ def test_thresholds_decode_stored_scores_and_leave_edits_alone(
     assert "by hand" in controller.state.outcome.advice
 
 
-def test_cancel_changes_nothing(
-    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+@pytest.fixture
+def large(controller: Controller, viewer: ViewerModel, engine: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The mask of an image that is decoded first where it is seen, rows 10..29 and columns 20..59, with one object."""
+    monkeypatch.setattr(runs, "AT_ONCE", 2 * 20 * 40)
+    layer = viewer.add_image(np.zeros((96, 128), np.uint16))
+    layer.corner_pixels = np.array([[10, 20], [29, 59]])
+    controller.run()
+    finish(controller, engine, objects(layer.data.shape, 1))
+    return viewer.layers[-1]
+
+
+def redecodings(engine: Any) -> list[Any]:
+    return [order["region"] for order in engine.orders if order["verb"] == "redecode"]
+
+
+def test_the_rest_of_a_large_image_follows_when_the_thresholds_rest(
+    controller: Controller, large: Any, engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    seen = {"start": (10, 20), "stop": (30, 60), "time": None}
+    monkeypatch.setattr(runs, "REST", np.inf)
+    for threshold in (0.3, 0.2):
+        controller.set_thresholds(Thresholds(threshold, 0.4, 5))
+        controller.tick()
+        finish(controller, engine, np.full((20, 40), 7, np.uint8))
+    assert redecodings(engine) == [seen, seen]
+    assert (large.data[10:30, 20:60] > 0).all()
+    assert (large.data > 0).sum() == 20 * 40 + 40  # what is left of the object that was there
+    assert controller.state.outcome.headline == "1 objects found"
+    controller.save(tmp_path / "mask.tif")
+    settle(controller)
+    assert controller.state.saved == "Saving mask.tif"
+    monkeypatch.setattr(runs, "REST", 0)
+    controller.tick()
+    assert redecodings(engine) == [seen, seen, None]
+    assert engine.orders[-1]["thresholds"]["threshold"] == 0.2
+    finish(controller, engine, objects(large.data.shape, 3))
+    np.testing.assert_array_equal(large.data, objects(large.data.shape, 3))
+    assert controller.state.outcome.headline == "3 objects found"
+    assert controller.state.saved.startswith("Saved mask.tif")
+    settle(controller)
+    assert len(redecodings(engine)) == 3
+
+
+def test_the_rest_follows_also_when_another_image_is_chosen(
+    controller: Controller, viewer: ViewerModel, large: Any, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "REST", 0)
+    controller.set_thresholds(Thresholds(0.3, 0.4, 5))
+    controller.tick()
+    viewer.add_image(np.zeros((20, 20)))
+    finish(controller, engine, np.zeros((20, 40), np.uint8))
+    assert redecodings(engine)[-1] is None
+    finish(controller, engine, objects(large.data.shape, 2))
+    np.testing.assert_array_equal(large.data, objects(large.data.shape, 2))
+    assert controller.state.outcome is None
+
+
+def test_a_stroke_while_the_rest_is_due_stays_and_is_told(
+    controller: Controller, large: Any, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "REST", 0)
+    controller.set_thresholds(Thresholds(0.3, 0.4, 5))
+    controller.tick()
+    finish(controller, engine, np.zeros((20, 40), np.uint8))
+    engine.say(Finished(len(engine.orders), {"labels": objects(large.data.shape, 2), "sizes": []}))
+    large.paint((80, 80), 9)  # the thread has not yet looked
+    before = large.data.copy()
+    settle(controller)
+    np.testing.assert_array_equal(large.data, before)
+    assert "by hand" in controller.state.outcome.advice
+    assert "thresholds before" in controller.state.outcome.advice
+
+
+def test_scores_that_are_gone_are_told(controller: Controller, large: Any, engine: Any) -> None:
+    before = large.data.copy()
+    controller.set_thresholds(Thresholds(0.3, 0.4, 5))
+    controller.tick()
+    engine.say(Died(len(engine.orders), "memory ran out"))
+    settle(controller)
+    assert controller.state.outcome.thresholds is None
+    assert "press Segment again" in controller.state.outcome.advice
+    np.testing.assert_array_equal(large.data, before)
+
+
+def test_cancel_changes_nothing(controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any) -> None:
     viewer.add_image(picture)
     controller.run()
     controller.cancel()

@@ -112,6 +112,34 @@ def test_keys_start_and_cancel_a_run(viewer: Any, panel: Panel, spots: Path, qtb
     assert page(panel).run.hasFocus()
 
 
+def test_thresholds_of_a_large_image_are_seen_first_where_it_is_looked_at(
+    viewer: Any, panel: Panel, spots: Path, qtbot: Any
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 999, (1100, 1100)).astype(np.uint16)
+    image = viewer.add_image(noise)
+    controller = panel.controller
+    controller.choose_model(spots)
+    qtbot.waitUntil(lambda: page(panel).run.isEnabled(), timeout=20_000)
+    controller.run()
+    qtbot.waitUntil(lambda: controller.state.phase == "done", timeout=60_000)
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (0, 800, 300), 4
+    qtbot.waitUntil(lambda: image.corner_pixels[1, 0] - image.corner_pixels[0, 0] < 500, timeout=5_000)
+    mask = viewer.layers[-1]
+    before = mask.data.copy()
+    shown: list[np.ndarray] = []
+    mask.events.data.connect(lambda: shown.append(mask.data))
+    page(panel).outcome.sliders.edge.setValue(0.3)
+    qtbot.waitUntil(lambda: len(shown) == 2 and controller.runs.settled, timeout=60_000)
+    part, whole = shown
+    (top, left), (bottom, right) = image.corner_pixels
+    inside = np.zeros(mask.data.shape, bool)
+    inside[top : bottom + 1, left : right + 1] = True
+    np.testing.assert_array_equal(part[~inside], np.where(inside, 0, before)[~inside])
+    np.testing.assert_array_equal(part[inside] > 0, whole[inside] > 0)
+    assert not np.array_equal(part[inside] > 0, before[inside] > 0)
+    assert not np.array_equal(whole[~inside] > 0, before[~inside] > 0)
+
+
 def test_every_control_has_a_name_and_is_reached_by_tab(
     viewer: Any, panel: Panel, picture: np.ndarray, spots: Path
 ) -> None:

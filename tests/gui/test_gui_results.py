@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 
 from napari_seg.data.volume import Volume
 from napari_seg.gui.layers import layer_data, volume_of
-from napari_seg.gui.results import Mask, Target, new_mask, pasted, planes_of, visible_box
+from napari_seg.gui.results import Mask, Target, new_mask, pasted, planes_of, seen_box, visible_box
 from napari_seg.models.file import read_spec
 
 
@@ -88,3 +88,17 @@ def test_what_is_visible(target: Target) -> None:
     layer.corner_pixels = np.array([[0, 2, 3], [0, 4, 5]])
     box = visible_box(layer, target.volume, viewer.dims, camera_slice=False)
     assert (box.start, box.stop) == ((0, 2, 3), (4, 5, 6))
+
+
+def test_of_what_is_seen_the_middle(target: Target) -> None:
+    viewer = ViewerModel()
+    data, about, _ = layer_data(target.volume, "image")[0]
+    layer = viewer.add_image(data, **about)
+    viewer.dims.set_current_step(0, 2)
+    layer.corner_pixels = np.array([[0, 2, 1], [0, 6, 8]])
+    all_of_it = seen_box(layer, target.volume, viewer.dims, 1000)
+    assert (all_of_it.start, all_of_it.stop) == ((2, 2, 1), (3, 7, 9))
+    middle = seen_box(layer, target.volume, viewer.dims, 10)
+    assert (middle.start, middle.stop) == ((2, 3, 3), (3, 5, 7))
+    one = seen_box(layer, target.volume, viewer.dims, 1)
+    assert np.prod(np.subtract(one.stop, one.start)) == 1

@@ -1,0 +1,48 @@
+"""What came out of a run, in words: how much was found, what it took, and what to do next."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from napari_seg.gui.results import Target
+from napari_seg.gui.state import Outcome, Thresholds
+from napari_seg.gui.words import amount, duration
+
+
+def outcome_of(target: Target, answer: Mapping[str, Any], notes: tuple[str, ...]) -> Outcome:
+    """The outcome of a prediction from the engine's answer to ``predict``."""
+    headline, *lines = found(target, answer["sizes"])
+    settings = answer["settings"]
+    spent = f"{duration(answer['seconds'])} on {settings['device'].upper()} ({settings['precision']})"
+    advice = (
+        "Look along the borders, then save the mask."
+        if answer["sizes"]
+        else "Look at the preview: choose another channel, another object size or another model."
+    )
+    used = _thresholds(target, settings)
+    return Outcome(headline, lines=tuple(lines), notes=(spent, *notes), advice=advice, thresholds=used)
+
+
+def found(target: Target, sizes: Sequence[Sequence[int]]) -> list[str]:
+    """What was found: a headline and a line for each class, or for the typical object."""
+    names, volume = target.model.task.names, target.volume
+    if not sizes:
+        return ["Nothing was found"]
+    if target.objects:
+        middle = statistics.median(count for _, count in sizes)
+        return [f"{len(sizes)} objects found", f"{names[0]}: median {amount(middle, volume)}"]
+    by_label = {int(label): int(count) for label, count in sizes}
+    lines = [f"{name}: {amount(by_label.get(k + 1, 0), volume)}" for k, name in enumerate(names)]
+    there = sum(label in by_label for label in range(1, len(names) + 1))
+    return [f"{there} of {len(names)} classes found" if len(names) > 1 else f"Found {names[0]}", *lines]
+
+
+def _thresholds(target: Target, settings: Mapping[str, Any]) -> Thresholds | None:
+    """The thresholds that were used, for a task that decodes stored scores with some."""
+    task = target.model.task
+    if task.kind != "instance":
+        return None
+    own = {name: getattr(task, name) for name in ("threshold", "seeds", "smallest")}
+    return Thresholds(**{name: value if settings[name] is None else settings[name] for name, value in own.items()})
