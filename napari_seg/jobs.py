@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import functools
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+LATELY = 20.0
+"""Seconds by whose pace the time left is told: other programs come and go."""
+
+SOONEST = 1.0
+"""Seconds of work before anything is told."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +70,21 @@ def run(steps: Steps[T], watch: Callable[[Progress], None] | None = None) -> T:
 
 
 class TimeLeft:
-    """Estimates the seconds left from the pace so far; ``None`` until there is a pace to judge by."""
+    """Seconds left of one job, by what was done lately; what comes before its first step, such as loading, is no work."""
 
-    def __init__(self) -> None:
-        self._start = time.monotonic()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: deque[tuple[float, float]] = deque()
 
     def __call__(self, progress: Progress) -> float | None:
-        elapsed = time.monotonic() - self._start
-        if progress.fraction <= 0 or elapsed < 0.5:
+        """Call it at every step; ``None`` until there is a pace to judge by."""
+        now, seen = self._clock(), self._seen
+        if progress.fraction <= 0:
             return None
-        return elapsed * (1 / progress.fraction - 1)
+        seen.append((now, progress.fraction))
+        while len(seen) > 2 and seen[1][0] < now - LATELY:
+            seen.popleft()
+        spent, done = now - seen[0][0], progress.fraction - seen[0][1]
+        if spent < SOONEST or done <= 0:
+            return None
+        return spent / done * (1 - progress.fraction)

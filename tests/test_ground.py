@@ -53,14 +53,26 @@ def test_a_watcher_that_fails_closes_the_job() -> None:
     assert closed == [5]
 
 
-def test_time_left_follows_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr("napari_seg.jobs.time.monotonic", lambda: now[0])
-    left = TimeLeft()
-    assert left(Progress(1, 4)) is None
-    now[0] = 110.0
-    assert left(Progress(0, 4)) is None
-    assert left(Progress(1, 4)) == pytest.approx(30)
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_time_left_ignores_the_start_and_follows_the_pace_of_late() -> None:
+    clock = Clock()
+    left = TimeLeft(clock)
+    assert left(Progress(0, 100)) is None
+    clock.now = 30  # the engine started, the model was loaded
+    assert left(Progress(1, 100)) is None
+    clock.now = 32
+    assert left(Progress(11, 100)) == pytest.approx(17.8)
+    for step in range(40):  # ten times slower from here
+        clock.now += 1
+        words = left(Progress(11 + 0.5 * (step + 1), 100))
+    assert words == pytest.approx(69 / 0.5, rel=0.05)
+    assert left(Progress(100, 100)) == 0
     assert Progress(0, 0).fraction == 0
 
 

@@ -105,10 +105,10 @@ def _lines(title: str) -> Iterator[Callable[[Progress], None]]:
 
     def show(progress: Progress) -> None:
         nonlocal last
+        seconds = left(progress)
         if time.monotonic() - last < _QUIET:
             return
         last = time.monotonic()
-        seconds = left(progress)
         rest = "" if seconds is None else f", {seconds:.0f} s left"
         say(f"{title}: {progress.fraction:.0%}{rest} {progress.message}".rstrip())
 

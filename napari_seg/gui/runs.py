@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
 from napari_seg.gui.outcomes import found, outcome_of
-from napari_seg.gui.pace import Paces, TimeLeft
+from napari_seg.gui.pace import Paces
 from napari_seg.gui.results import (
     Mask,
     Target,
@@ -29,7 +29,7 @@ from napari_seg.gui.state import Failure, Outcome, Running, Segment, Thresholds
 from napari_seg.gui.words import duration
 from napari_seg.inference.forecast import forecast
 from napari_seg.inference.predict import PredictSpec, Region
-from napari_seg.jobs import Progress
+from napari_seg.jobs import Progress, TimeLeft
 
 AT_ONCE = 2**20
 """So many pixels are decoded anew within the time in which a slider feels alive; of larger images first those that are
