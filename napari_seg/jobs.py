@@ -70,7 +70,7 @@ def run(steps: Steps[T], watch: Callable[[Progress], None] | None = None) -> T:
 
 
 class TimeLeft:
-    """Seconds left of one job, by what was done lately; what comes before its first step, such as loading, is no work."""
+    """Seconds left of one job, by what was done lately. What comes before its first step does not count."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
