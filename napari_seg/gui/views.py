@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
+from napari._qt.qt_viewer import QtViewer
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject, QRectF, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QDockWidget, QWidget
 
 from napari_seg.data.geometry import spacing_of
 from napari_seg.data.volume import SPATIAL, Volume
@@ -197,7 +198,8 @@ def window_of(viewer: Any) -> QWidget | None:
 
 
 @contextmanager
-def _still(canvas: QWidget) -> Iterator[None]:
+def adding_to(canvas: QWidget) -> Iterator[None]:
+    """:func:`adding` for the canvas of any view."""
     canvas.setUpdatesEnabled(False)
     try:
         yield
@@ -207,7 +209,7 @@ def _still(canvas: QWidget) -> Iterator[None]:
 
 def adding(viewer: Any) -> Any:
     """Wrap every adding and removing of layers in this: a repaint in the middle of it can crash in OpenGL."""
-    return _still(canvas_of(viewer)) if hasattr(viewer, "window") else nullcontext()
+    return adding_to(canvas_of(viewer)) if hasattr(viewer, "window") else nullcontext()
 
 
 def swap_labels(layer: Any, data: NDArray[Any]) -> None:
@@ -216,6 +218,117 @@ def swap_labels(layer: Any, data: NDArray[Any]) -> None:
     layer._reset_history()
 
 
+def hand_on(painted: Any, layer: Any, stroke: Any) -> None:
+    """Put a stroke that was painted on one layer into the history of another that has the same array."""
+    painted._undo_history.clear()
+    layer._redo_history.clear()
+    layer._append_to_undo_history(stroke)
+
+
+def slicing_of(layer: Any) -> Any:
+    """An object that is another one as soon as a layer shows another slice, and the same while it is only redrawn."""
+    return layer._slice_input
+
+
+class SideView(QtViewer):
+    """A canvas for a viewer model beside the main window's. Keys pressed in it do what they do in the main view."""
+
+    def __init__(self, viewer: Any, main: Any) -> None:
+        super().__init__(viewer)
+        keys, events = main.window._qt_viewer._key_map_handler, self.canvas._scene_canvas.events
+        events.key_press.disconnect(self._key_map_handler.on_key_press)
+        events.key_release.disconnect(self._key_map_handler.on_key_release)
+        events.key_press.connect(keys.on_key_press)
+        events.key_release.connect(keys.on_key_release)
+        self.setAcceptDrops(False)  # a file would be opened in this view alone
+
+    def _bind_shortcuts(self) -> None:
+        """napari's shortcuts are bound already: doing it again would undo what others have bound since."""
+
+    def finish(self) -> None:
+        self.viewer._layer_slicer.shutdown()
+        self.close()
+
+
+def dock_beside(viewer: Any, widget: QWidget, name: str) -> QWidget:
+    """Dock a widget between the canvas and what is docked on the right already."""
+    window = viewer.window._qt_window
+    others = [dock for dock in window.findChildren(QDockWidget) if _on_the_right(window, dock)]
+    dock = viewer.window.add_dock_widget(widget, name=name, area="right", add_vertical_stretch=False)
+    if others:
+        first, *rest = others
+        tabs = window.tabifiedDockWidgets(first)
+        window.splitDockWidget(dock, first, Qt.Orientation.Horizontal)
+        for other in rest:
+            if other in tabs:
+                window.tabifyDockWidget(first, other)
+            else:
+                window.splitDockWidget(first, other, Qt.Orientation.Vertical)
+    return dock
+
+
+def widen(viewer: Any, dock: QWidget, width: int) -> None:
+    """Ask for a width of a dock in pixels; the window gives what it can."""
+    viewer.window._qt_window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
+
+
+def _on_the_right(window: Any, dock: QDockWidget) -> bool:
+    shown = dock.isVisible() and not dock.isFloating()
+    return shown and window.dockWidgetArea(dock) == Qt.DockWidgetArea.RightDockWidgetArea
+
+
 def real(viewer: Any) -> Any:
     """The viewer itself: what napari hands to plugins is a proxy that warns of every private part."""
     return getattr(viewer, "__wrapped__", viewer)
+
+
+@contextmanager
+def own_steps(layer: Any) -> Iterator[None]:
+    """Replace a layer's voxels without being told of it as if somebody else had."""
+    layer.metadata[_OWN] = True
+    try:
+        yield
+    finally:
+        del layer.metadata[_OWN]
+
+
+def is_own_step(layer: Any) -> bool:
+    return _OWN in layer.metadata
+
+
+_OWN = "napari_seg_own_step"
+
+
+def take_over_history(layer: Any, undo: Callable[[], None], redo: Callable[[], None]) -> None:
+    """Undo and redo of a labels layer, by key or by code, become those given; napari's own stack stays empty."""
+    layer.undo, layer.redo = undo, redo
+    forget_steps(layer)
+
+
+def forget_steps(layer: Any) -> None:
+    """Empty napari's own stack of undo: it would write old voxels into what has changed since."""
+    layer._undo_history.clear()
+    layer._redo_history.clear()
+
+
+def in_stroke(layer: Any) -> bool:
+    """Whether a person is painting right now, with the button held."""
+    return bool(layer._block_history or layer._staged_history)
+
+
+def boxes_of(step: Any) -> list[tuple[slice, ...]]:
+    """The boxes that a step of napari's own tools changed: what its ``paint`` event carries."""
+    boxes = []
+    for atom in step:
+        if hasattr(atom, "slice_key"):
+            boxes.append(tuple(slice(int(side.start), int(side.stop)) for side in atom.slice_key))
+        else:
+            places = [np.asarray(axis).ravel() for axis in atom[0]]
+            boxes.append(tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in places))
+    return boxes
+
+
+def repaint(layer: Any, boxes: Sequence[tuple[slice, ...]]) -> None:
+    """Show what was written to a labels layer's array in these boxes."""
+    if boxes:
+        layer.refresh(extent=False, thumbnail=False, highlight=False)

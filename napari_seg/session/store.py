@@ -227,6 +227,10 @@ class Store:
         )
         return [revision_of(row, undone=row[0] not in way) for row in found]
 
+    def depth(self, image: int) -> int:
+        """How many steps can be taken back."""
+        return len(tree.ancestors(self._sql, self.image(image).head))
+
     def changed(self, image: int, revision: int) -> dict[Place, tuple[Labels, Labels]]:
         """The blocks of labels that a revision changed, before and after."""
         return {

@@ -1,0 +1,163 @@
+"""Layers come, and the sessions of their images are found: an annotation that was worked on is shown again.
+
+Sessions are opened in a thread. What comes of it is told by signals, on the main thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from napari.layers import Image, Labels
+from psygnal import Signal
+
+from napari_seg.data.volume import Volume
+from napari_seg.editing.annotation import Entry
+from napari_seg.errors import SegError
+from napari_seg.gui.colours import class_looks
+from napari_seg.gui.engine import Engine
+from napari_seg.gui.layers import KEY, beside, volume_of
+from napari_seg.gui.track import axes_by_number
+from napari_seg.gui.views import adding
+from napari_seg.session.database import NAME
+from napari_seg.session.fingerprint import fingerprint
+from napari_seg.session.records import ImageRow, Plane
+from napari_seg.session.session import Session, home
+from napari_seg.session.store import Store
+
+PLANE = "napari_seg_plane"
+"""Under this key a layer's metadata says which plane of its image it shows, where that is not its name."""
+
+IMAGE = "napari_seg_image"
+"""Under this key a layer's metadata holds the ``unique_id`` of the layer of its image."""
+
+OBJECTS = "napari_seg_objects"
+"""Under this key a layer's metadata says whether its numbers count objects."""
+
+CLASSES = "napari_seg_classes"
+"""Under this key a layer's metadata names the classes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The session of an image and what it knows: the planes there are and those that were worked on, the rows of its
+    tables, and how many steps can be taken back."""
+
+    session: Session
+    row: ImageRow
+    planes: frozenset[str]
+    worked_on: frozenset[str]
+    rows: dict[str, Entry] = field(repr=False)
+    steps: int
+
+    @classmethod
+    def of(cls, store: Store, session: Session, row: ImageRow) -> Found:
+        planes, made = store.planes(row.id), store.made_here(row.id)
+        names = frozenset(plane.name for plane in planes)
+        return cls(session, row, names, names & made, store.rows(row.id), store.depth(row.id))
+
+
+class Arrivals:
+    """Looks at every layer that comes. ``sessions``: those that are open, by the fingerprint of their image."""
+
+    attached = Signal(object, object, Found)
+    """A labels layer, the layer of its image or ``None``, and what was found."""
+
+    resumed = Signal(object, Found)
+    """The layer of an image of which masks are shown again, and what was found."""
+
+    trouble = Signal(str)
+
+    def __init__(self, viewer: Any, engine: Engine) -> None:
+        self._viewer, self._engine = viewer, engine
+        self.sessions: dict[str, Session] = {}  # touched by the helper thread alone, until all is closed
+        viewer.layers.events.inserted.connect(lambda event: self.came(event.value))
+
+    def came(self, layer: Any) -> None:
+        if isinstance(layer, Labels) and isinstance(layer.data, np.ndarray):
+            image = self._image_of(layer)
+            volume = volume_as_kept(layer if image is None else image)
+            self._open(volume, True, lambda found: self.attached.emit(layer, image, found))
+        elif isinstance(layer, Image):
+            self._open(volume_as_kept(layer), False, lambda found: self._resume(layer, found))
+
+    def _open(self, volume: Volume, make: bool, then: Callable[[Found], None]) -> None:
+        """Find the session of an image, or ``make`` it, in a thread."""
+
+        def work() -> Found | SegError | None:
+            known_by = fingerprint(volume)
+            folder = home() / known_by
+            if known_by not in self.sessions and not make and not (folder / NAME).exists():
+                return None
+            try:
+                if known_by not in self.sessions:
+                    self.sessions[known_by] = Session.open(folder)
+                session = self.sessions[known_by]
+                row = session.image(volume, known_by).result()
+                return session.writer.call(lambda store: Found.of(store, session, row)).result()
+            except SegError as error:
+                return error
+
+        def arrived(found: Found | SegError | None) -> None:
+            if isinstance(found, SegError):
+                self.trouble.emit(str(found))
+            elif found is not None:
+                then(found)
+
+        self._engine.later(work, arrived)
+
+    def _resume(self, image: Any, found: Found) -> None:
+        """Show the planes of an image that were worked on and are not open."""
+        shown = {layer.metadata.get(PLANE, layer.name) for layer in self._viewer.layers}
+        missing = sorted(found.worked_on - shown)
+        row = found.row
+
+        def load(store: Store) -> list[tuple[Plane, list[Any]]]:
+            planes = [plane for plane in store.planes(row.id) if plane.name in missing]
+            return [(plane, [store.labels(row.id, plane.name, t) for t in range(row.times)]) for plane in planes]
+
+        def show(masks: list[tuple[Plane, list[Any]]]) -> None:
+            if image in self._viewer.layers:
+                for plane, frames in masks:
+                    self._show_again(image, plane, frames)
+                self.resumed.emit(image, found)
+
+        if missing:
+            self._engine.later(lambda: found.session.writer.call(load).result(), show)
+
+    def _show_again(self, image: Any, plane: Plane, frames: list[Any]) -> None:
+        """Add a layer; when it has come, it finds its plane in the session, with these very voxels."""
+        volume = volume_as_kept(image)
+        labels = np.stack(frames) if "T" in volume.axes else frames[0]
+        about = {PLANE: plane.name, IMAGE: str(image.unique_id), OBJECTS: plane.objects, CLASSES: plane.classes}
+        with contextlib.suppress(SegError):
+            about[KEY] = volume_of(image).mask(labels, name=plane.name)
+        looks = {} if plane.objects else class_looks(plane.classes)
+        with adding(self._viewer):
+            self._viewer.add_labels(
+                labels, name=plane.name, opacity=0.5, metadata=about, **beside(image, volume), **looks
+            )
+
+    def _image_of(self, layer: Any) -> Any:
+        """The layer of the image that a mask lies on: the one it names, else the topmost with its grid."""
+        images = [other for other in self._viewer.layers if isinstance(other, Image)]
+        named = [image for image in images if str(image.unique_id) == layer.metadata.get(IMAGE)]
+        shape = tuple(layer.data.shape)
+        fitting = named or [image for image in images if _mask_shape(volume_as_kept(image)) == shape]
+        return fitting[-1] if fitting else None
+
+
+def volume_as_kept(layer: Any) -> Volume:
+    """The volume of a layer; where nobody has said what its axes are, what keeps its blocks apart."""
+    try:
+        return volume_of(layer)
+    except SegError:
+        data = layer.data[0] if layer.multiscale else layer.data
+        return volume_of(layer, axes_by_number(data.ndim))
+
+
+def _mask_shape(volume: Volume) -> tuple[int, ...]:
+    return tuple(volume.size(axis) for axis in volume.axes if axis not in "CS")

@@ -1,0 +1,434 @@
+"""Keeps every change of every labels layer on the disk, whoever made it, and takes it back when asked.
+
+The general pattern is: 1. a labels layer appears; a thread finds or makes the session of its image; what the layer
+holds is laid down there, or what the session holds is shown in the layer. 2. An event says that something was painted:
+the main thread copies the blocks it touched and hands them to the session's writer; that is one revision. 3. What
+changed without an event is found by looking at some blocks now and then, all of them within a minute. 4. Undo and redo
+are steps of the session; napari's own stack is kept empty.
+
+All of it happens on the main thread but the reading and writing of files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from psygnal import Signal
+
+from napari_seg.editing.annotation import Annotation, Box, Entry, Extents
+from napari_seg.editing.edit import Edit
+from napari_seg.errors import SegError
+from napari_seg.gui.arrivals import CLASSES, OBJECTS, PLANE, Arrivals, Found
+from napari_seg.gui.engine import Engine
+from napari_seg.gui.track import Track
+from napari_seg.gui.views import boxes_of, forget_steps, in_stroke, is_own_step, take_over_history
+from napari_seg.session.records import Change, ImageRow, Place, Plane, Step
+
+MINUTE = 60.0
+"""Seconds within which every block has been looked at for changes without an event."""
+
+LOOK = 0.3
+"""Seconds between two such looks."""
+
+PATIENCE = 0.08
+"""Seconds that the main thread waits for a step back; longer ones arrive later, and painting waits for them."""
+
+IDLE = 60.0
+"""Seconds without a change after which time no longer counts as spent."""
+
+TOOLS = {"paint": "brush", "erase": "eraser", "fill": "fill", "polygon": "polygon"}
+"""napari's tools by their mode, as the history names them."""
+
+
+@dataclass(frozen=True)
+class Safe:
+    """What the footer says: when the last change reached the disk, how many steps can be taken back, what is wrong."""
+
+    at: float | None = None
+    steps: int = 0
+    waiting: int = 0
+    trouble: str = ""
+
+
+class Recorder:
+    """One for each viewer."""
+
+    changed = Signal()
+    """The footer, the history or the rows are others than before."""
+
+    resumed = Signal(object, Found)
+    """The layer of an image whose annotation was taken up again, and what was found of it."""
+
+    def __init__(self, viewer: Any, engine: Engine, who: str = "") -> None:
+        self._viewer, self._engine, self.who = viewer, engine, who
+        self._tracks: dict[Any, Track] = {}  # by layer
+        self._rows: dict[tuple[Path, int], dict[str, Entry]] = {}
+        self._steps: dict[tuple[Path, int], int] = {}
+        self._marked: tuple[Track, str, list[Box]] | None = None  # the last stroke, its tool and the boxes it touched
+        self._waiting: list[tuple[Future[Any], Callable[[Any], None]]] = []
+        self._looked = time.monotonic()
+        self._active = 0.0
+        self._spending = time.monotonic()
+        self._trouble = ""
+        self._closed = False
+        self._arrivals = Arrivals(viewer, engine)
+        self._arrivals.attached.connect(self._attach)
+        self._arrivals.resumed.connect(self.resumed.emit)
+        self._arrivals.trouble.connect(self._complain)
+        viewer.layers.events.removed.connect(self._removed)
+        for layer in list(viewer.layers):
+            self._arrivals.came(layer)
+
+    # what others ask
+
+    def track(self, layer: Any) -> Track | None:
+        """How a layer is kept; ``None`` where it is not, or not yet."""
+        return self._tracks.get(layer)
+
+    def tracks(self) -> list[Track]:
+        return list(self._tracks.values())
+
+    @property
+    def safe(self) -> Safe:
+        """How safe everything is that was done in this window."""
+        states = {id(track.session): track.session.writer.kept for track in self._tracks.values()}.values()
+        moments = [state.at for state in states if state.at is not None]
+        troubles = [state.trouble for state in states if state.trouble] or [self._trouble]
+        active = self._tracks.get(self._viewer.layers.selection.active) or next(iter(self._tracks.values()), None)
+        steps = self._steps.get(_key(active), 0) if active else 0
+        return Safe(max(moments, default=None), steps, sum(state.waiting for state in states), troubles[0])
+
+    def rows(self, track: Track) -> dict[str, Entry]:
+        """The object table of a layer, and what was said of its slices, boxes and case."""
+        prefix = _row_key(track, "")
+        rows = self._rows.get(_key(track), {})
+        return {key.removeprefix(prefix): entry for key, entry in rows.items() if key.startswith(prefix)}
+
+    def annotation(self, track: Track, time: int = 0, **known: Any) -> Annotation:
+        """What a tool looks at. ``known``: image and scores on the grid, where there are any."""
+        rows = self.rows(track)
+        extents = track.extents_at(time)
+        locked = frozenset(int(key.split()[1]) for key, entry in rows.items() if _is_locked_object(key, entry))
+        return Annotation(
+            track.frames[time],
+            extents,
+            objects=bool(track.layer.metadata.get(OBJECTS, True)),
+            spacing=track.row.spacing or (1.0,) * len(track.row.grid),
+            unit=track.row.unit,
+            rows=rows,
+            locked=locked,
+            following=extents.largest + 1,
+            **known,
+        )
+
+    # what is done
+
+    def apply(self, track: Track, edit: Edit, time_point: int = 0) -> None:
+        """Show an edit of one of our tools and keep it: one step of the history."""
+        if track.session.read_only:
+            raise SegError(track.session.read_only)
+        self._gather()
+        blocks: dict[Place, Any] = {}
+        time_axis = () if track.layer.data.ndim == len(track.row.grid) else (slice(time_point, time_point + 1),)
+        for patch in edit.patches:
+            for place in track.touched([(*time_axis, *patch.box)]):
+                if place not in blocks:
+                    blocks[place] = track.copies([place])[place]
+                block = blocks[place]
+                here, there = _overlap(track.grid.box(place.block), patch.box)
+                if patch.after.dtype.itemsize > block.dtype.itemsize:
+                    block = blocks[place] = block.astype(patch.after.dtype)
+                block[here] = patch.after[there]
+        track.write(blocks)
+        self._put(track, edit.tool, blocks, {key: after for key, (_, after) in edit.rows.items()})
+
+    def put_labels(self, track: Track, labels: Any, tool: str, said: Literal["add", "keep", "clear"] = "keep") -> None:
+        """Show other labels, such as a new prediction, and keep them: one step of the history."""
+        self._gather()
+        track.show(labels)
+        frozen = labels.copy()
+        self._put(track, tool, track.blocks_of(frozen), said=said)
+
+    def undo(self, layer: Any) -> None:
+        self._step(layer, lambda track, at: lambda store: store.undo(track.row.id, at, self.who))
+
+    def redo(self, layer: Any) -> None:
+        self._step(layer, lambda track, at: lambda store: store.redo(track.row.id, at, self.who))
+
+    def restore(self, layer: Any, revision: int) -> None:
+        """Bring back how an image was at a revision (0: as it was opened): one more step of the history."""
+        self._step(layer, lambda track, at: lambda store: store.restore(track.row.id, revision, at, self.who))
+
+    def say(self, track: Track, rows: Mapping[str, Entry | None], what: str) -> None:
+        """Change rows of the table alone, such as that an object is accepted."""
+        self._put(track, what, {}, rows)
+
+    def settle(self, seconds: float = 5.0) -> bool:
+        """Bring everything to the disk now, also what changed without an event: before predict, export and close."""
+        self._gather()
+        for track in self._tracks.values():
+            if not track.session.read_only:
+                self._put(track, "other", track.copies(map(track.place, range(track.places))))
+        return all(track.session.writer.flush(seconds) for track in self._tracks.values())
+
+    def tick(self) -> None:
+        """Bring in what threads have found, and look at some blocks. Main thread only; call it often."""
+        self._gather()
+        for future, then in [pair for pair in self._waiting if pair[0].done()]:
+            self._waiting.remove((future, then))
+            try:
+                result = future.result()
+            except SegError as error:
+                self._complain(str(error))
+            else:
+                then(result)
+        now = time.monotonic()
+        if now - self._looked >= LOOK:
+            share, self._looked = min(1.0, (now - self._looked) / MINUTE), now
+            for track in self._tracks.values():
+                self._look(track, share)
+            self._spend(now)
+
+    def close(self) -> int:
+        """Keep what is left and let go of all sessions; returns how many steps could not be kept."""
+        if self._closed:
+            return 0
+        self._closed = True
+        self.settle()
+        return sum(session.close() for session in self._arrivals.sessions.values())
+
+    # layers come and go
+
+    def _attach(self, layer: Any, image: Any, found: Found) -> None:
+        """Keep a layer from now on."""
+        if self._closed or layer not in self._viewer.layers or layer in self._tracks:
+            return
+        plane = layer.metadata.get(PLANE) or self._free_name(layer.name, found.row)
+        try:
+            track = Track(layer, found.session, found.row, plane, image)
+        except SegError as error:
+            self._complain(str(error))
+            return
+        self._tracks[layer] = track
+        self._rows.setdefault(_key(track), found.rows)
+        self._steps.setdefault(_key(track), found.steps)
+        take_over_history(layer, lambda: self.undo(layer), lambda: self.redo(layer))
+        layer.events.paint.connect(self._painted)
+        layer.events.data.connect(self._replaced)
+        if track.session.read_only:
+            layer.editable = False
+            self._complain(track.session.read_only)
+        elif plane in found.planes:
+            self._take_up(track, found)
+        else:
+            self._lay(track)
+        self.changed.emit()
+
+    def _removed(self, event: Any) -> None:
+        self._gather()
+        track = self._tracks.pop(event.value, None)
+        if track is not None:
+            track.layer.events.paint.disconnect(self._painted)
+            track.layer.events.data.disconnect(self._replaced)
+            self.changed.emit()
+
+    def _lay(self, track: Track) -> None:
+        """Put down what a new layer holds, below all steps."""
+        frozen = track.layer.data.copy()
+        objects = bool(track.layer.metadata.get(OBJECTS, True))
+        classes = track.layer.metadata.get(CLASSES, ())
+        blocks = track.blocks_of(frozen)
+        image, plane, now = track.row.id, Plane(track.plane, objects, tuple(classes)), time.time()
+
+        def work(store: Any) -> dict[int, Extents]:
+            store.put_plane(image, plane)
+            store.lay(image, Step("opened", now, self.who, blocks))
+            frames = frozen if frozen.ndim > len(track.row.grid) else frozen[None]
+            return {k: Extents(frame) for k, frame in enumerate(frames)} if len(frames) == 1 else {}
+
+        self._after(track.session.writer.call(work), lambda found: track.extents.update(found))
+
+    def _take_up(self, track: Track, found: Found) -> None:
+        """Show what the session holds of a layer that was opened again."""
+        image, plane, times = track.row.id, track.plane, track.row.times
+
+        def show(frames: list[Any]) -> None:
+            kept = np.stack(frames).reshape(track.layer.data.shape)
+            if np.array_equal(kept, track.layer.data):
+                return
+            if plane not in found.worked_on:  # the file holds something else than when it was opened last
+                self._put(track, "opened", track.copies(map(track.place, range(track.places))), said="keep")
+                return
+            track.show(kept)
+            self.resumed.emit(track.layer if track.image is None else track.image, found)
+
+        self._after(
+            track.session.writer.call(lambda store: [store.labels(image, plane, t) for t in range(times)]), show
+        )
+
+    def _free_name(self, name: str, row: ImageRow) -> str:
+        taken = {track.plane for track in self._tracks.values() if track.row == row}
+        number = 1
+        while (free := name if number == 1 else f"{name} {number}") in taken:
+            number += 1
+        return free
+
+    # changes
+
+    def _painted(self, event: Any) -> None:
+        track = self._tracks.get(event.source)
+        if track is None:
+            return
+        self._gather()  # what was painted before is in the array by now; this stroke perhaps not yet
+        self._marked = track, TOOLS.get(str(track.layer.mode), "edit"), boxes_of(event.value)
+
+    def _gather(self) -> None:
+        """Copy the blocks that the last stroke touched and hand them over."""
+        if self._marked is None:
+            return
+        (track, tool, boxes), self._marked = self._marked, None
+        forget_steps(track.layer)
+        for box in boxes:
+            for t, spatial in track.time_and_box(box):
+                track.follow(t, tuple(side.start for side in spatial), track.frames[t][spatial])
+        self._put(track, tool, track.copies(track.touched(boxes)))
+
+    def _replaced(self, event: Any) -> None:
+        """Somebody gave the layer another array."""
+        track = self._tracks.get(event.source)
+        if track is None or is_own_step(track.layer):
+            return
+        self._marked = None  # its blocks are among those that follow
+        forget_steps(track.layer)
+        track.extents = {}
+        if tuple(track.layer.data.shape) in (track.row.grid, (track.row.times, *track.row.grid)):
+            self._put(track, "replaced", track.copies(map(track.place, range(track.places))))
+        else:
+            del self._tracks[track.layer]
+            self._complain(f"{track.layer.name} got another shape, so its changes are no longer kept; open it anew.")
+
+    def _put(
+        self,
+        track: Track,
+        tool: str,
+        blocks: Mapping[Place, Any],
+        rows: Mapping[str, Entry | None] | None = None,
+        said: Literal["add", "keep", "clear"] = "add",
+    ) -> None:
+        if track.session.read_only:
+            self._complain(track.session.read_only)
+            return
+        named = {_row_key(track, key): entry for key, entry in (rows or {}).items()}
+        self._take_rows(_key(track), named)
+        self._active = time.monotonic()
+        step = Step(tool, time.time(), self.who, blocks, named, said)
+        self._after(track.session.writer.put(track.row.id, step), lambda _: self._count(track))
+
+    def _count(self, track: Track) -> None:
+        """Ask how many steps can be taken back now."""
+        image = track.row.id
+
+        def then(steps: int) -> None:
+            if self._steps.get(_key(track)) != steps:
+                self._steps[_key(track)] = steps
+            self.changed.emit()
+
+        self._after(track.session.writer.call(lambda store: store.depth(image)), then)
+
+    def _step(self, layer: Any, work: Callable[[Track, float], Callable[[Any], Change | None]]) -> None:
+        """A step back or forth: waited for while it is quick, else painting waits for it."""
+        track = self._tracks.get(layer)
+        if track is None or in_stroke(layer) or track.session.read_only:
+            return
+        self._gather()
+        future = track.session.writer.call(work(track, time.time()))
+        try:
+            change = future.result(PATIENCE)
+        except TimeoutError:
+            layer.editable = False
+
+            def late(change: Change | None) -> None:
+                layer.editable = True
+                self._show_change(track, change)
+
+            self._after(future, late)
+        except SegError as error:
+            self._complain(str(error))
+        else:
+            self._show_change(track, change)
+
+    def _show_change(self, track: Track, change: Change | None) -> None:
+        if change is None:
+            return
+        for other in self._tracks.values():
+            if _key(other) == _key(track):
+                other.write(change.blocks)
+        self._take_rows(_key(track), change.rows)
+        self._count(track)
+        self.changed.emit()
+
+    def _take_rows(self, key: tuple[Path, int], changes: Mapping[str, Entry | None]) -> None:
+        rows = self._rows.setdefault(key, {})
+        for name, entry in changes.items():
+            rows.pop(name, None)
+            if entry is not None:
+                rows[name] = entry
+
+    def _look(self, track: Track, share: float) -> None:
+        """Look at the next blocks for changes that no event told of."""
+        if in_stroke(track.layer) or track.session.read_only:
+            return
+        count = min(track.places, max(1, int(np.ceil(track.places * share))))
+        numbers = [(track.scanned + k) % track.places for k in range(count)]
+        track.scanned = (track.scanned + count) % track.places
+        blocks, image = track.copies(map(track.place, numbers)), track.row.id
+
+        def then(differing: list[Place]) -> None:
+            if differing and self._tracks.get(track.layer) is track and not in_stroke(track.layer):
+                track.extents = {}
+                self._put(track, "other", track.copies(map(track.place, range(track.places))))
+
+        self._after(track.session.writer.call(lambda store: store.differing(image, blocks)), then)
+
+    def _spend(self, now: float) -> None:
+        """Time counts while something was changed within the last minute."""
+        track = self._tracks.get(self._viewer.layers.selection.active)
+        if now - self._spending < MINUTE or track is None or track.session.read_only:
+            return
+        if now - self._active < IDLE:
+            track.session.spend(track.row.id, self.who, now - self._spending)
+        self._spending = now
+
+    def _after(self, future: Future[Any], then: Callable[[Any], None]) -> None:
+        self._waiting.append((future, then))
+
+    def _complain(self, sentence: str) -> None:
+        self._trouble = sentence
+        self.changed.emit()
+
+
+def _key(track: Track) -> tuple[Path, int]:
+    return track.session.folder, track.row.id
+
+
+def _row_key(track: Track, key: str) -> str:
+    """The rows of all planes of an image stand in one table."""
+    return f"{track.plane}: {key}"
+
+
+def _overlap(block: tuple[slice, ...], patch: tuple[slice, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The part that two boxes share, from the first voxel of each."""
+    spans = [(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(block, patch, strict=True)]
+    here = tuple(slice(lo - a.start, hi - a.start) for (lo, hi), a in zip(spans, block, strict=True))
+    there = tuple(slice(lo - b.start, hi - b.start) for (lo, hi), b in zip(spans, patch, strict=True))
+    return here, there
+
+
+def _is_locked_object(key: str, entry: Entry) -> bool:
+    return entry.locked and key.startswith("object ")

@@ -1,0 +1,122 @@
+"""A labels layer and its place in a session: which blocks its voxels are, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.data.volume import SPATIAL
+from napari_seg.editing.annotation import Box, Extents, whole
+from napari_seg.errors import SegError
+from napari_seg.gui.views import own_steps, repaint, swap_labels
+from napari_seg.session.blocks import Grid
+from napari_seg.session.records import ImageRow, Place
+from napari_seg.session.session import Session
+from napari_seg.tasks.base import Labels
+
+
+class Track:
+    """What is known of a layer that is kept: ``plane`` of image ``row`` in ``session``.
+
+    ``image``: the layer of the image, if there is one. ``extents``: where each label lies, by time point.
+    """
+
+    def __init__(self, layer: Any, session: Session, row: ImageRow, plane: str, image: Any = None) -> None:
+        self.layer, self.session, self.row, self.plane, self.image = layer, session, row, plane, image
+        self.grid = Grid(row.grid)
+        self.extents: dict[int, Extents] = {}
+        self.scanned = 0
+        if tuple(layer.data.shape) not in (row.grid, (row.times, *row.grid)):
+            raise SegError(
+                f"{layer.name} has the shape {tuple(layer.data.shape)}, its image {row.grid}, so what you change in it "
+                "is not kept; open it with its own image."
+            )
+
+    @property
+    def frames(self) -> Labels:
+        """The voxels of the layer with time in front, a view."""
+        data: NDArray[Any] = self.layer.data
+        return data if data.ndim > len(self.row.grid) else data[None]
+
+    @property
+    def places(self) -> int:
+        """How many blocks there are, over all time points."""
+        return len(self.grid) * self.row.times
+
+    def place(self, number: int) -> Place:
+        return Place(self.plane, *divmod(number, len(self.grid)))
+
+    def touched(self, boxes: Iterable[Box]) -> set[Place]:
+        """The blocks that boxes over the layer's axes reach into."""
+        found: set[Place] = set()
+        for box in boxes:
+            times = range(box[0].start, box[0].stop) if len(box) > len(self.row.grid) else range(1)
+            for number in self.grid.touched(box[-len(self.row.grid) :]):
+                found.update(Place(self.plane, time, number) for time in times)
+        return found
+
+    def copies(self, places: Iterable[Place]) -> dict[Place, Labels]:
+        """What the layer holds in these blocks now."""
+        frames = self.frames
+        return {place: frames[place.time][self.grid.box(place.block)].copy() for place in places}
+
+    def blocks_of(self, labels: Labels) -> dict[Place, Labels]:
+        """All blocks of labels shaped like the layer, as views."""
+        frames = labels if labels.ndim > len(self.row.grid) else labels[None]
+        places = map(self.place, range(self.places))
+        return {place: frames[place.time][self.grid.box(place.block)] for place in places}
+
+    def write(self, blocks: Mapping[Place, Labels]) -> None:
+        """Show other contents of some blocks, and repaint what is seen of them."""
+        boxes = []
+        for place, block in blocks.items():
+            if place.plane == self.plane:
+                self._make_room(block)
+                box = self.grid.box(place.block)
+                self.frames[place.time][box] = block
+                self.follow(place.time, tuple(side.start for side in box), block)
+                time = (slice(place.time, place.time + 1),) if self.layer.data.ndim > len(box) else ()
+                boxes.append((*time, *box))
+        repaint(self.layer, boxes)
+
+    def show(self, labels: Labels) -> None:
+        """Show other labels altogether."""
+        with own_steps(self.layer):
+            swap_labels(self.layer, labels)
+        self.extents = {}
+
+    def follow(self, time: int, start: tuple[int, ...], after: Labels) -> None:
+        """Keep the extents up to date."""
+        if time in self.extents:
+            self.extents[time].include(start, after)
+
+    def extents_at(self, time: int) -> Extents:
+        if time not in self.extents:
+            self.extents[time] = Extents(self.frames[time])
+        return self.extents[time]
+
+    def time_and_box(self, box: Box) -> Iterator[tuple[int, Box]]:
+        """A box over the layer's axes as boxes over the grid, by time point."""
+        spatial = box[-len(self.row.grid) :]
+        times = range(box[0].start, box[0].stop) if len(box) > len(self.row.grid) else range(1)
+        for time in times:
+            yield time, spatial
+
+    def _make_room(self, block: Labels) -> None:
+        """Give the layer a dtype that holds the block."""
+        dtype = np.promote_types(self.layer.data.dtype, block.dtype)
+        if block.dtype.itemsize > self.layer.data.dtype.itemsize:
+            with own_steps(self.layer):
+                swap_labels(self.layer, self.layer.data.astype(dtype))
+
+
+def axes_by_number(ndim: int) -> str:
+    """The axes of an array that nobody named, as far as keeping its blocks apart is concerned."""
+    return ("T" + SPATIAL)[-ndim:]
+
+
+def everything(track: Track) -> Box:
+    return whole(tuple(track.layer.data.shape))
