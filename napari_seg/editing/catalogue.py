@@ -1,0 +1,9 @@
+"""All tools. A module that registers tools is imported here; window, palette and contract tests read the registry from
+here, so that it is full."""
+
+from __future__ import annotations
+
+from napari_seg.editing import brush, regions  # noqa: F401
+from napari_seg.editing.tools import TOOLS
+
+__all__ = ["TOOLS"]
