@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -49,3 +50,6 @@ class Task(Protocol):
 
     def decode(self, scores: Scores, spacing: tuple[float, ...]) -> Labels:
         """Labels from scores, in numpy alone, with the smallest dtype that holds them."""
+
+    def decode_variants(self, scores: Scores, spacing: tuple[float, ...]) -> Iterator[Labels]:
+        """The labels by each of :meth:`variants`, in their order. What several of them share is computed once."""

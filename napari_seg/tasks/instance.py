@@ -12,7 +12,9 @@ al., MICCAI 2006), not step by step.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 import cc3d
@@ -97,9 +99,18 @@ class Instance(Spec):
         return mirrored
 
     def decode(self, scores: Scores, spacing: tuple[float, ...]) -> Labels:
+        units = _units(spacing)
         inside = np.asarray(scores[0] > self.threshold)
-        units = np.asarray(spacing, np.float32) / np.float32(min(spacing))
         return without_small(_gathered(inside, _ends(inside, scores[1:], units), self.seeds / units), self.smallest)
+
+    def decode_variants(self, scores: Scores, spacing: tuple[float, ...]) -> Iterator[Labels]:
+        units = _units(spacing)
+        for threshold, above in groupby(self.variants(), lambda variant: variant.threshold):
+            inside = np.asarray(scores[0] > threshold)
+            ends = _ends(inside, scores[1:], units)
+            for seeds, alike in groupby(above, lambda variant: variant.seeds):
+                labels = _gathered(inside, ends, seeds / units)
+                yield from (without_small(labels, variant.smallest) for variant in alike)
 
 
 def flows(labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
@@ -120,6 +131,11 @@ def flows(labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
     vectors = (there - np.indices(labels.shape)) * units.reshape(shape)
     vectors /= np.maximum(np.linalg.norm(vectors, axis=0), FADE)
     return np.asarray(vectors * (compact > 0), np.float32)
+
+
+def _units(spacing: tuple[float, ...]) -> NDArray[np.float32]:
+    """The spacing in pixels of the finest axis."""
+    return np.asarray(spacing, np.float32) / np.float32(min(spacing))
 
 
 def _ends(inside: NDArray[np.bool_], directions: Scores, units: NDArray[np.float32]) -> NDArray[np.float32]:

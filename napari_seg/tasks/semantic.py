@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -66,3 +67,6 @@ class Semantic(Spec):
             return (scores > self.threshold).astype(np.uint8)
         best: Labels = scores.argmax(0).astype(labels_dtype(len(self.classes)))
         return best
+
+    def decode_variants(self, scores: Scores, spacing: tuple[float, ...]) -> Iterator[Labels]:
+        yield self.decode(scores, spacing)

@@ -20,6 +20,7 @@ from napari_seg.jobs import Progress, Steps
 from napari_seg.models.model import Model
 from napari_seg.models.spec import ModelSpec
 from napari_seg.networks import Network
+from napari_seg.tasks.base import Labels
 from napari_seg.training.sample import Sample
 
 VALIDATION_PIXELS = 4_000_000
@@ -32,7 +33,7 @@ def score(network: Network, model: ModelSpec, held_out: Sequence[Sample], device
     pixels = 0
     for sample in held_out:
         scores = yield from scores_of(runner, model, sample, at)
-        figures.append(_figure(model, sample, scores))
+        figures.append(_figure(model, sample, model.task.decode(scores, _spacing(model))))
         yield at
         pixels += math.prod(sample.grid)
         if pixels > VALIDATION_PIXELS:
@@ -43,7 +44,7 @@ def score(network: Network, model: ModelSpec, held_out: Sequence[Sample], device
 
 def tuned(model: Model, held_out: Sequence[Sample], device: Device) -> Steps[ModelSpec]:
     """The spec with the decoding settings that do best on the validation cases."""
-    variants = [model.spec.model_copy(update={"task": task}) for task in model.spec.task.variants()]
+    variants = model.spec.task.variants()
     figures: list[list[float]] = [[] for _ in variants]
     if len(variants) == 1:
         return model.spec
@@ -51,13 +52,14 @@ def tuned(model: Model, held_out: Sequence[Sample], device: Device) -> Steps[Mod
     for number, sample in enumerate(held_out):
         at = Progress(number, len(held_out), "choosing the settings of the separation")
         scores = yield from scores_of(runner, model.spec, sample, at)
-        for figure, variant in zip(figures, variants, strict=True):
-            value = _figure(variant, sample, scores)
+        decoded = model.spec.task.decode_variants(scores, _spacing(model.spec))
+        for figure, labels in zip(figures, decoded, strict=True):
+            value = _figure(model.spec, sample, labels)
             if value is not None:
                 figure.append(value)
             yield at
     means = [float(np.mean(figure)) if figure else 0.0 for figure in figures]
-    return variants[int(np.argmax(means))]
+    return model.spec.model_copy(update={"task": variants[int(np.argmax(means))]})
 
 
 def scores_of(runner: Runner, model: ModelSpec, sample: Sample, at: Progress) -> Steps[NDArray[np.float32]]:
@@ -75,8 +77,11 @@ def _planes(image: NDArray[np.float32], start: int, stop: int) -> NDArray[np.flo
     return image[:, start:stop]
 
 
-def _figure(model: ModelSpec, sample: Sample, scores: NDArray[np.float32]) -> float | None:
-    labels = model.task.decode(scores, tuple(model.input.spacing or (1.0,) * model.network.ndim))
+def _spacing(model: ModelSpec) -> tuple[float, ...]:
+    return tuple(model.input.spacing or (1.0,) * model.network.ndim)
+
+
+def _figure(model: ModelSpec, sample: Sample, labels: Labels) -> float | None:
     truth = sample.labels
     if sample.mask is not None:
         labels, truth = labels * sample.mask, truth * sample.mask

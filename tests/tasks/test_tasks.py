@@ -41,6 +41,23 @@ def test_decoding_what_was_encoded_gives_the_labels_back(name: str, ndim: int) -
     assert found.dtype == np.uint8
 
 
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("name", TASKS)
+def test_variants_decoded_together_are_those_decoded_one_by_one(name: str, ndim: int) -> None:
+    task, spacing = task_of(name, ndim), (2.0,) + (1.0,) * (ndim - 1)
+    if name == "instance":
+        task = task.model_copy(update={"smallest": 20.0})
+    target = task.encode(discs(ndim=ndim), spacing)
+    scores = 0.4 * target + 0.6 * np.random.default_rng(0).random(target.shape, np.float32)
+    together = list(task.decode_variants(scores, spacing))
+    apart = [variant.decode(scores, spacing) for variant in task.variants()]
+    assert len(together) == len(apart)
+    for one, other in zip(together, apart, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+    assert name == "semantic" or len({labels.max() for labels in apart}) > 10
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_pixels_outside_the_mask_do_not_matter(name: str) -> None:
     task, labels = TASKS[name], discs()
