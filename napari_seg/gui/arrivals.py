@@ -41,6 +41,10 @@ CLASSES = "napari_seg_classes"
 """Under this key a layer's metadata names the classes."""
 
 
+MADE = "napari_seg_made"
+"""Under this key a layer's metadata names the step that made its voxels, where they were not opened from a file."""
+
+
 @dataclass(frozen=True, eq=False)
 class Found:
     """The session of an image and what it knows: the planes there are and those that were worked on, the rows of its

@@ -21,6 +21,7 @@ from napari_seg.gui import engine as link
 from napari_seg.gui.checking import Looks, Wish
 from napari_seg.gui.layers import channel_of, volume_of
 from napari_seg.gui.proposal import Proposal
+from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Target
 from napari_seg.gui.runs import Runs
 from napari_seg.gui.saving import Saving, proposed_path
@@ -38,7 +39,7 @@ class Controller:
 
     changed = Signal(Segment)
 
-    def __init__(self, viewer: Any, engine: link.Engine, options: Options | None = None) -> None:
+    def __init__(self, viewer: Any, engine: link.Engine, options: Options | None = None, who: str = "") -> None:
         self.viewer = viewer
         self.engine = engine
         self.state = Segment()
@@ -54,7 +55,8 @@ class Controller:
         self._warming = 0
         self._device = Device()
         engine.said.connect(self._hear)
-        self.runs = Runs(viewer, engine)
+        self.recorder = Recorder(viewer, engine, who)
+        self.runs = Runs(viewer, engine, self.recorder)
         self._looks = Looks(engine)
         self._saving = Saving(engine, self.runs)
         for part in (self.runs, self._looks, self._saving):
@@ -134,6 +136,7 @@ class Controller:
         self._saving.save(path)
 
     def close(self) -> None:
+        self.recorder.close()
         self.engine.close()
 
     # what a person asks about
@@ -154,6 +157,7 @@ class Controller:
     def tick(self) -> None:
         """Bring in what happened since the last tick. Main thread only."""
         self.engine.poll()
+        self.recorder.tick()
         self.runs.tick()
         self._saving.tick()
         if self._stale:

@@ -12,6 +12,7 @@ from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.pages import PAGES
 from napari_seg.gui.parts import row, text
+from napari_seg.gui.safety import ResumedStrip, safe_words
 from napari_seg.gui.settings import settings
 from napari_seg.gui.state import Options, Segment
 from napari_seg.gui.theme import follow_theme
@@ -31,7 +32,8 @@ class Panel(QWidget):
         super().__init__()
         viewer = real(napari_viewer)
         kept = settings().computing
-        self.controller = Controller(viewer, Engine(), Options(device=kept.device, precision=kept.precision))
+        options = Options(device=kept.device, precision=kept.precision)
+        self.controller = Controller(viewer, Engine(), options, settings().reviewing.name)
         self.setMinimumWidth(280)
         self.tabs = QTabBar()
         self.tabs.setAccessibleName("Pages")
@@ -44,16 +46,21 @@ class Panel(QWidget):
             key = QShortcut(QKeySequence(f"Alt+{number}"), self)
             key.activated.connect(lambda at=number - 1: self.tabs.setCurrentIndex(at))
         self.tabs.currentChanged.connect(self.pages.setCurrentIndex)
+        self.resumed = ResumedStrip(self.controller.recorder)
+        self.kept = text(name="quiet")
         self.saved, self.device = text(name="quiet"), QLabel()
         self.device.setObjectName("quiet")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(4)
         layout.addWidget(self.tabs)
+        layout.addWidget(self.resumed)
         layout.addWidget(self.pages, 1)
+        layout.addWidget(self.kept)
         layout.addLayout(row(self.saved, self.device))
         follow_theme(self, viewer)
         self.controller.changed.connect(self._foot)
+        self.controller.recorder.changed.connect(self._say_kept)
         self._foot(self.controller.state)
         self._beat = QTimer(self)
         self._beat.timeout.connect(self.controller.tick)
@@ -74,3 +81,9 @@ class Panel(QWidget):
         self.saved.setText(state.saved or unsaved)
         self.device.setText(state.device.words)
         self.device.setToolTip(state.device.why)
+
+    def _say_kept(self) -> None:
+        safe = self.controller.recorder.safe
+        self.kept.setObjectName("trouble" if safe.trouble else "quiet")
+        self.kept.style().polish(self.kept)
+        self.kept.setText(safe_words(safe))

@@ -24,7 +24,7 @@ from psygnal import Signal
 from napari_seg.editing.annotation import Annotation, Box, Entry, Extents
 from napari_seg.editing.edit import Edit
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import CLASSES, OBJECTS, PLANE, Arrivals, Found
+from napari_seg.gui.arrivals import CLASSES, MADE, OBJECTS, PLANE, Arrivals, Found
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import boxes_of, forget_steps, in_stroke, is_own_step, take_over_history
@@ -152,8 +152,14 @@ class Recorder:
         """Show other labels, such as a new prediction, and keep them: one step of the history."""
         self._gather()
         track.show(labels)
-        frozen = labels.copy()
-        self._put(track, tool, track.blocks_of(frozen), said=said)
+        track.provisional = False
+        self._put(track, tool, track.blocks_of(labels.copy()), said=said)
+
+    def show_provisionally(self, track: Track, labels: Any) -> None:
+        """Show labels that others will follow in a moment, as while a threshold moves: no step of the history yet."""
+        self._gather()
+        track.show(labels)
+        track.provisional = True
 
     def undo(self, layer: Any) -> None:
         self._step(layer, lambda track, at: lambda store: store.undo(track.row.id, at, self.who))
@@ -244,15 +250,20 @@ class Recorder:
         objects = bool(track.layer.metadata.get(OBJECTS, True))
         classes = track.layer.metadata.get(CLASSES, ())
         blocks = track.blocks_of(frozen)
-        image, plane, now = track.row.id, Plane(track.plane, objects, tuple(classes)), time.time()
+        image, plane, made = track.row.id, Plane(track.plane, objects, tuple(classes)), track.layer.metadata.get(MADE)
+        step = Step(made or "opened", time.time(), self.who, blocks, said="keep")
 
         def work(store: Any) -> dict[int, Extents]:
             store.put_plane(image, plane)
-            store.lay(image, Step("opened", now, self.who, blocks))
+            store.commit(image, step) if made else store.lay(image, step)
             frames = frozen if frozen.ndim > len(track.row.grid) else frozen[None]
             return {k: Extents(frame) for k, frame in enumerate(frames)} if len(frames) == 1 else {}
 
-        self._after(track.session.writer.call(work), lambda found: track.extents.update(found))
+        def then(found: dict[int, Extents]) -> None:
+            track.extents.update(found)
+            self._count(track)
+
+        self._after(track.session.writer.call(work), then)
 
     def _take_up(self, track: Track, found: Found) -> None:
         """Show what the session holds of a layer that was opened again."""
@@ -382,7 +393,7 @@ class Recorder:
 
     def _look(self, track: Track, share: float) -> None:
         """Look at the next blocks for changes that no event told of."""
-        if in_stroke(track.layer) or track.session.read_only:
+        if in_stroke(track.layer) or track.session.read_only or track.provisional:
             return
         count = min(track.places, max(1, int(np.ceil(track.places * share))))
         numbers = [(track.scanned + k) % track.places for k in range(count)]

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import SPATIAL, Volume
+from napari_seg.gui.arrivals import CLASSES, IMAGE, MADE, OBJECTS
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import KEY, beside
+from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.views import adding, swap_labels
 from napari_seg.inference.fit import physical_scale
 from napari_seg.inference.predict import Region
@@ -60,8 +62,9 @@ class Target:
 class Mask:
     """A labels layer made by a prediction, and whether it still is what the prediction said."""
 
-    def __init__(self, layer: Any, target: Target) -> None:
+    def __init__(self, layer: Any, target: Target, recorder: Recorder) -> None:
         self._layer = weakref.ref(layer)
+        self._recorder = recorder
         self._said = checksum(layer.data)
         self._painted = False
         self.target = target
@@ -82,10 +85,26 @@ class Mask:
         data, said, painted = self.layer.data, self._said, self._painted
         return lambda: painted or checksum(data) != said
 
-    def change(self, data: NDArray[Any]) -> None:
-        """Show another answer of the model."""
+    def change(self, data: NDArray[Any], tool: str) -> None:
+        """Show another answer of the model and keep it; ``tool`` says in the history what brought it."""
+        track = self._recorder.track(self.layer)
+        if track is None:  # it has just come, and is not kept yet
+            swap_labels(self.layer, data)
+        else:
+            self._recorder.put_labels(track, data, tool)
+        self._is_now(data)
+
+    def show(self, data: NDArray[Any]) -> None:
+        """Show an answer that another will follow in a moment."""
+        track = self._recorder.track(self.layer)
+        if track is None:
+            swap_labels(self.layer, data)
+        else:
+            self._recorder.show_provisionally(track, data)
+        self._is_now(data)
+
+    def _is_now(self, data: NDArray[Any]) -> None:
         layer = self.layer
-        swap_labels(layer, data)
         layer.metadata = {**layer.metadata, KEY: replace(layer.metadata[KEY], data=data)}
         self._said = checksum(data)
 
@@ -93,21 +112,28 @@ class Mask:
         self._painted = True
 
 
-def new_mask(viewer: Any, target: Target, labels: NDArray[Any], class_name: str = "") -> Mask:
+def new_mask(viewer: Any, recorder: Recorder, target: Target, labels: NDArray[Any], class_name: str = "") -> Mask:
     """Add labels as a layer in the place of their image. ``class_name``: where each class has a layer of its own."""
     name = " · ".join(part for part in (target.layer.name, target.model.name, class_name) if part)
     volume = target.volume.mask(labels, name=name)
     names = (class_name,) if class_name else target.model.task.names
+    about = {
+        KEY: volume,
+        IMAGE: str(target.layer.unique_id),
+        OBJECTS: target.objects,
+        CLASSES: names,
+        MADE: "predict",
+    }
     with adding(viewer):
         layer = viewer.add_labels(
             labels,
             name=name,
             opacity=OPACITY,
-            metadata={KEY: volume},
+            metadata=about,
             **beside(target.layer, target.volume),
             **({} if target.objects else class_looks(names)),
         )
-    return Mask(layer, target)
+    return Mask(layer, target, recorder)
 
 
 def planes_of(labels: NDArray[Any], axes: str, names: tuple[str, ...]) -> list[tuple[str, NDArray[Any]]]:

@@ -13,6 +13,7 @@ from psygnal import Signal
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
 from napari_seg.gui.outcomes import found, outcome_of
 from napari_seg.gui.pace import Paces
+from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import (
     Mask,
     Target,
@@ -72,8 +73,10 @@ class Runs:
 
     changed = Signal()
 
-    def __init__(self, viewer: Any, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
-        self._viewer = viewer
+    def __init__(
+        self, viewer: Any, engine: Engine, recorder: Recorder, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._viewer, self._recorder = viewer, recorder
         self._engine = engine
         self._clock = clock
         self._run: Run | None = None
@@ -206,9 +209,9 @@ class Runs:
                 old = blank(target) if keep else masks[k].layer.data
                 labels = pasted(old, labels, box_of(run.region, target), objects=target.objects)
             if keep:
-                new.append(new_mask(self._viewer, target, labels, name))
+                new.append(new_mask(self._viewer, self._recorder, target, labels, name))
             else:
-                masks[k].change(labels)
+                masks[k].change(labels, "predict")
         self._masks[target.key] = new or masks
         self._done, self._behind = run, None
         notes = tuple(answer["notes"])
@@ -254,7 +257,7 @@ class Runs:
         if touched or mask.painted:  # the second: since the thread looked
             self._no_more(_EDITED)
         elif mask.layer is not None:
-            mask.change(labels)
+            mask.change(labels, "thresholds") if decoding.part is None else mask.show(labels)
             self._behind = None if decoding.part is None else decoding.thresholds
             if decoding.part is None and outcome is not None:
                 headline, *lines = found(decoding.run.target, sizes)

@@ -17,6 +17,7 @@ QToolButton:hover {{ background-color: {highlight}; }}
 QToolButton::menu-indicator {{ image: none; }}
 QLabel#headline {{ font-weight: bold; font-size: {larger}pt; }}
 QLabel#quiet {{ color: {quiet}; }}
+QLabel#trouble {{ color: {error}; font-weight: bold; }}
 QFrame#card {{ background-color: {foreground}; border-radius: 4px; }}
 QFrame#card QLabel, QFrame#card QSlider {{ background-color: transparent; }}
 QFrame[level="note"] {{ border-left: 4px solid {current}; }}

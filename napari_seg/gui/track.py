@@ -29,6 +29,7 @@ class Track:
         self.grid = Grid(row.grid)
         self.extents: dict[int, Extents] = {}
         self.scanned = 0
+        self.provisional = False  # what it shows is not meant to be kept yet
         if tuple(layer.data.shape) not in (row.grid, (row.times, *row.grid)):
             raise SegError(
                 f"{layer.name} has the shape {tuple(layer.data.shape)}, its image {row.grid}, so what you change in it "

@@ -48,6 +48,13 @@ class PretendEngine:
         pass
 
 
+@pytest.fixture(autouse=True)
+def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where sessions start by themselves, for this test alone."""
+    monkeypatch.setenv("NAPARI_SEG_SESSIONS", str(tmp_path / "sessions"))
+    return tmp_path / "sessions"
+
+
 @pytest.fixture
 def engine() -> PretendEngine:
     return PretendEngine()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from napari.components import ViewerModel
 
 from napari_seg.data.volume import Volume
 from napari_seg.gui.layers import layer_data, volume_of
+from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Mask, Target, new_mask, pasted, planes_of, seen_box, visible_box
 from napari_seg.models.file import read_spec
 
@@ -23,12 +26,16 @@ def target(organs: Path) -> Target:
     return Target(viewer.add_image(data, **about), volume, organs, read_spec(organs))
 
 
-def shown(target: Target, labels: np.ndarray) -> tuple[ViewerModel, Mask]:
-    viewer = ViewerModel()
-    return viewer, new_mask(viewer, target, labels)
+@pytest.fixture
+def shown(engine: Any) -> Callable[[Target, np.ndarray], tuple[ViewerModel, Mask]]:
+    def show(target: Target, labels: np.ndarray) -> tuple[ViewerModel, Mask]:
+        viewer = ViewerModel()
+        return viewer, new_mask(viewer, Recorder(viewer, engine), target, labels)
+
+    return show
 
 
-def test_a_mask_has_place_names_and_colours(target: Target) -> None:
+def test_a_mask_has_place_names_and_colours(target: Target, shown: Any) -> None:
     target.layer.translate = target.layer.translate + 3  # a person moved the image
     _, mask = shown(target, np.ones((4, 8, 9), np.uint8))
     np.testing.assert_allclose(mask.layer.data_to_world((1, 2, 3)), target.layer.data_to_world((1, 2, 3)))
@@ -40,10 +47,10 @@ def test_a_mask_has_place_names_and_colours(target: Target) -> None:
     np.testing.assert_array_equal(volume_of(mask.layer).affine, target.volume.affine)
 
 
-def test_any_change_by_hand_is_noticed(target: Target) -> None:
+def test_any_change_by_hand_is_noticed(target: Target, shown: Any) -> None:
     _, mask = shown(target, np.zeros((4, 8, 9), np.uint8))
     assert not mask.look()()
-    mask.change(np.ones((4, 8, 9), np.uint8))
+    mask.change(np.ones((4, 8, 9), np.uint8), "predict")
     assert not mask.look()()
     mask.layer.data[0, 0, 0] = 2  # another program, without an event
     assert mask.look()()
@@ -53,10 +60,10 @@ def test_any_change_by_hand_is_noticed(target: Target) -> None:
     assert mask.look()()
 
 
-def test_a_new_answer_takes_the_undo_steps_of_the_old_one_away(target: Target) -> None:
+def test_a_new_answer_takes_the_undo_steps_of_the_old_one_away(target: Target, shown: Any) -> None:
     _, mask = shown(target, np.zeros((4, 8, 9), np.uint8))
     mask.layer.paint((1, 1, 1), 2)
-    mask.change(np.ones((4, 8, 9), np.uint8))
+    mask.change(np.ones((4, 8, 9), np.uint8), "predict")
     mask.layer.undo()
     assert mask.layer.data.min() == 1
 
@@ -78,7 +85,7 @@ def test_overlapping_classes_are_layers_of_their_own() -> None:
     assert (liver, spleen, first.max(), second.min()) == ("liver", "spleen", 0, 1)
 
 
-def test_what_is_visible(target: Target) -> None:
+def test_what_is_visible(target: Target, shown: Any) -> None:
     viewer = ViewerModel()
     data, about, _ = layer_data(target.volume, "image")[0]
     layer = viewer.add_image(data, **about)
@@ -90,7 +97,7 @@ def test_what_is_visible(target: Target) -> None:
     assert (box.start, box.stop) == ((0, 2, 3), (4, 5, 6))
 
 
-def test_of_what_is_seen_the_middle(target: Target) -> None:
+def test_of_what_is_seen_the_middle(target: Target, shown: Any) -> None:
     viewer = ViewerModel()
     data, about, _ = layer_data(target.volume, "image")[0]
     layer = viewer.add_image(data, **about)

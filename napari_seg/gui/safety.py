@@ -1,0 +1,74 @@
+"""The promise that nothing is lost, always in sight: a footer that says when the last change reached the disk, and a
+strip that says what was taken up again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
+
+from napari_seg.gui.arrivals import Found
+from napari_seg.gui.parts import text
+from napari_seg.gui.recorder import Recorder, Safe
+
+
+def safe_words(safe: Safe) -> str:
+    """What the footer says."""
+    if safe.trouble:
+        waiting = f" {_steps(safe.waiting)} wait until then." if safe.waiting else ""
+        return f"Not kept: {safe.trouble}{waiting}"
+    if safe.at is None:
+        return f"{_steps(safe.steps)} can be undone" if safe.steps else ""
+    words = f"Kept at {datetime.fromtimestamp(safe.at):%H:%M:%S}"
+    return f"{words}, {_steps(safe.steps)} can be undone" if safe.steps else words
+
+
+def resumed_words(name: str, found: Found, now: datetime) -> str:
+    """What the strip says of an image whose annotation was taken up again."""
+    began = datetime.fromtimestamp(found.row.added)
+    day = "today" if began.date() == now.date() else f"on {began:%d %B %Y}"
+    return f"Your work on {name}, begun {day} at {began:%H:%M}, is here again: {_steps(found.steps)} so far."
+
+
+def _steps(count: int) -> str:
+    return f"{count} step" if count == 1 else f"{count} steps"
+
+
+class ResumedStrip(QFrame):
+    """Says that work was taken up again, and offers to begin anew, which is a step like any other."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.setProperty("level", "note")
+        self._recorder = recorder
+        self._layer: Any = None
+        self.words = text()
+        self.afresh = QPushButton("Start afresh")
+        self.afresh.setToolTip(
+            "Go back to how the masks were when they were first opened. Ctrl+Z brings the work back."
+        )
+        self.hide_it = QPushButton("Go on")
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.hide_it)
+        buttons.addWidget(self.afresh)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 6, 6)
+        layout.addWidget(self.words)
+        layout.addLayout(buttons)
+        self.hide_it.clicked.connect(self.hide)
+        self.afresh.clicked.connect(self._start_afresh)
+        recorder.resumed.connect(self._tell)
+        self.hide()
+
+    def _tell(self, image: Any, found: Found) -> None:
+        self._layer, self._found = image, found
+        self.words.setText(resumed_words(image.name, found, datetime.now()))
+        self.show()
+
+    def _start_afresh(self) -> None:
+        self.hide()
+        tracks = [track for track in self._recorder.tracks() if track.row.id == self._found.row.id]
+        for track in tracks[:1]:  # one step for all masks of the image
+            self._recorder.restore(track.layer, 0)
