@@ -62,12 +62,10 @@ def refuse_unwritable(spec: ModelSpec, image: Volume, mask: Path) -> None:
 
     if mask.is_dir() and not is_mask(mask):
         raise SegError(f"{mask} is a folder and no mask, so it is not replaced; choose another name.")
-    classes = spec.task.names if spec.task.kind == "semantic" and spec.task.overlapping else ()
-    axes = "".join(axis for axis in image.axes if axis not in "CS")
-    if classes:
-        axes = "T" * ("T" in axes) + "C" + image.spatial
-    sizes = [len(classes) if axis == "C" else min(image.size(axis), 2) for axis in axes]
-    tiny = replace(image, data=np.zeros(sizes, np.uint8), axes=axes, channels=classes, notes=(), levels=())
+    planes = spec.task.planes
+    axes = image.mask_axes(planes)
+    sizes = [len(planes) if axis == "C" else min(image.size(axis), 2) for axis in axes]
+    tiny = replace(image, data=np.zeros(sizes, np.uint8), axes=axes, channels=planes, notes=(), levels=())
     with tempfile.TemporaryDirectory() as folder:
         write(tiny, Path(folder) / mask.name)
 

@@ -109,12 +109,16 @@ class Volume:
         """The number of elements along ``axis``; 1 where the volume does not have it."""
         return self.shape[self.axes.index(axis)] if axis in self.axes else 1
 
+    def mask_axes(self, planes: tuple[str, ...] = ()) -> str:
+        """The axes of a mask of this volume: no samples, and channels only for ``planes``, one for each class."""
+        return "T" * ("T" in self.axes) + "C" * bool(planes) + self.spatial
+
     def mask(self, labels: NDArray[Any], *, name: str = "", axes: str = "") -> Volume:
         """A mask that lies exactly on this volume: same grid, same place, same file to go back to.
 
         ``labels`` has the axes of this volume without channels and samples, unless ``axes`` says otherwise.
         """
-        axes = axes or "".join(axis for axis in self.axes if axis not in "CS")
+        axes = axes or self.mask_axes()
         sizes = tuple(labels.shape[axes.index(axis)] for axis in axes if axis in SPATIAL)
         if len(axes) != labels.ndim or sizes != self.grid:
             raise SegError(

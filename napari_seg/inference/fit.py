@@ -154,7 +154,7 @@ def check(spec: ModelSpec, volume: Volume, settings: PredictSpec, region: Region
         joined = "" if spec.task.pointwise else " and the objects are joined across slices"
         notes = (*notes, f"The 2D model goes through the volume slice by slice{joined}.")
     modality = volume.source.modality if volume.source else ""
-    if modality and spec.input.modality and modality.lower() != spec.input.modality.lower():
+    if differ(modality, spec.input.modality):
         warnings = (*warnings, f"This image is {modality}, the model saw {spec.input.modality} only.")
     lies = volume.orientation[-ndim:]
     if spec.input.orientation and lies != spec.input.orientation:
@@ -164,6 +164,11 @@ def check(spec: ModelSpec, volume: Volume, settings: PredictSpec, region: Region
     fit = Fit(spec, channels, box, scale, notes, warnings)
     _refuse_far_larger(fit)
     return fit
+
+
+def differ(modality: str, learned: str) -> bool:
+    """Whether both of two modalities are known and are not the same. Their letters' case says nothing."""
+    return bool(modality and learned) and modality.lower() != learned.lower()
 
 
 def region_box(volume: Volume, region: Region | None) -> Box:

@@ -301,18 +301,14 @@ def tile_for(fit: Fit, scale: tuple[float, ...], spec: PredictSpec) -> tuple[int
 
 
 def _labels_volume(fit: Fit, labels: NDArray[Any], region: Region | None) -> Volume:
-    volume = fit.volume
-    planes = labels.ndim > volume.ndim + ("T" in volume.axes)
-    axes = "".join(axis for axis in volume.axes if axis not in "CS" or (axis == "C" and planes))
-    if planes and "C" not in axes:
-        axes = "T" * ("T" in axes) + "C" + volume.spatial
+    volume, planes = fit.volume, fit.model.task.planes
+    axes = volume.mask_axes(planes)
     labels = labels.astype(labels_dtype(int(labels.max(initial=0))), copy=False)
-    channels = fit.model.task.names if planes else ()
     if region is None:
-        return replace(volume.mask(labels, axes=axes), channels=channels)
+        return replace(volume.mask(labels, axes=axes), channels=planes)
     affine = volume.affine
     if affine is not None:
         offset = np.array([0.0] * (3 - volume.ndim) + list(fit.box[0]) + [1.0])
         affine = affine.copy()
         affine[:, 3] = volume.affine @ offset
-    return Volume(labels, axes, volume.spacing, volume.unit, affine, channels, volume.name)
+    return Volume(labels, axes, volume.spacing, volume.unit, affine, planes, volume.name)

@@ -18,7 +18,7 @@ import numpy as np
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
-from napari_seg.inference.fit import check
+from napari_seg.inference.fit import check, differ
 from napari_seg.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def match(path: Path, spec: ModelSpec, volume: Volume, settings: PredictSpec, mo
     doubt = ""
     cost = 0.0 if learned else 1.0
     world, own = world_of(volume, modality), _world(learned)
-    if modality and learned and modality.lower() != learned.lower():
+    if differ(modality, learned):
         doubt = f"This image is {_article(modality)}, {spec.name} learned from {learned}: expect a poor mask."
     elif world and own and world != own:
         doubt = f"This image is {_WORLDS[world]}, {spec.name} learned from {learned}: expect a poor mask."

@@ -30,6 +30,10 @@ class Task(Protocol):
         """The names of the classes, without the background."""
 
     @property
+    def planes(self) -> tuple[str, ...]:
+        """The names of the classes that have a plane of labels each; empty where all share one."""
+
+    @property
     def pointwise(self) -> bool:
         """Whether each pixel is decided by its own scores alone, so that a volume can be decoded plane by plane."""
 

@@ -76,6 +76,10 @@ class Instance(Spec):
         return self.classes
 
     @property
+    def planes(self) -> tuple[str, ...]:
+        return ()
+
+    @property
     def pointwise(self) -> bool:
         return False
 

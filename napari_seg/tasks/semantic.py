@@ -41,6 +41,10 @@ class Semantic(Spec):
         return self.classes
 
     @property
+    def planes(self) -> tuple[str, ...]:
+        return self.classes if self.overlapping else ()
+
+    @property
     def pointwise(self) -> bool:
         return True
 
