@@ -1,0 +1,245 @@
+"""Every change of a labels layer reaches the disk, whoever made it, and can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_seg.editing.annotation import Annotation, Entry, object_key
+from napari_seg.editing.edit import edited
+from napari_seg.errors import SegError
+from napari_seg.gui import recorder as module
+from napari_seg.gui.arrivals import MADE
+from napari_seg.gui.recorder import Recorder
+from napari_seg.session.session import Session
+
+SHAPE = (20, 70, 130)
+
+
+@pytest.fixture
+def scan() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, SHAPE).astype(np.uint8)
+
+
+@pytest.fixture
+def opened(engine: Any) -> Iterator[Callable[..., tuple[ViewerModel, Recorder]]]:
+    """A viewer with these layers, a recorder, and everything that threads had to do done."""
+    made: list[Recorder] = []
+
+    def open_viewer(image: np.ndarray | None, labels: np.ndarray | None = None, **about: Any) -> Any:
+        viewer = ViewerModel()
+        recorder = Recorder(viewer, engine, "Ann")
+        made.append(recorder)
+        if image is not None:
+            viewer.add_image(image, name="scan")
+        if labels is not None:
+            viewer.add_labels(labels, name="mask", **about)
+        rest(recorder)
+        return viewer, recorder
+
+    yield open_viewer
+    for recorder in made:
+        recorder.close()
+
+
+def rest(recorder: Recorder) -> None:
+    """Let all that is under way arrive."""
+    for _ in range(4):
+        recorder._engine.poll()
+        for session in recorder._arrivals.sessions.values():
+            session.writer.flush(10)
+        recorder.tick()
+
+
+def kept(recorder: Recorder, layer: Any) -> np.ndarray:
+    """What stands on the disk of a layer."""
+    track = recorder.track(layer)
+    assert track is not None
+    row, times = track.row, range(track.row.times)
+    frames = track.session.writer.call(lambda s: [s.labels(row.id, track.plane, t) for t in times]).result()
+    return np.stack(frames).reshape(layer.data.shape)
+
+
+def tools(recorder: Recorder, layer: Any) -> list[str]:
+    track = recorder.track(layer)
+    assert track is not None
+    return [r.tool for r in track.session.writer.call(lambda s: s.history(track.row.id)).result()]
+
+
+def test_a_stroke_is_on_disk_and_comes_back(opened: Any, scan: np.ndarray) -> None:
+    viewer, recorder = opened(scan, np.zeros(SHAPE, np.uint16))
+    layer = viewer.layers["mask"]
+    viewer.dims.set_point(0, 5)
+    layer.mode = "paint"
+    layer.paint((5, 20, 30), 3)
+    layer.paint((5, 40, 90), 4)
+    painted = layer.data.copy()
+    rest(recorder)
+    np.testing.assert_array_equal(kept(recorder, layer), painted)
+    assert tools(recorder, layer) == ["brush", "brush"]
+    assert recorder.safe.steps == 2
+    assert recorder.safe.at is not None
+    layer.undo()
+    assert set(np.unique(layer.data)) == {0, 3}
+    layer.undo()
+    assert not layer.data.any()
+    layer.undo()  # nothing left
+    layer.redo()
+    layer.redo()
+    np.testing.assert_array_equal(layer.data, painted)
+    assert len(layer._undo_history) == 0
+
+
+def test_a_change_without_an_event_is_found(opened: Any, scan: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    viewer, recorder = opened(scan, np.zeros(SHAPE, np.uint8))
+    layer = viewer.layers["mask"]
+    layer.data[7, 3:9] = 5
+    monkeypatch.setattr(module, "MINUTE", 0.01)  # all blocks at the next look
+    monkeypatch.setattr(module, "LOOK", 0.0)
+    for _ in range(3):
+        rest(recorder)
+    np.testing.assert_array_equal(kept(recorder, layer), layer.data)
+    assert tools(recorder, layer) == ["other"]
+    layer.undo()
+    assert not layer.data.any()
+
+
+def test_settle_brings_everything_to_the_disk(opened: Any, scan: np.ndarray) -> None:
+    viewer, recorder = opened(scan, np.zeros(SHAPE, np.uint8))
+    layer = viewer.layers["mask"]
+    layer.data[1, 1, 1] = 9
+    assert recorder.settle()
+    assert kept(recorder, layer)[1, 1, 1] == 9
+
+
+def test_another_array_is_one_step(opened: Any, scan: np.ndarray) -> None:
+    viewer, recorder = opened(scan, np.full(SHAPE, 2, np.uint8))
+    layer = viewer.layers["mask"]
+    layer.data = np.full(SHAPE, 70_000, np.uint32)
+    rest(recorder)
+    assert tools(recorder, layer) == ["replaced"]
+    layer.undo()
+    assert np.all(layer.data == 2)
+    layer.redo()
+    assert np.all(layer.data == 70_000)
+
+
+def test_an_image_that_is_opened_again_has_its_mask(opened: Any, scan: np.ndarray) -> None:
+    viewer, recorder = opened(scan, np.zeros(SHAPE, np.uint8), scale=(2, 1, 1))
+    layer = viewer.layers["mask"]
+    layer.data_setitem((np.array([3, 3]), np.array([4, 5]), np.array([6, 6])), 8)
+    before = layer.data.copy()
+    recorder.close()
+    seen: list[str] = []
+    viewer, again = opened(None)
+    again.resumed.connect(lambda image, found: seen.append(f"{image.name} {found.steps}"))
+    viewer.add_image(scan, name="the same scan", scale=(2, 1, 1))
+    rest(again)
+    rest(again)
+    layer = viewer.layers["mask"]
+    np.testing.assert_array_equal(layer.data, before)
+    np.testing.assert_allclose(layer.scale, (2, 1, 1))
+    assert seen == ["the same scan 1"]
+    layer.undo()
+    assert not layer.data.any()
+
+
+def test_work_on_a_mask_comes_back_when_its_file_is_opened_again(opened: Any, scan: np.ndarray) -> None:
+    in_file = np.zeros(SHAPE, np.uint8)
+    in_file[:3] = 1
+    viewer, recorder = opened(scan, in_file.copy())
+    layer = viewer.layers["mask"]
+    layer.paint((10, 20, 30), 2)
+    worked_on = layer.data.copy()
+    recorder.close()
+    viewer, again = opened(scan, in_file.copy())
+    layer = viewer.layers["mask"]
+    np.testing.assert_array_equal(layer.data, worked_on)
+    again.restore(layer, 0)  # "start afresh": as the file was
+    np.testing.assert_array_equal(layer.data, in_file)
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, worked_on)
+
+
+def test_a_mask_that_was_only_opened_is_not_shown_by_itself(opened: Any, scan: np.ndarray) -> None:
+    _, recorder = opened(scan, np.ones(SHAPE, np.uint8))
+    recorder.close()
+    viewer, _ = opened(scan)
+    assert [layer.name for layer in viewer.layers] == ["scan"]
+
+
+def test_a_prediction_is_a_step_and_comes_back(opened: Any, scan: np.ndarray) -> None:
+    viewer, recorder = opened(scan, np.ones(SHAPE, np.uint8), metadata={MADE: "predict"})
+    layer = viewer.layers["mask"]
+    assert tools(recorder, layer) == ["predict"]
+    track = recorder.track(layer)
+    recorder.put_labels(track, np.full(SHAPE, 3, np.uint8), "thresholds")
+    rest(recorder)
+    layer.undo()
+    assert np.all(layer.data == 1)
+    recorder.close()
+    viewer, _ = opened(scan)
+    assert np.all(viewer.layers["mask"].data == 1)
+
+
+def test_edits_and_rows_are_steps(opened: Any, scan: np.ndarray) -> None:
+    viewer, recorder = opened(scan, np.zeros(SHAPE, np.uint8))
+    layer = viewer.layers["mask"]
+    track = recorder.track(layer)
+    annotation: Annotation = recorder.annotation(track)
+    box = (slice(14, 18), slice(60, 68), slice(60, 68))  # over the border of blocks
+    edit = edited(annotation, "stamp", [(box, np.full((4, 8, 8), 300))], {object_key(300): Entry(category=2)})
+    recorder.apply(track, edit)
+    assert np.all(layer.data[box] == 300)
+    assert np.count_nonzero(layer.data) == 4 * 8 * 8
+    assert recorder.rows(track) == {object_key(300): Entry(category=2)}
+    recorder.say(track, {object_key(300): Entry(2, "accepted")}, "accept")
+    rest(recorder)
+    np.testing.assert_array_equal(kept(recorder, layer), layer.data)
+    assert tools(recorder, layer) == ["accept", "stamp"]
+    layer.undo()
+    assert recorder.rows(track)[object_key(300)].state == "unseen"
+    layer.undo()
+    assert recorder.rows(track) == {}
+    assert not layer.data.any()
+
+
+def test_two_windows_on_one_image(opened: Any, scan: np.ndarray) -> None:
+    viewer, _ = opened(scan, np.zeros(SHAPE, np.uint8))
+    viewer.layers["mask"].paint((5, 20, 30), 3)
+    other, second = opened(scan, np.zeros(SHAPE, np.uint8))
+    assert not other.layers["mask"].editable
+    assert "another window" in second.safe.trouble
+    with pytest.raises(SegError, match="another window"):
+        second.apply(second.track(other.layers["mask"]), edited(second.annotation(second.tracks()[0]), "x", []))
+
+
+def test_films_2d_and_a_mask_without_image(opened: Any) -> None:
+    viewer, recorder = opened(None, np.zeros((3, 5, 30, 40), np.uint8))
+    layer = viewer.layers["mask"]
+    layer.data_setitem((np.array([2]), np.array([4]), np.array([29]), np.array([39])), 6)
+    rest(recorder)
+    np.testing.assert_array_equal(kept(recorder, layer), layer.data)
+    layer.undo()
+    assert not layer.data.any()
+    viewer.add_labels(np.zeros((1, 1), np.uint8), name="dot")
+    rest(recorder)
+    viewer.layers["dot"].data_setitem((np.array([0]), np.array([0])), 1)
+    rest(recorder)
+    assert kept(recorder, viewer.layers["dot"]) == [[1]]
+
+
+def test_where_nothing_can_be_kept_that_is_said(opened: Any, scan: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> Session:
+        raise SegError(f"{folder} cannot be made; choose another folder for the session.")
+
+    monkeypatch.setattr(Session, "open", refuse)
+    viewer, recorder = opened(scan, np.zeros(SHAPE, np.uint8))
+    assert "choose another folder" in recorder.safe.trouble
+    viewer.layers["mask"].paint((5, 20, 30), 3)  # painting goes on
+    rest(recorder)
