@@ -1,12 +1,17 @@
-"""What many tests need: a small model of every kind, saved once."""
+"""What many tests need: a small model of every kind, saved once, and the command line."""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from napari_seg import cli
 from napari_seg.models.spec import InputSpec, ModelSpec, NetworkSpec
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
@@ -29,3 +34,32 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return Model.create(spec).save(tmp_path_factory.mktemp("models") / f"{kind}{ndim}d.safetensors")
 
     return make
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Run a command in this process, as the console script does."""
+
+    def call(*words: object) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["napari-seg", *map(str, words)])
+        code: int | str | None = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+        caught = capsys.readouterr()
+        assert isinstance(code, int | None)
+        return Ended(code or 0, caught.out, caught.err)
+
+    return call

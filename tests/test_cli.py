@@ -8,47 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from napari_seg import cli
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.jobs import Progress
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
-    """Run a command in this process, as the console script does."""
-
-    def call(*words: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["napari-seg", *map(str, words)])
-        code: int | str | None = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code
-        caught = capsys.readouterr()
-        assert isinstance(code, int | None)
-        return Ended(code or 0, caught.out, caught.err)
-
-    return call
 
 
 def in_process(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
