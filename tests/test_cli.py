@@ -280,6 +280,18 @@ class TestPredict:
         assert ended.code == 2
         assert not (tmp_path / "masks").exists()
 
+    def test_two_images_of_a_folder_that_would_become_one_mask(self, run, tmp_path, model_file):
+        from PIL import Image
+
+        images = tmp_path / "images"
+        for name in ("c0.png", "c1.png"):
+            image(images / name)
+        Image.fromarray(np.zeros((40, 40), np.uint8)).save(images / "c0.jpg")  # its mask would be a PNG too
+        ended = run("predict", images, "--model", model_file("semantic"), "--output", tmp_path / "masks")
+        assert (ended.code, ended.err.count("\n")) == (2, 1)
+        assert all(words in ended.err for words in ("c0.jpg", "c0.png", "different folders"))
+        assert not (tmp_path / "masks").exists()
+
     def test_several_images_need_a_folder(self, run, tmp_path, model_file):
         paths = [image(tmp_path / name) for name in ("a.png", "b.png")]
         ended = run("predict", *paths, "--model", model_file("semantic"), "--output", tmp_path / "mask.png")

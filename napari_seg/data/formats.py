@@ -115,6 +115,19 @@ def images_in(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def images_by_stem(folder: Path) -> dict[str, Path]:
+    """The images of a folder by the stems by which files pair. Raises ``SegError`` where two of them share one."""
+    found: dict[str, Path] = {}
+    for path in images_in(folder):
+        other = found.setdefault(stem(path), path)
+        if other is not path:
+            raise SegError(
+                f"{other.name} and {path.name} in {folder} have the same name, and files pair by it; "
+                "rename one of them or take it out."
+            )
+    return found
+
+
 def write(volume: Volume, path: str | Path) -> Path:
     """Write a mask or an image under ``path`` and return it; the suffix chooses the format.
 

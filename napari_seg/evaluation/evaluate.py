@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from napari_seg.data.formats import images_in, is_image, read, stem
+from napari_seg.data.formats import images_by_stem, is_image, read, stem
 from napari_seg.data.geometry import same_world
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
@@ -147,12 +147,7 @@ def _folder(masks: Masks) -> dict[str, Path] | None:
         raise SegError(f"There is no file or folder {path}; check the name.")
     if is_image(path):
         return None
-    by_stem: dict[str, Path] = {}
-    for file in images_in(path):
-        other = by_stem.setdefault(stem(file), file)
-        if other is not file:
-            raise SegError(f"{other.name} and {file.name} in {path} have the same name; keep one of them.")
-    return by_stem
+    return images_by_stem(path)
 
 
 def _name(masks: Masks) -> str:

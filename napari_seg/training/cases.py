@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from napari_seg.data.formats import images_in, read, stem
+from napari_seg.data.formats import images_by_stem, read
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.training.split import Row, counted, is_one_group, read_split, undivided
@@ -158,7 +158,7 @@ def _notes(rows: Sequence[Row], images: Mapping[str, Path]) -> tuple[str, ...]:
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise SegError(f"There is no folder {folder}; put images in images/ and labels of the same names in labels/.")
-    return {stem(path): path for path in images_in(folder)}
+    return images_by_stem(folder)
 
 
 def _with_validation(cases: Sequence[Case]) -> list[Case]:

@@ -232,6 +232,13 @@ def test_one_image_is_in_memory_at_a_time(folder: Path, tmp_path: Path, monkeypa
     assert [progress.done for progress in first] == list(range(len(images) + 1))
 
 
+@pytest.mark.parametrize("part", ["images", "labels"])
+def test_two_files_of_one_stem_are_refused(folder: Path, part: str) -> None:
+    (folder / part / "3.tiff").write_bytes((folder / part / "3.tif").read_bytes())
+    with pytest.raises(SegError, match=rf"3\.tif and 3\.tiff in .*{part} have the same name.*rename one"):
+        find_cases(folder)
+
+
 def test_validation_cases_do_not_influence_the_plan(folder: Path, tmp_path: Path) -> None:
     cases = [replace(case, split="train") for case in find_cases(folder)]
     image, labels = blobs(9, 96)
