@@ -129,23 +129,23 @@ class Recorder:
 
     # what is done
 
-    def apply(self, track: Track, edit: Edit, time_point: int = 0) -> None:
+    def apply(self, track: Track, edit: Edit, at_time: int = 0) -> None:
         """Show an edit of one of our tools and keep it: one step of the history."""
+        self.sketch(track, edit, at_time)
+        self.keep(track, edit, at_time)
+
+    def sketch(self, track: Track, edit: Edit, at_time: int = 0) -> None:
+        """Show an edit that is not done yet, such as the beginning of a stroke; :meth:`keep` it, or its inverse."""
         if track.session.read_only:
             raise SegError(track.session.read_only)
         self._gather()
-        blocks: dict[Place, Any] = {}
-        time_axis = () if track.layer.data.ndim == len(track.row.grid) else (slice(time_point, time_point + 1),)
-        for patch in edit.patches:
-            for place in track.touched([(*time_axis, *patch.box)]):
-                if place not in blocks:
-                    blocks[place] = track.copies([place])[place]
-                block = blocks[place]
-                here, there = _overlap(track.grid.box(place.block), patch.box)
-                if patch.after.dtype.itemsize > block.dtype.itemsize:
-                    block = blocks[place] = block.astype(patch.after.dtype)
-                block[here] = patch.after[there]
-        track.write(blocks)
+        track.provisional = True
+        track.patch(edit.patches, at_time)
+
+    def keep(self, track: Track, edit: Edit, at_time: int = 0) -> None:
+        """Make one step of all that was sketched in the boxes of an edit, and of its rows."""
+        track.provisional = False
+        blocks = track.copies(track.touched(track.box_at(patch.box, at_time) for patch in edit.patches))
         self._put(track, edit.tool, blocks, {key: after for key, (_, after) in edit.rows.items()})
 
     def put_labels(self, track: Track, labels: Any, tool: str, said: Literal["add", "keep", "clear"] = "keep") -> None:
@@ -431,14 +431,6 @@ def _key(track: Track) -> tuple[Path, int]:
 def _row_key(track: Track, key: str) -> str:
     """The rows of all planes of an image stand in one table."""
     return f"{track.plane}: {key}"
-
-
-def _overlap(block: tuple[slice, ...], patch: tuple[slice, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """The part that two boxes share, from the first voxel of each."""
-    spans = [(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(block, patch, strict=True)]
-    here = tuple(slice(lo - a.start, hi - a.start) for (lo, hi), a in zip(spans, block, strict=True))
-    there = tuple(slice(lo - b.start, hi - b.start) for (lo, hi), b in zip(spans, patch, strict=True))
-    return here, there
 
 
 def _is_locked_object(key: str, entry: Entry) -> bool:

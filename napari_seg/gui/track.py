@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import SPATIAL
-from napari_seg.editing.annotation import Box, Extents, whole
+from napari_seg.editing.annotation import Box, Extents
+from napari_seg.editing.edit import Patch
 from napari_seg.errors import SegError
 from napari_seg.gui.views import own_steps, repaint, swap_labels
 from napari_seg.session.blocks import Grid
@@ -79,9 +80,22 @@ class Track:
                 box = self.grid.box(place.block)
                 self.frames[place.time][box] = block
                 self.follow(place.time, tuple(side.start for side in box), block)
-                time = (slice(place.time, place.time + 1),) if self.layer.data.ndim > len(box) else ()
-                boxes.append((*time, *box))
+                boxes.append(self.box_at(box, place.time))
         repaint(self.layer, boxes)
+
+    def patch(self, patches: Iterable[Patch], time: int) -> None:
+        """Show what patches over the grid hold after an edit, at one time point."""
+        boxes = []
+        for patch in patches:
+            self._make_room(patch.after)
+            self.frames[time][patch.box] = patch.after
+            self.follow(time, patch.start, patch.after)
+            boxes.append(self.box_at(patch.box, time))
+        repaint(self.layer, boxes)
+
+    def box_at(self, box: Box, time: int) -> Box:
+        """A box over the grid as one over the layer's axes."""
+        return (slice(time, time + 1), *box) if self.layer.data.ndim > len(box) else box
 
     def show(self, labels: Labels) -> None:
         """Show other labels altogether."""
@@ -117,7 +131,3 @@ class Track:
 def axes_by_number(ndim: int) -> str:
     """The axes of an array that nobody named, as far as keeping its blocks apart is concerned."""
     return ("T" + SPATIAL)[-ndim:]
-
-
-def everything(track: Track) -> Box:
-    return whole(tuple(track.layer.data.shape))

@@ -1,0 +1,312 @@
+"""The tools in a person's hands: keys and mouse become gestures, gestures become edits, edits become steps.
+
+One tool is held at a time. What it does is seen while it is done: a brush paints at once, a region grows with the
+mouse, a line follows it. A stroke is one step of the history, made when the button is let go; Escape gives it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_seg.editing.annotation import Annotation
+from napari_seg.editing.catalogue import TOOLS
+from napari_seg.editing.edit import Edit, Patch
+from napari_seg.editing.tools import Gesture, Tool
+from napari_seg.errors import SegError
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.surroundings import Surroundings
+from napari_seg.gui.track import Track
+from napari_seg.spec import Spec
+
+_STILL = 4
+"""Pixels that a hand moves during a click."""
+
+_BRUSH_SHARE = 1 / 50
+"""The radius of a brush is at first this share of the smaller side of the image."""
+
+
+@dataclass
+class Doing:
+    """What is under way: the annotation as it was found, the points in voxels, and what has been sketched so far.
+
+    ``shown``: the two axes that are displayed. ``trail``: the same points in the world, for what is drawn over the
+    canvas.
+    """
+
+    track: Track
+    time: int
+    annotation: Annotation
+    shown: tuple[int, int]
+    points: list[tuple[float, ...]] = field(default_factory=list)
+    trail: list[tuple[float, ...]] = field(default_factory=list)
+    sketched: list[Patch] = field(default_factory=list)
+    rows: dict[str, Any] = field(default_factory=dict)
+
+
+class Hands:
+    """One for each window. ``tool``: what is held; ``options``: the settings of each tool by its name."""
+
+    changed = Signal()
+    """Another tool, other settings, or something else to be said."""
+
+    drawn = Signal()
+    """What is to be drawn over the canvas has changed."""
+
+    def __init__(self, viewer: Any, recorder: Recorder, surroundings: Surroundings) -> None:
+        self._viewer, self._recorder, self._surroundings = viewer, recorder, surroundings
+        self.tool: Tool | None = None
+        self.options: dict[str, Spec] = {name: tool.options() for name, tool in TOOLS.items()}
+        self.selected: tuple[int, ...] = ()
+        self.said = ""
+        self.doing: Doing | None = None
+        viewer.mouse_drag_callbacks.append(self._press)
+        viewer.mouse_double_click_callbacks.append(self._double_click)
+        viewer.layers.selection.events.active.connect(self._another_layer)
+        for tool in TOOLS.values():
+            if tool.key:
+                viewer.bind_key(tool.key, self._taking(tool.name), overwrite=True)
+        viewer.bind_key("Escape", lambda _: self.give_up(), overwrite=True)
+        viewer.bind_key("Return", lambda _: self.confirm(), overwrite=True)
+
+    # what is in the hands
+
+    @property
+    def track(self) -> Track | None:
+        """The mask that tools are for: the active one, else the topmost that is seen."""
+        for layer in [self._viewer.layers.selection.active, *reversed(self._viewer.layers)]:
+            track = self._recorder.track(layer)
+            if track is not None and (layer.visible or layer is self._viewer.layers.selection.active):
+                return track
+        return None
+
+    def take(self, name: str) -> None:
+        """Take a tool, or put it down where it is held already; one that only acts does so at once."""
+        tool = TOOLS[name]
+        if tool.kind == "action":
+            self.act(name)
+        elif self.tool is tool:
+            self.put_down()
+        else:
+            self.give_up()
+            track = self.track
+            if track is None:
+                self._say("There is no mask to work on; press Segment first, or add a labels layer.")
+                return
+            self._viewer.layers.selection.active = track.layer
+            track.layer.mode = "pan_zoom"
+            track.layer.mouse_pan = False
+            track.layer.events.mode.connect(self._mode_changed)
+            self.tool = tool
+            self._first_options(track)
+            self._say("")
+
+    def put_down(self) -> None:
+        """Hold no tool; the mouse moves the view again."""
+        tool, self.tool, self.doing = self.tool, None, None
+        track = self.track
+        if tool is not None and track is not None:
+            track.layer.events.mode.disconnect(self._mode_changed)
+            if str(track.layer.mode) == "pan_zoom":
+                track.layer.mouse_pan = True
+        self._say("")
+        self.drawn.emit()
+
+    def give_up(self) -> None:
+        """Take back what is not finished; where nothing is, put the tool down."""
+        doing, self.doing = self.doing, None
+        if doing is not None:
+            self._withdraw(doing)
+            doing.track.provisional = False
+            self._say("")
+            self.drawn.emit()
+        elif self.tool is not None:
+            self.put_down()
+
+    def set_option(self, tool: str, **values: Any) -> None:
+        """Change a setting of a tool. Raises ``SegError`` for one that is not allowed."""
+        self.options[tool] = type(self.options[tool]).from_person({**self.options[tool].model_dump(), **values})
+        self.changed.emit()
+        self.drawn.emit()
+
+    @property
+    def radius(self) -> float | None:
+        """How large the brush in hand is, in the world."""
+        return getattr(self.options[self.tool.name], "radius", None) if self.tool else None
+
+    # what is done
+
+    def act(self, name: str) -> None:
+        """Use a tool that needs no gesture, where the cursor is or on what is selected."""
+        track = self.track
+        if track is None:
+            self._say("There is no mask to work on; press Segment first, or add a labels layer.")
+            return
+        doing = self._begin(track, self._viewer.cursor.position, tuple(self._viewer.dims.displayed))
+        self._finish(TOOLS[name], doing)
+
+    def confirm(self) -> None:
+        """The last of several clicks was made."""
+        if self.doing is not None and self.tool is not None and self.tool.kind == "seeds":
+            doing, self.doing = self.doing, None
+            self._finish(self.tool, doing)
+            self.drawn.emit()
+
+    def _press(self, viewer: Any, event: Any) -> Generator[None]:
+        tool, track = self.tool, self.track
+        if tool is None or track is None or event.button != 1 or event.modifiers or len(event.dims_displayed) != 2:
+            return
+        if tool.kind == "seeds" and self.doing is not None:
+            yield from self._one_more(event)
+            return
+        doing = self.doing = self._begin(track, event.position, tuple(event.dims_displayed))
+        start, far = np.asarray(event.pos, float), False
+        if tool.kind == "stroke" and tool.preview:
+            self._stamp(tool, doing)
+        self.drawn.emit()
+        yield
+        while event.type == "mouse_move":
+            if self.doing is not doing:
+                return  # given up
+            far = far or float(np.abs(np.asarray(event.pos, float) - start).max()) > _STILL
+            if tool.kind in ("stroke", "drag"):
+                self._move(tool, doing, event.position)
+            yield
+        if self.doing is not doing:
+            return
+        if tool.kind == "seeds":
+            self._say("")
+            return
+        self.doing = None
+        if tool.kind != "click" or not far:
+            self._finish(tool, doing)
+        self.drawn.emit()
+
+    def _one_more(self, event: Any) -> Generator[None]:
+        """A further click of several."""
+        start = np.asarray(event.pos, float)
+        position = event.position
+        yield
+        while event.type == "mouse_move":
+            if np.abs(np.asarray(event.pos, float) - start).max() > _STILL:
+                return
+            yield
+        if self.doing is not None:
+            self._add(self.doing, position)
+            self.drawn.emit()
+
+    def _double_click(self, viewer: Any, event: Any) -> None:
+        self.confirm()
+
+    def _begin(self, track: Track, position: Any, displayed: tuple[int, ...]) -> Doing:
+        first = self._viewer.dims.ndim - track.layer.ndim
+        lead = track.layer.ndim - len(track.row.grid)
+        where = np.asarray(track.layer.world_to_data(np.asarray(position, float)[-track.layer.ndim :]))
+        time = int(np.clip(np.rint(where[0]), 0, track.row.times - 1)) if lead else 0
+        rows, columns = (axis - first - lead for axis in displayed[-2:])
+        annotation = self._surroundings.annotation(track, time)
+        doing = Doing(track, time, annotation, (max(0, rows), max(0, columns)))
+        self._add(doing, position)
+        return doing
+
+    def _add(self, doing: Doing, position: Any) -> None:
+        layer = doing.track.layer
+        where = layer.world_to_data(np.asarray(position, float)[-layer.ndim :])
+        doing.points.append(tuple(float(p) for p in where[-len(doing.track.row.grid) :]))
+        doing.trail.append(tuple(float(p) for p in position))
+
+    def _move(self, tool: Tool, doing: Doing, position: Any) -> None:
+        self._add(doing, position)
+        if tool.kind == "stroke" and tool.preview:
+            self._stamp(tool, doing)
+        elif tool.kind == "drag" and tool.preview:
+            self._withdraw(doing)
+            self._sketch(tool, doing, self._gesture(doing))
+        self.drawn.emit()
+
+    def _stamp(self, tool: Tool, doing: Doing) -> None:
+        """Paint the newest part of a stroke."""
+        points = tuple(doing.points[-2:])
+        self._sketch(tool, doing, replace(self._gesture(doing), points=points))
+
+    def _sketch(self, tool: Tool, doing: Doing, gesture: Gesture) -> None:
+        try:
+            edit = tool.run(doing.annotation, gesture, self.options[tool.name])
+            self._recorder.sketch(doing.track, edit, doing.time)
+        except SegError as error:
+            self.said = str(error)
+            return
+        self.said = ""
+        doing.sketched.extend(edit.patches)
+        doing.rows.update(edit.rows)
+        self._refresh(doing)
+
+    def _withdraw(self, doing: Doing) -> None:
+        """Take back all that was sketched."""
+        if doing.sketched:
+            edit = Edit("", tuple(doing.sketched)).inverse()
+            self._recorder.sketch(doing.track, edit, doing.time)
+            doing.sketched.clear()
+            doing.rows.clear()
+            self._refresh(doing)
+
+    def _refresh(self, doing: Doing) -> None:
+        """The layer has another array where a label did not fit into the old one."""
+        frame = doing.track.frames[doing.time]
+        if doing.annotation.labels.dtype != frame.dtype:
+            doing.annotation = replace(doing.annotation, labels=frame)
+
+    def _finish(self, tool: Tool, doing: Doing) -> None:
+        """Make one step of what was done."""
+        try:
+            if doing.sketched:
+                edit = Edit(tool.name, tuple(doing.sketched), doing.rows)
+                self._recorder.keep(doing.track, edit, doing.time)
+            elif tool.kind == "stroke" and tool.preview:
+                doing.track.provisional = False
+                self._say(self.said)
+                return
+            else:
+                edit = tool.run(doing.annotation, self._gesture(doing), self.options[tool.name])
+                self._recorder.apply(doing.track, edit, doing.time)
+        except SegError as error:
+            doing.track.provisional = False
+            self._say(str(error))
+            return
+        self._surroundings.done(doing.track, edit)
+        self._say("")
+
+    def _gesture(self, doing: Doing) -> Gesture:
+        label = int(doing.track.layer.selected_label)
+        return Gesture(tuple(doing.points), doing.shown, label, self.selected)
+
+    def _first_options(self, track: Track) -> None:
+        """A brush that fits the image, the first time one is taken."""
+        spacing = track.row.spacing or (1.0,) * len(track.row.grid)
+        side = min(n * s for n, s in zip(track.row.grid[-2:], spacing[-2:], strict=True))
+        for name, options in self.options.items():
+            if "radius" in type(options).model_fields and "radius" not in options.model_fields_set:
+                radius = float(f"{max(side * _BRUSH_SHARE, 2 * max(spacing[-2:])):.2g}")
+                self.options[name] = options.model_copy(update={"radius": radius})
+
+    def _taking(self, name: str) -> Callable[[Any], None]:
+        return lambda viewer: self.take(name)
+
+    def _mode_changed(self, event: Any = None) -> None:
+        """napari's own tool was taken."""
+        if self.tool is not None and str(event.source.mode) != "pan_zoom":
+            event.source.events.mode.disconnect(self._mode_changed)
+            self.tool = None
+            self._say("")
+
+    def _another_layer(self, event: Any = None) -> None:
+        if self.tool is not None and self._recorder.track(self._viewer.layers.selection.active) is None:
+            self.give_up()
+
+    def _say(self, words: str) -> None:
+        self.said = words
+        self.changed.emit()

@@ -1,0 +1,126 @@
+"""What is drawn over the canvas while a tool is held: the line so far, the clicks, the brush, and what to do next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, Qt
+from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
+from qtpy.QtWidgets import QWidget
+
+from napari_seg.editing.tools import Tool
+from napari_seg.gui.hands import Hands
+from napari_seg.gui.reticle import on_canvas
+
+_NEXT = {
+    "click": "Click on it.",
+    "stroke": "Hold the button and draw.",
+    "drag": "Press, pull and let go.",
+    "seeds": "Click each place, then press Return or double-click.",
+}
+
+_DARK, _LIGHT = QColor(0, 0, 0, 190), QColor(255, 255, 255)
+_DOT = 4.0
+
+
+def hint(tool: Tool | None, said: str) -> str:
+    """What stands at the foot of the canvas: what went wrong, else what the tool in hand waits for."""
+    if said or tool is None:
+        return said
+    return f"{tool.title}: {tool.tip} {_NEXT[tool.kind]} Escape to stop."
+
+
+class Sketchpad(QWidget):
+    """Over the canvas of a viewer. The mouse passes through it; where the mouse is, it sees from the canvas."""
+
+    def __init__(self, viewer: Any, hands: Hands, canvas: QWidget) -> None:
+        super().__init__(canvas)
+        self._viewer, self._hands = viewer, hands
+        self._mouse: QPointF | None = None
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
+        self.setStyleSheet("background: transparent")
+        canvas.installEventFilter(self)
+        self.setGeometry(canvas.rect())
+        hands.changed.connect(self._follow)
+        hands.drawn.connect(self._follow)
+        for event in (viewer.scene.camera.events.zoom, viewer.scene.camera.events.center):
+            event.connect(self._follow)
+        self.show()
+
+    @property
+    def words(self) -> str:
+        return hint(self._hands.tool, self._hands.said)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        kind = event.type()
+        if kind == QEvent.Type.Resize and isinstance(watched, QWidget):
+            self.setGeometry(watched.rect())
+        elif kind == QEvent.Type.MouseMove:
+            self._mouse = event.position()
+            if self._hands.radius is not None:
+                self.update()
+        elif kind == QEvent.Type.Leave:
+            self._mouse = None
+            self.update()
+        return False
+
+    def paintEvent(self, event: Any) -> None:
+        words, trail = self.words, self._trail()
+        tool, radius = self._hands.tool, self._hands.radius
+        circle = radius * self._viewer.scene.camera.zoom if radius is not None else 0.0
+        painter = QPainter(self)  # from here on nothing may fail: Qt does not survive a painter that was left open
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if trail and tool is not None and not (tool.kind == "stroke" and tool.preview):
+            self._draw_trail(painter, trail, tool)
+        if circle and self._mouse is not None:
+            for colour, width in ((_DARK, 3.0), (_LIGHT, 1.2)):
+                painter.setPen(QPen(colour, width))
+                painter.drawEllipse(self._mouse, circle, circle)
+        if words:
+            self._write(painter, words)
+        painter.end()
+
+    def _draw_trail(self, painter: QPainter, trail: list[QPointF], tool: Tool) -> None:
+        ends = trail if tool.kind != "drag" else [trail[0], trail[-1]]
+        for colour, width in ((_DARK, 5.0), (_LIGHT, 2.0)):
+            painter.setPen(QPen(colour, width, cap=Qt.PenCapStyle.RoundCap, join=Qt.PenJoinStyle.RoundJoin))
+            if tool.kind != "click" and tool.name not in _UNJOINED:
+                painter.drawPolyline(QPolygonF(ends))
+        if tool.kind == "seeds":
+            painter.setPen(QPen(_DARK, 2))
+            painter.setBrush(_LIGHT)
+            for point in trail:
+                painter.drawEllipse(point, _DOT, _DOT)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+
+    def _write(self, painter: QPainter, words: str) -> None:
+        font = painter.font()
+        font.setPointSize(10)
+        painter.setFont(font)
+        room = QRectF(self.rect()).adjusted(24, 0, -24, -34)
+        flags = Qt.AlignmentFlag.AlignHCenter | Qt.TextFlag.TextWordWrap
+        box = QFontMetricsF(font).boundingRect(QRectF(0, 0, room.width() - 24, 400), flags, words)
+        card = QRectF(0, 0, box.width() + 24, box.height() + 12)
+        card.moveCenter(QPointF(room.center().x(), room.bottom() - card.height() / 2))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(_DARK)
+        painter.drawRoundedRect(card, 5, 5)
+        painter.setPen(_LIGHT)
+        painter.drawText(card.adjusted(12, 6, -12, -6), flags, words)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+
+    def _trail(self) -> list[QPointF]:
+        doing = self._hands.doing
+        if doing is None or self._viewer.dims.ndisplay != 2:
+            return []
+        size = (float(self.width()), float(self.height()))
+        return [QPointF(*on_canvas(self._viewer, size, np.asarray(point))) for point in doing.trail]
+
+    def _follow(self, event: Any = None) -> None:
+        self.update()
+
+
+_UNJOINED = {"split seeds"}
+"""Tools whose clicks are places, not corners of a line."""

@@ -1,0 +1,87 @@
+"""A form for any spec: a row for each setting, with the words and the widget that its type asks for."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, Union, get_args, get_origin
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QSpinBox, QWidget
+
+from napari_seg.spec import Spec
+
+
+class SpecForm(QWidget):
+    """Emits ``changed(name, value)`` when a person changes a setting."""
+
+    changed = Signal(str, object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows = QFormLayout(self)
+        self._rows.setContentsMargins(0, 0, 0, 0)
+        self._shown: type[Spec] | None = None
+        self.widgets: dict[str, QWidget] = {}
+
+    def render(self, spec: Spec | None, words: Mapping[str, str], unit: str) -> None:
+        """Show the settings of ``spec``; ``words`` are their titles, ``unit`` that of lengths."""
+        if spec is None or type(spec) is not self._shown:
+            self._build(spec, words, unit)
+        if spec is None:
+            return
+        for name, widget in self.widgets.items():
+            _set(widget, getattr(spec, name))
+
+    def _build(self, spec: Spec | None, words: Mapping[str, str], unit: str) -> None:
+        self._shown = type(spec) if spec is not None else None
+        while self._rows.rowCount():
+            self._rows.removeRow(0)
+        self.widgets = {}
+        for name, field in type(spec).model_fields.items() if spec is not None else ():
+            widget = self._widget(name, field.annotation, unit)
+            title = words.get(name, name.replace("_", " ").capitalize())
+            widget.setAccessibleName(title)
+            self._rows.addRow(title, widget)
+            self.widgets[name] = widget
+
+    def _widget(self, name: str, kind: Any, unit: str) -> QWidget:
+        optional = get_origin(kind) in (Union, types.UnionType)
+        if optional:
+            kind = next(part for part in get_args(kind) if part is not type(None))
+        if get_origin(kind) is Literal:
+            combo = QComboBox()
+            for value in get_args(kind):
+                combo.addItem(str(value).capitalize(), value)
+            combo.activated.connect(lambda _: self.changed.emit(name, combo.currentData()))
+            return combo
+        if kind is bool:
+            check = QCheckBox()
+            check.toggled.connect(lambda value: self.changed.emit(name, value))
+            return check
+        box: QSpinBox | QDoubleSpinBox = QSpinBox() if kind is int else QDoubleSpinBox()
+        box.setRange(-(10**6), 10**6) if optional else box.setRange(0, 10**6)
+        box.setKeyboardTracking(False)
+        if isinstance(box, QDoubleSpinBox):
+            box.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+            if name in ("radius", "smooth", "distance"):
+                box.setSuffix(f" {unit}")
+        if optional:
+            box.setSpecialValueText("any")
+        box.valueChanged.connect(lambda value: self.changed.emit(name, None if _is_any(box) else value))
+        return box
+
+
+def _is_any(box: QSpinBox | QDoubleSpinBox) -> bool:
+    return bool(box.specialValueText()) and box.value() == box.minimum()
+
+
+def _set(widget: QWidget, value: Any) -> None:
+    widget.blockSignals(True)
+    if isinstance(widget, QComboBox):
+        widget.setCurrentIndex(widget.findData(value))
+    elif isinstance(widget, QCheckBox):
+        widget.setChecked(bool(value))
+    elif isinstance(widget, QSpinBox | QDoubleSpinBox):
+        widget.setValue(widget.minimum() if value is None else value)
+    widget.blockSignals(False)

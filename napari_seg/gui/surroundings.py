@@ -1,0 +1,70 @@
+"""What lies around a mask when a tool looks at it: the image beneath, the scores of its prediction, its last edit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_seg.editing.annotation import Annotation
+from napari_seg.editing.edit import Edit
+from napari_seg.gui.arrivals import volume_as_kept
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.track import Track
+
+
+class Surroundings:
+    """One for each window."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._scores: dict[Path, tuple[int, Any]] = {}
+        self._last: dict[Track, Edit] = {}
+
+    def annotation(self, track: Track, time: int) -> Annotation:
+        """All that a tool may look at."""
+        return self._recorder.annotation(
+            track, time, image=self._image(track, time), scores=self._scores_of(track, time)
+        )
+
+    def done(self, track: Track, edit: Edit) -> None:
+        """An edit was made; some tools repeat it."""
+        self._last[track] = edit
+
+    def last(self, track: Track) -> Edit | None:
+        return self._last.get(track)
+
+    def _image(self, track: Track, time: int) -> Any:
+        """The intensities on the grid: one channel, or the mean of red, green and blue."""
+        if track.image is None:
+            return None
+        volume = volume_as_kept(track.image)
+        data, axes = track.image.data, volume.axes
+        if track.image.multiscale:
+            data = data[0]
+        if data.ndim < len(axes):  # the layer shows one channel
+            axes = axes.replace("C", "")
+        index = tuple(time if axis == "T" else 0 if axis == "C" else slice(None) for axis in axes)
+        frame = data[index]
+        return frame.mean(-1) if "S" in axes else frame
+
+    def _scores_of(self, track: Track, time: int) -> Any:
+        """The scores of the last prediction, mapped from their file beside the database."""
+        path = scores_path(track)
+        try:
+            stamp = path.stat().st_mtime_ns
+        except OSError:
+            return None
+        if path not in self._scores or self._scores[path][0] != stamp:
+            self._scores[path] = stamp, np.load(path, mmap_mode="r", allow_pickle=False)
+        scores = self._scores[path][1]
+        if scores.shape[-len(track.row.grid) :] != track.row.grid:
+            return None
+        return scores[time] if scores.ndim > len(track.row.grid) + 1 else scores
+
+
+def scores_path(track: Track) -> Path:
+    """Where the scores of a mask are kept: a cache that may be deleted."""
+    safe = "".join(letter if letter.isalnum() else "_" for letter in track.plane)
+    return track.session.folder / "scores" / f"{track.row.id}-{safe}.npy"
