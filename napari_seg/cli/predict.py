@@ -108,13 +108,11 @@ def predict(
 
 def _segment(work: Work, model: Model, spec: PredictSpec) -> dict[str, Any]:
     from napari_seg.data.formats import read, write
-    from napari_seg.inference.channels import refuse_absent
     from napari_seg.inference.predict import placed
     from napari_seg.inference.predict import predict as run
 
     keep_existing(work.mask, work.overwrite)
     volume = read(work.image, axes=work.axes, series=work.series)
-    refuse_absent(volume, spec.channel)
     refuse_unwritable(model.spec, volume, work.mask)
     if work.region is not None:
         say(f"{work.image.name}: {where(volume, work.region)}")

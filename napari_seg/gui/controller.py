@@ -16,9 +16,11 @@ from typing import Any
 from napari.layers import Image
 from psygnal import Signal
 
+from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui import engine as link
 from napari_seg.gui.checking import Looks, Wish
+from napari_seg.gui.hands import Hands
 from napari_seg.gui.layers import channel_of, volume_of
 from napari_seg.gui.proposal import Proposal
 from napari_seg.gui.recorder import Recorder
@@ -27,6 +29,7 @@ from napari_seg.gui.runs import Runs
 from napari_seg.gui.saving import Saving, proposed_path
 from napari_seg.gui.state import Device, Finding, Options, Question, Segment, Thresholds
 from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, finds
+from napari_seg.gui.surroundings import Surroundings
 from napari_seg.inference.channels import channel_names
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.models.file import read_spec
@@ -56,6 +59,7 @@ class Controller:
         self._device = Device()
         engine.said.connect(self._hear)
         self.recorder = Recorder(viewer, engine, who)
+        self.hands = Hands(viewer, self.recorder, Surroundings(self.recorder))
         self.runs = Runs(viewer, engine, self.recorder)
         self._looks = Looks(engine)
         self._saving = Saving(engine, self.runs)
@@ -117,7 +121,7 @@ class Controller:
         if target is not None and self.state.can_run:
             self._saving.forget()
             self.warm_up()
-            self.runs.start(target, self._settings(), self._region(target))
+            self.runs.start(target, self._settings(target.volume), self._region(target))
             self.resolve()
 
     def warm_up(self) -> None:
@@ -208,7 +212,7 @@ class Controller:
         state = replace(state, image_words=describe_volume(volume), channels=channel_names(volume))
         if self._model is None:
             return state
-        self._model = self._proposal.propose(self._known(), self._model, self._key, volume, self._settings())
+        self._model = self._proposal.propose(self._known(), self._model, self._key, volume, self._settings(volume))
         target = Target(self._image, volume, self._model, self._spec(self._model))
         if self._options.region not in target.regions:
             self._options = replace(self._options, region="whole")
@@ -224,7 +228,7 @@ class Controller:
 
     def _wish(self, target: Target) -> Wish:
         """What is to be known before a run of ``target``."""
-        settings = self._settings()
+        settings = self._settings(target.volume)
         pace = self.runs.pace(target, settings)
         return Wish(
             target,
@@ -242,9 +246,11 @@ class Controller:
         """The chosen image."""
         return "" if self._image is None else str(self._image.unique_id)
 
-    def _settings(self) -> PredictSpec:
+    def _settings(self, volume: Volume) -> PredictSpec:
+        """What a person wants for an image. The choice of a channel waits while an image is chosen that lacks it."""
         options = self._options
-        channel = options.channel or (channel_of(self._image) if self._image is not None else None)
+        wanted = options.channel if options.channel in channel_names(volume) else ""
+        channel = wanted or (channel_of(self._image) if self._image is not None else None)
         if self._model is not None and self._spec(self._model).network.in_channels > 1:
             channel = None  # it takes them all
         return PredictSpec(

@@ -91,20 +91,12 @@ def choose_channels(volume: Volume, wanted: int, setting: str | None) -> Channel
         index = 0 if planes == 1 else _plane(volume, None)
         return _of_rgb(volume, index if "C" in volume.axes else None, setting or "luminance")
     if planes == 1:
+        if setting not in (None, "0", *volume.channels):
+            raise SegError(f"The image has a single channel and no {setting!r}; leave the choice of a channel out.")
         return Channels(volume, 1)
     index = _plane(volume, setting)
     name = volume.channels[index] if index < len(volume.channels) else str(index)
     return Channels(volume, 1, index, note=f"Channel {name} of {planes} is used.")
-
-
-def refuse_absent(volume: Volume, setting: str | None) -> None:
-    """Raises ``SegError`` for a channel chosen of an image that has just one, and not that.
-
-    :func:`choose_channels` takes such an image as it is: the window keeps a choice from one image to the next.
-    """
-    single = "S" not in volume.axes and volume.size("C") == 1
-    if single and setting not in (None, "0", *volume.channels):
-        raise SegError(f"The image has a single channel and no {setting!r}; leave the choice of a channel out.")
 
 
 def _of_rgb(volume: Volume, index: int | None, colour: str) -> Channels:

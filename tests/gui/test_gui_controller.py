@@ -89,6 +89,22 @@ def test_the_selected_image_is_the_one(controller: Controller, viewer: ViewerMod
     assert controller.state.image == str(second.unique_id)
 
 
+def test_a_channel_that_was_chosen_waits_while_another_image_lacks_it(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    grey = viewer.add_image(picture)
+    colours = viewer.add_image(np.stack([picture] * 3, -1).astype(np.uint8), rgb=True)
+    controller.set_options(channel="red")
+    for image, channel in ((colours, "red"), (grey, None), (colours, "red")):
+        viewer.layers.selection.active = image
+        settle(controller)
+        assert controller.state.can_run, controller.state.findings
+        controller.run()
+        assert engine.orders[-1]["settings"]["channel"] == channel
+        controller.cancel()
+        engine.say(Cancelled(len(engine.orders)))
+
+
 def test_what_does_not_fit_is_refused_before_the_run(
     controller: Controller, viewer: ViewerModel, picture: np.ndarray, organs: Path, engine: Any
 ) -> None:
