@@ -42,20 +42,25 @@ class Grid:
         sides = zip(index, self.block, self.shape, strict=True)
         return tuple(slice(int(k) * b, min((int(k) + 1) * b, n)) for k, b, n in sides)
 
+    def extent(self, number: int) -> tuple[int, ...]:
+        """The shape of a block."""
+        return tuple(side.stop - side.start for side in self.box(number))
+
     def touched(self, box: tuple[slice, ...]) -> Iterator[int]:
-        """The numbers of the blocks that a box of voxels reaches into."""
-        sides = zip(box, self.block, strict=True)
-        spans = [range(side.start // b, -(-side.stop // b)) for side, b in sides]
+        """The numbers of the blocks that a box of voxels reaches into; what lies outside the grid reaches into none."""
+        spans = []
+        for side, b, n in zip(box, self.block, self.shape, strict=True):
+            start, stop = max(0, side.start), min(side.stop, n)
+            spans.append(range(start // b, -(-stop // b)) if start < stop else range(0))
         for index in itertools.product(*spans):
             yield int(np.ravel_multi_index(index, self.counts))
 
 
 def smallest(block: Labels) -> Labels:
     """The block in the smallest dtype that holds it, in C order."""
-    largest = int(block.max(initial=0))
-    if largest < 0 or int(block.min(initial=0)) < 0:
+    if block.dtype.kind == "i" and int(block.min(initial=0)) < 0:
         raise SegError("Labels below 0 cannot be kept; number the objects from 1.")
-    return np.ascontiguousarray(block, labels_dtype(largest))
+    return np.ascontiguousarray(block, labels_dtype(int(block.max(initial=0))))
 
 
 def digest(block: Labels) -> bytes:
@@ -71,8 +76,11 @@ def pack(block: Labels) -> bytes:
 
 
 def unpack(packed: bytes, shape: tuple[int, ...]) -> Labels:
-    """A block that can be written to."""
+    """A block that can be written to. Raises ``SegError`` where it is damaged."""
     if not packed:
         return np.zeros(shape, np.uint8)
-    values: NDArray[np.uint8] = np.frombuffer(bytearray(zlib.decompress(packed[1:])), np.uint8)
-    return values.view(f"u{packed[0]}").reshape(shape)
+    try:
+        values: NDArray[np.uint8] = np.frombuffer(bytearray(zlib.decompress(packed[1:])), np.uint8)
+        return values.view(f"u{packed[0]}").reshape(shape)
+    except (zlib.error, ValueError, TypeError):
+        raise SegError("A part of the session is damaged on the disk; restore the session from a backup.") from None

@@ -17,10 +17,14 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 
 from napari_seg.errors import SegError
+
+APPLICATION = 0x6E736567
+"""What tells a session from the databases of other programs: ``nseg`` in ASCII, in the header of the file."""
 
 FORMAT = 1
 """The number of the tables below. A change of them gets the next number and a step in :data:`MIGRATIONS`."""
@@ -30,7 +34,14 @@ NAME, LOCK = "session.sqlite", "lock.sqlite"
 MIGRATIONS: dict[int, str] = {}
 """By the number of a format, the SQL that makes the next one of it."""
 
-NETWORK = frozenset({"nfs", "nfs4", "cifs", "smbfs", "smb2", "smb3", "afpfs", "fuse.sshfs", "9p", "davfs"})
+LOCAL = (
+    "apfs aufs bcachefs btrfs ecryptfs exfat ext2 ext3 ext4 f2fs fat fat32 fuseblk hfs jfs msdos ntfs ntfs3 overlay "
+    "overlayfs ramfs refs reiserfs squashfs tmpfs ufs vfat xfs zfs"
+)
+"""File systems on which programs share memory; any other is taken for one of another machine."""
+
+COPIES = 5
+"""How often a copy is tried of a database that somebody writes to."""
 
 TABLES = """
 CREATE TABLE images (
@@ -72,11 +83,11 @@ class Lock:
     """The right to write to a session, held until :meth:`release` or the end of the program."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises ``sqlite3.OperationalError`` where another program holds it or nothing can be written here."""
-        self._held = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None, check_same_thread=False)
+        """Raises ``sqlite3.Error`` where another program holds it or nothing can be written here."""
+        self._held = sqlite3.connect(folder / LOCK, timeout=0.2, isolation_level=None, check_same_thread=False)
         try:
             self._held.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
+        except sqlite3.Error:
             self._held.close()
             raise
 
@@ -85,68 +96,91 @@ class Lock:
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether files can be made in a folder: tried, because neither the mode of a folder nor its owner tells."""
+    """Whether a session can be written in a folder: tried, because neither its mode nor its owner tells."""
     try:
         with tempfile.TemporaryFile(dir=folder):
-            return True
+            pass
     except OSError:
         return False
+    there = [path for path in (folder / NAME, folder / LOCK) if path.exists()]
+    return all(os.access(path, os.W_OK) for path in there)
+
+
+def is_local(folder: Path) -> bool:
+    """Whether a folder lies on a disk of this machine, as far as the system says."""
+    real = Path(os.path.realpath(folder))
+    try:
+        mounts = [part for part in psutil.disk_partitions(all=True) if real.is_relative_to(part.mountpoint)]
+    except OSError:
+        return False
+    if not mounts or str(real).startswith("\\\\"):
+        return False
+    nearest = sorted(mounts, key=lambda part: len(part.mountpoint))[-1]  # of two in one place the later one counts
+    return nearest.fstype.lower() in LOCAL.split() and "remote" not in nearest.opts.split(",")
 
 
 def connect(folder: Path) -> sqlite3.Connection:
     """The database of a folder, made there if there is none, for the one who holds the lock.
 
-    Raises ``SegError`` for a file that is no session, is damaged, or comes from a newer version.
+    Raises ``SegError`` for a file that is no session, is damaged, or comes from a newer version: it stays as it is.
     """
     path = folder / NAME
     connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
     try:
-        journal = "DELETE" if _on_network(folder) else "WAL"
-        connection.execute(f"PRAGMA journal_mode = {journal}")
+        found = _format(connection, path)
+        connection.execute(f"PRAGMA journal_mode = {'WAL' if is_local(folder) else 'DELETE'}")
         connection.execute("PRAGMA synchronous = FULL")
-        _bring_up_to_date(connection, path)
-    except sqlite3.DatabaseError as error:
+        connection.execute("PRAGMA fullfsync = ON")  # else macOS leaves it in the cache of the disk
+        _bring_up_to_date(connection, found)
+    except sqlite3.Error as error:
         connection.close()
         raise refusal(path, error) from None
-    except SegError:
+    except BaseException:
         connection.close()
         raise
     return connection
 
 
 def connect_to_read(folder: Path) -> sqlite3.Connection:
-    """The database of a folder that somebody else writes to, or that nobody may.
-
-    Where nothing can be written even a reader of a write-ahead log cannot work: then it reads a copy in memory.
-    """
+    """The database of a folder that somebody else writes to, or that nobody may."""
     path = folder / NAME
     if not path.exists():
         raise SegError(f"{folder} holds no session; choose another folder.")
     try:
-        if is_writable(folder):
-            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
-        else:
-            connection = _copy_in_memory(folder)
-        connection.isolation_level = None
-        found = _format(connection)
-    except sqlite3.DatabaseError as error:
+        connection = _open_to_read(folder)
+    except sqlite3.Error as error:
         raise refusal(path, error) from None
+    try:
+        found = _format(connection, path)
+        connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error as error:
+        connection.close()
+        raise refusal(path, error) from None
+    except BaseException:
+        connection.close()
+        raise
+    if found == 0:
+        connection.close()
+        raise SegError(f"{path} is empty, or is just being made; open it again in a moment.")
     if found != FORMAT:
         connection.close()
-        raise SegError(f"{path} has another format ({found}) and cannot be brought up to date here; copy the folder.")
+        raise SegError(f"{path} has an older format ({found}); copy the folder to where you may write, and open that.")
     return connection
 
 
 @contextlib.contextmanager
 def transaction(sql: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing; on the disk when it is left."""
+    """All or nothing; on the disk when it is left. One cannot lie in another."""
+    if sql.in_transaction:  # one that failed, and could not even be taken back
+        sql.execute("ROLLBACK")
     sql.execute("BEGIN IMMEDIATE")
     try:
         yield
         sql.execute("COMMIT")
     except BaseException:
         if sql.in_transaction:
-            sql.execute("ROLLBACK")
+            with contextlib.suppress(sqlite3.Error):  # the first error says more
+                sql.execute("ROLLBACK")
         raise
 
 
@@ -162,38 +196,70 @@ def refusal(path: Path, error: sqlite3.Error) -> SegError:
     return SegError(f"{path} could not be written ({words}); check the disk and the rights of the folder.")
 
 
-def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
-    found = _format(connection)
-    if found > FORMAT:
-        raise SegError(f"{path} was made by a newer version of napari-seg; update napari-seg to open it.")
-    if found == FORMAT:
-        return
-    steps = [TABLES] if found == 0 else [MIGRATIONS[number] for number in range(found, FORMAT)]
-    if found == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        raise SegError(f"{path} is a database, but no session; choose another folder.")
-    connection.executescript(f"BEGIN; {' '.join(steps)} PRAGMA user_version = {FORMAT}; COMMIT;")
-
-
-def _format(connection: sqlite3.Connection) -> int:
+def _format(connection: sqlite3.Connection, path: Path) -> int:
+    """The number of the tables in a database, 0 where there are none. Only reads."""
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    maker = connection.execute("PRAGMA application_id").fetchone()[0]
     number: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if maker != APPLICATION and (maker or number or tables):
+        raise SegError(f"{path} is a database, but no session; choose another folder.")
+    if number > FORMAT:
+        raise SegError(f"{path} was made by a newer version of napari-seg; update napari-seg to open it.")
     return number
 
 
+def _bring_up_to_date(connection: sqlite3.Connection, found: int) -> None:
+    if found == FORMAT:
+        return
+    steps = [TABLES] if found == 0 else [MIGRATIONS[number] for number in range(found, FORMAT)]
+    marks = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT};"
+    connection.executescript(f"BEGIN IMMEDIATE; {' '.join(steps)} {marks} COMMIT;")
+
+
+def _open_to_read(folder: Path) -> sqlite3.Connection:
+    place = (folder / NAME).resolve().as_posix()
+    address = f"file://{'' if place.startswith('/') else '/'}{quote(os.fsencode(place))}?mode=ro"
+    connection = sqlite3.connect(address, timeout=5, isolation_level=None, uri=True, check_same_thread=False)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:  # a journal was left behind, and nothing can be made beside it to read it with
+        connection.close()
+        return _copy_in_memory(folder)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _copy_in_memory(folder: Path) -> sqlite3.Connection:
+    """What a folder holds in which no file can be made, its journal included."""
     with tempfile.TemporaryDirectory() as aside:
-        for name in (NAME, f"{NAME}-wal"):
-            with contextlib.suppress(FileNotFoundError):
-                shutil.copyfile(folder / name, Path(aside) / name)
-        stored = sqlite3.connect(Path(aside) / NAME)
-        memory = sqlite3.connect(":memory:", check_same_thread=False)
-        with contextlib.closing(stored):
+        try:
+            _copy(folder, Path(aside))
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise SegError(f"{folder / NAME} cannot be read ({reason}); copy the folder and open the copy.") from None
+        memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        with contextlib.closing(sqlite3.connect(Path(aside) / NAME)) as stored:
             stored.backup(memory)
     return memory
 
 
-def _on_network(folder: Path) -> bool:
-    """Whether a folder lies on a file system of another machine."""
-    real = os.path.realpath(folder)
-    mounts = [part for part in psutil.disk_partitions(all=True) if real.startswith(part.mountpoint.rstrip("/\\"))]
-    longest = max(mounts, key=lambda part: len(part.mountpoint), default=None)
-    return longest is not None and longest.fstype.lower() in NETWORK
+def _copy(folder: Path, aside: Path) -> None:
+    """Copy a database and its journal as they were at one moment."""
+    for _ in range(COPIES):
+        found = _files(folder)
+        for name in found:
+            shutil.copyfile(folder / name, aside / name)
+        if _files(folder) == found:
+            return
+        for name in found:
+            (aside / name).unlink()
+    raise SegError(f"{folder / NAME} is being written to by another program; open it again in a moment.")
+
+
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    """The files of a database, with what tells whether they were written to."""
+    paths = [folder / name for name in (NAME, f"{NAME}-wal", f"{NAME}-journal")]
+    found = {path.name: path.stat() for path in paths if path.exists()}
+    return {name: (state.st_size, state.st_mtime_ns) for name, state in found.items()}

@@ -3,36 +3,60 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 
 from napari_seg.data.volume import Volume
 
-SAMPLES = 3
-"""Blocks that are looked at along each axis."""
+PLANES = 25
+"""Planes that are looked at: spread over depth, channels and time."""
 
-SIDE = 16
-"""Voxels of a block along each axis."""
+SIDES, SIDE = 3, 256
+"""Squares of a plane that are looked at along rows and columns, and pixels of each side."""
+
+AT_ONCE = 2**24
+"""Voxels that are read at once for the hash of all of them."""
 
 
 def fingerprint(volume: Volume) -> str:
-    """From the axes, the shape, the dtype and some blocks of voxels: at once, also for an image that is read lazily.
+    """From the axes, the shape, the dtype and some squares of some planes: at once, also for an image that is read
+    lazily.
 
-    Two images that differ nowhere in these blocks have the same one; :func:`voxels_hash` tells them apart.
+    Two images that differ nowhere in these squares have the same one; :func:`voxels_hash` tells them apart.
     """
-    found = hashlib.blake2b(digest_size=16)
-    found.update(f"{volume.axes} {volume.shape} {volume.dtype.str}".encode())
-    starts = [sorted({round(k * max(0, n - SIDE) / (SAMPLES - 1)) for k in range(SAMPLES)}) for n in volume.shape]
-    for index in np.ndindex(*(len(side) for side in starts)):
-        box = tuple(slice(side[k], side[k] + SIDE) for side, k in zip(starts, index, strict=True))
-        found.update(np.ascontiguousarray(volume.data[box]).tobytes())
+    found = _began(volume)
+    outer = volume.axes.index("Y")
+    planes = int(np.prod(volume.shape[:outer]))
+    rows, columns = (list(_squares(volume.size(axis))) for axis in "YX")
+    for number in sorted({(2 * k + 1) * planes // (2 * PLANES) for k in range(PLANES)} if planes else ()):
+        index = tuple(int(k) for k in np.unravel_index(number, volume.shape[:outer]))
+        for y in rows:
+            for x in columns:
+                found.update(np.ascontiguousarray(volume.data[(*index, y, x)]).tobytes())
     return found.hexdigest()
 
 
 def voxels_hash(volume: Volume) -> str:
-    """From every voxel, plane by plane."""
+    """From every voxel."""
+    found = _began(volume)
+    step = max(1, AT_ONCE // max(1, int(np.prod(volume.shape[1:]))))
+    for start in range(0, volume.shape[0], step):
+        found.update(np.ascontiguousarray(volume.data[start : start + step]).tobytes())
+    return found.hexdigest()
+
+
+def _began(volume: Volume) -> hashlib.blake2b:
     found = hashlib.blake2b(digest_size=16)
     found.update(f"{volume.axes} {volume.shape} {volume.dtype.str}".encode())
-    for plane in range(volume.shape[0]):
-        found.update(np.ascontiguousarray(volume.data[plane]).tobytes())
-    return found.hexdigest()
+    return found
+
+
+def _squares(length: int) -> Iterator[slice]:
+    """Spans of a side: all of it where they would meet, else at its ends and between."""
+    if length <= SIDES * SIDE:
+        yield slice(0, length)
+        return
+    for k in range(SIDES):
+        start = k * (length - SIDE) // (SIDES - 1)
+        yield slice(start, start + SIDE)

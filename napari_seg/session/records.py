@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
 
 from napari_seg.editing.annotation import Entry
+from napari_seg.errors import SegError
 from napari_seg.tasks.base import Labels
 
 SAID = "/said"
 """A plane of this ending holds where a person has changed voxels of the plane it is named after."""
+
+NAMED = 1000
+"""A revision names at most so many of the labels it changed."""
 
 
 class Place(NamedTuple):
@@ -22,9 +26,15 @@ class Place(NamedTuple):
     block: int
 
 
+def said_of(place: Place) -> Place:
+    """Where it stands which voxels of a block a person has changed."""
+    return place._replace(plane=place.plane + SAID)
+
+
 @dataclass(frozen=True)
 class ImageRow:
-    """An image of a session. ``path``: relative to the session's folder where it lies below it. ``grid``: spatial."""
+    """An image of a session. ``path``: relative to the session's folder where it lies beside or below it, empty for an
+    image of no file. ``grid``: spatial."""
 
     id: int
     name: str
@@ -47,12 +57,21 @@ class Plane:
     classes: tuple[str, ...] = ()
 
 
+class Origin(NamedTuple):
+    """The model that labels came from, the hash of its file, and the settings it ran with (JSON)."""
+
+    model: str
+    model_hash: str
+    settings: str
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """What is to become one revision: new contents of blocks, and rows (``None``: taken away).
 
     ``said``: whether changed voxels count as said by a person (``add``), say nothing of that (``keep``), or take back
-    what was said in these blocks (``clear``).
+    what was said in these blocks (``clear``). ``blocks`` belong to the step: nobody writes to them any more.
+    ``origin``: the model that predicted it.
     """
 
     tool: str
@@ -62,6 +81,7 @@ class Step:
     rows: Mapping[str, Entry | None] = field(default_factory=dict)
     said: Literal["add", "keep", "clear"] = "add"
     note: str = ""
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +141,8 @@ class Delta:
         )
 
 
+ENTRY = tuple(known.name for known in fields(Entry))
+
 IMAGE = "id, name, path, fingerprint, grid, times, spacing, unit, added, head"
 """The columns that :func:`image_of` takes."""
 
@@ -140,8 +162,22 @@ def revision_of(row: Sequence[Any], *, undone: bool = False) -> Revision:
 
 
 def entry_of(text: str) -> Entry:
-    return Entry(**json.loads(text))
+    """What a later version knows besides is left out."""
+    found = json.loads(text)
+    return Entry(**{name: found[name] for name in ENTRY if name in found})
 
 
 def text_of(entry: Entry) -> str:
-    return json.dumps(asdict(entry))
+    return json.dumps(asdict(replace(entry, category=int(entry.category))))
+
+
+def plain(text: str) -> str:
+    """Text that every database takes: halves of characters, as odd file names have them, are spelled out."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def keepable(name: str) -> str:
+    """The name of a plane or of a row, which must come back as it is. Raises ``SegError`` for one that would not."""
+    if name != plain(name):
+        raise SegError(f"{plain(name)} is not text that can be kept; choose a name without broken characters.")
+    return name

@@ -17,9 +17,9 @@ import platformdirs
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
-from napari_seg.session.database import NAME, Lock, connect, connect_to_read, is_writable, refusal
+from napari_seg.session.database import LOCK, Lock, connect, connect_to_read, is_writable, refusal
 from napari_seg.session.fingerprint import fingerprint
-from napari_seg.session.records import ImageRow
+from napari_seg.session.records import ImageRow, plain
 from napari_seg.session.store import Store
 from napari_seg.session.writer import Writer
 
@@ -38,11 +38,13 @@ def folder_for(volume: Volume) -> Path:
 class Session:
     """An open session. ``read_only`` says why nothing can be kept, in a sentence; empty where all is well."""
 
-    def __init__(self, folder: Path, writer: Writer, lock: Lock | None, read_only: str) -> None:
+    def __init__(self, folder: Path, writer: Writer) -> None:
         self.folder = folder
         self.writer = writer
-        self.read_only = read_only
-        self._lock = lock
+
+    @property
+    def read_only(self) -> str:
+        return self.writer.read_only
 
     @classmethod
     def open(cls, folder: str | Path) -> Session:
@@ -62,35 +64,34 @@ class Session:
             return cls._to_read(folder, words)
         try:
             lock = Lock(folder)
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             if "locked" not in str(error):
-                raise refusal(folder / NAME, error) from None
+                raise refusal(folder / LOCK, error) from None
             return cls._to_read(
                 folder, "This session is open in another window; what you change here is not kept. Go on there."
             )
         try:
             store = Store(connect(folder))
-        except SegError:
+        except BaseException:
             lock.release()
             raise
-        writer = Writer(store, folder)
-        writer.call(lambda store: store.thin(time.time()))
-        return cls(folder, writer, lock, "")
+        session = cls(folder, Writer(store, folder, lock))
+        session.writer.send(lambda store: store.thin(time.time()))
+        return session
 
     @classmethod
     def _to_read(cls, folder: Path, why: str) -> Session:
-        return cls(folder, Writer(Store(connect_to_read(folder)), folder), None, why)
+        return cls(folder, Writer(Store(connect_to_read(folder)), folder, read_only=why))
 
     def image(self, volume: Volume, known_by: str = "") -> Future[ImageRow]:
         """The row of an image, added where it is new. ``known_by``: its fingerprint, where that is known already.
 
         Raises ``SegError`` in the future for an image that is new to a session that cannot be written.
         """
-        path = "" if volume.source is None else self._relative(volume.source.path)
         row = ImageRow(
             id=0,
-            name=volume.name,
-            path=path,
+            name=plain(volume.name),
+            path="" if volume.source is None else plain(self._relative(volume.source.path)),
             fingerprint=known_by or fingerprint(volume),
             grid=volume.grid,
             times=volume.size("T"),
@@ -102,28 +103,37 @@ class Session:
 
         def find(store: Store) -> ImageRow:
             found = store.find(row.fingerprint)
-            if found is None and self.read_only:
-                raise SegError(self.read_only)
-            return found or store.add_image(row)
+            if found is None:
+                if self.read_only:
+                    raise SegError(self.read_only)
+                return store.add_image(row)
+            if (found.grid, found.times) != (row.grid, row.times):
+                raise SegError(
+                    f"{row.name} does not fit what the session knows of it; start a session of its own for it."
+                )
+            if self.read_only or not row.path or (found.name, found.path) == (row.name, row.path):
+                return found
+            return store.move_image(found.id, row.name, row.path)
 
         return self.writer.call(find)
+
+    def path(self, image: ImageRow) -> Path | None:
+        """Where the file of an image lies, if it comes from one: also after the session was moved together with it."""
+        return self.folder / image.path if image.path else None
 
     def spend(self, image: int, who: str, seconds: float) -> None:
         """Add to the time that a person spent on an image today."""
         day = datetime.now(UTC).astimezone().date().isoformat()
-        self.writer.call(lambda store: store.spend(image, day, who, seconds))
+        if not self.read_only:
+            self.writer.send(lambda store: store.spend(image, day, who, seconds))
 
     def close(self, seconds: float = 5.0) -> int:
         """Write what is left and let go. Returns how many steps could not be kept."""
-        left = self.writer.close(seconds)
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
-        return left
+        return self.writer.close(seconds)
 
     def _relative(self, path: Path) -> str:
-        """A path as it is stored: relative to the session where the image lies beside or below it."""
-        try:
-            return Path(os.path.relpath(path.resolve(), self.folder.resolve())).as_posix()
-        except ValueError:  # another drive of Windows
-            return str(path.resolve())
+        """A path as it is stored: relative to the session where the image lies beside or below it, else whole."""
+        found, beside = path.resolve(), self.folder.resolve().parent
+        if found.is_relative_to(beside) and beside != Path(beside.anchor):
+            return Path(os.path.relpath(found, self.folder.resolve())).as_posix()
+        return found.as_posix()

@@ -2,8 +2,9 @@
 
 Every revision of the last 30 days is kept. Of older ones those that one person made within an hour, one after the
 other, become one: the last of them, which then holds all they changed. Where the history branches, where an image
-stands now, predictions, restored revisions and those that were exported are left alone: steps back grow longer, but
-lead to the same places. Contents that no revision needs any more are removed.
+stands now, predictions, what was restored, what restored it, and what was exported are left alone: steps back grow
+longer, but lead to the same places. Contents that no revision needs any more are removed. The log stays as it was
+written.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 
 from napari_seg.session import tree
 from napari_seg.session.database import transaction
-from napari_seg.session.records import REVISION, Delta, Revision, revision_of
+from napari_seg.session.records import NAMED, REVISION, Delta, Revision, revision_of
 
 DAY = 24 * 3600.0
 KEPT = 30 * DAY
@@ -56,23 +57,31 @@ def _runs(sql: sqlite3.Connection, image: int, until: float) -> Iterator[list[Re
     """Revisions that become one, oldest first."""
     rows = sql.execute(f"SELECT {REVISION} FROM revisions WHERE image = ? ORDER BY id", (image,)).fetchall()
     revisions = [revision_of(row) for row in rows]
-    children = Counter(revision.parent for revision in revisions)
-    alone = {row[0] for row in sql.execute("SELECT head FROM images WHERE id = ?", (image,))}
-    alone |= {row[0] for row in sql.execute("SELECT revision FROM predictions WHERE image = ?", (image,))}
-    alone |= {row[0] for row in sql.execute("SELECT revision FROM log WHERE image = ? AND what = 'export'", (image,))}
+    alone = _left_alone(sql, image, revisions)
     run: list[Revision] = []
     for revision in revisions:
-        fits = revision.at < until and revision.id not in alone and revision.tool not in ALONE
-        follows = bool(run) and revision.parent == run[-1].id and children[run[-1].id] == 1
-        near = bool(run) and revision.who == run[0].who and abs(revision.at - run[0].at) < TOGETHER
-        if fits and follows and near:
+        fits = revision.at < until and revision.id not in alone
+        follows = bool(run) and revision.parent == run[-1].id and revision.who == run[0].who
+        if fits and follows and abs(revision.at - run[0].at) < TOGETHER:
             run.append(revision)
             continue
         if len(run) > 1:
             yield run
-        run = [revision] if fits and children[revision.id] < 2 else []
+        run = [revision] if fits else []
     if len(run) > 1:
         yield run
+
+
+def _left_alone(sql: sqlite3.Connection, image: int, revisions: list[Revision]) -> set[int]:
+    """Revisions that are never joined with others."""
+    children = Counter(revision.parent for revision in revisions)
+    alone = {number for number, count in children.items() if count > 1}
+    alone |= {revision.id for revision in revisions if revision.tool in ALONE}
+    alone |= {int(revision.note) for revision in revisions if revision.tool == "restore" and revision.note.isdigit()}
+    alone |= {row[0] for row in sql.execute("SELECT head FROM images WHERE id = ?", (image,))}
+    alone |= {row[0] for row in sql.execute("SELECT revision FROM predictions WHERE image = ?", (image,))}
+    alone |= {row[0] for row in sql.execute("SELECT revision FROM log WHERE image = ? AND what = 'export'", (image,))}
+    return alone
 
 
 def _join(sql: sqlite3.Connection, run: list[Revision]) -> None:
@@ -85,7 +94,7 @@ def _join(sql: sqlite3.Connection, run: list[Revision]) -> None:
     sql.executemany("INSERT INTO block_changes VALUES (?,?,?,?,?,?)", blocks)
     rows = [(last, key, *change) for key, change in made.rows.items()]
     sql.executemany("INSERT INTO row_changes VALUES (?,?,?,?)", rows)
-    labels = sorted({label for revision in run for label in revision.labels})
+    labels = sorted({label for revision in run for label in revision.labels})[:NAMED]
     sql.execute(
         "UPDATE revisions SET parent = ?, labels = ?, voxels = ?, note = ? WHERE id = ?",
         (

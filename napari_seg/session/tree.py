@@ -1,4 +1,8 @@
-"""The tree of revisions of an image, and the way from one to another."""
+"""The tree of revisions of an image, and the way from one to another.
+
+A revision is younger than its parent and so has a larger number, which thinning keeps true. That is what a way is found
+by: the larger of two numbers is never on the way back from the smaller one.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +23,20 @@ def delta(sql: sqlite3.Connection, revision: int) -> Delta:
     )
 
 
-def ancestors(sql: sqlite3.Connection, revision: int) -> list[int]:
-    """From a revision back to the beginning, itself included."""
-    found = sql.execute(
-        "WITH RECURSIVE way(id, parent) AS (SELECT id, parent FROM revisions WHERE id = ? UNION ALL "
-        "SELECT r.id, r.parent FROM revisions r JOIN way ON r.id = way.parent) SELECT id FROM way",
-        (revision,),
-    )
-    return [row[0] for row in found]
+ANCESTORS = (
+    "WITH RECURSIVE way(id, parent) AS (SELECT id, parent FROM revisions WHERE id = ?1 UNION ALL "
+    "SELECT r.id, r.parent FROM revisions r JOIN way ON r.id = way.parent WHERE r.id >= ?2) "
+)
+
+
+def ancestors(sql: sqlite3.Connection, revision: int, oldest: int = 0) -> list[int]:
+    """From a revision back to the beginning or to the last one not older than ``oldest``, itself included."""
+    return [row[0] for row in sql.execute(f"{ANCESTORS} SELECT id FROM way", (revision, oldest))]
+
+
+def depth(sql: sqlite3.Connection, revision: int) -> int:
+    """How many revisions lie between the beginning and this one, itself included."""
+    return int(sql.execute(f"{ANCESTORS} SELECT count(*) FROM way", (revision, 0)).fetchone()[0])
 
 
 def newest_child(sql: sqlite3.Connection, image: int, revision: int) -> int | None:
@@ -42,8 +52,18 @@ def way(sql: sqlite3.Connection, image: int, here: int, there: int) -> Delta:
     """
     if there and sql.execute("SELECT image FROM revisions WHERE id = ?", (there,)).fetchone() != (image,):
         raise SegError(f"There is no revision {there} of this image; choose one of its history.")
-    back, forth = ancestors(sql, here), ancestors(sql, there)
-    shared = set(back) & set(forth)
-    backward = (delta(sql, revision).inverse() for revision in back if revision not in shared)
-    forward = (delta(sql, revision) for revision in reversed(forth) if revision not in shared)
+    back, forth = [], []
+    while here != there:
+        if here > there:
+            back.append(here)
+            here = _parent(sql, here)
+        else:
+            forth.append(there)
+            there = _parent(sql, there)
+    backward = (delta(sql, revision).inverse() for revision in back)
+    forward = (delta(sql, revision) for revision in reversed(forth))
     return Delta.joined(itertools.chain(backward, forward))
+
+
+def _parent(sql: sqlite3.Connection, revision: int) -> int:
+    return int(sql.execute("SELECT parent FROM revisions WHERE id = ?", (revision,)).fetchone()[0])

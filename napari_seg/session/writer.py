@@ -1,22 +1,28 @@
 """The one thread that uses the store of a session. Whoever paints hands steps over and goes on painting.
 
 What the disk does not take stays first in the queue and is tried again every second, while the trouble is told. Nothing
-that was handed over is dropped before it is on the disk.
+that was handed over is dropped before it is on the disk, and nothing overtakes it: should the end come first, all that
+was given later is given up too, so that what was kept is always how things stood at one moment.
+
+The thread ends with the program. What is left then is written first, for a few seconds at most: a disk that is full
+must not keep a program from ending.
 """
 
 from __future__ import annotations
 
+import atexit
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from queue import SimpleQueue
+from typing import Any, TypeVar
 
 from napari_seg.errors import SegError
-from napari_seg.session.database import NAME, refusal
+from napari_seg.session.database import NAME, Lock, is_local, refusal
 from napari_seg.session.records import Step
 from napari_seg.session.store import Store
 
@@ -25,83 +31,210 @@ T = TypeVar("T")
 RETRY = 1.0
 """Seconds between two attempts to write what the disk did not take."""
 
+HURRY = 0.1
+"""The same, once the session is being closed."""
+
+PASSING = (sqlite3.DatabaseError, OSError, MemoryError)
+"""What may be over when it is tried again."""
+
+NEVER = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.NotSupportedError)
+"""What the database says to a fault of ours, and will say again."""
+
 
 @dataclass(frozen=True)
 class Kept:
-    """How safe the work is: when the last step reached the disk, how many wait, and why, if they have to."""
+    """How safe the work is: when the last step reached the disk, how many wait, and why, if they have to.
+
+    ``lost``: how many steps can never be kept, each of which was told in ``trouble`` at the time.
+    """
 
     at: float | None = None
     waiting: int = 0
     trouble: str = ""
+    lost: int = 0
 
 
 class Writer:
-    """Steps and other work for a store, one after the other, in the order in which they were given."""
+    """Steps and other work for a store, one after the other, in the order in which they were given.
 
-    def __init__(self, store: Store, folder: Path) -> None:
+    ``lock`` is let go when the last of it is done. ``read_only`` says why no step can be kept; empty where they can.
+    """
+
+    def __init__(self, store: Store, folder: Path, lock: Lock | None = None, read_only: str = "") -> None:
+        self.read_only = read_only
         self._store = store
         self._path = folder / NAME
-        self._thread = ThreadPoolExecutor(1, "napari-seg-writer")
-        self._lock = threading.Lock()
+        self._file = _identity(self._path) if is_local(folder) else None  # other file systems change these numbers
+        self._lock = lock
+        self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._kept = Kept()
+        self._counting = threading.Lock()
         self._closing = threading.Event()
+        self._until = 0.0  # when trying ends, on the monotonic clock, once it is closing
+        self._gave_up = False
+        self._thread = threading.Thread(target=self._work, name="napari-seg-writer", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
 
     @property
     def kept(self) -> Kept:
         return self._kept
 
     def put(self, image: int, step: Step) -> Future[bool]:
-        """Commit a step of an image as soon as possible, and again until it is done: ``True``, or ``False`` where the
-        end came first."""
-        self._change(waiting=1)
-        return self._thread.submit(self._persist, image, step)
+        """Commit a step of an image as soon as possible, and again until it is done: ``True``, or ``False`` where it
+        cannot be kept or the end came first.
+
+        Raises ``SegError`` where the session is open to be read.
+        """
+        if self.read_only:
+            raise SegError(self.read_only)
+        return self._submit(lambda: self._persist(image, step), steps=1)
 
     def call(self, work: Callable[[Store], T]) -> Future[T]:
         """Do some other work after what was given before; its result or its error is in the future."""
-        return self._thread.submit(self._translated, work)
+        return self._submit(lambda: self._translated(work))
+
+    def send(self, work: Callable[[Store], object]) -> None:
+        """Do some other work whose result nobody waits for; what the disk says against it becomes the trouble."""
+        self._submit(lambda: self._told(work))
 
     def flush(self, seconds: float) -> bool:
-        """Wait until all that was given so far is on the disk; ``False`` where it did not get there in time."""
+        """Wait until all that was given so far is done with; ``False`` where it did not get there in time."""
         try:
-            self.call(lambda store: None).result(seconds)
+            self._submit(lambda: None).result(seconds)
         except TimeoutError:
             return False
         return True
 
     def close(self, seconds: float = 5.0) -> int:
-        """Write what is left and end. Returns how many steps could not be kept in that time."""
-        self._closing.set()
-        done = self._thread.submit(self._store.close)
-        self._thread.shutdown(wait=False)
-        wait([done], seconds)
-        return self._kept.waiting
+        """Write what is left and end. Returns how many steps were not kept by then: those that the disk did not take in
+        that time, and those that could never be kept."""
+        with self._counting:
+            if not self._closing.is_set():
+                self._until = time.monotonic() + seconds
+                self._closing.set()
+                self._queue.put(None)
+                atexit.unregister(self.close)
+        self._thread.join(seconds + 10 * HURRY)
+        return self._kept.waiting + self._kept.lost
 
-    def _translated(self, work: Callable[[Store], T]) -> T:
+    # in the thread
+
+    def _work(self) -> None:
         try:
-            return work(self._store)
-        except sqlite3.Error as error:
-            raise refusal(self._path, error) from error
+            while (job := self._queue.get()) is not None:
+                job()
+                del job  # it may hold the labels of a whole volume
+        finally:
+            try:
+                self._store.close()
+            finally:
+                if self._lock is not None:
+                    self._lock.release()
 
     def _persist(self, image: int, step: Step) -> bool:
-        while True:
+        while not self._gave_up:
             try:
                 self._store.commit(image, step)
-            except sqlite3.Error as error:
-                self._change(trouble=str(refusal(self._path, error)))
-                if self._closing.wait(RETRY):
-                    return False
+                self._see_that_it_lasts()
             except SegError as error:  # labels that cannot be kept: trying again would not help
-                self._change(waiting=-1, trouble=str(error))
+                self._change(waiting=-1, lost=1, trouble=str(error))
                 return False
+            except Exception as error:
+                if not isinstance(error, PASSING) or isinstance(error, NEVER):
+                    self._fail(error)
+                    raise
+                self._change(trouble=self._words(error))
+                self._gave_up = not self._may_try_again()
             else:
                 self._change(waiting=-1, at=time.time(), trouble="")
                 return True
+        return False
 
-    def _change(self, *, waiting: int = 0, at: float | None = None, trouble: str | None = None) -> None:
-        with self._lock:
+    def _translated(self, work: Callable[[Store], T]) -> T:
+        if self._gave_up:
+            raise SegError("The session was closed before this could be done; open it again.")
+        try:
+            return work(self._store)
+        except sqlite3.Error as error:
+            if self.read_only and "readonly" in str(error):
+                raise SegError(self.read_only) from error
+            raise refusal(self._path, error) from error
+
+    def _told(self, work: Callable[[Store], object]) -> None:
+        try:
+            self._translated(work)
+        except SegError as error:
+            self._change(trouble=str(error))
+        except BaseException as error:
+            _show(error)
+            raise
+
+    def _fail(self, error: BaseException) -> None:
+        """A fault of this program: it is told, and shown where such faults are shown."""
+        self._change(
+            waiting=-1, lost=1, trouble="A change could not be kept by a fault of this program; save the mask."
+        )
+        _show(error)
+
+    def _may_try_again(self) -> bool:
+        """Wait a little; whether there is still time then."""
+        if self._closing.wait(RETRY):
+            left = self._until - time.monotonic()
+            time.sleep(max(0.0, min(left, HURRY)))
+            return left > 0
+        return True
+
+    def _see_that_it_lasts(self) -> None:
+        """Raises ``OSError`` where the file was taken away: what is written to it now would be gone with it."""
+        found = _identity(self._path)
+        if found is None or self._file not in (None, found):
+            raise FileNotFoundError(f"{self._path} was moved or deleted; put it back, or save the mask to a file.")
+
+    def _words(self, error: BaseException) -> str:
+        if isinstance(error, sqlite3.Error):
+            return str(refusal(self._path, error))
+        if isinstance(error, MemoryError):
+            return "There is not enough memory to keep the last change; close other programs."
+        return str(error)
+
+    # both sides
+
+    def _submit(self, work: Callable[[], T], steps: int = 0) -> Future[T]:
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # nobody can take it back
+
+        def job() -> None:
+            try:
+                result = work()
+            except BaseException as error:  # noqa: BLE001  the future carries it to whoever asked
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        with self._counting:
+            if self._closing.is_set():
+                raise RuntimeError("the session is closed")
+            self._kept = replace(self._kept, waiting=self._kept.waiting + steps)
+            self._queue.put(job)
+        return future
+
+    def _change(self, *, waiting: int = 0, lost: int = 0, **known: Any) -> None:
+        with self._counting:
             before = self._kept
-            self._kept = Kept(
-                before.at if at is None else at,
-                before.waiting + waiting,
-                before.trouble if trouble is None else trouble,
-            )
+            self._kept = replace(before, waiting=before.waiting + waiting, lost=before.lost + lost, **known)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one of its name."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _show(error: BaseException) -> None:
+    """Show an error as if nobody had caught it: in a window where there is one."""
+    told = (type(error), error, error.__traceback__, threading.current_thread())
+    threading.excepthook(threading.ExceptHookArgs(told))
