@@ -186,7 +186,7 @@ def _pixels(path: Path, file: TiffFile, image: TiffPageSeries, level: TiffPageSe
 
 
 def _whole(path: Path, image: TiffPageSeries) -> None:
-    """Refuse a file that ends before its pixels do, and one that claims to be far larger than it can be."""
+    """Refuse a file that lacks some of its pixels, and one that claims to be far larger than it can be."""
     declared = image.size * image.dtype.itemsize
     held = 0
     for page in image.pages:
@@ -199,6 +199,9 @@ def _whole(path: Path, image: TiffPageSeries) -> None:
             ends.append(image.dataoffset + declared)
         if ends and max(ends) > size:
             raise SegError(f"{path.name} is cut off: it ends before its pixels do; get the file again.")
+        parts, listed = math.prod(page.chunked), min(len(page.dataoffsets), len(page.databytecounts))
+        if listed < parts and not page.is_contiguous:
+            raise SegError(f"{path.name} is damaged: it lists {listed} of its {parts} tiles; get the file again.")
     if declared > LAZY and declared > _BOMB * held:
         raise SegError(
             f"{path.name} claims to hold {declared / 2**30:.0f} GiB in a file of {held / 2**10:.0f} KiB; "

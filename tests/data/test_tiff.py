@@ -257,6 +257,32 @@ def test_what_is_no_tiff_is_refused(tmp_path: Path, content: bytes) -> None:
         tiff.read(path)
 
 
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize(
+    ("tile", "names"),
+    [
+        ((32, 32), ("TileOffsets", "TileByteCounts")),
+        ((32, 32), ("TileOffsets",)),
+        ((32, 32), ("TileByteCounts",)),
+        (None, ("StripOffsets", "StripByteCounts")),
+    ],
+)
+def test_parts_that_are_not_listed_are_not_read_as_0(
+    tmp_path: Path, compression: str | None, tile: tuple[int, int] | None, names: tuple[str, ...]
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.full((160, 96), 7, np.uint8), compression=compression, tile=tile, rowsperstrip=10)
+    assert tiff.read(path).shape == (160, 96)
+    with tifffile.TiffFile(path) as file:
+        counts = [file.pages[0].tags[name].offset + 4 for name in names]
+    whole = bytearray(path.read_bytes())
+    for place in counts:
+        whole[place : place + 4] = (3).to_bytes(4, "little")
+    path.write_bytes(whole)
+    with pytest.raises(SegError, match=r"a\.tif is damaged: it lists 3 of its 1\d .*; get the file again"):
+        tiff.read(path)
+
+
 def test_random_damage_gives_a_sentence_or_an_image(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, picture("ZYX"), metadata={"axes": "ZYX", "PhysicalSizeX": 1.5}, compression="zlib")
