@@ -16,12 +16,8 @@ def outcome_of(target: Target, answer: Mapping[str, Any], notes: tuple[str, ...]
     headline, *lines = found(target, answer["sizes"])
     settings = answer["settings"]
     spent = f"{duration(answer['seconds'])} on {settings['device'].upper()} ({settings['precision']})"
-    advice = (
-        "Look along the borders, then save the mask."
-        if answer["sizes"]
-        else "Look at the preview: choose another channel, another object size or another model."
-    )
     used = _thresholds(target, settings)
+    advice = _advice(answer["sizes"], used)
     return Outcome(headline, lines=tuple(lines), notes=(spent, *notes), advice=advice, thresholds=used)
 
 
@@ -32,11 +28,22 @@ def found(target: Target, sizes: Sequence[Sequence[int]]) -> list[str]:
         return ["Nothing was found"]
     if target.objects:
         middle = statistics.median(count for _, count in sizes)
-        return [f"{len(sizes)} objects found", f"{names[0]}: median {amount(middle, volume)}"]
+        objects = "1 object" if len(sizes) == 1 else f"{len(sizes)} objects"
+        return [f"{objects} found", f"{names[0]}: median {amount(middle, volume)}"]
     by_label = {int(label): int(count) for label, count in sizes}
     lines = [f"{name}: {amount(by_label.get(k + 1, 0), volume)}" for k, name in enumerate(names)]
     there = sum(label in by_label for label in range(1, len(names) + 1))
     return [f"{there} of {len(names)} classes found" if len(names) > 1 else f"Found {names[0]}", *lines]
+
+
+def _advice(sizes: Sequence[Sequence[int]], thresholds: Thresholds | None) -> str:
+    if sizes:
+        return "Look along the borders, then save the mask."
+    if thresholds:
+        return (
+            "Lower Outline; if nothing appears, look at the preview and choose another channel, object size or model."
+        )
+    return "Look at the preview and choose another channel or another model."
 
 
 def _thresholds(target: Target, settings: Mapping[str, Any]) -> Thresholds | None:

@@ -112,7 +112,7 @@ class Preview(QLabel):
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("What the model will see")
-        self.setToolTip("What the model will see: after rescaling and with its own brightness.")
+        self.setToolTip("What the model will see: the middle of the image, its size and brightness adjusted.")
 
     def sizeHint(self) -> QSize:
         return QSize(200, 150)

@@ -326,7 +326,7 @@ def test_the_rest_of_a_large_image_follows_when_the_thresholds_rest(
     assert redecodings(engine) == [seen, seen]
     assert (large.data[10:30, 20:60] > 0).all()
     assert (large.data > 0).sum() == 20 * 40 + 40  # what is left of the object that was there
-    assert controller.state.outcome.headline == "1 objects found"
+    assert controller.state.outcome.headline == "1 object found"
     controller.save(tmp_path / "mask.tif")
     settle(controller)
     assert controller.state.saved == "Saving mask.tif"
