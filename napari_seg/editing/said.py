@@ -1,0 +1,58 @@
+"""What a person has already decided, read from the rows of an annotation: which objects, slices and regions need not be
+shown again. A slice, box or case that is accepted is finished: everything in it is decided."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.editing.annotation import CASE, Entry
+from napari_seg.editing.tally import Ints
+
+DECIDED = ("accepted", "rejected")
+
+_SLICE = re.compile(r"slice (\d+) (\d+)")
+_REGION = re.compile(r"region (\d+) at ([\d ]+)")
+
+
+def region_key(label: int, voxel: tuple[int, ...]) -> str:
+    """The key of a connected region of a class, by one of its voxels: so it is known again after an edit elsewhere."""
+    return f"region {label} at {' '.join(map(str, voxel))}"
+
+
+def decided_regions(rows: Mapping[str, Entry]) -> list[tuple[int, tuple[int, ...]]]:
+    """Label and voxel of each region that is accepted or rejected."""
+    found = ((_REGION.fullmatch(key), entry) for key, entry in rows.items() if entry.state in DECIDED)
+    return [(int(m[1]), tuple(int(k) for k in m[2].split())) for m, _ in found if m]
+
+
+def decided_slices(rows: Mapping[str, Entry], axis: int, length: int) -> NDArray[np.bool_]:
+    """Which slices along an axis are accepted or rejected."""
+    return _slices(rows, axis, length, DECIDED)
+
+
+def finished(rows: Mapping[str, Entry], start: Ints, stop: Ints, grid: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Which boxes ``(n, ndim)`` lie wholly in slices, a box or a case that are finished."""
+    done = np.full(len(start), rows.get(CASE, Entry()).state == "accepted")
+    for axis, length in enumerate(grid):
+        slices = _slices(rows, axis, length, ("accepted",))
+        if slices.any():
+            before = np.concatenate([[0], np.cumsum(slices)])
+            done |= before[stop[:, axis]] - before[start[:, axis]] == stop[:, axis] - start[:, axis]
+    for key, entry in rows.items():
+        if key.startswith("box ") and entry.state == "accepted":
+            low, high = np.array([[int(k) for k in side.split(":")] for side in key.split()[1:]]).T
+            done |= ((start >= low) & (stop <= high)).all(1)
+    return done
+
+
+def _slices(rows: Mapping[str, Entry], axis: int, length: int, states: tuple[str, ...]) -> NDArray[np.bool_]:
+    which = np.zeros(length, bool)
+    for key, entry in rows.items():
+        match = _SLICE.fullmatch(key)
+        if match and int(match[1]) == axis and int(match[2]) < length and entry.state in states:
+            which[int(match[2])] = True
+    return which
