@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +18,9 @@ if TYPE_CHECKING:
 
 def plan(inputs: list[Path], output: Path, *, overwrite: bool) -> list[tuple[Path, Path]]:
     """Every image with the place of its mask. Raises ``SegError`` before any work where a mask would hurt a file."""
-    from napari_seg.data.formats import FORMATS, is_image
+    from napari_seg.data.formats import FORMATS, images_of, is_image, mask_name
 
-    images = list(_images(inputs))
+    images = list(images_of(inputs))
     single = len(inputs) == 1 and is_image(inputs[0])
     if single and _is_file_name(output):
         pairs = [(images[0], output)]
@@ -35,7 +34,7 @@ def plan(inputs: list[Path], output: Path, *, overwrite: bool) -> list[tuple[Pat
     else:
         if output.is_file() or _is_file_name(output):
             raise SegError(f"{output} is the name of one file, there are {len(images)} images; give a folder instead.")
-        pairs = [(image, output / _mask_name(image)) for image in images]
+        pairs = [(image, output / mask_name(image)) for image in images]
     by_mask: dict[Path, Path] = {}
     for image, mask in pairs:
         if any(mask.exists() and other.exists() and mask.samefile(other) for other in images):
@@ -70,19 +69,6 @@ def refuse_unwritable(spec: ModelSpec, image: Volume, mask: Path) -> None:
         write(tiny, Path(folder) / mask.name)
 
 
-def _images(inputs: list[Path]) -> Iterator[Path]:
-    from napari_seg.data.formats import images_in, is_image
-
-    for path in inputs:
-        if is_image(path):
-            yield path
-            continue
-        found = list(images_in(path))
-        if not found:
-            raise SegError(f"The folder {path} holds no image that can be read; choose a folder with images.")
-        yield from found
-
-
 def _is_file_name(path: Path) -> bool:
     """Whether an output is meant as one file: it ends like one and is not an ordinary folder."""
     from napari_seg.data.formats import FORMATS, is_image
@@ -98,16 +84,3 @@ def _refuse_folder(folder: Path) -> None:
         raise SegError(f"{there} is a file, so no masks can be written under it; choose another folder.")
     if not os.access(there, os.W_OK | os.X_OK):
         raise SegError(f"You may not write into {there}; choose a folder that you may write to.")
-
-
-def _mask_name(image: Path) -> str:
-    """The name of the image with a suffix that masks can be written with: JPEG becomes PNG, DICOM becomes NIfTI."""
-    from napari_seg.data.formats import FORMATS, stem
-
-    if image.is_dir() and not image.name.lower().endswith(FORMATS["ome_zarr"].suffixes):
-        return f"{image.resolve().name}.nii.gz"
-    suffix = image.name.removeprefix(stem(image))
-    instead = {".jpg": ".png", ".jpeg": ".png", ".nhdr": ".nrrd"}
-    if suffix.lower() in FORMATS["dicom"].suffixes or not suffix:
-        return f"{stem(image)}.nii.gz"
-    return stem(image) + instead.get(suffix.lower(), suffix)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -113,6 +113,32 @@ def images_in(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if not path.name.startswith(".") and path.name.lower().endswith(suffixes):
             yield path
+
+
+def images_of(paths: Iterable[Path]) -> Iterator[Path]:
+    """Each path that is an image, and the images of each other folder. Raises ``SegError`` for a folder without any."""
+    for path in paths:
+        if is_image(path):
+            yield path
+            continue
+        try:
+            found = list(images_in(path))
+        except PermissionError as error:
+            raise SegError(f"You may not read {path}; ask its owner, or choose another folder.") from error
+        if not found:
+            raise SegError(f"The folder {path} holds no image that can be read; choose a folder with images.")
+        yield from found
+
+
+def mask_name(image: Path) -> str:
+    """The name of an image with a suffix that masks can be written with: JPEG becomes PNG, DICOM becomes NIfTI."""
+    if image.is_dir() and not image.name.lower().endswith(FORMATS["ome_zarr"].suffixes):
+        return f"{image.resolve().name}.nii.gz"
+    suffix = image.name.removeprefix(stem(image))
+    instead = {".jpg": ".png", ".jpeg": ".png", ".nhdr": ".nrrd"}
+    if suffix.lower() in FORMATS["dicom"].suffixes or not suffix:
+        return f"{stem(image)}.nii.gz"
+    return stem(image) + instead.get(suffix.lower(), suffix)
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:

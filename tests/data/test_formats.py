@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from napari_seg.data import formats
-from napari_seg.data.formats import FORMATS, Format, format_of, images_in, read, stem, write
+from napari_seg.data.formats import FORMATS, Format, format_of, images_in, images_of, mask_name, read, stem, write
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 
@@ -106,6 +106,27 @@ def test_what_is_written_comes_back_the_same_or_is_refused_in_words(
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
     assert format_of(path) == entry
     assert list(images_in(tmp_path)) == [path]
+
+
+def test_images_of_files_and_folders(tmp_path):
+    folder, empty = tmp_path / "images", tmp_path / "empty"
+    for place in (folder, empty, folder / "napari-seg-session"):
+        place.mkdir()
+    for name in ("b.png", "a.TIF", "notes.txt", ".hidden.png"):
+        (folder / name).write_bytes(b"")
+    single = tmp_path / "scan"
+    single.write_bytes(b"")
+    assert list(images_of([single, folder])) == [single, folder / "a.TIF", folder / "b.png"]
+    with pytest.raises(SegError, match="choose a folder with images"):
+        list(images_of([empty]))
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [("a.b.nii.gz", "a.b.nii.gz"), ("a.JPG", "a.png"), ("a.nhdr", "a.nrrd"), ("IM0001", "IM0001.nii.gz")],
+)
+def test_the_mask_of_an_image_has_its_name(tmp_path, image, mask):
+    assert mask_name(tmp_path / image) == mask
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd"])
