@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 KEPT = 3
 """How many predictions keep their scores, so that their thresholds can still be changed."""
 
+SHARE = 0.1
+"""Of the free space of a disk, scores take at most this much."""
+
 Order = Mapping[str, Any]
 Answer = dict[str, Any]
 
@@ -128,6 +131,24 @@ def redecode(desk: Desk, order: Order) -> Steps[Answer]:
     return {"labels": desk.save(labels, order["id"]), "sizes": sizes(labels), "region": order["region"]}
 
 
+def keep_scores(desk: Desk, order: Order) -> Steps[Answer]:
+    """Write the scores of an earlier prediction of a whole image into a file, for tools that look at them.
+
+    They are a cache: nothing is written where they would take more than a tenth of the free space.
+    """
+    yield from ()
+    prediction, path = desk.predictions.get(order["prediction"]), Path(order["path"])
+    path.parent.mkdir(exist_ok=True)
+    if prediction is None or prediction.region is not None:
+        path.unlink(missing_ok=True)
+        return {}
+    if prediction.scores.nbytes < SHARE * shutil.disk_usage(path.parent).free:
+        aside = path.with_name(f".{path.stem}.part.npy")
+        np.save(aside, prediction.scores, allow_pickle=False)
+        aside.replace(path)
+    return {}
+
+
 def _region(box: Mapping[str, Any] | None) -> Region | None:
     from napari_seg.inference.predict import Region
 
@@ -146,6 +167,7 @@ VERBS: dict[str, Callable[[Desk, Order], Steps[Answer]]] = {
     "warm_up": warm_up,
     "predict": predict,
     "redecode": redecode,
+    "keep_scores": keep_scores,
 }
 
 

@@ -24,12 +24,12 @@ from napari_seg.gui.hands import Hands
 from napari_seg.gui.layers import channel_of, volume_of
 from napari_seg.gui.proposal import Proposal
 from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.results import Target
+from napari_seg.gui.results import Target, empty_mask
 from napari_seg.gui.runs import Runs
 from napari_seg.gui.saving import Saving, proposed_path
 from napari_seg.gui.state import Device, Finding, Options, Question, Segment, Thresholds
-from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, finds
 from napari_seg.gui.surroundings import Surroundings
+from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, finds
 from napari_seg.inference.channels import channel_names
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.models.file import read_spec
@@ -123,6 +123,14 @@ class Controller:
             self.warm_up()
             self.runs.start(target, self._settings(target.volume), self._region(target))
             self.resolve()
+
+    def begin_mask(self) -> None:
+        """Add an empty mask on the chosen image, to be painted."""
+        if self._image is None:
+            self._trouble = "There is no image to paint on; open one first."
+        else:
+            empty_mask(self.viewer, self._image)
+        self.refresh()
 
     def warm_up(self) -> None:
         """Start the engine, once, so that the first run does not wait for it."""

@@ -14,9 +14,10 @@ from napari_seg.gui.pages import PAGES
 from napari_seg.gui.parts import row, text
 from napari_seg.gui.safety import ResumedStrip, safe_words
 from napari_seg.gui.settings import settings
+from napari_seg.gui.sketchpad import Sketchpad
 from napari_seg.gui.state import Options, Segment
 from napari_seg.gui.theme import follow_theme
-from napari_seg.gui.views import real, show_sides
+from napari_seg.gui.views import canvas_of, real, show_sides
 
 WIDTH = 360
 """Pixels that the panel asks for; it can be made narrower."""
@@ -68,6 +69,7 @@ class Panel(QWidget):
         QTimer.singleShot(0, self._settle)
         self.destroyed.connect(self.controller.close)
         show_sides(viewer)
+        self.sketchpad = Sketchpad(viewer, self.controller.hands, canvas_of(viewer))
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH, super().sizeHint().height())

@@ -64,14 +64,14 @@ class Hands:
         self.selected: tuple[int, ...] = ()
         self.said = ""
         self.doing: Doing | None = None
+        self._held_for: Any = None  # the layer that was prepared for the tool in hand
         viewer.mouse_drag_callbacks.append(self._press)
         viewer.mouse_double_click_callbacks.append(self._double_click)
         viewer.layers.selection.events.active.connect(self._another_layer)
         for tool in TOOLS.values():
             if tool.key:
                 viewer.bind_key(tool.key, self._taking(tool.name), overwrite=True)
-        viewer.bind_key("Escape", lambda _: self.give_up(), overwrite=True)
-        viewer.bind_key("Return", lambda _: self.confirm(), overwrite=True)
+        self._keys = {"Escape": lambda _: self.give_up(), "Enter": lambda _: self.confirm()}
 
     # what is in the hands
 
@@ -101,18 +101,23 @@ class Hands:
             track.layer.mode = "pan_zoom"
             track.layer.mouse_pan = False
             track.layer.events.mode.connect(self._mode_changed)
+            for key, use in self._keys.items():  # on the layer, where napari's own tools have them too
+                track.layer.bind_key(key, use, overwrite=True)
             self.tool = tool
+            self._held_for = track.layer
             self._first_options(track)
             self._say("")
 
     def put_down(self) -> None:
         """Hold no tool; the mouse moves the view again."""
-        tool, self.tool, self.doing = self.tool, None, None
-        track = self.track
-        if tool is not None and track is not None:
-            track.layer.events.mode.disconnect(self._mode_changed)
-            if str(track.layer.mode) == "pan_zoom":
-                track.layer.mouse_pan = True
+        self.tool, self.doing = None, None
+        layer, self._held_for = self._held_for, None
+        if layer is not None:
+            layer.events.mode.disconnect(self._mode_changed)
+            for key in self._keys:
+                layer.bind_key(key, None)
+            if str(layer.mode) == "pan_zoom":
+                layer.mouse_pan = True
         self._say("")
         self.drawn.emit()
 
@@ -298,14 +303,14 @@ class Hands:
 
     def _mode_changed(self, event: Any = None) -> None:
         """napari's own tool was taken."""
-        if self.tool is not None and str(event.source.mode) != "pan_zoom":
-            event.source.events.mode.disconnect(self._mode_changed)
-            self.tool = None
-            self._say("")
+        if str(event.source.mode) != "pan_zoom":
+            self.give_up()
+            self.put_down()
 
     def _another_layer(self, event: Any = None) -> None:
-        if self.tool is not None and self._recorder.track(self._viewer.layers.selection.active) is None:
+        if self.tool is not None and self._viewer.layers.selection.active is not self._held_for:
             self.give_up()
+            self.put_down()
 
     def _say(self, words: str) -> None:
         self.said = words

@@ -14,14 +14,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from psygnal import Signal
 
-from napari_seg.editing.annotation import Annotation, Box, Entry, Extents
+from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, object_key
 from napari_seg.editing.edit import Edit
 from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import CLASSES, MADE, OBJECTS, PLANE, Arrivals, Found
@@ -127,6 +127,9 @@ class Recorder:
             **known,
         )
 
+    def is_locked(self, track: Track, label: int) -> bool:
+        return self._rows.get(_key(track), {}).get(_row_key(track, object_key(label)), Entry()).locked
+
     # what is done
 
     def apply(self, track: Track, edit: Edit, at_time: int = 0) -> None:
@@ -175,13 +178,20 @@ class Recorder:
         """Change rows of the table alone, such as that an object is accepted."""
         self._put(track, what, {}, rows)
 
+    def lock(self, track: Track, label: int, locked: bool) -> None:
+        """Let an object, or a class, neither gain nor lose a voxel from now on; or let it again."""
+        key = object_key(label)
+        entry = self.rows(track).get(key, Entry())
+        self.say(track, {key: replace(entry, locked=locked)}, "lock" if locked else "unlock")
+
     def settle(self, seconds: float = 5.0) -> bool:
         """Bring everything to the disk now, also what changed without an event: before predict, export and close."""
         self._gather()
-        for track in self._tracks.values():
+        tracks = [track for track in self._tracks.values() if not track.session.writer.closed]
+        for track in tracks:
             if not track.session.read_only:
                 self._put(track, "other", track.copies(map(track.place, range(track.places))))
-        return all(track.session.writer.flush(seconds) for track in self._tracks.values())
+        return all(track.session.writer.flush(seconds) for track in tracks)
 
     def tick(self) -> None:
         """Bring in what threads have found, and look at some blocks. Main thread only; call it often."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import SPATIAL, Volume
-from napari_seg.gui.arrivals import CLASSES, IMAGE, MADE, OBJECTS
+from napari_seg.gui.arrivals import CLASSES, IMAGE, MADE, OBJECTS, volume_as_kept
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import KEY, beside
 from napari_seg.gui.recorder import Recorder
@@ -115,6 +115,8 @@ class Mask:
 def new_mask(viewer: Any, recorder: Recorder, target: Target, labels: NDArray[Any], class_name: str = "") -> Mask:
     """Add labels as a layer in the place of their image. ``class_name``: where each class has a layer of its own."""
     name = " · ".join(part for part in (target.layer.name, target.model.name, class_name) if part)
+    if target.objects:
+        labels = labels.astype(np.promote_types(labels.dtype, np.uint16), copy=False)  # room for new objects
     volume = target.volume.mask(labels, name=name)
     names = (class_name,) if class_name else target.model.task.names
     about = {
@@ -134,6 +136,17 @@ def new_mask(viewer: Any, recorder: Recorder, target: Target, labels: NDArray[An
             **({} if target.objects else class_looks(names)),
         )
     return Mask(layer, target, recorder)
+
+
+def empty_mask(viewer: Any, image: Any) -> Any:
+    """Add a mask with nothing in it on the layer of an image; its numbers count objects."""
+    volume = volume_as_kept(image)
+    name = f"{image.name} · mask"
+    shape = [volume.size(axis) for axis in volume.axes if axis not in "CS"]
+    labels = np.zeros(shape, np.uint16)
+    about = {KEY: volume.mask(labels, name=name), IMAGE: str(image.unique_id), OBJECTS: True}
+    with adding(viewer):
+        return viewer.add_labels(labels, name=name, opacity=OPACITY, metadata=about, **beside(image, volume))
 
 
 def planes_of(labels: NDArray[Any], axes: str, names: tuple[str, ...]) -> list[tuple[str, NDArray[Any]]]:

@@ -27,6 +27,7 @@ from napari_seg.gui.results import (
     visible_box,
 )
 from napari_seg.gui.state import Failure, Outcome, Running, Segment, Thresholds
+from napari_seg.gui.surroundings import scores_path
 from napari_seg.gui.words import duration
 from napari_seg.inference.forecast import forecast
 from napari_seg.inference.predict import PredictSpec, Region
@@ -82,6 +83,7 @@ class Runs:
         self._run: Run | None = None
         self._done: Run | None = None  # the last one that came to its end: its scores can be decoded anew
         self._masks: dict[Any, list[Mask]] = {}
+        self._scores_due = False
         self._running: Running | None = None
         self._outcome: Outcome | None = None
         self._failure: Failure | None = None
@@ -152,6 +154,7 @@ class Runs:
         return state
 
     def tick(self) -> None:
+        self._keep_scores()
         if self._decoding is not None or self._run is not None:
             return
         if self._wanted is not None:
@@ -159,6 +162,14 @@ class Runs:
             self._decode(wanted, behind=False)
         elif self._behind is not None and self._clock() - self._moved >= REST:
             self._decode(self._behind, behind=True)
+
+    def _keep_scores(self) -> None:
+        """Once the mask of the last run has a session, its scores are put beside it, for tools that look at them."""
+        mask = self.mask if self._scores_due else None
+        track = None if mask is None else self._recorder.track(mask.layer)
+        if track is not None and self._done is not None and not track.session.read_only:
+            self._scores_due = False
+            self._engine.order("keep_scores", prediction=self._done.order, path=str(scores_path(track)))
 
     def _hear(self, message: Message) -> None:
         run = self._run
@@ -213,7 +224,7 @@ class Runs:
             else:
                 masks[k].change(labels, "predict")
         self._masks[target.key] = new or masks
-        self._done, self._behind = run, None
+        self._done, self._behind, self._scores_due = run, None, len(planes) == 1
         notes = tuple(answer["notes"])
         if touched and masks:
             notes = ("The mask before it was changed by hand and stays as it is; this is a new layer.", *notes)

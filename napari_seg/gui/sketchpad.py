@@ -85,7 +85,7 @@ class Sketchpad(QWidget):
     def _draw_trail(self, painter: QPainter, trail: list[QPointF], tool: Tool) -> None:
         ends = trail if tool.kind != "drag" else [trail[0], trail[-1]]
         for colour, width in ((_DARK, 5.0), (_LIGHT, 2.0)):
-            painter.setPen(QPen(colour, width, cap=Qt.PenCapStyle.RoundCap, join=Qt.PenJoinStyle.RoundJoin))
+            painter.setPen(QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
             if tool.kind != "click" and tool.name not in _UNJOINED:
                 painter.drawPolyline(QPolygonF(ends))
         if tool.kind == "seeds":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.data.volume import SPATIAL
+from napari_seg.data.volume import SPATIAL, labels_dtype
 from napari_seg.editing.annotation import Box, Extents
 from napari_seg.editing.edit import Patch
 from napari_seg.errors import SegError
@@ -76,7 +76,7 @@ class Track:
         boxes = []
         for place, block in blocks.items():
             if place.plane == self.plane:
-                self._make_room(block)
+                self.make_room(int(block.max(initial=0)))
                 box = self.grid.box(place.block)
                 self.frames[place.time][box] = block
                 self.follow(place.time, tuple(side.start for side in box), block)
@@ -87,7 +87,7 @@ class Track:
         """Show what patches over the grid hold after an edit, at one time point."""
         boxes = []
         for patch in patches:
-            self._make_room(patch.after)
+            self.make_room(int(patch.after.max(initial=0)))
             self.frames[time][patch.box] = patch.after
             self.follow(time, patch.start, patch.after)
             boxes.append(self.box_at(patch.box, time))
@@ -120,12 +120,11 @@ class Track:
         for time in times:
             yield time, spatial
 
-    def _make_room(self, block: Labels) -> None:
-        """Give the layer a dtype that holds the block."""
-        dtype = np.promote_types(self.layer.data.dtype, block.dtype)
-        if block.dtype.itemsize > self.layer.data.dtype.itemsize:
+    def make_room(self, label: int) -> None:
+        """Give the layer a dtype that holds a label."""
+        if label > np.iinfo(self.layer.data.dtype).max:
             with own_steps(self.layer):
-                swap_labels(self.layer, self.layer.data.astype(dtype))
+                swap_labels(self.layer, self.layer.data.astype(labels_dtype(label)))
 
 
 def axes_by_number(ndim: int) -> str:

@@ -80,6 +80,11 @@ class Writer:
     def kept(self) -> Kept:
         return self._kept
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is taken, as at the end of the program."""
+        return self._closing.is_set()
+
     def put(self, image: int, step: Step) -> Future[bool]:
         """Commit a step of an image as soon as possible, and again until it is done: ``True``, or ``False`` where it
         cannot be kept or the end came first.

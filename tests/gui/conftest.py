@@ -23,10 +23,14 @@ class PretendEngine:
 
     def __init__(self) -> None:
         self.orders: list[dict[str, Any]] = []
+        self.scores: list[dict[str, Any]] = []  # orders to keep scores, which nobody waits for
         self.cancelled: list[int] = []
         self._work: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
 
     def order(self, verb: str, **content: Any) -> int:
+        if verb == "keep_scores":
+            self.scores.append(content)
+            return 0
         self.orders.append({"verb": verb, **content})
         return len(self.orders)
 

@@ -280,6 +280,9 @@ def test_thresholds_decode_stored_scores_and_leave_edits_alone(
     controller.run()
     finish(controller, engine, objects(picture.shape, 1))
     predicted = len(engine.orders)
+    for _ in range(3):
+        controller.tick()
+    assert [order["prediction"] for order in engine.scores] == [predicted]
     controller.set_thresholds(Thresholds(0.3, 0.4, 5))
     controller.tick()
     order = engine.orders[-1]

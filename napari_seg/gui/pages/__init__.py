@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari_seg.gui.pages.correct import CorrectPage
 from napari_seg.gui.pages.segment import SegmentPage
 
-PAGES = (SegmentPage,)
+PAGES = (SegmentPage, CorrectPage)
