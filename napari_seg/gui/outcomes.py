@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from napari_seg.gui.results import Target
@@ -19,6 +20,12 @@ def outcome_of(target: Target, answer: Mapping[str, Any], notes: tuple[str, ...]
     used = _thresholds(target, settings)
     advice = _advice(answer["sizes"], used)
     return Outcome(headline, lines=tuple(lines), notes=(spent, *notes), advice=advice, thresholds=used)
+
+
+def again(outcome: Outcome, target: Target, sizes: Sequence[Sequence[int]]) -> Outcome:
+    """The outcome once other thresholds have found objects of these ``sizes``."""
+    headline, *lines = found(target, sizes)
+    return replace(outcome, headline=headline, lines=tuple(lines), advice=_advice(sizes, outcome.thresholds))
 
 
 def found(target: Target, sizes: Sequence[Sequence[int]]) -> list[str]:

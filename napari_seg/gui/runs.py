@@ -11,7 +11,7 @@ from typing import Any, Literal
 from psygnal import Signal
 
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
-from napari_seg.gui.outcomes import found, outcome_of
+from napari_seg.gui.outcomes import again, outcome_of
 from napari_seg.gui.pace import Paces
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import (
@@ -43,7 +43,7 @@ REST = 0.3
 
 _EDITED = "The mask was changed by hand, so thresholds leave it alone; press Segment again for a new layer."
 _GONE = "The scores are gone; press Segment again."
-_IN_PART = "Around what was seen the mask still has the thresholds before."
+_IN_PART = "Outside the part that was in view the mask still follows the thresholds before."
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,8 +271,7 @@ class Runs:
             mask.change(labels, "thresholds") if decoding.part is None else mask.show(labels)
             self._behind = None if decoding.part is None else decoding.thresholds
             if decoding.part is None and outcome is not None:
-                headline, *lines = found(decoding.run.target, sizes)
-                self._outcome = replace(outcome, headline=headline, lines=tuple(lines))
+                self._outcome = again(outcome, decoding.run.target, sizes)
         self.changed.emit()
 
     def _no_more(self, why: str) -> None:

@@ -345,6 +345,21 @@ def test_the_rest_of_a_large_image_follows_when_the_thresholds_rest(
     assert len(redecodings(engine)) == 3
 
 
+def test_the_advice_follows_what_the_thresholds_find(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    viewer.add_image(picture)
+    controller.run()
+    finish(controller, engine, np.zeros(picture.shape, np.uint8))
+    assert controller.state.outcome.headline == "Nothing was found"
+    assert controller.state.outcome.advice.startswith("Lower Outline")
+    controller.set_thresholds(Thresholds(0.3, 0.4, 5))
+    controller.tick()
+    finish(controller, engine, objects(picture.shape, 1))
+    assert controller.state.outcome.headline == "1 object found"
+    assert "borders" in controller.state.outcome.advice
+
+
 def test_the_rest_follows_also_when_another_image_is_chosen(
     controller: Controller, viewer: ViewerModel, large: Any, engine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
