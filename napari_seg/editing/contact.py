@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.editing.tally import Floats, Ints
+from napari_seg.editing.tally import Floats, Ints, rows_of
 from napari_seg.tasks.base import Labels
 
-_SLAB = 1 << 23
+_SLAB = 1 << 21
 """Voxels looked at at a time."""
 
 
@@ -29,7 +29,7 @@ def contact(labels: Labels, names: Ints, spacing: tuple[float, ...]) -> Floats:
             before, after = _pairs(own, axis)
             for here, there in ((before, after), (after, before)):
                 mine = here > 0
-                rows = np.searchsorted(names, here[mine])
+                rows = rows_of(names, here[mine])
                 border += area * np.bincount(rows, minlength=len(names))
                 shared += area * np.bincount(rows, there[mine] > 0, len(names))
     return np.divide(shared, border, out=np.zeros(len(names)), where=border > 0)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from napari_seg.editing.measures import Table
 from napari_seg.editing.tally import Floats, Ints
+from napari_seg.editing.through import Through
 
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _SHARES = ("", "", "half", "a third", "a quarter", "a fifth", "a sixth", "a seventh", "an eighth", "a ninth", "a tenth")
@@ -125,6 +126,17 @@ def stray(table: Table, groups: Ints) -> Signal:
         mine = groups == group
         share[mine] = table.voxels[mine] / table.voxels[mine].max()
     return Signal(4, 1 - share, share < 0.2, lambda row: f"Apart from the rest, {_percent(share[row])} of its size")
+
+
+def of_slices(seen: Through) -> list[Signal]:
+    """The signals of the slices of a volume."""
+    mirrored, empty = np.clip(seen.wavering, 0, 1), seen.area == 0
+    return [
+        Signal(4, seen.doubt * ~empty, seen.doubt * ~empty > 0.25, lambda row: "The model is unsure of much of it"),
+        Signal(4, seen.doubt * empty, empty, lambda row: "Empty, but the model sees something"),
+        Signal(0.5, seen.jump, seen.jump > 0.5, lambda row: "It does not follow from the slices beside it"),
+        Signal(0.5, mirrored, mirrored > 0.5, lambda row: "Seen in a mirror, the model answers otherwise"),
+    ]
 
 
 def _count(n: int) -> str:

@@ -20,18 +20,13 @@ from napari_seg.editing.doubt import astray, on_grid
 from napari_seg.editing.measures import Table, measure
 from napari_seg.editing.said import DECIDED, decided_regions, decided_slices, finished, region_key
 from napari_seg.editing.signals import Signal
-from napari_seg.editing.tally import Field, Floats, tally
+from napari_seg.editing.tally import Field, means_of
+from napari_seg.editing.through import look_through
 from napari_seg.errors import SegError
 from napari_seg.tasks.base import Labels, Scores
 
 _OBJECT, _PART = -4.5, -5.5
 """The log odds of being wrong when nothing is odd: of an object, and of a region or a slice."""
-
-_FAINT = 0.1
-"""What is less likely than this does not count as missing: over a large background even next to nothing adds up."""
-
-_FEW = 5
-"""So many voxels of a slice may be unsure without a word: the ends of every organ are."""
 
 
 @dataclass(frozen=True)
@@ -119,35 +114,22 @@ def region_suspects(annotation: Annotation, differing: NDArray[Any] | None = Non
 
 def slice_suspects(annotation: Annotation, axis: int, differing: NDArray[Any] | None = None) -> list[Suspect]:
     """One for each slice along ``axis`` that holds a mask, or perhaps should, and is not decided yet."""
-    labels = np.moveaxis(annotation.labels, axis, 0)
-    scores = None if annotation.scores is None else np.moveaxis(annotation.scores, axis + 1, 1)
-    other = None if differing is None else np.moveaxis(on_grid(annotation, differing, "disagreement").array, axis, 0)
-    n = len(labels)
-    area, doubt, missing, wavers = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
-    for k in range(n):
-        area[k] = np.count_nonzero(labels[k])
-        if scores is not None:
-            doubt[k], missing[k] = _expected(labels[k], scores[:, k])
-        if other is not None:
-            wavers[k] = float(other[k].sum(dtype=np.float64)) / (area[k] + missing[k] + _FEW)
-    jump = _jumps(labels)
-    found = [
-        Signal(4, doubt, doubt > 0.25, lambda row: "The model is unsure of much of it"),
-        Signal(0.5, jump, jump > 0.5, lambda row: "It does not follow from the slices beside it"),
-        Signal(0.5, np.clip(wavers, 0, 1), wavers > 0.5, lambda row: "Seen in a mirror, the model answers otherwise"),
-        Signal(0, (area == 0) * doubt, area == 0, lambda row: "Empty, but the model sees something"),
-    ]
+    labels = annotation.labels
+    n = labels.shape[axis]
+    other = None if differing is None else on_grid(annotation, differing, "disagreement").array
+    seen = look_through(labels, annotation.scores, other, axis)
+    found = signals.of_slices(seen)
     chance = signals.chances(found, _PART, n)
     start = np.zeros((n, 3), np.int64)
     stop = np.tile(np.array(annotation.grid, np.int64), (n, 1))
     start[:, axis], stop[:, axis] = np.arange(n), np.arange(1, n + 1)
     done = decided_slices(annotation.rows, axis, n) | finished(annotation.rows, start, stop, annotation.grid)
-    wanted = np.flatnonzero(((area > 0) | (missing >= 0.5)) & ~done)
+    wanted = np.flatnonzero(((seen.area > 0) | (seen.missing >= 0.5)) & ~done)
     return [
         Suspect(
             slice_key(axis, k),
             0,
-            _middle(labels[k], k, axis),
+            _middle(np.moveaxis(labels, axis, 0)[k], k, axis),
             tuple(slice(k, k + 1) if a == axis else side for a, side in enumerate(whole(annotation.grid))),
             float(chance[k]),
             signals.reasons(found, k),
@@ -168,7 +150,7 @@ def _of_tables(annotation: Annotation, labels: Labels, table: Table, differing: 
     if differing is not None:
         asked.append(on_grid(annotation, differing, "disagreement"))
     if asked and len(table):
-        means = tally(labels, asked).means
+        means = means_of(labels, table.labels, table.voxels, asked)
         if weak is not None:
             found.append(signals.no_middle(means[0], table.voxels))
         if differing is not None:
@@ -199,36 +181,6 @@ def _inside(labels: Labels, table: Table, row: int) -> tuple[int, ...]:
     voxels = np.argwhere(labels[table.box(row)] == label) + table.start[row]
     best = voxels[np.argmin(((voxels - centre) ** 2).sum(1))]
     return tuple(int(c) for c in best)
-
-
-def _expected(labels: Labels, scores: Scores) -> tuple[float, float]:
-    """The share of a slice's mask that is wrong, as the model itself expects it, and how many voxels it misses.
-
-    Scores ``(channels, *slice)``: of the background and each class, or of the only class.
-    """
-    p = np.asarray(scores, np.float32)
-    inside = labels > 0
-    if len(p) == 1:
-        right, beside = p[0][inside], p[0][~inside]
-    else:
-        known = inside & (labels < len(p))  # a class that the model does not know is a person's
-        at = labels[known].astype(np.int64)
-        right, beside = np.take_along_axis(p[:, known], at[None], 0)[0], 1 - p[0][~inside]
-    missing = float(beside[beside > _FAINT].sum(dtype=np.float64))
-    wrong = float((1 - right).sum(dtype=np.float64)) + missing
-    return wrong / (right.size + missing + _FEW), missing
-
-
-def _jumps(labels: Labels) -> Floats:
-    """How little of each slice along the first axis it has in common with one beside it: 1 - IoU, the worse of two."""
-    n = len(labels)
-    apart = np.zeros(n + 1)
-    for k in range(1, n):
-        a, b = labels[k - 1], labels[k]
-        union = np.count_nonzero((a > 0) | (b > 0))
-        apart[k] = 1 - np.count_nonzero((a == b) & (a > 0)) / union if union else 0
-    worse: Floats = np.maximum(apart[:-1], apart[1:])
-    return worse
 
 
 def _middle(labels: Labels, k: int, axis: int) -> tuple[float, ...]:

@@ -63,6 +63,14 @@ class _Runs:
     length: Ints
     place: tuple[NDArray[np.intp], ...]
 
+    def sums(self, fields: Sequence[Field], of: Ints, n: int) -> Floats:
+        """The sum of each field over the runs of each of ``n`` rows, of which ``of`` names one a run."""
+        begins, total = np.cumsum(self.length) - self.length, np.zeros((len(fields), n))
+        for k, field in enumerate(fields):
+            values = np.asarray(field(self.planes, self.inside), np.float64)
+            total[k] = np.bincount(of, np.add.reduceat(values, begins), n)
+        return total
+
 
 def tally(labels: Labels, fields: Sequence[Field] = ()) -> Tally:
     """Look at all of ``labels``, 2D or 3D, once. Parts hang together by corners too."""
@@ -76,7 +84,7 @@ def tally(labels: Labels, fields: Sequence[Field] = ()) -> Tally:
     pieces, count = cc3d.connected_components(labels, connectivity=8 if ndim == 2 else 26, return_N=True)
     owner = np.zeros(count + 1, np.int64)
     for runs in _runs(labels):
-        of = np.searchsorted(names, runs.label) if names[-1] >= _DENSE else runs.label
+        of = rows_of(names, runs.label)
         owner[pieces[runs.planes].ravel()[runs.first]] = of
         length = runs.length.astype(np.float64)
         middle = [place.astype(np.float64) for place in runs.place]
@@ -90,10 +98,7 @@ def tally(labels: Labels, fields: Sequence[Field] = ()) -> Tally:
             for b in range(a, ndim):
                 squares[a, b] += np.bincount(of, length * middle[a] * middle[b], n)
         squares[-1, -1] += np.bincount(of, length * (length**2 - 1) / 12, n)  # of a run about its own middle
-        begins = np.cumsum(runs.length) - runs.length
-        for k, field in enumerate(fields):
-            values = np.asarray(field(runs.planes, runs.inside), np.float64)
-            means[k] += np.bincount(of, np.add.reduceat(values, begins), n)
+        means += runs.sums(fields, of, n)
     found = np.flatnonzero((voxels > 0) & (names > 0))
     centre = sums[:, found] / voxels[found]
     spread = np.maximum(squares, squares.transpose(1, 0, 2))[:, :, found] / voxels[found]
@@ -108,6 +113,25 @@ def tally(labels: Labels, fields: Sequence[Field] = ()) -> Tally:
         means=means[:, found] / voxels[found],
         parts=np.bincount(owner[1:], minlength=n)[found],
     )
+
+
+def means_of(labels: Labels, names: Ints, voxels: Ints, fields: Sequence[Field]) -> Floats:
+    """The mean of each field over each label, ``(fields, n)``. ``names`` and ``voxels`` are known from a tally."""
+    total = np.zeros((len(fields), len(names)))
+    for runs in _runs(labels):
+        total += runs.sums(fields, rows_of(names, runs.label), len(names))
+    means: Floats = total / voxels
+    return means
+
+
+def rows_of(names: Ints, labels: Ints) -> Ints:
+    """The place of each of ``labels`` among ``names``, which rise and hold all of them."""
+    if not len(names) or names[-1] >= _DENSE:
+        return np.searchsorted(names, labels).astype(np.int64)
+    places = np.zeros(int(names[-1]) + 1, np.int64)
+    places[names] = np.arange(len(names))
+    found: Ints = places[labels]
+    return found
 
 
 def _names(labels: Labels) -> Ints:

@@ -24,6 +24,7 @@ from napari_seg.editing.suspicion import (
     slice_suspects,
     thickest,
 )
+from napari_seg.editing.through import look_through
 from napari_seg.errors import SegError
 from napari_seg.tasks.instance import Instance, flows
 
@@ -197,6 +198,26 @@ def test_slices_that_the_model_doubts_come_first(axis: int) -> None:
     rows = {slice_key(axis, 4): Entry(state="rejected"), slice_key(axis, 0): Entry(state="accepted")}
     left = slice_suspects(replace(annotation, rows=rows), axis)
     assert {s.key for s in left} == {slice_key(axis, k) for k in range(1, 11)} - {slice_key(axis, 4)}
+
+
+@given(seed=st.integers(0, 1000), axis=st.integers(0, 2))
+@settings(max_examples=25, deadline=None)
+def test_slices_across_any_axis_are_what_they_are_across_the_first(seed: int, axis: int) -> None:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, rng.integers(1, 6, 3)).astype(np.uint8)
+    scores = rng.dirichlet((1, 1, 1), labels.shape).transpose(3, 0, 1, 2)
+    apart = rng.random(labels.shape)
+    found = look_through(labels, scores, apart, axis)
+    first = (np.moveaxis(labels, axis, 0), np.moveaxis(scores, axis + 1, 1), np.moveaxis(apart, axis, 0))
+    turned = look_through(*first, 0)
+    for name in ("area", "missing", "doubt", "wavering", "jump"):
+        np.testing.assert_allclose(getattr(found, name), getattr(turned, name), rtol=1e-5, err_msg=name)
+    k = int(rng.integers(labels.shape[axis]))
+    plane, p = np.moveaxis(labels, axis, 0)[k], np.moveaxis(scores, axis + 1, 1)[:, k]
+    own = np.take_along_axis(p, plane[None].astype(int), 0)[0]
+    faint = np.where(1 - p[0] > 0.1, 1 - p[0], 0)[plane == 0].sum()
+    wrong, whole = (1 - own)[plane > 0].sum() + faint, (plane > 0).sum() + faint + 5
+    assert found.doubt[k] == pytest.approx(wrong / whole, rel=1e-5)
 
 
 def test_a_slice_that_does_not_follow_and_finished_boxes() -> None:
