@@ -45,6 +45,11 @@ def step(blocks: Mapping[Place, Any], **known: Any) -> Step:
     return Step(known.pop("tool", "brush"), blocks=blocks, **known)
 
 
+def unused_blobs(store: Store) -> int:
+    used = "SELECT before FROM block_changes UNION SELECT after FROM block_changes UNION SELECT hash FROM blocks"
+    return int(store._sql.execute(f"SELECT count(*) FROM blobs WHERE hash NOT IN ({used})").fetchone()[0])
+
+
 def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait for another thread or program."""
     end = time.monotonic() + seconds
