@@ -1,0 +1,206 @@
+"""Keys and mouse become edits: a stroke is one step, Escape gives it up, what went wrong is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_seg.errors import SegError
+from napari_seg.gui.hands import Hands
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.sketchpad import hint
+from napari_seg.gui.surroundings import Surroundings, scores_path
+
+GRID = (6, 60, 80)
+
+
+class Desk:
+    """A viewer with an image and a mask, the hands, and a mouse."""
+
+    def __init__(self, engine: Any) -> None:
+        self.viewer = ViewerModel()
+        self.recorder = Recorder(self.viewer, engine)
+        self.hands = Hands(self.viewer, self.recorder, Surroundings(self.recorder))
+        self.viewer.add_image(np.random.default_rng(0).integers(0, 99, GRID).astype(np.uint8), scale=(3, 1, 1))
+        self.layer = self.viewer.add_labels(np.zeros(GRID, np.uint8), name="mask", scale=(3, 1, 1))
+        self.viewer.dims.set_point(0, 6)  # slice 2
+        self.rest()
+
+    def rest(self) -> None:
+        for _ in range(4):
+            self.recorder._engine.poll()
+            for track in self.recorder.tracks():
+                track.session.writer.flush(10)
+            self.recorder.tick()
+
+    def mouse(self, *points: tuple[float, float], modifiers: tuple[str, ...] = ()) -> Iterator[None]:
+        """Press at the first point (row, column of slice 2), move along the others, let go: one step at a time."""
+        event = SimpleNamespace(button=1, modifiers=modifiers, dims_displayed=[1, 2], type="mouse_press")
+        self._place(event, points[0])
+        call = self.hands._press(self.viewer, event)
+        next(call, None)
+        yield
+        for point in points[1:]:
+            event.type = "mouse_move"
+            self._place(event, point)
+            next(call, None)
+            yield
+        event.type = "mouse_release"
+        next(call, None)
+
+    def draw(self, *points: tuple[float, float], **about: Any) -> None:
+        for _ in self.mouse(*points, **about):
+            pass
+        self.rest()
+
+    def _place(self, event: Any, point: tuple[float, float]) -> None:
+        event.pos = np.asarray(point) * 4
+        event.position = (6.0, *point)
+        self.viewer.cursor.position = event.position
+
+    @property
+    def steps(self) -> int:
+        return self.recorder.safe.steps
+
+
+@pytest.fixture
+def desk(engine: Any) -> Iterator[Desk]:
+    made = Desk(engine)
+    yield made
+    made.recorder.close()
+
+
+def test_a_stroke_is_seen_at_once_and_is_one_step(desk: Desk) -> None:
+    desk.hands.take("brush")
+    desk.hands.set_option("brush", radius=2.0)
+    assert not desk.layer.mouse_pan
+    drawing = desk.mouse((20, 20), (20, 30), (20, 40))
+    next(drawing)
+    after_press = np.count_nonzero(desk.layer.data)
+    assert after_press > 0
+    next(drawing)
+    assert np.count_nonzero(desk.layer.data) > after_press
+    for _ in drawing:
+        pass
+    desk.rest()
+    assert desk.layer.data[2, 20, 20:41].all()
+    assert not desk.layer.data[[0, 1, 3, 4, 5]].any()
+    assert desk.steps == 1
+    desk.layer.undo()
+    assert not desk.layer.data.any()
+
+
+def test_escape_gives_a_stroke_up_and_then_the_tool(desk: Desk) -> None:
+    desk.hands.take("brush")
+    drawing = desk.mouse((20, 20), (20, 30), (20, 40))
+    next(drawing)
+    next(drawing)
+    desk.hands.give_up()
+    for _ in drawing:
+        pass
+    desk.rest()
+    assert not desk.layer.data.any()
+    assert desk.steps == 0
+    assert desk.hands.tool is not None
+    desk.hands.give_up()
+    assert desk.hands.tool is None
+    assert desk.layer.mouse_pan
+
+
+def test_clicks_are_collected_until_they_are_confirmed(desk: Desk) -> None:
+    desk.hands.take("polygon")
+    for corner in ((10.0, 10.0), (10.0, 40.0), (40.0, 40.0)):
+        desk.draw(corner)
+    assert not desk.layer.data.any()
+    desk.hands.confirm()
+    desk.rest()
+    assert desk.layer.data[2, 20, 35] == 1
+    assert desk.layer.data[2, 35, 15] == 0
+    assert desk.steps == 1
+
+
+def test_a_region_grows_with_the_mouse_and_shrinks_again(desk: Desk) -> None:
+    desk.viewer.layers[0].data[:] = 50
+    desk.hands.take("grow")
+    drawing = desk.mouse((30, 40), (30, 55), (30, 44))
+    next(drawing)
+    next(drawing)
+    wide = np.count_nonzero(desk.layer.data)
+    next(drawing)
+    assert 0 < np.count_nonzero(desk.layer.data) < wide
+    for _ in drawing:
+        pass
+    desk.rest()
+    assert desk.steps == 1
+
+
+def test_what_goes_wrong_is_said_and_changes_nothing(desk: Desk) -> None:
+    desk.hands.take("fill")
+    desk.draw((200, 20))
+    assert desk.hands.said
+    assert desk.hands.said in hint(desk.hands.tool, desk.hands.said)
+    assert desk.steps == 0
+    with pytest.raises(SegError, match="radius"):
+        desk.hands.set_option("brush", radius=-1)
+
+
+def test_a_key_takes_and_puts_down(desk: Desk) -> None:
+    desk.hands.take("eraser")
+    assert "Eraser" in hint(desk.hands.tool, "")
+    desk.hands.take("eraser")
+    assert desk.hands.tool is None
+    desk.hands.take("eraser")
+    desk.layer.mode = "paint"  # napari's own tool
+    assert desk.hands.tool is None
+    desk.hands.take("eraser")
+    desk.viewer.layers.selection.active = desk.viewer.layers[0]
+    assert desk.hands.tool is None
+
+
+def test_with_a_modifier_the_mouse_stays_naparis(desk: Desk) -> None:
+    desk.hands.take("brush")
+    desk.draw((20, 20), (20, 30), modifiers=("Shift",))
+    assert not desk.layer.data.any()
+
+
+def test_without_a_mask_that_is_said(engine: Any) -> None:
+    viewer = ViewerModel()
+    recorder = Recorder(viewer, engine)
+    hands = Hands(viewer, recorder, Surroundings(recorder))
+    hands.take("brush")
+    assert "no mask" in hands.said
+    hands.act("delete")
+    assert "no mask" in hands.said
+
+
+def test_a_label_that_does_not_fit_makes_room(desk: Desk) -> None:
+    track = desk.hands.track
+    assert track is not None
+    track.make_room(300)
+    desk.layer.selected_label = 300
+    desk.hands.take("brush")
+    desk.draw((20, 20), (20, 30))
+    assert desk.layer.data[2, 20, 25] == 300
+    desk.layer.undo()
+    assert not desk.layer.data.any()
+
+
+def test_tools_see_image_and_scores(desk: Desk) -> None:
+    track = desk.hands.track
+    assert track is not None
+    surroundings = Surroundings(desk.recorder)
+    assert surroundings.annotation(track, 0).scores is None
+    path = scores_path(track)
+    path.parent.mkdir()
+    np.save(path, np.full((2, *GRID), 0.25, np.float16))
+    seen = surroundings.annotation(track, 0)
+    assert seen.scores is not None
+    assert seen.scores.shape == (2, *GRID)
+    assert seen.image is not None
+    assert seen.image.shape == GRID
+    assert seen.spacing == (3, 1, 1)
