@@ -1,0 +1,161 @@
+"""What is drawn over a canvas while the views are linked: the crosshair, the name of the plane and, in the main view,
+where the crosshair stands. Each line has the colour in which the plane that it stands for is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QEvent, QLineF, QObject, QPointF, Qt
+from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
+from qtpy.QtWidgets import QWidget
+
+from napari_seg.gui.family import Wires
+from napari_seg.gui.planes import planes, position_words, shown_plane, value_words, voxel_words
+
+COLOURS = ("#e69f00", "#56b4e9", "#cc79a7")
+"""Of the planes across the first, second and third axis: Okabe and Ito, told apart with any kind of colour vision."""
+
+_GAP = 9
+"""Pixels around the point that stay free, so that the voxel is seen."""
+
+_MARGIN = 10
+
+
+def on_canvas(viewer: Any, size: tuple[float, float], point: NDArray[np.float64]) -> tuple[float, float]:
+    """Where a point of the world lies on a canvas of (width, height) pixels: x from the left, y from the top.
+
+    In 3D this holds for a camera without perspective, which is napari's own.
+    """
+    camera = viewer.scene.camera
+    displayed = list(viewer.dims.displayed)
+    away = np.asarray(point, float)[displayed] - np.asarray(camera.center, float)[-len(displayed) :]
+    if viewer.dims.ndisplay == 2:
+        vertical, horizontal = camera.orientation2d
+        down = away[0] if vertical == "down" else -away[0]
+        right = away[1] if horizontal == "right" else -away[1]
+    else:
+        up, view = np.asarray(camera.up_direction, float), np.asarray(camera.view_direction, float)
+        across = np.cross(view, up) if camera.handedness == "right" else np.cross(up, view)
+        down, right = -float(away @ up), float(away @ across)
+    return size[0] / 2 + right * camera.zoom, size[1] / 2 + down * camera.zoom
+
+
+class Reticle(QWidget):
+    """Over the canvas of ``viewer``; ``main`` is the viewer of the window. The mouse passes through it."""
+
+    def __init__(self, viewer: Any, main: Any, canvas: QWidget) -> None:
+        super().__init__(canvas)
+        self._viewer, self._main = viewer, main
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
+        self.setStyleSheet("background: transparent")
+        canvas.installEventFilter(self)
+        self.setGeometry(canvas.rect())
+        self._wires = Wires()
+        camera, dims = viewer.scene.camera.events, viewer.dims.events
+        for event in (camera.center, camera.zoom, camera.angles, camera.orientation, dims.point, dims.order):
+            self._wires.join(event, self.follow)
+        self._wires.join(dims.ndisplay, self.follow)
+        self.show()
+
+    def follow(self, event: Any = None) -> None:
+        """Look at the viewer again."""
+        self.update()
+
+    def finish(self) -> None:
+        self._wires.cut()
+        self.parent().removeEventFilter(self)
+        self.hide()
+        self.deleteLater()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize and isinstance(watched, QWidget):
+            self.setGeometry(watched.rect())
+        return False
+
+    def title(self) -> tuple[str, str]:
+        """The name of what is shown, and its colour."""
+        known = planes(self._main)
+        if known is None:
+            return ("" if self._viewer is self._main else "no volume is open"), "#ffffff"
+        if self._viewer.dims.ndisplay == 3:
+            return ("3D" if self._viewer.layers else "3D   no mask yet"), "#ffffff"
+        plane = shown_plane(self._viewer, known) if self._viewer.dims.ndim == self._main.dims.ndim else None
+        return ("", "#ffffff") if plane is None else (plane.name, COLOURS[known.index(plane)])
+
+    def details(self) -> tuple[str, ...]:
+        """The lines in the corner of the main view."""
+        if self._viewer is not self._main or planes(self._main) is None:
+            return ()
+        lines = position_words(self._main), voxel_words(self._main), value_words(self._main)
+        return tuple(line for line in lines if line)
+
+    def lines(self) -> list[tuple[QLineF, str]]:
+        """The crosshair on the canvas, each line with its colour."""
+        known = planes(self._main)
+        if known is None or not self._viewer.layers:
+            return []
+        first = self._main.dims.ndim - self._viewer.dims.ndim  # the 3D view has no time
+        point = np.asarray(self._main.dims.point, float)[first:]
+        size = (float(self.width()), float(self.height()))
+        if self._viewer.dims.ndisplay == 3:
+            segments = self._through(point, self._main.layers.extent.world[:, first:])
+            ends = [[QPointF(*on_canvas(self._viewer, size, end)) for end in segment] for segment in segments]
+            return [(QLineF(start, stop), "#ffffff") for start, stop in ends]
+        x, y = on_canvas(self._viewer, size, point)
+        colours = {plane.axis: COLOURS[k] for k, plane in enumerate(known)}
+        row, column = (colours.get(axis, "#ffffff") for axis in self._viewer.dims.displayed)
+        return [
+            (QLineF(0, y, x - _GAP, y), row),
+            (QLineF(x + _GAP, y, size[0], y), row),
+            (QLineF(x, 0, x, y - _GAP), column),
+            (QLineF(x, y + _GAP, x, size[1]), column),
+        ]
+
+    def paintEvent(self, event: Any) -> None:
+        lines, (title, colour), details = self.lines(), self.title(), self.details()
+        painter = QPainter(self)  # from here on nothing may fail: Qt does not survive a painter that was left open
+        for line, shade in lines:
+            _line(painter, line, QColor(shade))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        font = QFont(self.font())
+        font.setPointSize(10)
+        font.setBold(True)
+        height = QFontMetricsF(font).height()
+        _write(painter, title, QPointF(_MARGIN, _MARGIN + height * 0.75), font, QColor(colour))
+        font.setBold(False)
+        bottom = self.height() - _MARGIN - height * 0.25
+        for k, text in enumerate(reversed(details)):
+            _write(painter, text, QPointF(_MARGIN, bottom - k * height * 1.15), font, QColor("#ffffff"))
+        painter.end()
+
+    def _through(
+        self, point: NDArray[np.float64], extent: NDArray[np.float64]
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """A line along each displayed axis through the point, as long as what is open."""
+        low, high = extent
+        found = []
+        for axis in self._viewer.dims.displayed:
+            start, stop = point.copy(), point.copy()
+            start[axis], stop[axis] = low[axis], high[axis]
+            found.append((start, stop))
+        return found
+
+
+def _line(painter: QPainter, line: QLineF, colour: QColor) -> None:
+    """With a faint dark rim, so that it is seen on any image."""
+    painter.setPen(QPen(QColor(0, 0, 0, 90), 3))
+    painter.drawLine(line)
+    painter.setPen(QPen(colour, 1))
+    painter.drawLine(line)
+
+
+def _write(painter: QPainter, text: str, at: QPointF, font: QFont, colour: QColor) -> None:
+    rim = QPen(QColor(0, 0, 0, 200), 3)
+    rim.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    path = QPainterPath()
+    path.addText(at, font, text)
+    painter.strokePath(path, rim)
+    painter.fillPath(path, colour)
