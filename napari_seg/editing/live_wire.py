@@ -76,7 +76,7 @@ def path(annotation: Annotation, a: Point, b: Point, shown: tuple[int, int]) -> 
     tip="Click along an edge and confirm: the line between the clicks follows it, and what lies inside is painted.",
     group="regions",
     kind="seeds",
-    key="V",
+    key="Shift+W",
     options=Painting,
     preview=True,
 )

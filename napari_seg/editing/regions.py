@@ -77,7 +77,7 @@ def grow(annotation: Annotation, gesture: Gesture, options: Grow) -> Edit:
     tip="Click the corners of an outline and confirm: what lies inside is painted.",
     group="regions",
     kind="seeds",
-    key="O",
+    key="Shift+P",
     options=Painting,
     preview=True,
 )

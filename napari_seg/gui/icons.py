@@ -68,7 +68,7 @@ ICONS: Mapping[str, tuple[str, ...]] = {
         "tint M 2.8 12 L 19 12.6 L 11 20.2 Z",
         "fill M 20.6 14.6 C 22.8 17.8 23.2 21 20.6 21 C 18 21 18.4 17.8 20.6 14.6 Z",
     ),
-    "repair": (
+    "add missed": (
         "line M 3.5 20.5 L 13 11",
         _STAR,
         "line M 7 4.6 L 7 8.6 M 5 6.6 L 9 6.6 M 18.5 15.6 L 18.5 19.6 M 16.5 17.6 L 20.5 17.6",

@@ -332,3 +332,18 @@ def repaint(layer: Any, boxes: Sequence[tuple[slice, ...]]) -> None:
     """Show what was written to a labels layer's array in these boxes."""
     if boxes:
         layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+
+def offer(commands: Mapping[str, tuple[str, str, Callable[[], None]]]) -> Callable[[], None]:
+    """List commands in napari's palette: title, tip and what they do, by an id that begins with the plugin's name.
+
+    Ids that are listed already are left as they are. Returns what takes out those that this call has put in.
+    """
+    from app_model.types import Action
+    from napari._app_model import get_app_model
+
+    app = get_app_model()
+    new = {name: about for name, about in commands.items() if name not in app.commands}
+    actions = [Action(id=name, title=title, tooltip=tip, callback=run) for name, (title, tip, run) in new.items()]
+    undo: Callable[[], None] = app.register_actions(actions)
+    return undo
