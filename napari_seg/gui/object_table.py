@@ -1,0 +1,172 @@
+"""The table of objects or classes, with a filter and a button: it shows what it is given and says what was chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QHeaderView,
+    QLineEdit,
+    QPushButton,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_seg.editing.columns import csv
+from napari_seg.editing.measures import Table
+from napari_seg.errors import SegError
+from napari_seg.gui.parts import row, text
+from napari_seg.gui.table_model import TableModel
+
+_PAUSE = 120
+"""Milliseconds without a key before the filter works."""
+
+
+class ObjectTable(QWidget):
+    """``chosen`` carries the label of the row that a person chose, not one that :meth:`select` chose."""
+
+    chosen = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = TableModel()
+        self._selecting = False
+        self._build()
+        self.render(None)
+
+    def _build(self) -> None:
+        self.filter = QLineEdit()
+        self.filter.setClearButtonEnabled(True)
+        self.filter.setAccessibleName("Filter of the table")
+        self.view = QTableView()
+        self.view.setAccessibleName("Table of objects")
+        self.view.setModel(self.model)
+        self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.view.setObjectName("plain")
+        self.view.setShowGrid(False)
+        self.view.setWordWrap(False)
+        self.view.setTabKeyNavigation(False)
+        self.view.setSortingEnabled(True)
+        self.view.verticalHeader().hide()
+        self.view.verticalHeader().setDefaultSectionSize(24)
+        self.view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.view.horizontalHeader().setResizeContentsPrecision(30)
+        self.view.horizontalHeader().setHighlightSections(False)
+        self.view.sortByColumn(0, Qt.SortOrder.AscendingOrder)
+        self.count, self.trouble = text(name="quiet"), text(name="quiet")
+        self.save = QPushButton("Save as CSV...")
+        self.save.setToolTip("Write the rows that are shown, in this order, with units in the headings.")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for part in (self.filter, self.trouble):
+            layout.addWidget(part)
+        layout.addWidget(self.view, 1)
+        layout.addLayout(row(self.count, self.save))
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(_PAUSE)
+        self._pause.timeout.connect(self._narrow)
+        self.filter.textChanged.connect(lambda _: self._pause.start())
+        self.filter.returnPressed.connect(self._narrow)
+        self.view.selectionModel().selectionChanged.connect(self._moved)  # focus alone makes the first one current
+        self.view.doubleClicked.connect(lambda index: self.chosen.emit(self.model.label_at(index.row())))
+        self.save.clicked.connect(self._ask)
+
+    def render(self, table: Table | None) -> None:
+        """Show a table; order, filter and the chosen label stay where they can."""
+        before, headings = self.selected, self._headings()
+        with_selection = self._selecting
+        self._selecting = True
+        self.model.render(table)
+        if self._headings() != headings:
+            self.view.resizeColumnsToContents()
+        self._selecting = with_selection
+        size = next((name for name in ("area", "volume") if name in self.model.names), "voxels")
+        self.filter.setPlaceholderText(f"Filter: state:unseen {size}<50")
+        self.filter.setToolTip(f"Words, or terms of {', '.join(self.model.names)} with : < > and =")
+        self.save.setEnabled(bool(table))
+        self._say("")
+        self._count()
+        if before is not None:
+            self.select(before)
+
+    @property
+    def selected(self) -> int | None:
+        """The label of the chosen row."""
+        rows = self.view.selectionModel().selectedRows()
+        return self.model.label_at(rows[0].row()) if rows else None
+
+    def select(self, label: int) -> None:
+        """Choose the row of a label and bring it into sight; none where it is filtered out or there is none."""
+        place = self.model.place_of(label)
+        self._selecting = True
+        if place is None:
+            self.view.selectionModel().clear()
+        else:
+            self.view.selectRow(place)
+            self.view.scrollTo(self.model.index(place, 0))
+        self._selecting = False
+
+    def write(self, path: Path) -> None:
+        """Write the rows that are shown as CSV: aside first, then renamed. Raises ``SegError`` where it cannot."""
+        if self.model.table is None:
+            return
+        aside = path.with_name(f".{path.name}.part")
+        try:
+            aside.write_text(csv(self.model.table, self.model.rows.tolist()), encoding="utf-8")
+            aside.replace(path)
+        except OSError as error:
+            aside.unlink(missing_ok=True)
+            raise SegError(f"{path.name} could not be written ({error.strerror}); choose another folder.") from None
+
+    def _headings(self) -> tuple[str, ...]:
+        return tuple(column.heading for column in self.model.shown_columns)
+
+    def _narrow(self) -> None:
+        self._pause.stop()
+        before = self.selected
+        self._selecting = True
+        try:
+            self.model.narrow(self.filter.text().strip())
+        except SegError as error:
+            self._say(str(error))
+        else:
+            self._say("")
+        self._selecting = False
+        self._count()
+        if before is not None:
+            self.select(before)
+
+    def _moved(self) -> None:
+        label = self.selected
+        if label is not None and not self._selecting:
+            self.chosen.emit(label)
+
+    def _count(self) -> None:
+        table, shown = self.model.table, len(self.model.rows)
+        total = len(table) if table is not None else 0
+        what = ("object" if total == 1 else "objects") if table is None or table.objects else "classes"
+        self.count.setText(f"{total} {what}" if shown == total else f"{shown} of {total} {what}")
+
+    def _say(self, words: str) -> None:
+        self.trouble.setText(words)
+        self.trouble.setVisible(bool(words))
+
+    def _ask(self) -> None:
+        name, _ = QFileDialog.getSaveFileName(self, "Save as CSV", "objects.csv", "Table (*.csv)")
+        if not name:
+            return
+        path = Path(name) if Path(name).suffix else Path(f"{name}.csv")
+        try:
+            self.write(path)
+        except SegError as error:
+            self._say(str(error))
+        else:
+            self._say(f"Saved {path.name} with {len(self.model.rows)} rows.")

@@ -1,0 +1,212 @@
+"""The queue of a review: what to look at next, a picture of it, why, and what was said of it.
+
+The view knows neither the session nor the layers. Whoever shows it hands it suspects and what was said before, listens
+to its signals, and tells it what an edit has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from numpy.typing import NDArray
+from qtpy.QtCore import QItemSelectionModel, QSize, Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QHBoxLayout, QListView, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_seg.editing.annotation import State
+from napari_seg.editing.stopping import Stop, stopping
+from napari_seg.editing.suspicion import Suspect
+from napari_seg.gui.parts import text
+from napari_seg.gui.suspects_model import PICTURE, SuspectsModel
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "next": (".",),
+    "previous": (",", "Shift+Return"),
+    "accept": ("A",),
+    "reject": ("D",),
+    "flag": ("S",),
+    "fix": ("Y",),
+}
+"""Keys of the review, also for the canvas (but for Return, which ends a polygon there)."""
+
+LIST_KEYS: Mapping[str, tuple[str, ...]] = {"next": ("Space", "Return")}
+"""Keys of the list alone: Space on the canvas is napari's own, and on a button it presses the button."""
+
+_BUTTONS = (
+    ("accept", "Accept", "It is right"),
+    ("reject", "Reject", "It is wrong and stays out of what is learned from"),
+    ("flag", "Flag", "Leave it for somebody else, or for later"),
+    ("fix", "Fix", "Correct it by hand; accept it after that"),
+    ("next", "Next", "Look at the next one and say nothing of this one"),
+)
+
+_STATES: Mapping[str, State] = {"accept": "accepted", "reject": "rejected", "flag": "flagged"}
+
+
+class QueueView(QWidget):
+    """``chosen`` carries a suspect to go to; ``judged`` one and its new state; ``fixing`` one to be corrected."""
+
+    chosen = Signal(object)
+    judged = Signal(object, str)
+    fixing = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = SuspectsModel()
+        self._before: tuple[bool, ...] = ()
+        self._done = 0
+        self._verdicts: dict[str, bool] = {}
+        self._changed: set[str] = set()
+        self._build()
+        self.render(())
+
+    def _build(self) -> None:
+        self.list = QListView()
+        self.list.setModel(self.model)
+        self.list.setObjectName("plain")
+        self.list.setAccessibleName("What to look at, the most suspicious first")
+        self.list.setIconSize(QSize(PICTURE, PICTURE))
+        self.list.setWordWrap(True)
+        self.list.setUniformItemSizes(True)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.progress = QProgressBar()
+        self.progress.setAccessibleName("How many were seen")
+        self.stop, self.empty = text(), text("Nothing is left to review.")
+        self.bar = QWidget()
+        buttons = QHBoxLayout(self.bar)
+        buttons.setContentsMargins(0, 0, 0, 0)
+        buttons.setSpacing(4)
+        self.buttons: dict[str, QPushButton] = {}
+        for name, words, tip in _BUTTONS:
+            button = QPushButton(words)
+            button.setToolTip(f"{tip} ({' or '.join((*LIST_KEYS.get(name, ()), *KEYS[name]))})")
+            button.clicked.connect(lambda _=False, what=name: self.act(what))
+            buttons.addWidget(button, 1)
+            self.buttons[name] = button
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.empty)
+        layout.addWidget(self.list, 1)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.stop)
+        for keys, where, context in (
+            (KEYS, self, Qt.ShortcutContext.WidgetWithChildrenShortcut),
+            (LIST_KEYS, self.list, Qt.ShortcutContext.WidgetShortcut),
+        ):
+            for name, sequences in keys.items():
+                for sequence in sequences:
+                    key = QShortcut(QKeySequence(sequence), where, context=context)
+                    key.activated.connect(lambda what=name: self.act(what))
+        self.list.selectionModel().selectionChanged.connect(self._moved)  # focus alone makes the first one current
+        self.list.doubleClicked.connect(lambda index: self.chosen.emit(self.model.suspects[index.row()]))
+
+    def render(
+        self,
+        suspects: Sequence[Suspect],
+        *,
+        states: Mapping[str, State] | None = None,
+        classes: tuple[str, ...] = (),
+        verdicts: Sequence[bool] = (),
+        done: int = 0,
+    ) -> None:
+        """Show a queue. ``states``: what was said of these suspects; ``done``: how many others were decided before, and
+        ``verdicts``: of all before, in their order, whether each was accepted as it was."""
+        before = self.current
+        self._before, self._done = tuple(verdicts), done
+        self._verdicts.clear()
+        self.model.render(suspects, states or {}, classes)
+        self.empty.setVisible(not suspects)
+        self.list.setVisible(bool(suspects))
+        self.bar.setVisible(bool(suspects))
+        if before is not None:
+            self.go_to(before.key)
+        self._tell()
+
+    def look_at(self, image: NDArray[Any] | None, labels: NDArray[Any] | None) -> None:
+        """The arrays that pictures are made from."""
+        self.model.look_at(image, labels)
+
+    @property
+    def current(self) -> Suspect | None:
+        row = self._row
+        return self.model.suspects[row] if row >= 0 else None
+
+    @property
+    def stopping(self) -> Stop:
+        verdicts = (*self._before, *self._verdicts.values())
+        return stopping(verdicts, self.model.left)
+
+    def go_to(self, key: str) -> bool:
+        """Show a suspect as the current one, without a signal; whether there is one of this key."""
+        row = self.model.row_of(key)
+        blocked = self.blockSignals(True)
+        self._choose(row)
+        self.blockSignals(blocked)
+        return row >= 0
+
+    def changed(self, keys: Iterable[str]) -> None:
+        """An edit has changed these: their pictures are made again, and accepting them is no "right as it was"."""
+        keys = set(keys)
+        self._changed |= keys
+        self.model.redraw(keys)
+
+    def act(self, what: str) -> None:
+        """What a button or a key does: one of ``KEYS``."""
+        row = self._row
+        if what == "previous":
+            self._choose(max(row - 1, 0))
+        elif what == "next" or row < 0:
+            self._choose(self._next(row))
+        elif what == "fix":
+            self.fixing.emit(self.model.suspects[row])
+        else:
+            self._judge(row, _STATES[what])
+
+    def _judge(self, row: int, state: State) -> None:
+        suspect = self.model.suspects[row]
+        self.model.mark(row, state)
+        self._verdicts[suspect.key] = state == "accepted" and suspect.key not in self._changed
+        self._tell()
+        following = self.model.suspects[self._next(row)].key
+        self.judged.emit(suspect, state)  # whoever listens may show another queue
+        self._choose(self.model.row_of(following))
+
+    def _next(self, row: int) -> int:
+        """The next one that nothing was said of: after ``row``, else from the top; ``row`` where there is none."""
+        others = chain(range(row + 1, len(self.model.suspects)), range(max(row, 0)))
+        return next((k for k in others if self.model.state(k) == "unseen"), row)
+
+    @property
+    def _row(self) -> int:
+        """The row that is chosen; -1 for none."""
+        return next((int(index.row()) for index in self.list.selectionModel().selectedIndexes()), -1)
+
+    def _choose(self, row: int) -> None:
+        if 0 <= row < len(self.model.suspects):
+            way = QItemSelectionModel.SelectionFlag.ClearAndSelect
+            self.list.selectionModel().setCurrentIndex(self.model.index(row), way)
+
+    def _moved(self) -> None:
+        suspect = self.current
+        self._enable()
+        if suspect is not None:
+            self.list.scrollTo(self.model.index(self._row))
+            self.chosen.emit(suspect)
+
+    def _enable(self) -> None:
+        for name, button in self.buttons.items():
+            button.setEnabled(bool(self.model.suspects) and (name == "next" or self._row >= 0))
+
+    def _tell(self) -> None:
+        total = self._done + len(self.model.suspects)
+        left = self.model.left
+        self.progress.setRange(0, max(total, 1))
+        self.progress.setValue(total - left)
+        self.progress.setFormat(f"{total - left} of {total} seen")
+        self.progress.setVisible(total > 0)
+        self.stop.setText(self.stopping.words if total else "")
+        self._enable()
