@@ -12,6 +12,7 @@ The window's side of it is :mod:`napari_seg.gui.engine`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import queue
@@ -26,10 +27,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_seg.data.formats import read
+from napari_seg.data.formats import read, read_answered
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
-from napari_seg.jobs import Steps
+from napari_seg.jobs import Progress, Steps
 
 if TYPE_CHECKING:
     from napari_seg.inference.predict import Prediction, Region
@@ -51,15 +52,27 @@ class Desk:
 
     folder: Path
     models: dict[tuple[str, int], Model] = field(default_factory=dict)
+    hashes: dict[tuple[str, int], str] = field(default_factory=dict)
     predictions: dict[int, Prediction] = field(default_factory=dict)
 
     def model(self, path: str) -> Model:
         from napari_seg.models.model import Model
 
-        key = (path, Path(path).stat().st_mtime_ns if Path(path).exists() else 0)
+        key = self._key(path)
         if key not in self.models:
             self.models = {key: Model.load(Path(path))}
         return self.models[key]
+
+    def model_hash(self, path: str) -> str:
+        """SHA-256 of the file of a model: names of models are not unique."""
+        key = self._key(path)
+        if key not in self.hashes:
+            with Path(path).open("rb") as file:
+                self.hashes = {key: hashlib.file_digest(file, "sha256").hexdigest()}
+        return self.hashes[key]
+
+    def _key(self, path: str) -> tuple[str, int]:
+        return path, Path(path).stat().st_mtime_ns if Path(path).exists() else 0
 
     def keep(self, order: int, prediction: Prediction) -> None:
         self.predictions[order] = prediction
@@ -107,6 +120,36 @@ def predict(desk: Desk, order: Order) -> Steps[Answer]:
     settings = PredictSpec.model_validate(order["settings"])
     prediction = yield from prediction_of.steps(model, volume_from(order["image"]), settings, region=region)
     desk.keep(order["id"], prediction)
+    return _answer(desk, order, prediction)
+
+
+def predict_file(desk: Desk, order: Order) -> Steps[Answer]:
+    """Read the image of a path and segment all of it; the answer says besides what image it is. No scores are kept.
+
+    ``axes`` are used where the file does not say what its axes are.
+    """
+    from napari_seg.inference.predict import PredictSpec
+    from napari_seg.inference.predict import predict as prediction_of
+    from napari_seg.session.fingerprint import fingerprint
+
+    yield Progress(0, 1, "Reading")
+    volume = read_answered(Path(order["path"]), order["axes"])
+    model, settings = desk.model(order["model"]), PredictSpec.model_validate(order["settings"])
+    prediction = yield from prediction_of.steps(model, volume, settings)
+    image = {
+        "axes": volume.axes,
+        "shape": volume.shape,
+        "spacing": volume.spacing,
+        "unit": volume.unit,
+        "name": volume.name,
+        "fingerprint": fingerprint(volume),
+    }
+    return {**_answer(desk, order, prediction), "image": image}
+
+
+def _answer(desk: Desk, order: Order, prediction: Prediction) -> Answer:
+    from napari_seg.inference.expectation import expected_wrong
+
     labels = np.asarray(prediction.labels.data)
     return {
         "labels": desk.save(labels, order["id"]),
@@ -115,6 +158,8 @@ def predict(desk: Desk, order: Order) -> Steps[Answer]:
         "notes": list(prediction.notes),
         "seconds": prediction.seconds,
         "settings": prediction.spec.model_dump(mode="json"),
+        "model_hash": desk.model_hash(order["model"]),
+        "doubt": expected_wrong(prediction),
     }
 
 
@@ -166,6 +211,7 @@ def sizes(labels: np.ndarray[Any, Any]) -> list[list[int]]:
 VERBS: dict[str, Callable[[Desk, Order], Steps[Answer]]] = {
     "warm_up": warm_up,
     "predict": predict,
+    "predict_file": predict_file,
     "redecode": redecode,
     "keep_scores": keep_scores,
 }

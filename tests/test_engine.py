@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import time
@@ -13,13 +14,17 @@ import numpy as np
 import psutil
 import pytest
 
+from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
+from napari_seg.inference.expectation import expected_wrong
 from napari_seg.inference.predict import PredictSpec, predict, redecode
 from napari_seg.models.zoo import load_model
+from napari_seg.session.fingerprint import fingerprint
 
 IMAGE = Volume(np.random.default_rng(0).normal(100, 20, (2, 70, 90)).astype(np.float32), "ZYX", (2, 0.5, 0.5), "um")
-SETTINGS = PredictSpec(device="cpu", precision="fp32").model_dump(mode="json")
+SPEC = PredictSpec(device="cpu", precision="fp32")
+SETTINGS = SPEC.model_dump(mode="json")
 
 
 class Line:
@@ -78,6 +83,8 @@ def test_same_bits_as_in_this_process_and_thresholds_again(line: Line, spots: Pa
     np.testing.assert_array_equal(message.answer["labels"], here.labels.data)
     assert message.answer["axes"] == "ZYX"
     assert sum(count for _, count in message.answer["sizes"]) == np.count_nonzero(here.labels.data)
+    assert message.answer["model_hash"] == hashlib.sha256(spots.read_bytes()).hexdigest()
+    assert message.answer["doubt"] == pytest.approx(expected_wrong(here))
     thresholds = {"threshold": 0.45, "seeds": 0.4, "smallest": 3.0}
     again = line.last(line.engine.order("redecode", prediction=number, thresholds=thresholds, region=None))
     assert isinstance(again, Finished), again
@@ -90,6 +97,26 @@ def test_same_bits_as_in_this_process_and_thresholds_again(line: Line, spots: Pa
     assert isinstance(unknown, Failed)
     assert unknown.sentence.endswith("press Segment again.")
     assert not unknown.traceback
+
+
+def test_a_file_is_read_and_segmented_by_the_engine(line: Line, spots: Path, tmp_path: Path) -> None:
+    path = write(IMAGE, tmp_path / "stack.ome.tif")
+    bad = tmp_path / "notes.png"
+    bad.write_text("not a picture")
+    known = {"model": str(spots), "settings": SETTINGS, "axes": None}
+    refused = line.last(line.engine.order("predict_file", path=str(bad), **known))
+    assert isinstance(refused, Failed)
+    assert not refused.traceback
+    message = line.last(line.engine.order("predict_file", path=str(path), **known))
+    assert isinstance(message, Finished), message
+    here, answer = read(path), message.answer
+    np.testing.assert_array_equal(answer["labels"], predict(load_model(spots), here, SPEC).labels.data)
+    image = answer["image"]
+    assert image["fingerprint"] == fingerprint(here)
+    assert (image["axes"], tuple(image["shape"]), image["name"]) == (here.axes, here.shape, here.name)
+    assert (tuple(image["spacing"]), image["unit"]) == (here.spacing, here.unit)
+    again = line.last(line.engine.order("redecode", prediction=message.order, thresholds={}, region=None))
+    assert isinstance(again, Failed)  # the scores of a folder would not fit into memory
 
 
 def test_a_users_mistake_is_a_sentence_and_a_bug_a_traceback(line: Line, spots: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from napari_seg.data.geometry import same_world, turn
 from napari_seg.data.volume import UNITS, Volume
-from napari_seg.errors import SegError
+from napari_seg.errors import ChoiceNeeded, SegError
 
 
 class Codec(Protocol):
@@ -100,6 +100,19 @@ def read(path: str | Path, *, axes: str | None = None, series: str | None = None
     if 0 in volume.shape:
         raise SegError(f"The image in {path.name} is empty (shape {volume.shape}); choose a file with voxels.")
     return volume
+
+
+def read_answered(path: Path, axes: str | None = None) -> Volume:
+    """Read an image of many: ``axes`` is what a person said of those whose files do not say what their axes are.
+
+    Raises ``ChoiceNeeded`` where it is needed and missing, or does not fit the file.
+    """
+    try:
+        return read(path)
+    except ChoiceNeeded as question:
+        if question.parameter != "axes" or axes not in [choice.value for choice in question.choices]:
+            raise
+        return read(path, axes=axes)
 
 
 def is_image(path: Path) -> bool:

@@ -44,6 +44,9 @@ CLASSES = "napari_seg_classes"
 MADE = "napari_seg_made"
 """Under this key a layer's metadata names the step that made its voxels, where they were not opened from a file."""
 
+PREDICTED = "napari_seg_predicted"
+"""Under this key a layer's metadata holds the ``Predicted`` that its voxels were, where a model made them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Found:

@@ -24,11 +24,12 @@ from psygnal import Signal
 from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, object_key
 from napari_seg.editing.edit import Edit
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import CLASSES, MADE, OBJECTS, PLANE, Arrivals, Found
+from napari_seg.gui.arrivals import CLASSES, MADE, OBJECTS, PLANE, PREDICTED, Arrivals, Found
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import boxes_of, forget_steps, in_stroke, is_own_step, take_over_history
-from napari_seg.session.records import Change, ImageRow, Place, Plane, Step
+from napari_seg.session.predicted import Predicted
+from napari_seg.session.records import Change, ImageRow, Origin, Place, Plane, Step, row_key
 
 MINUTE = 60.0
 """Seconds within which every block has been looked at for changes without an event."""
@@ -151,12 +152,13 @@ class Recorder:
         blocks = track.copies(track.touched(track.box_at(patch.box, at_time) for patch in edit.patches))
         self._put(track, edit.tool, blocks, {key: after for key, (_, after) in edit.rows.items()})
 
-    def put_labels(self, track: Track, labels: Any, tool: str, said: Literal["add", "keep", "clear"] = "keep") -> None:
+    def put_labels(self, track: Track, labels: Any, tool: str, predicted: Predicted | None = None) -> None:
         """Show other labels, such as a new prediction, and keep them: one step of the history."""
         self._gather()
         track.show(labels)
         track.provisional = False
-        self._put(track, tool, track.blocks_of(labels.copy()), said=said)
+        origin = None if predicted is None else predicted.origin(track.plane)
+        self._put(track, tool, track.blocks_of(labels.copy()), said="keep", origin=origin)
 
     def show_provisionally(self, track: Track, labels: Any) -> None:
         """Show labels that others will follow in a moment, as while a threshold moves: no step of the history yet."""
@@ -261,7 +263,9 @@ class Recorder:
         classes = track.layer.metadata.get(CLASSES, ())
         blocks = track.blocks_of(frozen)
         image, plane, made = track.row.id, Plane(track.plane, objects, tuple(classes)), track.layer.metadata.get(MADE)
-        step = Step(made or "opened", time.time(), self.who, blocks, said="keep")
+        predicted = track.layer.metadata.get(PREDICTED)
+        origin = None if predicted is None else predicted.origin(plane.name)
+        step = Step(made or "opened", time.time(), self.who, blocks, said="keep", origin=origin)
 
         def work(store: Any) -> dict[int, Extents]:
             store.put_plane(image, plane)
@@ -341,6 +345,7 @@ class Recorder:
         blocks: Mapping[Place, Any],
         rows: Mapping[str, Entry | None] | None = None,
         said: Literal["add", "keep", "clear"] = "add",
+        origin: Origin | None = None,
     ) -> None:
         if track.session.read_only:
             self._complain(track.session.read_only)
@@ -348,7 +353,7 @@ class Recorder:
         named = {_row_key(track, key): entry for key, entry in (rows or {}).items()}
         self._take_rows(_key(track), named)
         self._active = time.monotonic()
-        step = Step(tool, time.time(), self.who, blocks, named, said)
+        step = Step(tool, time.time(), self.who, blocks, named, said, origin=origin)
         self._after(track.session.writer.put(track.row.id, step), lambda _: self._count(track))
 
     def _count(self, track: Track) -> None:
@@ -439,8 +444,7 @@ def _key(track: Track) -> tuple[Path, int]:
 
 
 def _row_key(track: Track, key: str) -> str:
-    """The rows of all planes of an image stand in one table."""
-    return f"{track.plane}: {key}"
+    return row_key(track.plane, key)
 
 
 def _is_locked_object(key: str, entry: Entry) -> bool:

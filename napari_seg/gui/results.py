@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import SPATIAL, Volume
-from napari_seg.gui.arrivals import CLASSES, IMAGE, MADE, OBJECTS, volume_as_kept
+from napari_seg.gui.arrivals import CLASSES, IMAGE, MADE, OBJECTS, PREDICTED, volume_as_kept
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import KEY, beside
 from napari_seg.gui.recorder import Recorder
@@ -22,6 +22,7 @@ from napari_seg.gui.views import adding, swap_labels
 from napari_seg.inference.fit import physical_scale
 from napari_seg.inference.predict import Region
 from napari_seg.models.spec import ModelSpec
+from napari_seg.session.predicted import Predicted
 
 OPACITY = 0.5
 
@@ -60,9 +61,13 @@ class Target:
 
 
 class Mask:
-    """A labels layer made by a prediction, and whether it still is what the prediction said."""
+    """A labels layer made by a prediction, and whether it still is what the prediction said.
+
+    ``predicted``: what the session knows of the prediction that it shows.
+    """
 
     def __init__(self, layer: Any, target: Target, recorder: Recorder) -> None:
+        self.predicted: Predicted = layer.metadata[PREDICTED]
         self._layer = weakref.ref(layer)
         self._recorder = recorder
         self._said = checksum(layer.data)
@@ -85,13 +90,14 @@ class Mask:
         data, said, painted = self.layer.data, self._said, self._painted
         return lambda: painted or checksum(data) != said
 
-    def change(self, data: NDArray[Any], tool: str) -> None:
+    def change(self, data: NDArray[Any], tool: str, predicted: Predicted) -> None:
         """Show another answer of the model and keep it; ``tool`` says in the history what brought it."""
+        self.predicted = predicted
         track = self._recorder.track(self.layer)
         if track is None:  # it has just come, and is not kept yet
             swap_labels(self.layer, data)
         else:
-            self._recorder.put_labels(track, data, tool)
+            self._recorder.put_labels(track, data, tool, predicted)
         self._is_now(data)
 
     def show(self, data: NDArray[Any]) -> None:
@@ -112,7 +118,9 @@ class Mask:
         self._painted = True
 
 
-def new_mask(viewer: Any, recorder: Recorder, target: Target, labels: NDArray[Any], class_name: str = "") -> Mask:
+def new_mask(
+    viewer: Any, recorder: Recorder, target: Target, labels: NDArray[Any], predicted: Predicted, class_name: str = ""
+) -> Mask:
     """Add labels as a layer in the place of their image. ``class_name``: where each class has a layer of its own."""
     name = " · ".join(part for part in (target.layer.name, target.model.name, class_name) if part)
     if target.objects:
@@ -125,6 +133,7 @@ def new_mask(viewer: Any, recorder: Recorder, target: Target, labels: NDArray[An
         OBJECTS: target.objects,
         CLASSES: names,
         MADE: "predict",
+        PREDICTED: predicted,
     }
     with adding(viewer):
         layer = viewer.add_labels(

@@ -32,6 +32,7 @@ from napari_seg.gui.words import duration
 from napari_seg.inference.forecast import forecast
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.jobs import Progress, TimeLeft
+from napari_seg.session.predicted import Predicted
 
 AT_ONCE = 2**20
 """So many pixels are decoded anew within the time in which a slider feels alive; of larger images first those that are
@@ -214,15 +215,16 @@ class Runs:
         touched = touched or any(mask.painted for mask in masks)  # since the thread looked
         planes = planes_of(answer["labels"], answer["axes"], target.model.task.names)
         keep = touched or len(masks) != len(planes)
+        predicted = _predicted(run, answer)
         new: list[Mask] = []
         for k, (name, labels) in enumerate(planes):
             if run.region is not None:
                 old = blank(target) if keep else masks[k].layer.data
                 labels = pasted(old, labels, box_of(run.region, target), objects=target.objects)
             if keep:
-                new.append(new_mask(self._viewer, self._recorder, target, labels, name))
+                new.append(new_mask(self._viewer, self._recorder, target, labels, predicted, name))
             else:
-                masks[k].change(labels, "predict")
+                masks[k].change(labels, "predict", predicted)
         self._masks[target.key] = new or masks
         self._done, self._behind, self._scores_due = run, None, len(planes) == 1
         notes = tuple(answer["notes"])
@@ -268,7 +270,10 @@ class Runs:
         if touched or mask.painted:  # the second: since the thread looked
             self._no_more(_EDITED)
         elif mask.layer is not None:
-            mask.change(labels, "thresholds") if decoding.part is None else mask.show(labels)
+            if decoding.part is None:
+                mask.change(labels, "thresholds", _with_thresholds(mask.predicted, decoding.thresholds))
+            else:
+                mask.show(labels)
             self._behind = None if decoding.part is None else decoding.thresholds
             if decoding.part is None and outcome is not None:
                 self._outcome = again(outcome, decoding.run.target, sizes)
@@ -298,6 +303,19 @@ class Runs:
 
 def _as_json(region: Region | None) -> dict[str, Any] | None:
     return None if region is None else {"start": region.start, "stop": region.stop, "time": region.time}
+
+
+def _predicted(run: Run, answer: Mapping[str, Any]) -> Predicted:
+    """What the session keeps of an answer."""
+    where = {} if run.region is None else {"region": _as_json(run.region)}
+    settings = {**answer["settings"], **where}
+    return Predicted(run.target.model.name, answer["model_hash"], settings, answer["doubt"])
+
+
+def _with_thresholds(predicted: Predicted, thresholds: Thresholds) -> Predicted:
+    """How unsure the model is with other thresholds was not worked out."""
+    moved = {name: value for name, value in vars(thresholds).items() if value is not None}
+    return replace(predicted, settings={**predicted.settings, **moved}, doubt=None)
 
 
 def _smaller(run: Run) -> tuple[int, ...]:

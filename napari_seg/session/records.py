@@ -171,6 +171,11 @@ def text_of(entry: Entry) -> str:
     return json.dumps(asdict(replace(entry, category=int(entry.category))))
 
 
+def row_key(plane: str, key: str) -> str:
+    """The key of a row of a plane: the rows of all planes of an image stand in one table."""
+    return f"{plane}: {key}"
+
+
 def plain(text: str) -> str:
     """Text that every database takes: halves of characters, as odd file names have them, are spelled out."""
     return text.encode(errors="backslashreplace").decode()

@@ -13,9 +13,20 @@ import numpy as np
 import pytest
 
 from napari_seg.data import formats
-from napari_seg.data.formats import FORMATS, Format, format_of, images_in, images_of, mask_name, read, stem, write
+from napari_seg.data.formats import (
+    FORMATS,
+    Format,
+    format_of,
+    images_in,
+    images_of,
+    mask_name,
+    read,
+    read_answered,
+    stem,
+    write,
+)
 from napari_seg.data.volume import Volume
-from napari_seg.errors import SegError
+from napari_seg.errors import ChoiceNeeded, SegError
 
 WRITING = [entry for entry in FORMATS.values() if entry.writes]
 NAMES = [(entry, suffix) for entry in WRITING for suffix in entry.suffixes if suffix != ".nhdr"]
@@ -289,3 +300,17 @@ def test_every_format_has_a_module_with_the_three_functions() -> None:
         assert all(callable(getattr(entry.codec, name)) for name in ("claims", "read", "write"))
         assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in entry.suffixes)
     assert formats.stem(Path("Scan.One.NII.GZ")) == "Scan.One"
+
+
+def test_what_a_person_said_of_the_axes_is_used_where_a_file_does_not_say(tmp_path):
+    import tifffile
+
+    stack, flat = tmp_path / "stack.tif", tmp_path / "flat.tif"
+    tifffile.imwrite(stack, np.zeros((3, 20, 30), np.uint8), photometric="minisblack", metadata=None)
+    tifffile.imwrite(flat, np.zeros((20, 30), np.uint8), metadata=None)
+    with pytest.raises(ChoiceNeeded):
+        read_answered(stack)
+    assert read_answered(stack, "TYX").axes == "TYX"
+    assert read_answered(flat, "TYX").axes == "YX"
+    with pytest.raises(ChoiceNeeded):
+        read_answered(stack, "TCYX")

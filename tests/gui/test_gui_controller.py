@@ -15,8 +15,10 @@ from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.state import Thresholds
 from napari_seg.jobs import Progress
 from napari_seg.models.zoo import shipped
+from napari_seg.session.predicted import predictions
 
 SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
+TOLD = {"notes": [], "seconds": 3.2, "settings": SETTINGS, "model_hash": "0f", "doubt": 0.1}
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def settle(controller: Controller) -> None:
 def finish(controller: Controller, engine: Any, labels: np.ndarray, **answer: Any) -> None:
     values, counts = np.unique(labels[labels > 0], return_counts=True)
     sizes = [[int(v), int(n)] for v, n in zip(values, counts, strict=True)]
-    content = {"labels": labels, "axes": "YX", "sizes": sizes, "notes": [], "seconds": 3.2, "settings": SETTINGS}
+    content = {"labels": labels, "axes": "YX", "sizes": sizes, **TOLD}
     engine.say(Finished(len(engine.orders), {**content, **answer}))
     settle(controller)
 
@@ -460,3 +462,26 @@ def test_save_writes_the_mask_and_says_so(
     settle(controller)
     assert "does not say the format" in controller.state.findings[0].text
     assert not controller.state.saved
+
+
+def test_the_session_knows_which_model_made_a_mask_and_how(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, spots: Path, engine: Any
+) -> None:
+    viewer.add_image(picture, name="cells")
+    settle(controller)
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 3))
+    controller.set_thresholds(Thresholds(0.7, 2.0, 5.0))
+    settle(controller)
+    number = len(engine.orders) - [order["verb"] for order in reversed(engine.orders)].index("redecode")
+    engine.say(Finished(number, {"labels": objects(picture.shape, 2), "sizes": []}))
+    settle(controller)
+    (track,) = controller.recorder.tracks()
+    first, second = track.session.writer.call(lambda store: predictions(store, track.row.id)).result()
+    assert first.plane == second.plane == track.plane
+    assert (first.predicted.model, first.predicted.model_hash) == ("tiny instance 2D", "0f")
+    assert (first.predicted.settings, first.predicted.doubt) == (SETTINGS, 0.1)
+    assert second.predicted.settings == {**SETTINGS, "threshold": 0.7, "seeds": 2.0, "smallest": 5.0}
+    assert second.predicted.doubt is None
+    assert second.revision > first.revision > 0
+    controller.close()

@@ -1,0 +1,173 @@
+"""The images of a session as cases of a review: what was predicted, what a person has done and said.
+
+The state of a case is read from the log and the rows, so that it is true whoever changed them. How much a mask holds is
+looked up in the log too: it is counted when a prediction comes in and when a person leaves a case, not at every look.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import fastremap
+import numpy as np
+
+from napari_seg.editing.annotation import CASE, Entry
+from napari_seg.session.predicted import Predicted, predictions
+from napari_seg.session.records import ImageRow, Place, Plane, Step, row_key
+from napari_seg.session.store import Store
+from napari_seg.tasks.base import Labels
+
+CaseState = Literal["new", "unseen", "in work", "accepted", "rejected", "flagged"]
+"""``new``: nothing was predicted. ``unseen``: no person has been there. The last three were said by a person."""
+
+OPENED, COUNTED = "case opened", "counted"
+"""Entries of the log: a person looked at a case; this much is in its masks."""
+
+_NO_WORK = ("predict", "thresholds", "opened", COUNTED)
+
+
+@dataclass(frozen=True)
+class Case:
+    """``objects``: how many there are; ``voxels`` by class. Each ``None`` where no mask of that kind was counted.
+
+    ``doubt``: as for :class:`~.predicted.Predicted`.
+    """
+
+    image: ImageRow
+    state: CaseState
+    comment: str = ""
+    objects: int | None = None
+    voxels: Mapping[str, int] | None = None
+    doubt: float | None = None
+    model: str = ""
+
+    @property
+    def touched(self) -> bool:
+        """Whether a person has been there, so that no prediction may take its place."""
+        return self.state not in ("new", "unseen")
+
+
+def cases(store: Store) -> list[Case]:
+    """All images of a session."""
+    entries: dict[int, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+    for _, _, image, what, _, details in store.log():
+        entries[image].append((what, details))
+    return [_case(store, row, entries[row.id]) for row in store.images()]
+
+
+def case(store: Store, image: int) -> Case:
+    return _case(store, store.image(image), [(what, details) for _, _, _, what, _, details in store.log(image)])
+
+
+def note_opened(store: Store, image: int, at: float, who: str) -> None:
+    """A person looks at a case."""
+    store.note(image, at, who, OPENED)
+
+
+def say_of_case(store: Store, image: int, entry: Entry, at: float, who: str) -> None:
+    """Say something of a case as a whole: one step of its history."""
+    rows = {row_key(plane.name, CASE): entry for plane in store.planes(image)}
+    store.commit(image, Step(f"case {entry.state}", at, who, rows=rows))
+
+
+def count(store: Store, image: int, at: float, who: str) -> None:
+    """Put into the log how much the masks of an image hold now."""
+    objects, voxels = 0, dict[str, int]()
+    planes, times = store.planes(image), range(store.image(image).times)
+    for plane in planes:
+        for time in times:
+            labels = np.ascontiguousarray(store.labels(image, plane.name, time))
+            values, counts = fastremap.unique(labels, return_counts=True)
+            there = [(int(v), int(n)) for v, n in zip(values, counts, strict=True) if v]
+            if plane.objects:
+                objects += len(there)
+            else:
+                for value, n in there:
+                    name = plane.classes[value - 1] if value <= len(plane.classes) else f"class {value}"
+                    voxels[name] = voxels.get(name, 0) + n
+    found = {"objects": objects} if any(plane.objects for plane in planes) else {"voxels": voxels}
+    store.note(image, at, who, COUNTED, **found)
+
+
+def keep_prediction(
+    store: Store, image: int, masks: Iterable[tuple[Plane, Labels]], predicted: Predicted, at: float, who: str
+) -> Case:
+    """Put a prediction into a case, unless a person has been there; the case as it is then.
+
+    Labels have the grid of the image, with time in front where it has several times.
+    """
+    before = case(store, image)
+    if before.touched:
+        return before
+    for plane, labels in masks:
+        store.put_plane(image, plane)
+        blocks, origin = _blocks(store, before.image, plane.name, labels), predicted.origin(plane.name)
+        store.commit(image, Step("predict", at, who, blocks, said="keep", origin=origin))
+    count(store, image, at, who)
+    return case(store, image)
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """The masks of an image as they stand in a session: labels with time in front, and all rows."""
+
+    masks: tuple[tuple[Plane, Labels], ...]
+    rows: Mapping[str, Entry]
+
+
+def work_on(store: Store, fingerprint: str) -> Work | None:
+    """What a person has done on an image so far; ``None`` where that is nothing."""
+    row = store.find(fingerprint)
+    if row is None:
+        return None
+    made = store.made_here(row.id)
+    planes = [plane for plane in store.planes(row.id) if plane.name in made]
+    times = range(row.times)
+    masks = [(plane, np.stack([store.labels(row.id, plane.name, t) for t in times])) for plane in planes]
+    return Work(tuple(masks), store.rows(row.id)) if masks else None
+
+
+def take_over(store: Store, image: int, work: Work, at: float, who: str) -> None:
+    """Put the work of another session into a case, as it stands; its history stays there."""
+    row = store.image(image)
+    for plane, labels in work.masks:
+        store.put_plane(image, plane)
+        store.commit(image, Step("taken over", at, who, _blocks(store, row, plane.name, labels)))
+    store.commit(image, Step("taken over", at, who, rows=work.rows))
+    count(store, image, at, who)
+
+
+def _blocks(store: Store, row: ImageRow, plane: str, labels: Labels) -> dict[Place, Labels]:
+    grid, frames = store.grid(row.id), labels.reshape((row.times, *row.grid))
+    numbers, times = range(len(grid)), range(row.times)
+    return {Place(plane, time, number): frames[time][grid.box(number)] for time in times for number in numbers}
+
+
+def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any]]]) -> Case:
+    names = [plane.name for plane in store.planes(row.id)]
+    rows = store.rows(row.id) if names else {}
+    said = [rows.get(row_key(name, CASE), Entry()) for name in names]
+    past = predictions(store, row.id)
+    counts = [details for what, details in log if what == COUNTED]
+    counted: Mapping[str, Any] = counts[-1] if counts else {}
+    state: CaseState
+    if any(entry.state in ("flagged", "rejected") for entry in said):
+        state = next(entry.state for entry in said if entry.state in ("flagged", "rejected"))
+    elif said and all(entry.state == "accepted" for entry in said):
+        state = "accepted"
+    elif any(what not in _NO_WORK for what, _ in log):
+        state = "in work"
+    else:
+        state = "unseen" if past else "new"
+    return Case(
+        row,
+        state,
+        next((entry.comment for entry in said if entry.comment), ""),
+        counted.get("objects"),
+        counted.get("voxels"),
+        past[-1].predicted.doubt if past else None,
+        past[-1].predicted.model if past else "",
+    )

@@ -1,0 +1,171 @@
+"""Where a mask comes from, for whoever gets its file: the model, the steps by hand, what a person has said of it.
+
+It names people as they named themselves, and no image: the name of a file may be a patient's. The image is known by its
+fingerprint instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import fastremap
+import numpy as np
+
+import napari_seg
+from napari_seg.data.volume import SPATIAL
+from napari_seg.editing.annotation import CASE, Entry, State, object_key
+from napari_seg.errors import SegError
+from napari_seg.session.predicted import predictions
+from napari_seg.session.records import ImageRow, Plane, row_key
+from napari_seg.session.store import REDO, UNDO, Store
+
+FORMAT = 1
+"""The number of the layout below."""
+
+BY_MODEL = ("predict", "thresholds")
+"""Tools whose steps are a model's and not a person's."""
+
+STATES: tuple[State, ...] = ("accepted", "rejected", "flagged", "unseen")
+
+SUFFIX = ".review.json"
+
+
+def provenance(store: Store, image: int, plane: str) -> dict[str, Any]:
+    """All that the session knows of how the labels of a plane came about, as they are now; plain values for JSON.
+
+    Times are UTC. ``steps_by_hand`` counts the steps in all masks of the image, without those that were undone.
+    ``review`` counts the objects that are there now, ``rejected`` also those that are gone. ``seconds_spent`` is the
+    time on the image. Raises ``SegError`` where there is no such plane.
+    """
+    row, known = store.image(image), {known.name: known for known in store.planes(image)}
+    if plane not in known:
+        raise SegError(f"There is no mask {plane} in the session; choose one of {', '.join(known) or 'another image'}.")
+    entries, prefix = store.rows(image), row_key(plane, "")
+    rows = {key.removeprefix(prefix): entry for key, entry in entries.items() if key.startswith(prefix)}
+    case = rows.get(CASE) or entries.get(CASE) or Entry()
+    return {
+        "format": FORMAT,
+        "program": f"napari-seg {napari_seg.__version__}",
+        "image": {
+            "fingerprint": row.fingerprint,
+            "grid": list(row.grid),
+            "times": row.times,
+            "spacing": list(row.spacing),
+            "unit": row.unit,
+        },
+        "mask": {
+            "revision": row.head,
+            "numbers": "objects" if known[plane].objects else "classes",
+            "classes": list(known[plane].classes),
+        },
+        "prediction": _prediction(store, image, plane),
+        "steps_by_hand": _by_hand(store, image),
+        "review": _review(store, row, known[plane], rows),
+        "finished": _finished(rows, row),
+        "case": {"state": case.state, "comment": case.comment},
+        "seconds_spent": round(store.spent(image), 1),
+    }
+
+
+def record_path(mask: Path, stem: str) -> Path:
+    """Where the record of a mask goes: ``mask.review.json`` beside ``mask.nii.gz``, whose ``stem`` is ``mask``.
+
+    The record of a mask inside an OME-Zarr image goes beside the image, as nothing else belongs into it.
+    """
+    if mask.parent.name == "labels" and mask.parent.parent.suffix == ".zarr":
+        return mask.parent.parent.with_name(f"{mask.parent.parent.name}.{mask.name}{SUFFIX}")
+    return mask.with_name(f"{stem}{SUFFIX}")
+
+
+def write_record(record: dict[str, Any], path: Path) -> None:
+    """Write a record as JSON, aside first, then renamed. Raises ``SegError`` where it cannot be written."""
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        aside.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        reason = (error.strerror or str(error)).lower()
+        raise SegError(f"{path.name} could not be written ({reason}); choose another folder.") from None
+
+
+def when(at: float) -> str:
+    """A moment as ISO 8601, UTC."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+
+
+def _prediction(store: Store, image: int, plane: str) -> dict[str, Any] | None:
+    """The newest prediction of a plane that was not taken back; ``None`` where there is none."""
+    undone = {revision.id for revision in store.history(image) if revision.undone}
+    found = [past for past in predictions(store, image) if past.plane in (plane, "") and past.revision not in undone]
+    if not found:
+        return None
+    last, told = found[-1], found[-1].predicted
+    return {
+        "model": told.model,
+        "model_hash": told.model_hash,
+        "settings": dict(told.settings),
+        "at": when(last.at),
+        "revision": last.revision,
+        "expected_wrong": told.doubt,
+    }
+
+
+def _by_hand(store: Store, image: int) -> list[dict[str, Any]]:
+    """From the log, which keeps every step also where old revisions were joined."""
+    made: dict[int, tuple[str, str]] = {}
+    steps, voxels = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for _, who, _, what, revision, details in store.log(image):
+        if "voxels" not in details:
+            continue
+        if what not in (UNDO, REDO):
+            made[revision] = (who, what)
+        sign = -1 if what == UNDO else 1
+        steps[made[revision]] += sign
+        voxels[made[revision]] += sign * details["voxels"]
+    return [
+        {"who": who, "tool": tool, "steps": count, "voxels": voxels[who, tool]}
+        for (who, tool), count in sorted(steps.items())
+        if count > 0 and tool not in BY_MODEL
+    ]
+
+
+def _review(store: Store, row: ImageRow, plane: Plane, rows: Mapping[str, Entry]) -> dict[str, int]:
+    """What was said of objects, or of regions of classes; nobody counts the regions that nothing was said of."""
+    said = {key: entry.state for key, entry in rows.items() if key.split()[0] in ("object", "region")}
+    if plane.objects:
+        there = {object_key(label) for label in _labels(store, row, plane.name)}
+        gone = [key for key in said if key not in there and said[key] != "rejected"]
+        said = {**dict.fromkeys(there, "unseen"), **said}
+        for key in gone:
+            del said[key]
+    states = Counter(said.values())
+    return {state: states[state] for state in STATES if plane.objects or state != "unseen"}
+
+
+def _labels(store: Store, row: ImageRow, plane: str) -> set[int]:
+    found: set[int] = set()
+    for time in range(row.times):
+        found.update(fastremap.unique(np.ascontiguousarray(store.labels(row.id, plane, time))).tolist())
+    return found - {0}
+
+
+def _finished(rows: Mapping[str, Entry], row: ImageRow) -> dict[str, Any]:
+    """Slices by their axis, from 0, and boxes as ``from:to`` along each axis."""
+    slices: dict[str, list[int]] = {}
+    boxes = []
+    for key, entry in rows.items():
+        kind, _, where = key.partition(" ")
+        if entry.state != "accepted":
+            continue
+        if kind == "slice":
+            axis, index = map(int, where.split()[:2])
+            slices.setdefault(SPATIAL[-len(row.grid) :][axis].lower(), []).append(index)
+        elif kind == "box":
+            boxes.append(where)
+    return {"slices": {axis: sorted(found) for axis, found in sorted(slices.items())}, "boxes": sorted(boxes)}
