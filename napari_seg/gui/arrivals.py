@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,9 @@ CLASSES = "napari_seg_classes"
 """Under this key a layer's metadata names the classes."""
 
 
+ONLY_SHOWN = "napari_seg_only_shown"
+"""With this key in its metadata a layer is only shown, as when a person looks back in the history, and never kept."""
+
 MADE = "napari_seg_made"
 """Under this key a layer's metadata names the step that made its voxels, where they were not opened from a file."""
 
@@ -68,7 +72,11 @@ class Found:
 
 
 class Arrivals:
-    """Looks at every layer that comes. ``sessions``: those that are open, by the fingerprint of their image."""
+    """Looks at every layer that comes.
+
+    ``sessions``: those that are open, by the fingerprint of their image, or by the folder of a project. ``project``: the
+    session of the project that is worked on; images that it knows are kept there, all others in sessions of their own.
+    """
 
     attached = Signal(object, object, Found)
     """A labels layer, the layer of its image or ``None``, and what was found."""
@@ -81,9 +89,12 @@ class Arrivals:
     def __init__(self, viewer: Any, engine: Engine) -> None:
         self._viewer, self._engine = viewer, engine
         self.sessions: dict[str, Session] = {}  # touched by the helper thread alone, until all is closed
+        self.project: Session | None = None
         viewer.layers.events.inserted.connect(lambda event: self.came(event.value))
 
     def came(self, layer: Any) -> None:
+        if ONLY_SHOWN in layer.metadata:
+            return
         if isinstance(layer, Labels) and isinstance(layer.data, np.ndarray):
             image = self._image_of(layer)
             volume = volume_as_kept(layer if image is None else image)
@@ -96,13 +107,10 @@ class Arrivals:
 
         def work() -> Found | SegError | None:
             known_by = fingerprint(volume)
-            folder = home() / known_by
-            if known_by not in self.sessions and not make and not (folder / NAME).exists():
-                return None
             try:
-                if known_by not in self.sessions:
-                    self.sessions[known_by] = Session.open(folder)
-                session = self.sessions[known_by]
+                session = self._session_of(known_by, make)
+                if session is None:
+                    return None
                 row = session.image(volume, known_by).result()
                 return session.writer.call(lambda store: Found.of(store, session, row)).result()
             except SegError as error:
@@ -116,11 +124,32 @@ class Arrivals:
 
         self._engine.later(work, arrived)
 
+    def open_project(self, folder: Path) -> Session:
+        """Open the session of a project and work on that from now on. In the helper thread.
+
+        It stays open until all is closed, as layers may be kept in it. Raises ``SegError`` where it cannot be opened.
+        """
+        self.project = self._opened(str(folder), folder)
+        return self.project
+
+    def _session_of(self, known_by: str, make: bool) -> Session | None:
+        project, own = self.project, home() / known_by
+        if project is not None and project.writer.call(lambda store: store.find(known_by)).result() is not None:
+            return project
+        if known_by not in self.sessions and not make and not (own / NAME).exists():
+            return None
+        return self._opened(known_by, own)
+
+    def _opened(self, key: str, folder: Path) -> Session:
+        if key not in self.sessions:
+            self.sessions[key] = Session.open(folder)
+        return self.sessions[key]
+
     def _resume(self, image: Any, found: Found) -> None:
         """Show the planes of an image that were worked on and are not open."""
+        in_project, row = found.session is self.project, found.row
         shown = {layer.metadata.get(PLANE, layer.name) for layer in self._viewer.layers}
-        missing = sorted(found.worked_on - shown)
-        row = found.row
+        missing = sorted((found.planes if in_project else found.worked_on) - shown)
 
         def load(store: Store) -> list[tuple[Plane, list[Any]]]:
             planes = [plane for plane in store.planes(row.id) if plane.name in missing]
@@ -130,7 +159,8 @@ class Arrivals:
             if image in self._viewer.layers:
                 for plane, frames in masks:
                     self._show_again(image, plane, frames)
-                self.resumed.emit(image, found)
+                if not in_project:  # its list says where the work stopped
+                    self.resumed.emit(image, found)
 
         if missing:
             self._engine.later(lambda: found.session.writer.call(load).result(), show)

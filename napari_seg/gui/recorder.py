@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from psygnal import Signal
@@ -29,7 +29,11 @@ from napari_seg.gui.engine import Engine
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import boxes_of, forget_steps, in_stroke, is_own_step, take_over_history
 from napari_seg.session.predicted import Predicted
+from napari_seg.session.provenance import EXPORT, provenance
 from napari_seg.session.records import Change, ImageRow, Origin, Place, Plane, Step, row_key
+from napari_seg.session.store import Store
+
+T = TypeVar("T")
 
 MINUTE = 60.0
 """Seconds within which every block has been looked at for changes without an event."""
@@ -78,13 +82,13 @@ class Recorder:
         self._spending = time.monotonic()
         self._trouble = ""
         self._closed = False
-        self._arrivals = Arrivals(viewer, engine)
-        self._arrivals.attached.connect(self._attach)
-        self._arrivals.resumed.connect(self.resumed.emit)
-        self._arrivals.trouble.connect(self._complain)
+        self.arrivals = Arrivals(viewer, engine)
+        self.arrivals.attached.connect(self._attach)
+        self.arrivals.resumed.connect(self.resumed.emit)
+        self.arrivals.trouble.connect(self._complain)
         viewer.layers.events.removed.connect(self._removed)
         for layer in list(viewer.layers):
-            self._arrivals.came(layer)
+            self.arrivals.came(layer)
 
     # what others ask
 
@@ -130,6 +134,13 @@ class Recorder:
 
     def is_locked(self, track: Track, label: int) -> bool:
         return self._rows.get(_key(track), {}).get(_row_key(track, object_key(label)), Entry()).locked
+
+    def ask(self, track: Track, work: Callable[[Store], T], then: Callable[[T], None]) -> None:
+        """Ask the session of a layer something, after all that was done before; ``then`` hears the answer at a later
+        :meth:`tick`. What cannot be answered is told in :attr:`safe`."""
+        self._gather()
+        if not track.session.writer.closed:
+            self._after(track.session.writer.call(work), then)
 
     # what is done
 
@@ -186,6 +197,19 @@ class Recorder:
         entry = self.rows(track).get(key, Entry())
         self.say(track, {key: replace(entry, locked=locked)}, "lock" if locked else "unlock")
 
+    def export(self, track: Track, file: str) -> Future[dict[str, Any]]:
+        """Keep all of a layer, and write into the log that it goes out as ``file``, as it is now. The record of it
+        comes later: see :func:`~napari_seg.session.provenance.provenance`."""
+        self._gather()
+        self._sweep(track)
+        image, plane, at, who = track.row.id, track.plane, time.time(), self.who
+
+        def work(store: Store) -> dict[str, Any]:
+            store.note(image, at, who, EXPORT, file=file)
+            return provenance(store, image, plane)
+
+        return track.session.writer.call(work)
+
     def settle(self, seconds: float = 5.0) -> bool:
         """Bring everything to the disk now, also what changed without an event: before predict, export and close."""
         self._gather()
@@ -219,7 +243,7 @@ class Recorder:
             return 0
         self._closed = True
         self.settle()
-        return sum(session.close() for session in self._arrivals.sessions.values())
+        return sum(session.close() for session in self.arrivals.sessions.values())
 
     # layers come and go
 
@@ -250,11 +274,18 @@ class Recorder:
 
     def _removed(self, event: Any) -> None:
         self._gather()
-        track = self._tracks.pop(event.value, None)
+        track = self._tracks.get(event.value)
         if track is not None:
+            self._sweep(track)
+            del self._tracks[event.value]
             track.layer.events.paint.disconnect(self._painted)
             track.layer.events.data.disconnect(self._replaced)
             self.changed.emit()
+
+    def _sweep(self, track: Track) -> None:
+        """Keep what changed in a layer without an event."""
+        if not track.session.read_only and not track.provisional:
+            self._put(track, "other", track.copies(map(track.place, range(track.places))))
 
     def _lay(self, track: Track) -> None:
         """Put down what a new layer holds, below all steps."""

@@ -344,6 +344,16 @@ def offer(commands: Mapping[str, tuple[str, str, Callable[[], None]]]) -> Callab
 
     app = get_app_model()
     new = {name: about for name, about in commands.items() if name not in app.commands}
-    actions = [Action(id=name, title=title, tooltip=tip, callback=run) for name, (title, tip, run) in new.items()]
+    actions: list[Any] = [
+        Action(id=name, title=title, tooltip=tip, callback=run) for name, (title, tip, run) in new.items()
+    ]
     undo: Callable[[], None] = app.register_actions(actions)
     return undo
+
+
+def text_colour(theme_name: str) -> str:
+    """The colour of text in a theme of napari, as #rrggbb."""
+    from napari.utils.theme import get_theme
+
+    colour: str = get_theme(theme_name).text.as_hex("long")
+    return colour[:7]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import fastremap
@@ -221,12 +221,18 @@ class Store:
         """How many steps can be taken back."""
         return tree.depth(self._sql, self.image(image).head)
 
-    def changed(self, image: int, revision: int) -> dict[Place, tuple[Labels, Labels]]:
-        """The blocks of labels that a revision changed, before and after."""
+    def changed_places(self, revision: int) -> list[Place]:
+        """Where the blocks of labels lie that a revision changed."""
+        return [place for place in tree.delta(self._sql, revision).blocks if not place.plane.endswith(SAID)]
+
+    def changed(
+        self, image: int, revision: int, places: Container[Place] | None = None
+    ) -> dict[Place, tuple[Labels, Labels]]:
+        """The blocks of labels that a revision changed, before and after: all, or those at ``places``."""
         return {
             place: (self._contents.get(image, place.block, before), self._contents.get(image, place.block, after))
             for place, (before, after) in tree.delta(self._sql, revision).blocks.items()
-            if not place.plane.endswith(SAID)
+            if not place.plane.endswith(SAID) and (places is None or place in places)
         }
 
     def log(self, image: int | None = None) -> list[tuple[float, str, int, str, int, dict[str, Any]]]:
