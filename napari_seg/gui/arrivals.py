@@ -74,8 +74,8 @@ class Found:
 class Arrivals:
     """Looks at every layer that comes.
 
-    ``sessions``: those that are open, by the fingerprint of their image, or by the folder of a project. ``project``: the
-    session of the project that is worked on; images that it knows are kept there, all others in sessions of their own.
+    ``sessions``: those that are open, by the fingerprint of their image, or by the folder of a project. ``project``:
+    the session of the project that is worked on; images that it knows are kept there, others in sessions of their own.
     """
 
     attached = Signal(object, object, Found)

@@ -62,7 +62,7 @@ class Controller:
         self.hands = Hands(viewer, self.recorder, Surroundings(self.recorder))
         self.runs = Runs(viewer, engine, self.recorder)
         self._looks = Looks(engine)
-        self._saving = Saving(engine, self.runs)
+        self._saving = Saving(engine, self.runs, self.recorder)
         for part in (self.runs, self._looks, self._saving):
             part.changed.connect(self.refresh)
         for event in (

@@ -55,7 +55,22 @@ def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[
     """Write one layer into the grid of the image it belongs to; raises ``SegError`` where that is not possible."""
     from napari.layers import Layer
 
-    return [str(write(volume_of(Layer.create(data, about, kind)), Path(path)))]
+    saved = write(volume_of(Layer.create(data, about, kind)), Path(path))
+    _write_record(data, saved)
+    return [str(saved)]
+
+
+def _write_record(data: Any, path: Path) -> None:
+    """Write beside a mask where it comes from, if the panel of the window keeps its layer."""
+    from napari import current_viewer
+
+    from napari_seg.gui.saving import Record
+
+    viewer = current_viewer()
+    panels = [] if viewer is None else viewer.window.dock_widgets.values()
+    for recorder in [panel.controller.recorder for panel in panels if hasattr(panel, "controller")]:
+        for layer in [track.layer for track in recorder.tracks() if track.layer.data is data]:
+            Record(recorder, layer, path).write()
 
 
 def write_labels(path: str, data: Any, about: dict[str, Any]) -> list[str]:

@@ -284,7 +284,7 @@ class Recorder:
 
     def _sweep(self, track: Track) -> None:
         """Keep what changed in a layer without an event."""
-        if not track.session.read_only and not track.provisional:
+        if not (self._closed or track.session.read_only or track.provisional):
             self._put(track, "other", track.copies(map(track.place, range(track.places))))
 
     def _lay(self, track: Track) -> None:

@@ -1,9 +1,16 @@
-"""Writing the mask of the last run as a file, in a thread, and what is to be said about it."""
+"""Writing the mask of the last run as a file, in a thread, and what is to be said about it.
+
+Beside each mask goes a record of where it comes from (see :mod:`~napari_seg.session.provenance`).
+"""
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import Future
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from psygnal import Signal
 
@@ -11,8 +18,10 @@ from napari_seg.data.formats import stem, write
 from napari_seg.errors import SegError
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.layers import volume_of
+from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Mask
 from napari_seg.gui.runs import Runs
+from napari_seg.session.provenance import EXPORT, record_path, write_record
 
 
 class Saving:
@@ -23,8 +32,8 @@ class Saving:
 
     changed = Signal()
 
-    def __init__(self, engine: Engine, runs: Runs) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, runs: Runs, recorder: Recorder) -> None:
+        self._engine, self._recorder = engine, recorder
         self._runs = runs
         self._wanted: Path | None = None
         self.words = ""
@@ -44,14 +53,20 @@ class Saving:
         if mask is None or mask.layer is None:
             self._done(("", f"{path.name} was not saved, as the mask is no longer open; press Segment again."))
             return
-        volume = volume_of(mask.layer)
+        known = volume_of(mask.layer)
+        volume, record = replace(known, data=known.data.copy()), Record(self._recorder, mask.layer, path)
 
         def work() -> tuple[str, str]:
             try:
                 write(volume, path)
             except SegError as error:
+                record.give_up()
                 return "", str(error)
-            return f"Saved {path.name} at {datetime.now():%H:%M:%S}", ""
+            try:
+                words = record.write()
+            except SegError as error:
+                return "", f"Saved {path.name}, but not where it comes from. {error}"
+            return f"Saved {path.name} at {datetime.now():%H:%M:%S}{words}", ""
 
         self._engine.later(work, self._done)
 
@@ -63,6 +78,33 @@ class Saving:
     def _done(self, words: tuple[str, str]) -> None:
         self.words, self.trouble = words
         self.changed.emit()
+
+
+class Record:
+    """Where the mask of a layer comes from, as it is when this is made: to be written beside the file of the mask.
+
+    Nothing is written for a layer that no session keeps.
+    """
+
+    def __init__(self, recorder: Recorder, layer: Any, path: Path) -> None:
+        self._track, self._who, self._path = recorder.track(layer), recorder.who, path
+        self._known: Future[dict[str, Any]] | None = None
+        if self._track is not None and not self._track.session.read_only:
+            self._known = recorder.export(self._track, path.name)
+
+    def write(self) -> str:
+        """Wait for the record and write it; what to say of it. Raises ``SegError`` where it cannot be written."""
+        if self._known is None:
+            return ""
+        where = record_path(self._path, stem(self._path))
+        write_record(self._known.result(), where)
+        return f", with {where.name}"
+
+    def give_up(self) -> None:
+        """The mask was not written."""
+        if self._known is not None and self._track is not None:
+            image, at, who, file = self._track.row.id, time.time(), self._who, self._path.name
+            self._track.session.writer.send(lambda store: store.note(image, at, who, f"{EXPORT} failed", file=file))
 
 
 def proposed_path(mask: Mask) -> Path:

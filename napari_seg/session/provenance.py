@@ -24,6 +24,9 @@ from napari_seg.session.predicted import predictions
 from napari_seg.session.records import ImageRow, Plane, row_key
 from napari_seg.session.store import REDO, UNDO, Store
 
+EXPORT = "export"
+"""The entry of the log that a mask went out."""
+
 FORMAT = 1
 """The number of the layout below."""
 

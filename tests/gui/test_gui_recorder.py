@@ -51,7 +51,7 @@ def rest(recorder: Recorder) -> None:
     """Let all that is under way arrive."""
     for _ in range(4):
         recorder._engine.poll()
-        for session in recorder._arrivals.sessions.values():
+        for session in recorder.arrivals.sessions.values():
             session.writer.flush(10)
         recorder.tick()
 
