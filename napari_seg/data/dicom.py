@@ -153,7 +153,7 @@ def _read_images(stack: Stack) -> Volume:
     spacing = _spacing(stack, affine, flat)
     if first.spacing_kind:
         notes += (f"The spacing was measured {first.spacing_kind}, not in the patient.",)
-    header: dict[str, Any] = {"windows": first.windows}
+    header: dict[str, Any] = {"windows": _windows(frames, data.dtype)}
     source = Source(first.path, "dicom", reorder=reorder, header=header)
     return Volume(data, letters, spacing, "mm" if spacing else "pixel", affine, source=source, notes=notes)
 
@@ -220,6 +220,17 @@ def _measured(frames: Sequence[Frame], planes: list[NDArray[Any]]) -> tuple[NDAr
     return (top - data).astype(data.dtype), (
         "Low values are meant to be bright in this file; the values were inverted.",
     )
+
+
+def _windows(frames: Sequence[Frame], dtype: np.dtype[Any]) -> tuple[tuple[float, float], ...]:
+    """Level and width of the windows of a file, in its values as they are read: inverted where those are."""
+    first = frames[0]
+    if first.color != "MONOCHROME1" or {frame.scale for frame in frames} != {(1.0, 0.0)}:
+        return first.windows
+    if dtype.kind == "f":
+        return ()
+    top = 2 ** _bits(first.path) - 1 if dtype.kind == "u" else -1
+    return tuple((top - level, width) for level, width in first.windows)
 
 
 def _bits(path: Path) -> int:

@@ -250,9 +250,12 @@ def test_a_slope_for_every_slice(tmp_path: Path) -> None:
 
 def test_low_values_that_are_meant_to_be_bright_are_inverted(tmp_path: Path) -> None:
     data = counted(1, 5, 6, dtype=np.uint16)
-    volume = read(series(tmp_path, data, PhotometricInterpretation="MONOCHROME1", BitsStored=12, HighBit=11))
+    tags = {"BitsStored": 12, "HighBit": 11, "WindowCenter": ["1000", "300"], "WindowWidth": ["400", "1500"]}
+    volume = read(series(tmp_path, data, PhotometricInterpretation="MONOCHROME1", **tags))
     assert np.array_equal(volume.data, 4095 - data[0])
     assert any("inverted" in note for note in volume.notes)
+    assert volume.source is not None
+    assert volume.source.header["windows"] == ((3095, 400), (3795, 1500))
 
 
 @pytest.mark.parametrize(
