@@ -171,8 +171,13 @@ def _summed(pairs: NDArray[np.uint64], voxels: Numbers) -> tuple[NDArray[np.uint
 
 def _kept(annotation: Annotation) -> set[int]:
     """The labels that are locked or accepted, also those that lie nowhere."""
-    said = ((key.split(), entry) for key, entry in annotation.rows.items() if entry.state == "accepted")
-    return {*annotation.locked, *(int(words[1]) for words, _ in said if words[0] == "object")}
+    return {*annotation.locked, *(label for label, entry in _rows(annotation).items() if entry.state == "accepted")}
+
+
+def _rows(annotation: Annotation) -> dict[int, Entry]:
+    """The rows of the objects or classes, by their label."""
+    words = ((key.split(), entry) for key, entry in annotation.rows.items())
+    return {int(word[1]): entry for word, entry in words if word[0] == "object"}
 
 
 def _frozen(renewal: Renewal, said: Shared, free: Shared) -> Numbers:
@@ -208,7 +213,8 @@ def _numbers(annotation: Annotation, said: Shared, free: Shared, frozen: Numbers
     for place, label in heirs.items():
         numbers[np.searchsorted(names, place)] = label
     fresh = np.flatnonzero(stays & (numbers == 0))
-    following = max(annotation.following, annotation.extents.largest + 1)
+    taken = {*annotation.locked, *_rows(annotation)}  # also objects that are gone: something is known of them
+    following = max(annotation.following, annotation.extents.largest + 1, *(label + 1 for label in taken))
     numbers[fresh] = np.arange(following, following + len(fresh))
     return np.stack([names, numbers]), sorted(set(before.tolist()) - set(heirs.values()))
 
