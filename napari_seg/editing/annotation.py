@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.tasks.base import Labels, Scores
+
+if TYPE_CHECKING:
+    from napari_seg.editing.edit import Edit
 
 Box = tuple[slice, ...]
 """A box of voxels: one slice with a start and a stop for each axis."""
@@ -95,7 +98,7 @@ class Annotation:
     ``objects``: numbers count objects; else they are classes. ``spacing`` is in ``unit``, one number per axis.
     ``image`` (intensities) and ``scores`` (``(channels, *grid)``, 0..1) lie on the same grid where there are any.
     ``rows`` by the keys above. ``locked`` labels neither gain nor lose a voxel. ``following``: the number that a new
-    object gets.
+    object gets. ``last``: the edit that led here, if it is known; some tools repeat it.
     """
 
     labels: Labels
@@ -108,6 +111,7 @@ class Annotation:
     rows: Mapping[str, Entry] = field(default_factory=dict)
     locked: frozenset[int] = frozenset()
     following: int = 1
+    last: Edit | None = None
 
     @classmethod
     def of(cls, labels: Labels, **known: Any) -> Annotation:

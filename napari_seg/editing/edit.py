@@ -119,7 +119,8 @@ def apply(edit: Edit, labels: Labels) -> Labels:
 
 
 def applied(edit: Edit, annotation: Annotation) -> Annotation:
-    """The annotation after the edit: its labels written to, its extents and rows brought up to date."""
+    """The annotation after the edit: its labels written to, its extents and rows brought up to date,
+    and the edit known as the last one."""
     labels = apply(edit, annotation.labels)
     for patch in edit.patches:
         annotation.extents.include(patch.start, patch.after)
@@ -129,4 +130,4 @@ def applied(edit: Edit, annotation: Annotation) -> Annotation:
         if entry is not None:
             rows[key] = entry
     following = max(annotation.following, annotation.extents.largest + 1)
-    return replace(annotation, labels=labels, rows=rows, following=following)
+    return replace(annotation, labels=labels, rows=rows, following=following, last=edit)
