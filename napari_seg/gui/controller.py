@@ -19,12 +19,14 @@ from psygnal import Signal
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui import engine as link
+from napari_seg.gui.batch import Batch
 from napari_seg.gui.checking import Looks, Wish
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.layers import channel_of, volume_of
 from napari_seg.gui.proposal import Proposal
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Target, empty_mask
+from napari_seg.gui.reviewing import Reviewing
 from napari_seg.gui.runs import Runs
 from napari_seg.gui.saving import Saving, proposed_path
 from napari_seg.gui.state import Device, Finding, Options, Question, Segment, Thresholds
@@ -41,6 +43,12 @@ class Controller:
     """One for each viewer."""
 
     changed = Signal(Segment)
+
+    edited = Signal(tuple)
+    """The labels that one of our tools has changed."""
+
+    asked_for = Signal(str)
+    """The title of a page that a person should see now."""
 
     def __init__(self, viewer: Any, engine: link.Engine, options: Options | None = None, who: str = "") -> None:
         self.viewer = viewer
@@ -59,10 +67,15 @@ class Controller:
         self._device = Device()
         engine.said.connect(self._hear)
         self.recorder = Recorder(viewer, engine, who)
-        self.hands = Hands(viewer, self.recorder, Surroundings(self.recorder))
+        around = Surroundings(self.recorder)
+        self.hands = Hands(viewer, self.recorder, around)
+        self.reviewing = Reviewing(viewer, self.recorder, self.hands, around)
+        around.edited.connect(lambda track, edit: self.edited.emit(edit.labels))
         self.runs = Runs(viewer, engine, self.recorder)
+        self.batch = Batch(viewer, engine, self.recorder)
         self._looks = Looks(engine)
         self._saving = Saving(engine, self.runs, self.recorder)
+        self._tell_batch()
         for part in (self.runs, self._looks, self._saving):
             part.changed.connect(self.refresh)
         for event in (
@@ -112,6 +125,7 @@ class Controller:
 
     def set_options(self, **changes: Any) -> None:
         self._options = replace(self._options, **changes)
+        self._tell_batch()
         self.refresh()
 
     def run(self) -> None:
@@ -148,6 +162,7 @@ class Controller:
         self._saving.save(path)
 
     def close(self) -> None:
+        self.reviewing.close()
         self.recorder.close()
         self.engine.close()
 
@@ -170,8 +185,10 @@ class Controller:
         """Bring in what happened since the last tick. Main thread only."""
         self.engine.poll()
         self.recorder.tick()
+        self.reviewing.tick()
         self.runs.tick()
         self._saving.tick()
+        self.batch.tick()
         if self._stale:
             self.resolve()
 
@@ -267,6 +284,9 @@ class Controller:
             channel=channel or None,
             diameter=options.diameter or None,
         )
+
+    def _tell_batch(self) -> None:
+        self.batch.settings = PredictSpec(device=self._options.device, precision=self._options.precision)
 
     def _region(self, target: Target) -> Region | None:
         return None if self._options.region == "whole" else self.runs.region(target, self._options.region)

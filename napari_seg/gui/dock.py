@@ -8,16 +8,16 @@ from qtpy.QtCore import QSize, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QLabel, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
+from napari_seg.gui.around_canvas import AroundCanvas
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.pages import PAGES
 from napari_seg.gui.parts import row, text
 from napari_seg.gui.safety import ResumedStrip, safe_words
 from napari_seg.gui.settings import settings
-from napari_seg.gui.sketchpad import Sketchpad
 from napari_seg.gui.state import Options, Segment
 from napari_seg.gui.theme import follow_theme
-from napari_seg.gui.views import canvas_of, real, show_sides
+from napari_seg.gui.views import real
 
 WIDTH = 360
 """Pixels that the panel asks for; it can be made narrower."""
@@ -62,14 +62,14 @@ class Panel(QWidget):
         follow_theme(self, viewer)
         self.controller.changed.connect(self._foot)
         self.controller.recorder.changed.connect(self._say_kept)
+        self.controller.asked_for.connect(self._turn_to)
         self._foot(self.controller.state)
         self._beat = QTimer(self)
         self._beat.timeout.connect(self.controller.tick)
         self._beat.start(BEAT)
         QTimer.singleShot(0, self._settle)
         self.destroyed.connect(self.controller.close)
-        show_sides(viewer)
-        self.sketchpad = Sketchpad(viewer, self.controller.hands, canvas_of(viewer))
+        self.around = AroundCanvas(viewer, self.controller)
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH, super().sizeHint().height())
@@ -83,6 +83,10 @@ class Panel(QWidget):
         self.saved.setText(state.saved or unsaved)
         self.device.setText(state.device.words)
         self.device.setToolTip(state.device.why)
+
+    def _turn_to(self, title: str) -> None:
+        """Show the page of this title."""
+        self.tabs.setCurrentIndex([page.title for page in PAGES].index(title))
 
     def _say_kept(self) -> None:
         safe = self.controller.recorder.safe

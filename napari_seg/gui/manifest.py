@@ -135,9 +135,25 @@ def cancel() -> None:
         panel.controller.cancel()
 
 
+def views() -> None:
+    """Command: open or close the views from three sides."""
+    from napari import current_viewer
+
+    from napari_seg.gui.orthogonal import toggle
+
+    viewer = current_viewer()
+    if viewer is not None:
+        toggle(viewer)
+
+
 def _panel() -> Any:
     """The panel of the window in front."""
     from napari import current_viewer
 
     viewer = current_viewer()
-    return None if viewer is None else viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")[1]
+    return None if viewer is None else panel_of(viewer)
+
+
+def panel_of(viewer: Any) -> Any:
+    """The panel of a window, opened where it is not yet."""
+    return viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")[1]

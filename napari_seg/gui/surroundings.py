@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from psygnal import Signal
 
 from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.edit import Edit
@@ -16,6 +17,9 @@ from napari_seg.gui.track import Track
 
 class Surroundings:
     """One for each window."""
+
+    edited = Signal(object, object)
+    """A track and the edit that one of our tools made of it."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -31,6 +35,7 @@ class Surroundings:
     def done(self, track: Track, edit: Edit) -> None:
         """An edit was made; some tools repeat it."""
         self._last[track] = edit
+        self.edited.emit(track, edit)
 
     def last(self, track: Track) -> Edit | None:
         return self._last.get(track)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from napari_seg.gui.pages.correct import CorrectPage
+from napari_seg.gui.pages.review import ReviewPage
 from napari_seg.gui.pages.segment import SegmentPage
 
-PAGES = (SegmentPage, CorrectPage)
+PAGES: tuple[Any, ...] = (SegmentPage, CorrectPage, ReviewPage)

@@ -22,6 +22,7 @@ from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.tools import Tool
 from napari_seg.errors import SegError
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.history import HistoryDialog
 from napari_seg.gui.icons import icon
 from napari_seg.gui.parts import text
 from napari_seg.gui.specform import SpecForm
@@ -83,6 +84,8 @@ class CorrectPage(QScrollArea):
         self.redo.setToolTip("Do it again (Ctrl+Shift+Z)")
         self.history = QPushButton("History...")
         self.history.setToolTip("All steps with time and tool; each can be looked at and brought back")
+        self.history.clicked.connect(self._open_history)
+        self._dialog: HistoryDialog | None = None
         self.undo.clicked.connect(lambda: self._step(self._controller.recorder.undo))
         self.redo.clicked.connect(lambda: self._step(self._controller.recorder.redo))
         self.label = QSpinBox()
@@ -177,6 +180,13 @@ class CorrectPage(QScrollArea):
             self._hands.set_option(self._hands.tool.name, **{name: value})
         except SegError as error:
             self.card.say(str(error))
+
+    def _open_history(self) -> None:
+        track = self._hands.track
+        if track is not None:
+            if self._dialog is None:
+                self._dialog = HistoryDialog(self._controller.viewer, self._controller.recorder, self.window())
+            self._dialog.show_for(track.layer)
 
     def _step(self, step: Any) -> None:
         track = self._hands.track

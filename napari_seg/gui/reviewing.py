@@ -1,0 +1,150 @@
+"""A review without widgets: what is suspicious, what each object measures, going there, and what was said of it.
+
+Looking through a mask takes seconds on a large one, so it is done in a thread, on copies; what comes late, about an
+older state, is dropped by its number.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, State
+from napari_seg.editing.measures import Table, measure
+from napari_seg.editing.suspicion import Suspect, queue
+from napari_seg.errors import SegError
+from napari_seg.gui.arrivals import CLASSES
+from napari_seg.gui.hands import Hands
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.surroundings import Surroundings
+from napari_seg.gui.track import Track
+
+VERBS: dict[State, str] = {"accepted": "accept", "rejected": "reject", "flagged": "flag", "unseen": "ask again"}
+"""What the history says of a verdict."""
+
+_IN_VIEW = 0.3
+"""The share of the canvas that an object takes when the view goes to it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What was found in a mask. ``track`` is ``None`` before anything was looked at."""
+
+    track: Track | None = None
+    table: Table | None = None
+    suspects: tuple[Suspect, ...] = ()
+    states: dict[str, State] = field(default_factory=dict)
+    image: NDArray[Any] | None = None
+    labels: NDArray[Any] | None = None
+
+
+class Reviewing:
+    """One for each window."""
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any, recorder: Recorder, hands: Hands, surroundings: Surroundings) -> None:
+        self._viewer, self._recorder, self._hands, self._surroundings = viewer, recorder, hands, surroundings
+        self._thread = ThreadPoolExecutor(1, "napari-seg-review")
+        self._number = 0
+        self._looking: tuple[int, Future[Seen]] | None = None
+        self.seen = Seen()
+        self.trouble = ""
+
+    @property
+    def looking(self) -> bool:
+        return self._looking is not None
+
+    def look(self) -> None:
+        """Look through the mask in hand, in a thread; :attr:`changed` tells when it is done."""
+        track = self._hands.track
+        if track is None:
+            self.trouble = "There is no mask to review; press Segment first."
+            self.changed.emit()
+            return
+        self.trouble = ""
+        time = self._time(track)
+        found = self._surroundings.annotation(track, time)
+        frozen = replace(found, labels=found.labels.copy(), rows=dict(found.rows))
+        classes = tuple(track.layer.metadata.get(CLASSES, ()))
+        self._number += 1
+        self._looking = self._number, self._thread.submit(_look, track, frozen, classes)
+        self.changed.emit()
+
+    def tick(self) -> None:
+        """Bring in what the thread has found."""
+        if self._looking is None or not self._looking[1].done():
+            return
+        (number, future), self._looking = self._looking, None
+        if number == self._number:
+            try:
+                self.seen = future.result()
+            except SegError as error:
+                self.trouble = str(error)
+            self.changed.emit()
+
+    def go_to(self, suspect: Suspect) -> None:
+        """Show a suspect in the middle of the view, large enough to be judged."""
+        self._show(suspect.place, suspect.box, suspect.label)
+
+    def go_to_label(self, label: int) -> None:
+        """Show an object of the table."""
+        table = self.seen.table
+        row = None if table is None else table.row(label)
+        if table is not None and row is not None:
+            self._show(tuple(table.centre[row].tolist()), table.box(row), label)
+
+    def judge(self, suspect: Suspect, state: State) -> None:
+        """Keep what a person says of a suspect: one step of the history."""
+        track = self.seen.track
+        if track is not None:
+            entry = self._recorder.rows(track).get(suspect.key, Entry())
+            self._recorder.say(track, {suspect.key: replace(entry, state=state)}, VERBS[state])
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _time(self, track: Track) -> int:
+        if track.layer.ndim == len(track.row.grid):
+            return 0
+        here = track.layer.world_to_data(np.asarray(self._viewer.dims.point, float)[-track.layer.ndim :])
+        return int(np.clip(np.rint(here[0]), 0, track.row.times - 1))
+
+    def _show(self, place: tuple[float, ...], box: Box, label: int) -> None:
+        track = self.seen.track
+        if track is None or track.layer not in self._viewer.layers:
+            return
+        layer = track.layer
+        lead = (float(self._time(track)),) if layer.ndim > len(place) else ()
+        world = np.asarray(layer.data_to_world((*lead, *place)), float)
+        point = np.asarray(self._viewer.dims.point, float)
+        point[-len(world) :] = world
+        self._viewer.dims.point = tuple(point)
+        self._viewer.layers.selection.active = layer
+        if label:
+            track.make_room(label)
+            layer.selected_label = label
+        shown = list(self._viewer.dims.displayed)
+        centre = np.asarray(self._viewer.scene.camera.center, float)
+        centre[-len(shown) :] = point[shown]
+        self._viewer.scene.camera.center = tuple(centre)
+        sides = [
+            (side.stop - side.start) * abs(float(s)) for side, s in zip(box, layer.scale[-len(box) :], strict=True)
+        ]
+        widest = max(sides[axis - self._viewer.dims.ndim] for axis in shown)
+        height, width = self._viewer.canvas.size
+        self._viewer.scene.camera.zoom = _IN_VIEW * min(height, width) / max(widest, 8 * min(layer.scale))
+
+
+def _look(track: Track, annotation: Annotation, classes: tuple[str, ...]) -> Seen:
+    """In a thread, on copies."""
+    frozen = replace(annotation, extents=Extents(annotation.labels))
+    table = measure(frozen, classes)
+    suspects = tuple(queue(frozen, table if frozen.objects else None))
+    states = {key: entry.state for key, entry in frozen.rows.items()}
+    return Seen(track, table, suspects, states, frozen.image, frozen.labels)
