@@ -17,7 +17,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer, Shapes
 from psygnal import Signal
 
-from napari_seg.gui.views import hand_on, slicing_of, swap_labels
+from napari_seg.gui.views import hand_on, slicing_of, stand_in, swap_labels
 
 _OF_ALL = ("visible", "opacity", "blending")
 _OF_IMAGES = ("contrast_limits_range", "contrast_limits", "gamma", "colormap", "interpolation2d")
@@ -91,6 +91,7 @@ class Family:
                 setattr(peer, name, getattr(self.main, name))
         self._take_in(peer)
         if isinstance(peer, Labels):
+            stand_in(peer, self.main)
             self._wires[peer].join(peer.events.paint, lambda event: hand_on(peer, self.main, event.value))
         return peer
 
@@ -141,11 +142,13 @@ class Family:
         def share(event: Any = None) -> None:
             if self._busy:
                 return
-            value = getattr(layer, name)
+            # a layer that is hidden has no mode, and takes its mode up again just before it says that it is seen
+            names = (name, "mode") if name == "visible" and "mode" in self._shared else (name,)
             with self._alone():
                 for other in self.members:
-                    if other is not layer and not _same(getattr(other, name), value):
-                        setattr(other, name, value)
+                    for one in names:
+                        if other is not layer and not _same(getattr(other, one), getattr(layer, one)):
+                            setattr(other, one, getattr(layer, one))
             self.changed.emit()
 
         return share

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 from napari._qt.qt_viewer import QtViewer
@@ -311,9 +312,17 @@ def forget_steps(layer: Any) -> None:
     layer._redo_history.clear()
 
 
+_STAND_INS: WeakKeyDictionary[Any, WeakSet[Any]] = WeakKeyDictionary()
+
+
+def stand_in(peer: Any, layer: Any) -> None:
+    """A stroke on ``peer``, which has the same array, is one on ``layer``."""
+    _STAND_INS.setdefault(layer, WeakSet()).add(peer)
+
+
 def in_stroke(layer: Any) -> bool:
-    """Whether a person is painting right now, with the button held."""
-    return bool(layer._block_history or layer._staged_history)
+    """Whether a person is painting right now, with the button held: on the layer or on one that stands in for it."""
+    return any(one._block_history or one._staged_history for one in (layer, *_STAND_INS.get(layer, ())))
 
 
 def boxes_of(step: Any) -> list[tuple[slice, ...]]:

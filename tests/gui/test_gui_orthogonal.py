@@ -25,7 +25,7 @@ from napari_seg.gui.orthogonal import KEY_OF_VIEWS, Views, bind, peers, refresh_
 from napari_seg.gui.planes import label_words, on_voxel, planes, position_words, shown_plane, value_words, voxel_words
 from napari_seg.gui.reticle import on_canvas
 from napari_seg.gui.solid import LARGEST, coarse
-from napari_seg.gui.views import canvas_of
+from napari_seg.gui.views import canvas_of, in_stroke
 
 IPL = np.array([[0, 0, -1.0, 10], [0, -1, 0, 20], [-2, 0, 0, 30], [0, 0, 0, 1]])
 LPI = np.array([[-2.0, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 0], [0, 0, 0, 1]])
@@ -180,11 +180,17 @@ def test_peers_share_the_array_and_all_that_is_chosen(mask: Labels) -> None:
             assert getattr(one, name) == value, name
             assert getattr(mask, name) == getattr(other, name) == value, name
         changes = {"opacity": 0.8, "contour": 1, "selected_label": 2, "mode": "pan_zoom"}
+    other.mode = "paint"
     mask.visible = False
     assert not one.visible
+    assert (one.mode, mask.mode) == ("pan_zoom", "pan_zoom")
+    mask.visible = True
+    assert one.visible
+    assert [layer.mode for layer in (mask, one, other)] == ["paint"] * 3
+    other.visible = False
+    assert not mask.visible
     other.visible = True
     assert mask.visible
-    assert one.mode == "pan_zoom"
     mask.name, mask.scale, mask.editable = "new", (2, 1, 1), False
     assert one.name == "new"
     assert one.scale[0] == 2
@@ -217,7 +223,9 @@ def test_a_stroke_on_a_peer_is_one_on_the_layer(mask: Labels) -> None:
     mask.events.paint.connect(lambda event: strokes.append(event.value))
     with peer.block_history():
         peer.paint((2, 5, 5), 3)
+        assert in_stroke(mask)
         peer.paint((2, 9, 5), 3)
+    assert not in_stroke(mask)
     assert len(strokes) == 1
     assert len(strokes[0]) == 2
     assert np.any(mask.data == 3)
