@@ -79,6 +79,10 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
+class DiskFull(SegError):
+    """Nothing more can be written. What is there may still be read."""
+
+
 class Lock:
     """The right to write to a session, held until :meth:`release` or the end of the program."""
 
@@ -188,7 +192,7 @@ def refusal(path: Path, error: sqlite3.Error) -> SegError:
     """What the database says, as a sentence with the cure."""
     words = str(error)
     if "full" in words:
-        return SegError(f"The disk of {path.parent} is full; free some space.")
+        return DiskFull(f"The disk of {path.parent} is full; free some space.")
     if "not a database" in words or "malformed" in words:
         return SegError(f"{path} is damaged or no session; move it away, or restore it from a backup.")
     if "locked" in words:

@@ -17,11 +17,13 @@ import platformdirs
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
-from napari_seg.session.database import LOCK, Lock, connect, connect_to_read, is_writable, refusal
+from napari_seg.session.database import LOCK, DiskFull, Lock, connect, connect_to_read, is_writable, refusal
 from napari_seg.session.fingerprint import fingerprint
 from napari_seg.session.records import ImageRow, plain
 from napari_seg.session.store import Store
 from napari_seg.session.writer import Writer
+
+OTHER_WINDOW = "This session is open in another window; what you change here is not kept. Go on there."
 
 
 def home() -> Path:
@@ -50,8 +52,8 @@ class Session:
     def open(cls, folder: str | Path) -> Session:
         """Open the session of a folder, made if there is none.
 
-        Where another program has it open, or nothing can be written, it is opened to be read. Raises ``SegError`` where
-        not even that is possible.
+        Where another program has it open, or nothing can be written, be it that the disk is full, it is opened to be
+        read. Raises ``SegError`` where not even that is possible.
         """
         folder = Path(folder)
         try:
@@ -65,15 +67,15 @@ class Session:
         try:
             lock = Lock(folder)
         except sqlite3.Error as error:
-            if "locked" not in str(error):
-                raise refusal(folder / LOCK, error) from None
-            return cls._to_read(
-                folder, "This session is open in another window; what you change here is not kept. Go on there."
-            )
+            if "locked" in str(error):
+                return cls._to_read(folder, OTHER_WINDOW)
+            return cls._unless_full(folder, refusal(folder / LOCK, error))
         try:
             store = Store(connect(folder))
-        except BaseException:
+        except BaseException as error:
             lock.release()
+            if isinstance(error, SegError):
+                return cls._unless_full(folder, error)
             raise
         session = cls(folder, Writer(store, folder, lock))
         session.writer.send(lambda store: store.thin(time.time()))
@@ -82,6 +84,16 @@ class Session:
     @classmethod
     def _to_read(cls, folder: Path, why: str) -> Session:
         return cls(folder, Writer(Store(connect_to_read(folder)), folder, read_only=why))
+
+    @classmethod
+    def _unless_full(cls, folder: Path, error: SegError) -> Session:
+        """Open it to be read where only the disk is full; else raise the error."""
+        if not isinstance(error, DiskFull):
+            raise error
+        try:
+            return cls._to_read(folder, f"{error} Until you open it again then, what you change is not kept.")
+        except SegError:
+            raise error from None
 
     def image(self, volume: Volume, known_by: str = "") -> Future[ImageRow]:
         """The row of an image, added where it is new. ``known_by``: its fingerprint, where that is known already.

@@ -67,17 +67,20 @@ class Painter:
         """End it as no program can prevent. When, on the monotonic clock, and all it told is in ``told``."""
         at = time.monotonic()
         alive = self._process.poll() is None
-        self._process.kill()
-        self._process.wait()
-        self._reader.join()
+        self.end()
         while not self._lines.empty():
             self.told.append(self._lines.get())
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
         if not alive:
             raise RuntimeError(f"the painting program ended by itself: {self.told[-3:]}")
         return at
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -52,7 +52,7 @@ def test_from_new_to_accepted(store: Store) -> None:
     assert case(store, 1).state == "new"
     assert not case(store, 1).touched
     found = predict(store, 1, 2, 300)
-    assert (found.state, found.objects, found.voxels, found.doubt, found.model) == ("unseen", 3, None, 0.25, "nuclei2d")
+    assert (found.state, found.objects, found.voxels, found.predicted) == ("unseen", 3, None, TOLD)
     np.testing.assert_array_equal(store.labels(1, MASK.name), labels(1, 2, 300))
     note_opened(store, 1, 2.0, "Ann")
     assert case(store, 1).state == "in work"

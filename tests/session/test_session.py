@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -19,11 +20,11 @@ from session_images import a_volume, an_image, step
 
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
+from napari_seg.session import session as module
+from napari_seg.session.database import DiskFull, refusal
 from napari_seg.session.fingerprint import fingerprint
 from napari_seg.session.records import ImageRow, Place, Plane
-from napari_seg.session.session import Session, folder_for, home
-
-OTHER_WINDOW = "This session is open in another window; what you change here is not kept. Go on there."
+from napari_seg.session.session import OTHER_WINDOW, Session, folder_for, home
 
 HOLDER = """
 import sys
@@ -136,6 +137,27 @@ def test_both_of_two_that_open_at_once_are_told_rightly(tmp_path: Path) -> None:
     both = [subprocess.Popen(start, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) for _ in range(2)]
     told = [other.communicate(timeout=60)[0].splitlines()[0] for other in both]
     assert sorted(told) == sorted(["open", OTHER_WINDOW])
+
+
+def test_on_a_full_disk_it_is_opened_to_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(folder: Path) -> None:
+        raise refusal(folder / "session.sqlite", sqlite3.OperationalError("database or disk is full"))
+
+    session = Session.open(tmp_path)
+    image = session.image(a_volume((9, 9))).result()
+    assert mark(session, image, 1)
+    session.close()
+    monkeypatch.setattr(module, "connect", fail)
+    with pytest.raises(DiskFull, match=r"is full; free some space\.$"):
+        Session.open(tmp_path / "new")
+    session = Session.open(tmp_path)
+    assert session.read_only.endswith("free some space. Until you open it again then, what you change is not kept.")
+    assert marked(session, image) == 1
+    session.close()
+    monkeypatch.undo()
+    session = Session.open(tmp_path)
+    assert mark(session, image, 2)
+    session.close()
 
 
 def test_an_image_is_known_by_what_it_shows(tmp_path: Path) -> None:

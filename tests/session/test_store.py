@@ -131,21 +131,23 @@ class StoreMachine(RuleBasedStateMachine):
         self.parents[number], self.head = self.head, number
         self.states[number], self.now = after.copy(), after
 
-    @rule()
-    def undo(self) -> None:
-        change = self.store.undo(self.image, 2.0, "x")
-        assert (change is None) == (self.head == 0)
-        if change is not None:
-            assert change.revision.id == self.head
-            self.stepped(change, self.parents[self.head])
+    @rule(times=st.integers(1, 4))
+    def undo(self, times: int) -> None:
+        for _ in range(times):
+            change = self.store.undo(self.image, 2.0, "x")
+            assert (change is None) == (self.head == 0)
+            if change is not None:
+                assert change.revision.id == self.head
+                self.stepped(change, self.parents[self.head])
 
-    @rule()
-    def redo(self) -> None:
-        children = [child for child, parent in self.parents.items() if parent == self.head]
-        change = self.store.redo(self.image, 2.0, "x")
-        assert (change is None) == (not children)
-        if change is not None:
-            self.stepped(change, max(children))
+    @rule(times=st.integers(1, 4))
+    def redo(self, times: int) -> None:
+        for _ in range(times):
+            children = [child for child, parent in self.parents.items() if parent == self.head]
+            change = self.store.redo(self.image, 2.0, "x")
+            assert (change is None) == (not children)
+            if change is not None:
+                self.stepped(change, max(children))
 
     def stepped(self, change: Any, head: int) -> None:
         """What the change says, put into what was shown, is what is there now."""
