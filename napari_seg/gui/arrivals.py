@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from napari.layers import Image, Labels
@@ -28,6 +28,8 @@ from napari_seg.session.fingerprint import fingerprint
 from napari_seg.session.records import ImageRow, Plane
 from napari_seg.session.session import Session, home
 from napari_seg.session.store import Store
+
+T = TypeVar("T")
 
 PLANE = "napari_seg_plane"
 """Under this key a layer's metadata says which plane of its image it shows, where that is not its name."""
@@ -131,6 +133,16 @@ class Arrivals:
         """
         self.project = self._opened(str(folder), folder)
         return self.project
+
+    def ask_own(self, known_by: str, work: Callable[[Store], T]) -> T:
+        """Ask the session that an image has of its own, which must be there. In the helper thread."""
+        if known_by in self.sessions:
+            return self.sessions[known_by].writer.call(work).result()
+        session = Session.open(home() / known_by)
+        try:
+            return session.writer.call(work).result()
+        finally:
+            session.close()
 
     def _session_of(self, known_by: str, make: bool) -> Session | None:
         project, own = self.project, home() / known_by

@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import (
+    QComboBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
@@ -60,6 +61,32 @@ def row(*widgets: QWidget, title: str = "") -> QHBoxLayout:
     for k, widget in enumerate(widgets):
         layout.addWidget(widget, 0 if k else 1)
     return layout
+
+
+def combo(name: str) -> QComboBox:
+    """A list to choose from that is no wider than there is room."""
+    made = QComboBox()
+    made.setAccessibleName(name)
+    made.setToolTip(name)
+    made.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    made.setMinimumContentsLength(6)
+    return made
+
+
+def fill(combo: QComboBox, items: list[tuple[str, str]], chosen: str) -> None:
+    """Put ``(key, title)`` into a list, unless they are there already, and choose a key."""
+    if [(combo.itemData(k), combo.itemText(k)) for k in range(combo.count())] != items:
+        combo.clear()
+        for key, title in items:
+            combo.addItem(title, key)
+    combo.setCurrentIndex(combo.findData(chosen))
+    combo.setToolTip(f"{combo.accessibleName()}: {combo.currentText()}")  # the whole name, where it is cut off
+
+
+def say(label: QLabel, words: str) -> None:
+    """Show words; without any the label takes no room."""
+    label.setText(words)
+    label.setVisible(bool(words))
 
 
 class Findings(QWidget):

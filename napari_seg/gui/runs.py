@@ -32,6 +32,7 @@ from napari_seg.gui.words import duration
 from napari_seg.inference.forecast import forecast
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.jobs import Progress, TimeLeft
+from napari_seg.models.spec import ModelSpec
 from napari_seg.session.predicted import Predicted
 
 AT_ONCE = 2**20
@@ -195,7 +196,7 @@ class Runs:
         self._run, self._running, self._outcome, self._failure = None, None, outcome, failure
 
     def _died(self, run: Run, reason: str) -> None:
-        settings = run.settings.model_copy(update={"tile": _smaller(run)})
+        settings = run.settings.model_copy(update={"tile": smaller_tile(run.target.model, run.settings)})
         if run.retried:
             cure = "close other programs, or choose a slice or the visible box under Options"
             self._over(failure=Failure(f"The engine stopped twice ({reason}); {cure}."))
@@ -318,10 +319,10 @@ def _with_thresholds(predicted: Predicted, thresholds: Thresholds) -> Predicted:
     return replace(predicted, settings={**predicted.settings, **moved}, doubt=None)
 
 
-def _smaller(run: Run) -> tuple[int, ...]:
+def smaller_tile(model: ModelSpec, settings: PredictSpec) -> tuple[int, ...]:
     """Tiles of half the length, in whole multiples of what the network can take."""
-    multiple = 2**run.target.model.network.depth
-    tile = run.settings.tile or run.target.model.input.patch
+    multiple = 2**model.network.depth
+    tile = settings.tile or model.input.patch
     return tuple(max(multiple, n // 2 // multiple * multiple) for n in tile)
 
 

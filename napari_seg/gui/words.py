@@ -127,11 +127,16 @@ def memory(count: float) -> str:
 
 def amount(voxels: float, volume: Volume) -> str:
     """How much ``voxels`` of ``volume`` are: ml in the body, µm² or µm³ under the microscope, else pixels."""
-    if volume.spacing is None or volume.unit == "pixel":
-        return f"{round(voxels)} {'px' if volume.ndim == 2 else 'voxels'}"
-    each = math.prod(s * UNITS[volume.unit] for s in volume.spacing)  # in mm2 or mm3
-    power = volume.ndim
-    if power == 3 and volume.unit in ("mm", "m"):
+    return measured(voxels, volume.ndim, volume.spacing, volume.unit)
+
+
+def measured(voxels: float, ndim: int, spacing: tuple[float, ...] | None, unit: str) -> str:
+    """:func:`amount` of an image of which only the grid is known."""
+    if not spacing or unit == "pixel":
+        return f"{round(voxels)} {'px' if ndim == 2 else 'voxels'}"
+    each = math.prod(s * UNITS[unit] for s in spacing)  # in mm2 or mm3
+    power = ndim
+    if power == 3 and unit in ("mm", "m"):
         return f"{number(voxels * each / 1e3)} ml"
-    unit = "um" if volume.unit in ("um", "nm") else "mm"
+    unit = "um" if unit in ("um", "nm") else "mm"
     return f"{number(voxels * each / UNITS[unit] ** power)} {UNIT_SIGNS[unit]}{'²' if power == 2 else '³'}"

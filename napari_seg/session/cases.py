@@ -33,7 +33,8 @@ _NO_WORK = ("predict", "thresholds", "opened", COUNTED)
 class Case:
     """``objects``: how many there are; ``voxels`` by class. Each ``None`` where no mask of that kind was counted.
 
-    ``doubt``: as for :class:`~.predicted.Predicted`.
+    Without any mask a case is ``new``, whoever looked at the image.
+    ``predicted``: the last prediction.
     """
 
     image: ImageRow
@@ -41,8 +42,7 @@ class Case:
     comment: str = ""
     objects: int | None = None
     voxels: Mapping[str, int] | None = None
-    doubt: float | None = None
-    model: str = ""
+    predicted: Predicted | None = None
 
     @property
     def touched(self) -> bool:
@@ -154,11 +154,13 @@ def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any
     counts = [details for what, details in log if what == COUNTED]
     counted: Mapping[str, Any] = counts[-1] if counts else {}
     state: CaseState
-    if any(entry.state in ("flagged", "rejected") for entry in said):
+    if not names:
+        state = "new"
+    elif any(entry.state in ("flagged", "rejected") for entry in said):
         state = next(entry.state for entry in said if entry.state in ("flagged", "rejected"))
     elif said and all(entry.state == "accepted" for entry in said):
         state = "accepted"
-    elif any(what not in _NO_WORK for what, _ in log):
+    elif any(what not in _NO_WORK for what, _ in log[_first_mask(log) :]):
         state = "in work"
     else:
         state = "unseen" if past else "new"
@@ -168,6 +170,10 @@ def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any
         next((entry.comment for entry in said if entry.comment), ""),
         counted.get("objects"),
         counted.get("voxels"),
-        past[-1].predicted.doubt if past else None,
-        past[-1].predicted.model if past else "",
+        past[-1].predicted if past else None,
     )
+
+
+def _first_mask(log: Sequence[tuple[str, Mapping[str, Any]]]) -> int:
+    """Where the log begins to tell of masks: who looked at the image before saw none."""
+    return next((k for k, (what, _) in enumerate(log) if what != OPENED), len(log))

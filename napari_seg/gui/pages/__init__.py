@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from napari_seg.gui.pages.correct import CorrectPage
+from napari_seg.gui.pages.folder import FolderPage
 from napari_seg.gui.pages.review import ReviewPage
 from napari_seg.gui.pages.segment import SegmentPage
 
-PAGES: tuple[Any, ...] = (SegmentPage, CorrectPage, ReviewPage)
+PAGES: tuple[Any, ...] = (SegmentPage, CorrectPage, ReviewPage, FolderPage)

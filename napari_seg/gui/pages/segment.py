@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QApplication,
-    QComboBox,
     QFileDialog,
     QFrame,
-    QLabel,
-    QProgressBar,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_seg.gui.boxes import QuestionBox, RunningBox
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.dialogs import Facts
 from napari_seg.gui.form import OptionsForm
-from napari_seg.gui.parts import Findings, Preview, ThresholdSliders, info_button, row, text
+from napari_seg.gui.parts import Findings, Preview, ThresholdSliders, combo, fill, info_button, row, say, text
 from napari_seg.gui.patient import names_patient, patient_of
 from napari_seg.gui.start import StartBox
-from napari_seg.gui.state import Cure, Failure, Outcome, Question, Running, Segment
+from napari_seg.gui.state import Cure, Failure, Outcome, Segment
 from napari_seg.gui.words import facts_of_volume
 
 _BROWSE = "Browse..."
@@ -57,10 +55,10 @@ class SegmentPage(QScrollArea):
         self.render(controller.state)
 
     def _build(self) -> None:
-        self.image, self.image_words = _combo("Image"), text(name="quiet")
+        self.image, self.image_words = combo("Image"), text(name="quiet")
         self.image_info = info_button("About this image")
         self.question = QuestionBox()
-        self.model, self.model_words = _combo("Model"), text(name="quiet")
+        self.model, self.model_words = combo("Model"), text(name="quiet")
         self.model_info = info_button("About this model")
         self.findings = Findings()
         self.preview = Preview()
@@ -112,16 +110,16 @@ class SegmentPage(QScrollArea):
         had_focus = self.run.hasFocus() or self.running.cancel.hasFocus()
         self.start.setVisible(state.phase == "empty")
         self.work.setVisible(state.phase != "empty")
-        _fill(self.image, [(key, title) for key, title in state.images], state.image)
+        fill(self.image, [(key, title) for key, title in state.images], state.image)
         models = [(str(path), name) for path, name in state.models]
-        _fill(self.model, [*models, (_BROWSE, _BROWSE)], str(state.model) if state.model else "")
-        _say(self.image_words, state.image_words)
-        _say(self.model_words, state.model_words)
+        fill(self.model, [*models, (_BROWSE, _BROWSE)], str(state.model) if state.model else "")
+        say(self.image_words, state.image_words)
+        say(self.model_words, state.model_words)
         self.question.render(state.question)
         done = state.phase == "done"  # the notes then stand below what came out
         self.findings.render(tuple(f for f in state.findings if not (done and f.level == "note")))
         self.preview.render_picture(state.preview)
-        _say(self.forecast, "Looking at the image..." if state.checking else state.forecast)
+        say(self.forecast, "Looking at the image..." if state.checking else state.forecast)
         self.run.setVisible(state.phase != "running")
         self.run.setText("Segment again" if state.phase == "done" else "Segment")
         self.run.setEnabled(state.can_run)
@@ -170,64 +168,6 @@ class SegmentPage(QScrollArea):
             self._controller.save(Path(path))
 
 
-class QuestionBox(QFrame):
-    """What has to be known before a run, asked in its place: no dialog, nothing preset."""
-
-    answered = Signal(str)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("card")
-        self.setProperty("level", "warning")
-        self._shown: Question | None = None
-        self.words = text()
-        self.choices = _combo("Dimensions")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 6, 6, 6)
-        layout.addWidget(self.words)
-        layout.addWidget(self.choices)
-        self.choices.activated.connect(self._chosen)
-
-    def render(self, question: Question | None) -> None:
-        self.setVisible(question is not None)
-        if question is None or question == self._shown:
-            return
-        self._shown = question
-        self.words.setText(question.text)
-        self.choices.clear()
-        self.choices.addItem("Choose...", "")
-        for choice in question.choices:
-            self.choices.addItem(choice.title, choice.value)
-
-    def _chosen(self, index: int) -> None:
-        if value := self.choices.itemData(index):
-            self._shown = None
-            self.answered.emit(value)
-
-
-class RunningBox(QWidget):
-    """How far it is, and the way out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bar = QProgressBar()
-        self.bar.setRange(0, 1000)
-        self.bar.setAccessibleName("Progress")
-        self.cancel = QPushButton("Cancel")
-        self.cancel.setToolTip("Stop; nothing is changed (Escape)")
-        self.words = text(name="quiet")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(row(self.bar, self.cancel))
-        layout.addWidget(self.words)
-
-    def render(self, running: Running | None) -> None:
-        self.setVisible(running is not None)
-        if running is not None:
-            self.bar.setValue(round(running.fraction * 1000))
-            self.words.setText(running.words)
-
-
 class OutcomeBox(QFrame):
     """What came out, what to do next, and thresholds that can still be moved."""
 
@@ -249,9 +189,9 @@ class OutcomeBox(QFrame):
         if outcome is None:
             return
         self.headline.setText(outcome.headline)
-        _say(self.lines, "\n".join(outcome.lines))
-        _say(self.advice, f"Next: {outcome.advice[:1].lower()}{outcome.advice[1:]}" if outcome.advice else "")
-        _say(self.notes, "\n".join(outcome.notes))
+        say(self.lines, "\n".join(outcome.lines))
+        say(self.advice, f"Next: {outcome.advice[:1].lower()}{outcome.advice[1:]}" if outcome.advice else "")
+        say(self.notes, "\n".join(outcome.notes))
         self.sliders.render(outcome.thresholds)
         self.save.setVisible(outcome.has_mask)
 
@@ -280,26 +220,3 @@ class FailureBox(QFrame):
         bug = f"This is a bug in napari-seg: {failure.sentence}"
         self.words.setText(f"It did not work: {bug if failure.details else failure.sentence}")
         self.copy.setVisible(bool(failure.details))
-
-
-def _combo(name: str) -> QComboBox:
-    combo = QComboBox()
-    combo.setAccessibleName(name)
-    combo.setToolTip(name)
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    combo.setMinimumContentsLength(6)
-    return combo
-
-
-def _fill(combo: QComboBox, items: list[tuple[str, str]], chosen: str) -> None:
-    if [(combo.itemData(k), combo.itemText(k)) for k in range(combo.count())] != items:
-        combo.clear()
-        for key, title in items:
-            combo.addItem(title, key)
-    combo.setCurrentIndex(combo.findData(chosen))
-    combo.setToolTip(f"{combo.accessibleName()}: {combo.currentText()}")  # the whole name, where it is cut off
-
-
-def _say(label: QLabel, words: str) -> None:
-    label.setText(words)
-    label.setVisible(bool(words))

@@ -1,0 +1,238 @@
+"""What the Folder page does, without a widget: it can be driven by a test with a ``ViewerModel`` and by a script.
+
+1. A folder is chosen: :class:`~napari_seg.gui.project.Project` lists its images and opens the session beside them. The
+   first image tells which model suits, and whether something has to be asked.
+2. *Segment* hands the images without a mask to :class:`~napari_seg.gui.series.Series`; each mask goes into the session.
+3. :class:`~napari_seg.gui.case_view.CaseView` shows a case with what is kept of it, and a person says what they think
+   of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from psygnal import Signal
+
+from napari_seg.editing.annotation import Entry, State
+from napari_seg.errors import SegError
+from napari_seg.gui.case_view import CaseView
+from napari_seg.gui.engine import Engine
+from napari_seg.gui.folder_sample import Sample, sample_of
+from napari_seg.gui.folder_state import CaseRow, Folder, next_case, row_of, summary_of, worst_first
+from napari_seg.gui.project import Project
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.series import How, Series
+from napari_seg.gui.state import Finding, Question
+from napari_seg.gui.words import describe_model, finds
+from napari_seg.inference.predict import PredictSpec
+from napari_seg.models.file import read_spec
+from napari_seg.models.spec import ModelSpec
+from napari_seg.models.zoo import shipped
+
+
+class Batch:
+    """One for each window. ``settings``: what a person set for the device."""
+
+    changed = Signal(Folder)
+
+    def __init__(self, viewer: Any, engine: Engine, recorder: Recorder) -> None:
+        self._engine = engine
+        self.state = Folder()
+        self.settings = PredictSpec()
+        self.project = Project(engine, recorder)
+        self.series = Series(engine, self.project)
+        self.view = CaseView(viewer, engine, recorder, self.project)
+        self._models = {path: name for name, path in shipped().items()}
+        self._specs = {path: read_spec(path) for path in self._models}
+        self._model: Path | None = next(iter(self._models), None)
+        self._by_hand = False  # a person chose the model
+        self._axes: str | None = None
+        self._channel = ""
+        self._sample = Sample()
+        self._trouble = ""
+        self._stale = True
+        self._worked = False
+        for part in (self.project, self.series, self.view):
+            part.changed.connect(self.refresh)
+        self.project.listed.connect(self._look)
+        self.project.kept.connect(self.view.look_again)
+        recorder.changed.connect(self._recorded)
+
+    # what a person wants
+
+    def choose_folder(self, folder: Path) -> None:
+        """Work on the images of a folder; the case that is open is closed, a run is stopped."""
+        self.series.cancel()
+        self.view.close()
+        self._by_hand, self._axes, self._channel, self._sample, self._trouble = False, None, "", Sample(), ""
+        self.project.choose(folder)
+        self.refresh()
+
+    def choose_model(self, path: Path) -> None:
+        """Choose a model by its file, shipped or not."""
+        try:
+            spec = self._specs[path] = read_spec(path)
+        except SegError as error:
+            self._trouble = str(error)
+        else:
+            taken = spec.name in self._models.values()
+            self._models.setdefault(path, f"{spec.name} ({path.stem})" if taken else spec.name)
+            self._model, self._by_hand, self._trouble = path, True, ""
+            self._look()
+        self.refresh()
+
+    def choose_channel(self, channel: str) -> None:
+        self._channel = channel
+        self.refresh()
+
+    def answer(self, axes: str) -> None:
+        """What the axes of the images are whose files do not say so."""
+        self._axes = axes
+        self._look()
+        self.refresh()
+
+    def segment(self) -> None:
+        """Segment the images without a mask, or else those that failed; nothing happens where the page does not allow
+        it."""
+        self.resolve()
+        if self._model is not None and self.state.can_run:
+            paths = self._due() or self._failed()
+            for path in paths:
+                self.project.troubles.pop(path, None)
+            settings = self.settings.model_copy(update={"channel": self._wanted_channel})
+            self.series.start(paths, How(self._model, self._specs[self._model], settings, self._axes))
+            self.resolve()
+
+    def cancel(self) -> None:
+        self.series.cancel()
+
+    def open(self, path: Path) -> None:
+        """Show an image with its mask in the place of the one before."""
+        self.view.open(path, self._axes)
+
+    def open_next(self, shown: Sequence[Path] = ()) -> None:
+        """Open the next case that nobody has judged, in the order in which the rows are ``shown``, else worst first."""
+        by_path = {row.path: row for row in self.state.rows}
+        rows = [by_path[path] for path in shown if path in by_path] or worst_first(self.state.rows)
+        following = next_case(rows, self.view.path)
+        if following is not None:
+            self.open(following)
+
+    def say(self, paths: Sequence[Path], state: State | None, comment: str | None = None) -> None:
+        """Say of cases that they are accepted, flagged or nothing of the kind; ``None``: what was said stays."""
+        for row in self.state.rows:
+            if row.path in paths and row.known:
+                before: State = row.state if row.state in ("accepted", "rejected", "flagged") else "unseen"
+                self.project.say(
+                    row.path, Entry(state=state or before, comment=row.comment if comment is None else comment)
+                )
+
+    # what comes of it
+
+    def tick(self) -> None:
+        """Bring in what happened since the last tick. Main thread only."""
+        self.project.tick()
+        if self._worked and self.view.path is not None:
+            self._worked = False
+            self.project.refresh(self.view.path)
+        if self._stale:
+            self.resolve()
+
+    def refresh(self, event: Any = None) -> None:
+        """Mark the page as out of date; the next tick resolves it once, however many things changed."""
+        self._stale = True
+
+    def resolve(self) -> None:
+        """Make the state of the page anew and tell whoever listens."""
+        self._stale = False
+        project, spec, question = self.project, self._spec, self._sample.question
+        rows = tuple(self._row(path) for path in project.files)
+        state = Folder(
+            folder=project.folder,
+            reading=project.reading,
+            rows=rows,
+            models=tuple(self._models.items()),
+            model=self._model,
+            model_words="" if spec is None else f"{describe_model(spec)}; {finds(spec)}",
+            channels=self._channels,
+            channel=self._channel,
+            findings=self._findings(),
+            question=None if question is None else Question(str(question), question.choices),
+            running=self.series.running,
+            due=len(self._due()),
+            again=len(self._failed()),
+            summary=summary_of(rows) if rows else "",
+            place="" if project.session is None else str(project.session.folder),
+            current=self.view.path,
+            coming=self.view.coming,
+        )
+        if state != self.state:
+            self.state = state
+            self.changed.emit(state)
+
+    # below
+
+    @property
+    def _spec(self) -> ModelSpec | None:
+        return None if self._model is None else self._specs[self._model]
+
+    @property
+    def _channels(self) -> tuple[str, ...]:
+        """The channels of which one can be chosen; a model of several takes them all."""
+        one = self._spec is not None and self._spec.network.in_channels == 1
+        return self._sample.channels if one else ()
+
+    @property
+    def _wanted_channel(self) -> str | None:
+        return self._channel if self._channel in self._channels and self._channel else None
+
+    def _row(self, path: Path) -> CaseRow:
+        row = row_of(path, self.project.cases.get(path), self.project.troubles.get(path, ""))
+        under_way = self.series.state(path)
+        return row if under_way is None else replace(row, state=under_way)
+
+    def _findings(self) -> tuple[Finding, ...]:
+        session, match = self.project.session, self._sample.match(self._model)
+        kept = session is not None and not session.read_only
+        found = [Finding("warning" if kept else "refusal", self.project.trouble), Finding("warning", self._trouble)]
+        if match is not None:
+            found += [Finding("warning", f"{self._sample.name}: {why}") for why in (match.refusal, match.doubt) if why]
+        return tuple(finding for finding in found if finding.text)
+
+    def _due(self) -> list[Path]:
+        """Images without a mask, and those whose mask nobody has seen and another model or channel made."""
+        spec, due = self._spec, []
+        for path in self.project.files:
+            case = self.project.cases.get(path)
+            if case is None or case.state == "new":
+                if path not in self.project.troubles:
+                    due.append(path)
+            elif case.state == "unseen" and case.predicted is not None and spec is not None and path != self.view.path:
+                made = case.predicted.model, case.predicted.settings.get("channel")
+                if made != (spec.name, self._wanted_channel):
+                    due.append(path)
+        return due
+
+    def _failed(self) -> list[Path]:
+        return [path for path in self.project.files if self._row(path).state == "failed"]
+
+    def _look(self) -> None:
+        """Look at the first image, in a thread."""
+        files, axes, specs, settings = self.project.files, self._axes, dict(self._specs), self.settings
+
+        def then(sample: Sample) -> None:
+            if (files, axes) == (self.project.files, self._axes):
+                self._sample = sample
+                best = sample.matches[0] if sample.matches else None
+                if best is not None and not best.refusal and not self._by_hand:
+                    self._model = best.path
+                self.refresh()
+
+        if files:
+            self._engine.later(lambda: sample_of(files, axes, specs, settings), then)
+
+    def _recorded(self) -> None:
+        self._worked = True

@@ -1,0 +1,76 @@
+"""What is said of the chosen cases, and the buttons to say it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout
+
+from napari_seg.gui.folder_state import STATE_WORDS, CaseRow
+from napari_seg.gui.parts import say, text
+
+
+class CaseCard(QFrame):
+    """``said`` carries a state, ``None`` for what it is, and a comment, ``None`` for what it was."""
+
+    said = Signal(object, object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self._paths: tuple[Path, ...] = ()
+        self.title, self.why = text(), text(name="trouble")
+        self.comment = QLineEdit()
+        self.comment.setAccessibleName("Comment on the case")
+        self.comment.setPlaceholderText("Comment: Enter keeps it")
+        self.accept = _button("&Accept", "The mask is right (Alt+A)")
+        self.flag = _button("Fla&g", "Somebody has to look at it again (Alt+G)")
+        self.back = _button("&Take back", "It is neither accepted nor flagged (Alt+T)")
+        buttons = QHBoxLayout()
+        for button in (self.accept, self.flag, self.back):
+            buttons.addWidget(button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 8, 8)
+        layout.setSpacing(4)
+        for part in (self.title, self.why, self.comment):
+            layout.addWidget(part)
+        layout.addLayout(buttons)
+        self.accept.clicked.connect(lambda: self.said.emit("accepted", self._words()))
+        self.flag.clicked.connect(lambda: self.said.emit("flagged", self._words()))
+        self.back.clicked.connect(lambda: self.said.emit("unseen", self._words()))
+        self.comment.returnPressed.connect(lambda: self.said.emit(None, self._words()))
+
+    def render(self, rows: Sequence[CaseRow]) -> None:
+        """Show the chosen rows; a comment that is being written stays while they are the same."""
+        self.setVisible(bool(rows))
+        paths = tuple(row.path for row in rows)
+        if paths != self._paths or not self.comment.hasFocus():
+            self.comment.setText(rows[0].comment if len(rows) == 1 else "")
+        self._paths = paths
+        if not rows:
+            return
+        known = [row for row in rows if row.known]
+        if len(rows) == 1:
+            found = f", {rows[0].amount}" if rows[0].amount else ""
+            self.title.setText(f"{rows[0].path.name}: {STATE_WORDS[rows[0].state]}{found}")
+        else:
+            self.title.setText(f"{len(rows)} images are chosen")
+        say(self.why, rows[0].why if len(rows) == 1 else "")
+        self.comment.setVisible(len(rows) == 1 and bool(known))
+        for button, state in ((self.accept, "accepted"), (self.flag, "flagged")):
+            button.setVisible(bool(known))
+            button.setEnabled(any(row.state != state for row in known))
+        self.back.setVisible(bool(known))
+        self.back.setEnabled(any(row.state in ("accepted", "flagged", "rejected") for row in known))
+
+    def _words(self) -> str | None:
+        """What stands in the field, where it is about one case."""
+        return self.comment.text().strip() if len(self._paths) == 1 else None
+
+
+def _button(title: str, tip: str) -> QPushButton:
+    button = QPushButton(title)
+    button.setToolTip(tip)
+    return button

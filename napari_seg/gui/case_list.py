@@ -1,0 +1,84 @@
+"""The list of cases: it shows rows and says which are chosen and which are to be opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
+
+from napari_seg.gui.cases_model import DOUBT, CasesModel
+from napari_seg.gui.folder_state import CaseRow, Folder
+
+_LEAST = 150
+"""Pixels of height: some five rows are always seen."""
+
+
+class CaseList(QTableView):
+    """``opened`` carries the path of the row that was double-clicked, or on which Enter was pressed; ``chosen`` says
+    that other rows are chosen."""
+
+    opened = Signal(object)
+    chosen = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cases = CasesModel()
+        self._opened: Path | None = None
+        self.setModel(self.cases)
+        self.setObjectName("plain")
+        self.setAccessibleName("Images of the folder")
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTabKeyNavigation(False)
+        self.setMinimumHeight(_LEAST)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(24)
+        self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        header = self.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setResizeContentsPrecision(30)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setMinimumSectionSize(48)
+        self.setSortingEnabled(True)
+        self.sortByColumn(DOUBT, Qt.SortOrder.DescendingOrder)
+        self.doubleClicked.connect(lambda index: self.opened.emit(self.cases.row(index).path))
+        for key in ("Return", "Enter"):
+            press = QShortcut(QKeySequence(key), self, context=Qt.ShortcutContext.WidgetShortcut)
+            press.activated.connect(self._open_current)
+        self.selectionModel().selectionChanged.connect(lambda *_: self.chosen.emit())
+
+    def sizeHint(self) -> QSize:
+        return QSize(200, 260)
+
+    def render(self, state: Folder) -> None:
+        """Show the rows of a page. The case that is opened becomes the chosen one."""
+        self.cases.render(state.rows, state.current)
+        if state.current != self._opened:
+            self._opened = state.current
+            place = None if state.current is None else self.cases.place_of(state.current)
+            if place is not None:
+                self.selectRow(place)
+                self.scrollTo(self.cases.index(place, 0))
+
+    @property
+    def rows(self) -> list[CaseRow]:
+        """The chosen rows, in their order."""
+        return [self.cases.shown[place] for place in sorted(i.row() for i in self.selectionModel().selectedRows())]
+
+    def _open_current(self) -> None:
+        index = self.currentIndex()
+        if index.isValid():
+            self.opened.emit(self.cases.row(index).path)
+
+    def focusInEvent(self, event: Any) -> None:
+        super().focusInEvent(event)
+        if not self.currentIndex().isValid() and self.cases.rowCount():
+            self.setCurrentIndex(self.cases.index(0, 0))

@@ -1,0 +1,131 @@
+"""What the Folder page shows, as one frozen value, and the words in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from napari_seg.gui.state import Finding, Question, Running
+from napari_seg.gui.words import measured
+from napari_seg.session.cases import Case, CaseState
+
+RowState = CaseState | Literal["waiting", "running", "failed"]
+
+STATE_WORDS: dict[RowState, str] = {
+    "new": "not segmented",
+    "waiting": "waiting",
+    "running": "segmenting",
+    "failed": "✗ failed",
+    "unseen": "unseen",
+    "in work": "in work",
+    "accepted": "✓ accepted",
+    "rejected": "✗ rejected",
+    "flagged": "⚑ flagged",
+}
+"""How a state is shown: never by a colour alone."""
+
+_SUMMED: tuple[RowState, ...] = ("accepted", "flagged", "rejected", "in work", "unseen", "failed")
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One image. ``amount``: what is in its mask, in words; ``size``: by which that is sorted; ``detail``: by class.
+
+    ``doubt``: the share of the mask that the model expects to be wrong. ``why``: what went wrong, in a sentence.
+    """
+
+    path: Path
+    state: RowState = "new"
+    amount: str = ""
+    size: float | None = None
+    doubt: float | None = None
+    comment: str = ""
+    why: str = ""
+    detail: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether the project knows the image, so that something can be said of it."""
+        return self.state in ("unseen", "in work", "accepted", "rejected", "flagged")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The whole page. ``due``: how many images wait for a mask, and ``again``: how many were tried in vain.
+
+    ``place``: the folder in which the masks are kept. ``current``: the image that is open from the list, ``coming`` the
+    one on its way.
+    """
+
+    folder: Path | None = None
+    reading: bool = False
+    rows: tuple[CaseRow, ...] = ()
+    models: tuple[tuple[Path, str], ...] = ()
+    model: Path | None = None
+    model_words: str = ""
+    channels: tuple[str, ...] = ()
+    channel: str = ""
+    findings: tuple[Finding, ...] = ()
+    question: Question | None = None
+    running: Running | None = None
+    due: int = 0
+    again: int = 0
+    summary: str = ""
+    place: str = ""
+    current: Path | None = None
+    coming: Path | None = None
+
+    @property
+    def can_run(self) -> bool:
+        ready = self.model is not None and self.question is None and self.running is None
+        return ready and not self.reading and self.due + self.again > 0 and not self.refused
+
+    @property
+    def refused(self) -> bool:
+        return any(finding.level == "refusal" for finding in self.findings)
+
+
+def row_of(path: Path, case: Case | None, trouble: str) -> CaseRow:
+    """A row from what the project knows of an image, and what went wrong with it in this window."""
+    if case is None or case.state == "new":
+        return CaseRow(path, "failed" if trouble else "new", why=trouble)
+    amount, size, detail = "", None, ""
+    if case.objects is not None:
+        amount, size = ("1 object" if case.objects == 1 else f"{case.objects} objects"), float(case.objects)
+    elif case.voxels is not None:
+        total = sum(case.voxels.values())
+        amount, size = _measured(total, case), float(total)
+        detail = "\n".join(f"{name}: {_measured(count, case)}" for name, count in case.voxels.items())
+    doubt = None if case.predicted is None else case.predicted.doubt
+    return CaseRow(path, case.state, amount, size, doubt, case.comment, trouble, detail)
+
+
+def _measured(voxels: int, case: Case) -> str:
+    image = case.image
+    return measured(voxels, len(image.grid), image.spacing, image.unit)
+
+
+def summary_of(rows: Sequence[CaseRow]) -> str:
+    """``12 images: 3 accepted, 8 unseen, 1 failed``."""
+    counts = Counter(row.state for row in rows)
+    parts = [f"{counts[state]} {STATE_WORDS[state].split()[-1] if state != 'in work' else state}" for state in _SUMMED]
+    images = "1 image" if len(rows) == 1 else f"{len(rows)} images"
+    there = [part for part, state in zip(parts, _SUMMED, strict=True) if counts[state]]
+    return f"{images}: {', '.join(there)}" if there else images
+
+
+def worst_first(rows: Sequence[CaseRow]) -> list[CaseRow]:
+    """The rows, those of which the model expects most to be wrong first; those it knows nothing of last."""
+    return sorted(rows, key=lambda row: -1.0 if row.doubt is None else row.doubt, reverse=True)
+
+
+def next_case(rows: Sequence[CaseRow], current: Path | None) -> Path | None:
+    """The case to open after ``current``: the first unseen one in the order of ``rows``, else the first in work."""
+    for state in ("unseen", "in work"):
+        found = [row.path for row in rows if row.state == state and row.path != current]
+        if found:
+            return found[0]
+    return None

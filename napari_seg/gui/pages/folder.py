@@ -1,0 +1,181 @@
+"""Page 4: a folder of images. It draws a ``Folder`` and passes clicks on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QFileDialog, QPushButton, QScrollArea, QVBoxLayout, QWidget
+
+from napari_seg.gui.boxes import QuestionBox, RunningBox
+from napari_seg.gui.case_card import CaseCard
+from napari_seg.gui.case_list import CaseList
+from napari_seg.gui.controller import Controller
+from napari_seg.gui.folder_state import Folder
+from napari_seg.gui.parts import Findings, combo, fill, row, say, text
+
+_BROWSE = "Browse..."
+_ANY = "as the model is used to"
+
+
+class FolderPage(QScrollArea):
+    """The title is what the tab says."""
+
+    title = "Folder"
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self._batch = controller.batch
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.start, self.work = QWidget(), QWidget()
+        sheet = QWidget()
+        layout = QVBoxLayout(sheet)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.addWidget(self.start)
+        layout.addWidget(self.work)
+        self.setWidget(sheet)
+        self._build_start()
+        self._build_work()
+        self._batch.changed.connect(self.render)
+        self.render(self._batch.state)
+
+    def _build_start(self) -> None:
+        self.choose = QPushButton("Choose a folder...")
+        self.choose.setObjectName("main")
+        layout = QVBoxLayout(self.start)
+        layout.setContentsMargins(4, 12, 4, 4)
+        layout.setSpacing(8)
+        layout.addWidget(text("Segment all images of a folder", "headline"))
+        layout.addWidget(
+            text("Then look through the masks, the most doubtful first, and accept, correct or flag them.")
+        )
+        layout.addWidget(self.choose)
+        layout.addWidget(text("Your images are not changed: masks are kept in a folder beside them.", "quiet"))
+        layout.addStretch(1)
+        self.choose.clicked.connect(self._choose)
+
+    def _build_work(self) -> None:
+        self.folder, self.change = text(name="headline"), QPushButton("Change...")
+        self.change.setToolTip("Choose another folder")
+        self.model, self.model_words = combo("Model"), text(name="quiet")
+        self.channel = combo("Channel")
+        self.channel_row = QWidget()
+        self.channel_row.setLayout(row(self.channel, title="Channel"))
+        self.channel_row.layout().setContentsMargins(0, 0, 0, 0)
+        self.question, self.findings, self.running = QuestionBox(), Findings(), RunningBox()
+        self.running.cancel.setToolTip("Stop; the masks that have come stay (Escape)")
+        self.segment = QPushButton()
+        self.segment.setToolTip("A mask that somebody has seen is never replaced (Ctrl+Return)")
+        self.summary, self.list, self.card = text(), CaseList(), CaseCard()
+        self.open, self.following = QPushButton("&Open"), QPushButton("Open &next")
+        self.open.setToolTip("Show the chosen image with its mask; the one before is closed, all work is kept (Enter)")
+        self.following.setToolTip("Open the next image that nobody has seen, in the order of the list (Alt+N)")
+        layout = QVBoxLayout(self.work)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        for part in (
+            row(self.folder, self.change),
+            row(self.model, title="Model"),
+            self.model_words,
+            self.channel_row,
+            self.question,
+            self.findings,
+            self.segment,
+            self.running,
+            self.summary,
+        ):
+            layout.addWidget(part) if isinstance(part, QWidget) else layout.addLayout(part)
+        layout.addWidget(self.list, 1)
+        layout.addWidget(self.card)
+        layout.addLayout(row(self.following, self.open))
+        self.change.clicked.connect(self._choose)
+        self.model.activated.connect(self._chose_model)
+        self.channel.activated.connect(lambda _: self._batch.choose_channel(self.channel.currentData()))
+        self.question.answered.connect(self._batch.answer)
+        self.segment.clicked.connect(self._batch.segment)
+        self.running.cancel.clicked.connect(self._batch.cancel)
+        self.list.opened.connect(self._batch.open)
+        self.list.chosen.connect(self._render_chosen)
+        self.card.said.connect(self._say)
+        self.open.clicked.connect(self._open)
+        self.following.clicked.connect(self._open_next)
+        QShortcut(QKeySequence("Ctrl+Return"), self).activated.connect(self._batch.segment)
+        leave = QShortcut(QKeySequence("Escape"), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        leave.activated.connect(self._batch.cancel)
+
+    def render(self, state: Folder) -> None:
+        """Draw a state; what did not change is left alone, so that nothing flickers."""
+        self.start.setVisible(state.folder is None)
+        self.work.setVisible(state.folder is not None)
+        if state.folder is None:
+            return
+        self.folder.setText(state.folder.name or str(state.folder))
+        self.folder.setToolTip(f"{state.folder}\nMasks are kept in {state.place}" if state.place else str(state.folder))
+        models = [(str(path), name) for path, name in state.models]
+        fill(self.model, [*models, (_BROWSE, _BROWSE)], str(state.model) if state.model else "")
+        say(self.model_words, state.model_words)
+        fill(self.channel, [("", _ANY), *((name, name) for name in state.channels)], state.channel)
+        self.channel_row.setVisible(len(state.channels) > 1)
+        self.question.render(state.question)
+        self.findings.render(state.findings)
+        self.segment.setText(_words_for_segment(state))
+        self.segment.setEnabled(state.can_run)
+        self.segment.setVisible(state.running is None and state.due + state.again > 0)
+        self.running.render(state.running)
+        say(self.summary, "Reading the folder..." if state.reading else state.summary)
+        self.list.setVisible(bool(state.rows))
+        self.list.render(state)
+        _make_main(self.segment, state.due > 0)
+        _make_main(self.following, state.due == 0)
+        self.following.setEnabled(any(found.state in ("unseen", "in work") for found in state.rows))
+        self._render_chosen()
+
+    def _render_chosen(self) -> None:
+        rows = self.list.rows
+        self.card.render(rows)
+        self.open.setEnabled(len(rows) == 1 and rows[0].path != self._batch.state.current)
+
+    def _choose(self) -> None:
+        start = str(self._batch.state.folder or "")
+        folder = QFileDialog.getExistingDirectory(self, "Choose a folder with images", start)
+        if folder:
+            self._batch.choose_folder(Path(folder))
+
+    def _chose_model(self, index: int) -> None:
+        chosen = self.model.itemData(index)
+        if chosen == _BROWSE:
+            chosen, _ = QFileDialog.getOpenFileName(self, "Choose a model", "", "Models (*.safetensors)")
+        if chosen:
+            self._batch.choose_model(Path(chosen))
+        self._batch.resolve()
+        self.render(self._batch.state)  # puts the list back where Browse was left without a choice
+
+    def _open(self) -> None:
+        for found in self.list.rows[:1]:
+            self._batch.open(found.path)
+
+    def _open_next(self) -> None:
+        self._batch.open_next([found.path for found in self.list.cases.shown])
+
+    def _say(self, state: Any, comment: Any) -> None:
+        self._batch.say([found.path for found in self.list.rows], state, comment)
+
+
+def _words_for_segment(state: Folder) -> str:
+    if not state.due:
+        return "Try the failed image again" if state.again == 1 else f"Try the {state.again} failed images again"
+    if state.due == len(state.rows):
+        return "Segment the image" if state.due == 1 else f"Segment all {state.due} images"
+    return "Segment the one that is left" if state.due == 1 else f"Segment the {state.due} that are left"
+
+
+def _make_main(button: QPushButton, main: bool) -> None:
+    """Dress the button that comes next in the work."""
+    name = "main" if main else ""
+    if button.objectName() != name:
+        button.setObjectName(name)
+        button.style().unpolish(button)
+        button.style().polish(button)
