@@ -22,11 +22,12 @@ from napari_seg.gui.case_view import CaseView
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.folder_sample import Sample, sample_of
 from napari_seg.gui.folder_state import CaseRow, Folder, next_case, row_of, summary_of, worst_first
+from napari_seg.gui.outgoing import Outgoing, replaced
 from napari_seg.gui.project import Project
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.series import How, Series
 from napari_seg.gui.state import Finding, Question
-from napari_seg.gui.words import describe_model, finds
+from napari_seg.gui.words import describe_model, finds, shortened
 from napari_seg.inference.predict import PredictSpec
 from napari_seg.models.file import read_spec
 from napari_seg.models.spec import ModelSpec
@@ -44,6 +45,7 @@ class Batch:
         self.settings = PredictSpec()
         self.project = Project(engine, recorder)
         self.series = Series(engine, self.project)
+        self.outgoing = Outgoing(engine, recorder, self.project)
         self.view = CaseView(viewer, engine, recorder, self.project)
         self._models = {path: name for name, path in shipped().items()}
         self._specs = {path: read_spec(path) for path in self._models}
@@ -55,7 +57,7 @@ class Batch:
         self._trouble = ""
         self._stale = True
         self._worked = False
-        for part in (self.project, self.series, self.view):
+        for part in (self.project, self.series, self.outgoing, self.view):
             part.changed.connect(self.refresh)
         self.project.listed.connect(self._look)
         self.project.kept.connect(self.view.look_again)
@@ -108,6 +110,14 @@ class Batch:
 
     def cancel(self) -> None:
         self.series.cancel()
+        self.outgoing.cancel()
+
+    def save(self, folder: Path) -> None:
+        """Write all masks into a folder; :meth:`replaced` says how many files that takes the place of."""
+        self.outgoing.start(self._masks(), folder, self._axes)
+
+    def replaced(self, folder: Path) -> int:
+        return replaced(self._masks(), folder)
 
     def open(self, path: Path) -> None:
         """Show an image with its mask in the place of the one before."""
@@ -161,7 +171,8 @@ class Batch:
             channel=self._channel,
             findings=self._findings(),
             question=None if question is None else Question(str(question), question.choices),
-            running=self.series.running,
+            running=self.series.running or self.outgoing.running,
+            saved=self.outgoing.words,
             due=len(self._due()),
             again=len(self._failed()),
             summary=summary_of(rows) if rows else "",
@@ -199,7 +210,11 @@ class Batch:
         kept = session is not None and not session.read_only
         found = [Finding("warning" if kept else "refusal", self.project.trouble), Finding("warning", self._trouble)]
         if match is not None:
-            found += [Finding("warning", f"{self._sample.name}: {why}") for why in (match.refusal, match.doubt) if why]
+            found += [
+                Finding("warning", f"{shortened(self._sample.name)}: {why}")
+                for why in (match.refusal, match.doubt)
+                if why
+            ]
         return tuple(finding for finding in found if finding.text)
 
     def _due(self) -> list[Path]:
@@ -215,6 +230,10 @@ class Batch:
                 if made != (spec.name, self._wanted_channel):
                     due.append(path)
         return due
+
+    def _masks(self) -> list[Path]:
+        """The images that have a mask."""
+        return [path for path, case in self.project.cases.items() if case.state != "new"]
 
     def _failed(self) -> list[Path]:
         return [path for path in self.project.files if self._row(path).state == "failed"]

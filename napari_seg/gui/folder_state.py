@@ -74,6 +74,7 @@ class Folder:
     due: int = 0
     again: int = 0
     summary: str = ""
+    saved: str = ""
     place: str = ""
     current: Path | None = None
     coming: Path | None = None

@@ -282,6 +282,12 @@ class Recorder:
             track.layer.events.data.disconnect(self._replaced)
             self.changed.emit()
 
+    def sweep(self) -> None:
+        """Keep what changed in any layer without an event, without waiting for it."""
+        self._gather()
+        for track in self._tracks.values():
+            self._sweep(track)
+
     def _sweep(self, track: Track) -> None:
         """Keep what changed in a layer without an event."""
         if not (self._closed or track.session.read_only or track.provisional):

@@ -15,7 +15,7 @@ from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Mes
 from napari_seg.gui.project import Project
 from napari_seg.gui.runs import smaller_tile
 from napari_seg.gui.state import Running
-from napari_seg.gui.words import duration
+from napari_seg.gui.words import duration, shortened
 from napari_seg.inference.predict import PredictSpec
 from napari_seg.jobs import Progress, TimeLeft
 from napari_seg.models.spec import ModelSpec
@@ -66,7 +66,7 @@ class Series:
         progress = Progress(run.done + run.fraction, run.total)
         if run.stopping:
             return Running(progress.fraction, "Stopping")
-        words, left = f"{run.done + 1} of {run.total}: {run.path.name}", run.time_left(progress)
+        words, left = f"{run.done + 1} of {run.total}: {shortened(run.path.name)}", run.time_left(progress)
         return Running(progress.fraction, words if left is None else f"{words}, {duration(left)} left in all")
 
     def state(self, path: Path) -> Literal["running", "waiting"] | None:

@@ -97,6 +97,12 @@ def facts_of_model(spec: ModelSpec) -> list[tuple[str, str]]:
     return facts + [(event.when[:10], event.what) for event in spec.history]
 
 
+def shortened(name: str, most: int = 32) -> str:
+    """A name with its middle left out where it is long: names of files have no place to break."""
+    kept = most // 2
+    return name if len(name) <= most else f"{name[:kept]}…{name[-kept + 1 :]}"
+
+
 def duration(seconds: float) -> str:
     """``8 s``, ``2 min``, ``1 h 10 min``."""
     if seconds < 90:

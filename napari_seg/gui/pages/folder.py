@@ -7,7 +7,7 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QFileDialog, QPushButton, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_seg.gui.boxes import QuestionBox, RunningBox
 from napari_seg.gui.case_card import CaseCard
@@ -73,6 +73,8 @@ class FolderPage(QScrollArea):
         self.open, self.following = QPushButton("&Open"), QPushButton("Open &next")
         self.open.setToolTip("Show the chosen image with its mask; the one before is closed, all work is kept (Enter)")
         self.following.setToolTip("Open the next image that nobody has seen, in the order of the list (Alt+N)")
+        self.save, self.saved = QPushButton("Save masks..."), text(name="quiet")
+        self.save.setToolTip("Write all masks as files, each with a record of where it comes from")
         layout = QVBoxLayout(self.work)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
@@ -90,7 +92,8 @@ class FolderPage(QScrollArea):
             layout.addWidget(part) if isinstance(part, QWidget) else layout.addLayout(part)
         layout.addWidget(self.list, 1)
         layout.addWidget(self.card)
-        layout.addLayout(row(self.following, self.open))
+        layout.addLayout(row(self.following, self.open, self.save))
+        layout.addWidget(self.saved)
         self.change.clicked.connect(self._choose)
         self.model.activated.connect(self._chose_model)
         self.channel.activated.connect(lambda _: self._batch.choose_channel(self.channel.currentData()))
@@ -101,6 +104,7 @@ class FolderPage(QScrollArea):
         self.list.chosen.connect(self._render_chosen)
         self.card.said.connect(self._say)
         self.open.clicked.connect(self._open)
+        self.save.clicked.connect(self._save)
         self.following.clicked.connect(self._open_next)
         QShortcut(QKeySequence("Ctrl+Return"), self).activated.connect(self._batch.segment)
         leave = QShortcut(QKeySequence("Escape"), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -131,6 +135,8 @@ class FolderPage(QScrollArea):
         _make_main(self.segment, state.due > 0)
         _make_main(self.following, state.due == 0)
         self.following.setEnabled(any(found.state in ("unseen", "in work") for found in state.rows))
+        self.save.setEnabled(state.running is None and any(found.known for found in state.rows))
+        say(self.saved, state.saved)
         self._render_chosen()
 
     def _render_chosen(self) -> None:
@@ -156,6 +162,17 @@ class FolderPage(QScrollArea):
     def _open(self) -> None:
         for found in self.list.rows[:1]:
             self._batch.open(found.path)
+
+    def _save(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Choose a folder for the masks", str(self._batch.state.folder))
+        count = self._batch.replaced(Path(folder)) if folder else 0
+        if count:
+            there = "1 file of that name is" if count == 1 else f"{count} files of these names are"
+            answer = QMessageBox.question(self, "Save masks", f"{there} in {Path(folder).name}. Replace?")
+            if answer != QMessageBox.StandardButton.Yes:
+                return
+        if folder:
+            self._batch.save(Path(folder))
 
     def _open_next(self) -> None:
         self._batch.open_next([found.path for found in self.list.cases.shown])
