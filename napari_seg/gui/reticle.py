@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QLineF, QObject, QPointF, Qt
-from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
+from qtpy.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, Qt
+from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 from qtpy.QtWidgets import QWidget
 
 from napari_seg.gui.family import Wires
@@ -119,17 +119,27 @@ class Reticle(QWidget):
         painter = QPainter(self)  # from here on nothing may fail: Qt does not survive a painter that was left open
         for line, shade in lines:
             _line(painter, line, QColor(shade))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        font = QFont(self.font())
-        font.setPointSize(10)
-        font.setBold(True)
-        height = QFontMetricsF(font).height()
-        _write(painter, title, QPointF(_MARGIN, _MARGIN + height * 0.75), font, QColor(colour))
-        font.setBold(False)
-        bottom = self.height() - _MARGIN - height * 0.25
-        for k, text in enumerate(reversed(details)):
-            _write(painter, text, QPointF(_MARGIN, bottom - k * height * 1.15), font, QColor("#ffffff"))
+        if title:
+            self._write(painter, title, colour, details)
         painter.end()
+
+    def _write(self, painter: QPainter, title: str, colour: str, details: tuple[str, ...]) -> None:
+        """On a dark card, as the canvas may be white; the foot is left to what the tools say."""
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        bold = QFont(self.font())
+        bold.setPointSize(10)
+        plain = QFont(bold)
+        bold.setBold(True)
+        lines = [(title, bold, colour), *((line, plain, "#ffffff") for line in details)]
+        width = max(QFontMetricsF(font).horizontalAdvance(text) for text, font, _ in lines)
+        height = QFontMetricsF(bold).height() * 1.15
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(0, 0, 0, 190))
+        painter.drawRoundedRect(QRectF(_MARGIN - 6, _MARGIN - 4, width + 12, len(lines) * height + 6), 4, 4)
+        for k, (text, font, shade) in enumerate(lines):
+            painter.setFont(font)
+            painter.setPen(QColor(shade))
+            painter.drawText(QPointF(_MARGIN, _MARGIN + (k + 0.78) * height), text)
 
     def _through(
         self, point: NDArray[np.float64], extent: NDArray[np.float64]
@@ -150,12 +160,3 @@ def _line(painter: QPainter, line: QLineF, colour: QColor) -> None:
     painter.drawLine(line)
     painter.setPen(QPen(colour, 1))
     painter.drawLine(line)
-
-
-def _write(painter: QPainter, text: str, at: QPointF, font: QFont, colour: QColor) -> None:
-    rim = QPen(QColor(0, 0, 0, 200), 3)
-    rim.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
-    path = QPainterPath()
-    path.addText(at, font, text)
-    painter.strokePath(path, rim)
-    painter.fillPath(path, colour)
