@@ -1,0 +1,47 @@
+"""The log of an image as a table: when, who, what, how much."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from napari_seg.errors import SegError
+from napari_seg.gui.revisions import done_words
+
+HEADINGS = ("time", "who", "what", "step", "revision", "voxels", "details")
+
+Line = tuple[float, str, int, str, int, dict[str, Any]]
+"""What :meth:`~napari_seg.session.store.Store.log` tells."""
+
+
+def log_csv(lines: Iterable[Line]) -> str:
+    """Comma-separated values, oldest first. ``what`` is in words, ``step`` as the session names it; times as ISO 8601
+    with their zone; what else is known stands under ``details`` as JSON."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEADINGS)
+    for at, who, _, what, revision, known in lines:
+        time = datetime.fromtimestamp(at).astimezone().isoformat(timespec="milliseconds")
+        rest = {name: value for name, value in known.items() if name != "voxels"}
+        voxels = known.get("voxels", "")
+        writer.writerow(
+            (time, who, done_words(what), what, revision, voxels, json.dumps(rest, ensure_ascii=False) if rest else "")
+        )
+    return text.getvalue()
+
+
+def write_log(lines: Iterable[Line], path: Path) -> None:
+    """Write the log: aside first, then renamed. Raises ``SegError`` where it cannot be written."""
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        aside.write_text(log_csv(lines), encoding="utf-8", newline="")
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        reason = (error.strerror or str(error)).lower()
+        raise SegError(f"{path.name} could not be written ({reason}); choose another folder.") from None
