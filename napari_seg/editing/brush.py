@@ -14,6 +14,7 @@ from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.edit import Edit
 from napari_seg.editing.painting import Mode, Painting, painted
 from napari_seg.editing.reach import Area, reached, swept
+from napari_seg.editing.selection import spacing_of
 from napari_seg.editing.tools import Gesture, Reach, tool
 
 
@@ -38,7 +39,7 @@ class Eraser(Brush):
 
 def under(annotation: Annotation, gesture: Gesture, options: Brush) -> Area:
     """The voxels under a stroke, for a preview too."""
-    return swept(gesture.points, options.radius, annotation.spacing, reached(annotation, gesture, options.reach))
+    return swept(gesture.points, options.radius, spacing_of(annotation), reached(annotation, gesture, options.reach))
 
 
 @tool(

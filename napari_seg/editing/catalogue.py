@@ -3,7 +3,7 @@ here, so that it is full."""
 
 from __future__ import annotations
 
-from napari_seg.editing import brush, finished, live_wire, mend, objects, regions, slices, split  # noqa: F401
+from napari_seg.editing import assist, brush, finished, live_wire, mend, objects, regions, slices, split  # noqa: F401
 from napari_seg.editing.tools import TOOLS
 
 __all__ = ["TOOLS"]

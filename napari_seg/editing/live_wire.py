@@ -18,6 +18,7 @@ from napari_seg.editing.edit import Edit
 from napari_seg.editing.outline import inside
 from napari_seg.editing.painting import Painting, intensities, painted
 from napari_seg.editing.reach import Point, reached, shown_axes, voxel
+from napari_seg.editing.selection import spacing_of
 from napari_seg.editing.tools import Gesture, tool
 from napari_seg.errors import SegError
 
@@ -53,7 +54,7 @@ def path(annotation: Annotation, a: Point, b: Point, shown: tuple[int, int]) -> 
         start.append(low)
     values = intensities(annotation, tuple(window)).squeeze(tuple(k for k in range(len(slab)) if k not in axes))
     values = values.T if axes[0] > axes[1] else values
-    spacing = tuple(annotation.spacing[axis] for axis in axes)
+    spacing = tuple(spacing_of(annotation)[axis] for axis in axes)
     wire = MCP_Geometric(_costs(values, spacing), sampling=tuple(s / min(spacing) for s in spacing))
     first, last = ([(i - s) // step for i, s in zip(end, start, strict=True)] for end in ends)
     wire.find_costs([first], [last])

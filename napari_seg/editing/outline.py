@@ -20,7 +20,8 @@ def inside(annotation: Annotation, gesture: Gesture, corners: Sequence[Point]) -
 
     Raises ``SegError`` for fewer than three different corners and for an outline around nothing.
     """
-    from skimage.draw import line, polygon
+    from skimage.draw import line
+    from skimage.measure import points_in_poly
 
     if len(set(corners)) < 3:
         raise SegError("An outline needs three places at least; click more of them.")
@@ -29,13 +30,13 @@ def inside(annotation: Annotation, gesture: Gesture, corners: Sequence[Point]) -
     places = np.array(corners, float)[:, axes]
     start = np.floor(places.min(0)).astype(int) - 1
     shape = np.ceil(places.max(0)).astype(int) + 2 - start  # one voxel of outside on every side
-    mask = np.zeros(shape, bool)
-    mask[polygon(*(places - start).T, shape)] = True
     fence = np.zeros(shape, bool)
     steps = np.floor(places - start + 0.5).astype(int)
     for (row, column), (to_row, to_column) in zip(steps, np.roll(steps, -1, axis=0), strict=True):
         fence[line(row, column, to_row, to_column)] = True
-    mask = _enclosed(mask | (_enclosed(fence) & ~fence))  # voxels on the line itself are decided by their middles
+    mask, cells = _enclosed(fence), np.argwhere(fence)
+    mask[fence] = points_in_poly(cells, places - start)  # the line itself is decided by the middles of its voxels
+    mask = _enclosed(mask)
     cut = []
     for axis, first, size in zip(axes, start, shape, strict=True):
         low, high = max(0, int(first)), max(0, min(annotation.grid[axis], int(first + size)))

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
 from napari_seg.editing.annotation import Annotation, Box, wider
+from napari_seg.editing.connected import goes_on, piece
 from napari_seg.editing.edit import Edit
 from napari_seg.editing.outline import inside
 from napari_seg.editing.painting import Mode, Painting, holds, intensities, named, painted
 from napari_seg.editing.reach import Area, Mask, first_voxel, overlapping, reached, relative, swept
+from napari_seg.editing.selection import spacing_of
 from napari_seg.editing.tools import Gesture, Reach, tool
 from napari_seg.errors import SegError
 
-LARGEST_HOLE = 2**22
+LARGEST_HOLE = 2**20
 """Background of more voxels in one piece is no hole."""
 
 
@@ -56,19 +57,19 @@ def grow(annotation: Annotation, gesture: Gesture, options: Grow) -> Edit:
     The first point is the seed, the last one says how far. Raises ``SegError`` without an image.
     """
     seed = first_voxel(annotation, gesture)
-    steps = [(b - a) * s for a, b, s in zip(gesture.points[0], gesture.points[-1], annotation.spacing, strict=True)]
+    steps = [(b - a) * s for a, b, s in zip(gesture.points[0], gesture.points[-1], spacing_of(annotation), strict=True)]
     if not any(steps):
         raise SegError("A seed alone says nothing of the size; drag outward from it.")
     if options.mode == "background":
         gesture = replace(gesture, label=annotation.at(gesture.points[0]) or gesture.label)
     within = reached(annotation, gesture, options.reach)
-    area = swept([tuple(map(float, seed))], math.hypot(*steps), annotation.spacing, within)
+    area = swept([tuple(map(float, seed))], math.hypot(*steps), spacing_of(annotation), within)
     here = tuple(i - side.start for i, side in zip(seed, area.box, strict=True))
     allowed = area.mask & holds(annotation, gesture, area.box, options)
     if not allowed[here]:
         raise SegError("Nothing may be painted at the seed in this mode; begin elsewhere or choose another mode.")
     alike = allowed & _alike(annotation, area, here, options.smooth)
-    return painted(annotation, gesture, "grow", Area(area.box, _piece(alike, here, "faces")), options)
+    return painted(annotation, gesture, "grow", Area(area.box, piece(alike, here, "faces")), options)
 
 
 @tool(
@@ -130,7 +131,7 @@ def _object(annotation: Annotation, seed: tuple[int, ...], within: Box, label: i
     """The piece of a label around a voxel."""
     box = overlapping(annotation.extents[label] or within, within)
     here = tuple(i - side.start for i, side in zip(seed, box, strict=True))
-    return Area(box, _piece(annotation.labels[box] == label, here, "corners"))
+    return Area(box, piece(annotation.labels[box] == label, here, "corners"))
 
 
 def _hole(annotation: Annotation, seed: tuple[int, ...], within: Box) -> Area:
@@ -140,21 +141,12 @@ def _hole(annotation: Annotation, seed: tuple[int, ...], within: Box) -> Area:
     while True:
         box = overlapping(wider(tuple(slice(i, i + 1) for i in seed), reach, annotation.grid), within)
         here = tuple(i - side.start for i, side in zip(seed, box, strict=True))
-        piece = _piece(annotation.labels[box] == 0, here, "faces")
-        if np.count_nonzero(piece) > most:
+        hole = piece(annotation.labels[box] == 0, here, "faces")
+        if np.count_nonzero(hole) > most:
             raise SegError("The background here is no hole, it goes on too far; close the outline around it first.")
-        if not _goes_on(piece, box, within):
-            return Area(box, piece)
+        if not goes_on(hole, box, within):
+            return Area(box, hole)
         reach *= 2
-
-
-def _goes_on(piece: Mask, box: Box, within: Box) -> bool:
-    """Whether a piece touches a side of its box that is no side of the box it may fill."""
-    for axis, (side, full) in enumerate(zip(box, within, strict=True)):
-        faces = np.moveaxis(piece, axis, 0)
-        if (side.start > full.start and faces[0].any()) or (side.stop < full.stop and faces[-1].any()):
-            return True
-    return False
 
 
 def _alike(annotation: Annotation, area: Area, seed: tuple[int, ...], smooth: float) -> Mask:
@@ -167,7 +159,8 @@ def _alike(annotation: Annotation, area: Area, seed: tuple[int, ...], smooth: fl
     box = tuple(side if thin else wide for side, wide, thin in zip(area.box, box, flat, strict=True))
     values = intensities(annotation, box)
     widths = [
-        0.0 if thin else smooth * min(annotation.spacing) / s for s, thin in zip(annotation.spacing, flat, strict=True)
+        0.0 if thin else smooth * min(spacing_of(annotation)) / s
+        for s, thin in zip(spacing_of(annotation), flat, strict=True)
     ]
     calm = gaussian_filter(values, widths)[relative(area.box, box)]
     away = np.abs(calm - calm[seed])
@@ -175,13 +168,3 @@ def _alike(annotation: Annotation, area: Area, seed: tuple[int, ...], smooth: fl
     noise = float(np.median(np.abs(np.diff(values, axis=longest)))) if values.shape[longest] > 1 else 0.0
     alike: Mask = away <= max(float(threshold_otsu(away[area.mask])), noise)
     return alike
-
-
-def _piece(mask: Mask, seed: tuple[int, ...], touching: Literal["faces", "corners"]) -> Mask:
-    """The connected piece of a mask that holds ``seed``; nothing where the mask does not."""
-    import cc3d
-
-    ways = {"faces": (4, 6), "corners": (8, 26)}[touching]
-    pieces = cc3d.connected_components(mask, connectivity=ways[mask.ndim - 2])
-    piece: Mask = (pieces == pieces[seed]) & mask
-    return piece

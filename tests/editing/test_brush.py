@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from outcome import after
 
-from napari_seg.editing.annotation import Annotation
+from napari_seg.editing.annotation import Annotation, Extents
 from napari_seg.editing.brush import Brush, Eraser, RangeBrush, brush, eraser, range_brush
 from napari_seg.editing.reach import Point, swept
 from napari_seg.editing.tools import Gesture
@@ -173,6 +173,12 @@ def test_painting_what_is_painted_already_is_said() -> None:
         brush(annotation, gesture, Brush(radius=2))
     with pytest.raises(SegError, match="now 5 to anything"):
         range_brush(annotation, gesture, RangeBrush(radius=2, low=5))
+
+
+def test_where_the_spacing_is_not_known_it_counts_in_pixels() -> None:
+    labels = np.zeros((9, 9), np.uint8)
+    edit = brush(Annotation(labels, Extents(labels)), Gesture(points=((4.0, 4.0),)), Brush(radius=1))
+    assert edit.voxels == 5
 
 
 def test_one_pixel_is_an_image_too() -> None:

@@ -1,0 +1,38 @@
+"""What hangs together: the piece of a mask around a voxel, and whether it goes on beyond the box that was looked at."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cc3d
+import numpy as np
+
+from napari_seg.editing.annotation import Box
+from napari_seg.editing.reach import Area, Mask
+
+
+def piece(mask: Mask, seed: tuple[int, ...], touching: Literal["faces", "corners"]) -> Mask:
+    """The connected piece of a mask that holds ``seed``; nothing where the mask does not."""
+    ways = {"faces": (4, 6), "corners": (8, 26)}[touching]
+    pieces = cc3d.connected_components(mask, connectivity=ways[mask.ndim - 2])
+    found: Mask = (pieces == pieces[seed]) & mask
+    return found
+
+
+def goes_on(mask: Mask, box: Box, within: Box) -> bool:
+    """Whether a mask touches a side of its box that is no side of the box it may fill."""
+    for axis, (side, full) in enumerate(zip(box, within, strict=True)):
+        faces = np.moveaxis(mask, axis, 0)
+        if (side.start > full.start and faces[0].any()) or (side.stop < full.stop and faces[-1].any()):
+            return True
+    return False
+
+
+def trimmed(area: Area) -> Area:
+    """The same voxels, one at least, in the smallest box."""
+    cut = []
+    for axis in range(area.mask.ndim):
+        line = np.flatnonzero(area.mask.any(tuple(k for k in range(area.mask.ndim) if k != axis)))
+        cut.append(slice(int(line[0]), int(line[-1]) + 1))
+    sides = zip(area.box, cut, strict=True)
+    return Area(tuple(slice(b.start + c.start, b.start + c.stop) for b, c in sides), area.mask[tuple(cut)])
