@@ -70,6 +70,12 @@ class Extents:
             boxes = zip(numbers.tolist(), found, strict=True)
             self._boxes = {number: box for number, box in boxes if number and box is not None}
 
+    def copy(self) -> Extents:
+        """As they are now, for a thread."""
+        made = object.__new__(Extents)
+        made.__dict__.update(self.__dict__, _boxes=dict(self._boxes))
+        return made
+
     def __getitem__(self, label: int) -> Box | None:
         return self._boxes.get(label)
 

@@ -163,19 +163,20 @@ class Recorder:
         blocks = track.copies(track.touched(track.box_at(patch.box, at_time) for patch in edit.patches))
         self._put(track, edit.tool, blocks, {key: after for key, (_, after) in edit.rows.items()})
 
-    def put_labels(self, track: Track, labels: Any, tool: str, predicted: Predicted | None = None) -> None:
-        """Show other labels, such as a new prediction, and keep them: one step of the history."""
-        self._gather()
-        track.show(labels)
-        track.provisional = False
-        origin = None if predicted is None else predicted.origin(track.plane)
-        self._put(track, tool, track.blocks_of(labels.copy()), said="keep", origin=origin)
+    def renew(self, track: Track, edits: Mapping[int, Edit], tool: str, predicted: Predicted | None) -> None:
+        """Show what a model says anew, by time point, and keep it: one step of the history, said by nobody.
 
-    def show_provisionally(self, track: Track, labels: Any) -> None:
-        """Show labels that others will follow in a moment, as while a threshold moves: no step of the history yet."""
+        Without ``predicted`` it is only shown: others follow in a moment, as while a threshold moves.
+        """
         self._gather()
-        track.show(labels)
-        track.provisional = True
+        rows: dict[str, Entry | None] = {}
+        for time_point, edit in edits.items():
+            track.patch(edit.patches, time_point)
+            rows |= {key: after for key, (_, after) in edit.rows.items()}
+        track.provisional = predicted is None
+        if predicted is not None:
+            everything = track.copies(map(track.place, range(track.places)))  # also what was only shown before
+            self._put(track, tool, everything, rows, said="keep", origin=predicted.origin(track.plane))
 
     def undo(self, layer: Any) -> None:
         self._step(layer, lambda track, at: lambda store: store.undo(track.row.id, at, self.who))

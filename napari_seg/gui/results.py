@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,7 @@ from napari_seg.data.volume import SPATIAL, Volume
 from napari_seg.gui.arrivals import CLASSES, IMAGE, MADE, OBJECTS, PREDICTED, volume_as_kept
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import KEY, beside
-from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.views import adding, swap_labels
+from napari_seg.gui.views import adding
 from napari_seg.inference.fit import physical_scale
 from napari_seg.inference.predict import Region
 from napari_seg.models.spec import ModelSpec
@@ -61,66 +58,20 @@ class Target:
 
 
 class Mask:
-    """A labels layer made by a prediction, and whether it still is what the prediction said.
+    """A labels layer made by a prediction. ``predicted``: what the session knows of the one that it shows."""
 
-    ``predicted``: what the session knows of the prediction that it shows.
-    """
-
-    def __init__(self, layer: Any, target: Target, recorder: Recorder) -> None:
+    def __init__(self, layer: Any, target: Target) -> None:
         self.predicted: Predicted = layer.metadata[PREDICTED]
-        self._layer = weakref.ref(layer)
-        self._recorder = recorder
-        self._said = checksum(layer.data)
-        self._painted = False
         self.target = target
-        layer.events.paint.connect(self._paint)
+        self._layer = weakref.ref(layer)
 
     @property
     def layer(self) -> Any:
         """The layer, or ``None`` where it is gone."""
         return self._layer()
 
-    @property
-    def painted(self) -> bool:
-        """Whether a person painted on it; :meth:`look` finds other changes too."""
-        return self._painted
 
-    def look(self) -> Callable[[], bool]:
-        """Work for a thread: whether the layer's voxels are others than the prediction's."""
-        data, said, painted = self.layer.data, self._said, self._painted
-        return lambda: painted or checksum(data) != said
-
-    def change(self, data: NDArray[Any], tool: str, predicted: Predicted) -> None:
-        """Show another answer of the model and keep it; ``tool`` says in the history what brought it."""
-        self.predicted = predicted
-        track = self._recorder.track(self.layer)
-        if track is None:  # it has just come, and is not kept yet
-            swap_labels(self.layer, data)
-        else:
-            self._recorder.put_labels(track, data, tool, predicted)
-        self._is_now(data)
-
-    def show(self, data: NDArray[Any]) -> None:
-        """Show an answer that another will follow in a moment."""
-        track = self._recorder.track(self.layer)
-        if track is None:
-            swap_labels(self.layer, data)
-        else:
-            self._recorder.show_provisionally(track, data)
-        self._is_now(data)
-
-    def _is_now(self, data: NDArray[Any]) -> None:
-        layer = self.layer
-        layer.metadata = {**layer.metadata, KEY: replace(layer.metadata[KEY], data=data)}
-        self._said = checksum(data)
-
-    def _paint(self, event: Any = None) -> None:
-        self._painted = True
-
-
-def new_mask(
-    viewer: Any, recorder: Recorder, target: Target, labels: NDArray[Any], predicted: Predicted, class_name: str = ""
-) -> Mask:
+def new_mask(viewer: Any, target: Target, labels: NDArray[Any], predicted: Predicted, class_name: str = "") -> Mask:
     """Add labels as a layer in the place of their image. ``class_name``: where each class has a layer of its own."""
     name = " · ".join(part for part in (target.layer.name, target.model.name, class_name) if part)
     if target.objects:
@@ -144,7 +95,7 @@ def new_mask(
             **beside(target.layer, target.volume),
             **({} if target.objects else class_looks(names)),
         )
-    return Mask(layer, target, recorder)
+    return Mask(layer, target)
 
 
 def empty_mask(viewer: Any, image: Any) -> Any:
@@ -253,8 +204,3 @@ def near_box(target: Target, viewer: Any) -> Region:
     low, high = zip(*spans, strict=True)
     time = int(np.clip(round(here["T"]), 0, volume.size("T") - 1)) if "T" in volume.axes else None
     return Region(low, high, time)
-
-
-def checksum(array: Any) -> int:
-    """A number that changes when any voxel does."""
-    return zlib.crc32(np.ascontiguousarray(array).data.cast("B")) if np.size(array) else 0

@@ -30,6 +30,9 @@ VERBS: dict[State, str] = {"accepted": "accept", "rejected": "reject", "flagged"
 _IN_VIEW = 0.3
 """The share of the canvas that an object takes when the view goes to it."""
 
+_LEAST = 24
+"""Voxels that are shown as large as that at the most, so that a speck is seen among its neighbours."""
+
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -138,7 +141,9 @@ class Reviewing:
         ]
         widest = max(sides[axis - self._viewer.dims.ndim] for axis in shown)
         height, width = self._viewer.canvas.size
-        self._viewer.scene.camera.zoom = _IN_VIEW * min(height, width) / max(widest, 8 * min(layer.scale))
+        self._viewer.scene.camera.zoom = (
+            _IN_VIEW * min(height, width) / max(widest, _LEAST * float(np.abs(layer.scale).min()))
+        )
 
 
 def _look(track: Track, annotation: Annotation, classes: tuple[str, ...]) -> Seen:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from psygnal import Signal
@@ -14,6 +15,7 @@ from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Mes
 from napari_seg.gui.outcomes import again, outcome_of
 from napari_seg.gui.pace import Paces
 from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.renewing import Renewal, Renewing
 from napari_seg.gui.results import (
     Mask,
     Target,
@@ -28,6 +30,7 @@ from napari_seg.gui.results import (
 )
 from napari_seg.gui.state import Failure, Outcome, Running, Segment, Thresholds
 from napari_seg.gui.surroundings import scores_path
+from napari_seg.gui.views import swap_labels
 from napari_seg.gui.words import duration
 from napari_seg.inference.forecast import forecast
 from napari_seg.inference.predict import PredictSpec, Region
@@ -43,7 +46,6 @@ seen.
 REST = 0.3
 """Seconds for which thresholds must stand still before the rest of a large image is decoded behind what is seen."""
 
-_EDITED = "The mask was changed by hand, so thresholds leave it alone; press Segment again for a new layer."
 _GONE = "The scores are gone; press Segment again."
 _IN_PART = "Outside the part that was in view the mask still follows the thresholds before."
 
@@ -81,6 +83,7 @@ class Runs:
     ) -> None:
         self._viewer, self._recorder = viewer, recorder
         self._engine = engine
+        self._renewing = Renewing(recorder, engine)
         self._clock = clock
         self._run: Run | None = None
         self._done: Run | None = None  # the last one that came to its end: its scores can be decoded anew
@@ -204,36 +207,52 @@ class Runs:
             self.start(run.target, settings, run.region, retried=True)
 
     def _arrived(self, run: Run, answer: Mapping[str, Any]) -> None:
-        """The labels are here; before they replace earlier ones a thread looks whether those were touched."""
+        """The labels are here: they become layers, or go under a person's work on those that are there."""
         self._running = Running(1.0, "Showing the mask")
         cost = forecast(run.target.model, run.target.volume, run.settings, run.region)
         self._paces.learn(_pace_key(run.target, run.settings), cost, answer["seconds"])
-        looks = [mask.look() for mask in self._alive(run.target)]
-        self._engine.later(lambda: any(look() for look in looks), lambda touched: self._show(run, answer, touched))
-
-    def _show(self, run: Run, answer: Mapping[str, Any], touched: bool) -> None:
         target, masks = run.target, self._alive(run.target)
-        touched = touched or any(mask.painted for mask in masks)  # since the thread looked
         planes = planes_of(answer["labels"], answer["axes"], target.model.task.names)
-        keep = touched or len(masks) != len(planes)
         predicted = _predicted(run, answer)
-        new: list[Mask] = []
-        for k, (name, labels) in enumerate(planes):
-            if run.region is not None:
-                old = blank(target) if keep else masks[k].layer.data
-                labels = pasted(old, labels, box_of(run.region, target), objects=target.objects)
-            if keep:
-                new.append(new_mask(self._viewer, self._recorder, target, labels, predicted, name))
-            else:
-                masks[k].change(labels, "predict", predicted)
-        self._masks[target.key] = new or masks
-        self._done, self._behind, self._scores_due = run, None, len(planes) == 1
+        where = None if run.region is None else box_of(run.region, target)
+        if len(masks) != len(planes):
+            masks = [self._new(target, labels, where, predicted, name) for name, labels in planes]
+            self._masks[target.key] = masks
+            self._shown(run, answer, masks)
+            return
+        left = [mask for mask, _ in zip(masks, planes, strict=True)]
+
+        def one_less(mask: Mask) -> None:
+            left.remove(mask)
+            if not left:
+                self._shown(run, answer, masks)
+
+        for mask, (_, labels) in zip(masks, planes, strict=True):
+            self._renew(mask, Renewal(labels, where, "predict", predicted), partial(one_less, mask))
+
+    def _new(self, target: Target, labels: Any, where: Any, predicted: Predicted, name: str) -> Mask:
+        if where is not None:
+            labels = pasted(blank(target), labels, where, objects=target.objects)
+        return new_mask(self._viewer, target, labels, predicted, name)
+
+    def _renew(self, mask: Mask, renewal: Renewal, then: Callable[[], None]) -> None:
+        """Put new labels into a mask, which ``then`` shows them."""
+        track = None if mask.layer is None else self._recorder.track(mask.layer)
+        if renewal.predicted is not None:
+            mask.predicted = renewal.predicted
+        if track is None:
+            if mask.layer is not None and renewal.where is None:  # it has just come, and nobody has touched it
+                swap_labels(mask.layer, renewal.labels)
+            then()
+        else:
+            self._renewing.put(track, renewal, then)
+
+    def _shown(self, run: Run, answer: Mapping[str, Any], masks: list[Mask]) -> None:
+        self._done, self._behind, self._scores_due = run, None, len(masks) == 1
         notes = tuple(answer["notes"])
-        if touched and masks:
-            notes = ("The mask before it was changed by hand and stays as it is; this is a new layer.", *notes)
         if run.retried:
             notes = ("Memory ran out once; smaller tiles were used.", *notes)
-        self._over(outcome_of(target, answer, notes))
+        self._over(outcome_of(run.target, answer, notes))
         self.changed.emit()
 
     def _decode(self, thresholds: Thresholds, *, behind: bool) -> None:
@@ -252,32 +271,22 @@ class Runs:
             case Progressed():
                 pass
             case Finished(answer=answer) if mask.layer is not None:
-                look, old, where = mask.look(), mask.layer.data, decoding.part or run.region
-
-                def work() -> tuple[Any, bool]:
-                    labels = answer["labels"]
-                    if where is not None:
-                        labels = pasted(old, labels, box_of(where, run.target), objects=run.target.objects)
-                    return labels, look()
-
-                self._engine.later(work, lambda done: self._redrawn(decoding, answer["sizes"], *done))
+                where = decoding.part or run.region
+                whole = decoding.part is None
+                told = _with_thresholds(mask.predicted, decoding.thresholds) if whole else None
+                box = None if where is None else box_of(where, run.target)
+                renewal = Renewal(answer["labels"], box, "thresholds", told)
+                self._renew(mask, renewal, lambda: self._redrawn(decoding, answer["sizes"]))
             case Failed(sentence=sentence):
                 self._no_more(sentence)
             case _:
                 self._no_more(_GONE)
 
-    def _redrawn(self, decoding: Decoding, sizes: Any, labels: Any, touched: bool) -> None:
-        mask, outcome, self._decoding = decoding.mask, self._outcome, None
-        if touched or mask.painted:  # the second: since the thread looked
-            self._no_more(_EDITED)
-        elif mask.layer is not None:
-            if decoding.part is None:
-                mask.change(labels, "thresholds", _with_thresholds(mask.predicted, decoding.thresholds))
-            else:
-                mask.show(labels)
-            self._behind = None if decoding.part is None else decoding.thresholds
-            if decoding.part is None and outcome is not None:
-                self._outcome = again(outcome, decoding.run.target, sizes)
+    def _redrawn(self, decoding: Decoding, sizes: Any) -> None:
+        whole, self._decoding = decoding.part is None, None
+        self._behind = None if whole else decoding.thresholds
+        if whole and self._outcome is not None:
+            self._outcome = again(self._outcome, decoding.run.target, sizes)
         self.changed.emit()
 
     def _no_more(self, why: str) -> None:

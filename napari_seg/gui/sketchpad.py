@@ -49,6 +49,10 @@ class Sketchpad(QWidget):
             event.connect(self._follow)
         self.show()
 
+    def twin(self, viewer: Any, canvas: QWidget) -> Sketchpad:
+        """The same over the canvas of another view."""
+        return Sketchpad(viewer, self._hands, canvas)
+
     @property
     def words(self) -> str:
         return hint(self._hands.tool, self._hands.said)

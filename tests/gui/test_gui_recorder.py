@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_seg.editing.annotation import Annotation, Entry, object_key
+from napari_seg.editing.annotation import Annotation, Entry, object_key, whole
 from napari_seg.editing.edit import edited
 from napari_seg.errors import SegError
 from napari_seg.gui import recorder as module
 from napari_seg.gui.arrivals import MADE
 from napari_seg.gui.recorder import Recorder
+from napari_seg.session.predicted import Predicted
 from napari_seg.session.session import Session
 
 SHAPE = (20, 70, 130)
@@ -178,8 +179,15 @@ def test_a_prediction_is_a_step_and_comes_back(opened: Any, scan: np.ndarray) ->
     layer = viewer.layers["mask"]
     assert tools(recorder, layer) == ["predict"]
     track = recorder.track(layer)
-    recorder.put_labels(track, np.full(SHAPE, 3, np.uint8), "thresholds")
+    annotation = recorder.annotation(track)
+    edit = edited(annotation, "thresholds", [(whole(SHAPE), np.full(SHAPE, 3))])
+    recorder.renew(track, {0: edit}, "thresholds", None)  # while a threshold moves
     rest(recorder)
+    assert tools(recorder, layer) == ["predict"]
+    told = Predicted("spots", "0" * 32, {"threshold": 0.5})
+    recorder.renew(track, {0: edited(annotation, "thresholds", [])}, "thresholds", told)
+    rest(recorder)
+    assert tools(recorder, layer) == ["thresholds", "predict"]
     layer.undo()
     assert np.all(layer.data == 1)
     recorder.close()

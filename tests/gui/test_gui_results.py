@@ -12,7 +12,6 @@ from napari.components import ViewerModel
 
 from napari_seg.data.volume import Volume
 from napari_seg.gui.layers import layer_data, volume_of
-from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Mask, Target, new_mask, pasted, planes_of, seen_box, visible_box
 from napari_seg.models.file import read_spec
 from napari_seg.session.predicted import Predicted
@@ -33,7 +32,7 @@ def target(organs: Path) -> Target:
 def shown(engine: Any) -> Callable[[Target, np.ndarray], tuple[ViewerModel, Mask]]:
     def show(target: Target, labels: np.ndarray) -> tuple[ViewerModel, Mask]:
         viewer = ViewerModel()
-        return viewer, new_mask(viewer, Recorder(viewer, engine), target, labels, TOLD)
+        return viewer, new_mask(viewer, target, labels, TOLD)
 
     return show
 
@@ -48,27 +47,6 @@ def test_a_mask_has_place_names_and_colours(target: Target, shown: Any) -> None:
     colours = [mask.layer.get_color(k) for k in (1, 2)]
     assert not np.allclose(*colours)
     np.testing.assert_array_equal(volume_of(mask.layer).affine, target.volume.affine)
-
-
-def test_any_change_by_hand_is_noticed(target: Target, shown: Any) -> None:
-    _, mask = shown(target, np.zeros((4, 8, 9), np.uint8))
-    assert not mask.look()()
-    mask.change(np.ones((4, 8, 9), np.uint8), "predict", TOLD)
-    assert not mask.look()()
-    mask.layer.data[0, 0, 0] = 2  # another program, without an event
-    assert mask.look()()
-    mask.layer.data[0, 0, 0] = 1
-    mask.layer.paint((1, 1, 1), 2)
-    assert mask.painted
-    assert mask.look()()
-
-
-def test_a_new_answer_takes_the_undo_steps_of_the_old_one_away(target: Target, shown: Any) -> None:
-    _, mask = shown(target, np.zeros((4, 8, 9), np.uint8))
-    mask.layer.paint((1, 1, 1), 2)
-    mask.change(np.ones((4, 8, 9), np.uint8), "predict", TOLD)
-    mask.layer.undo()
-    assert mask.layer.data.min() == 1
 
 
 def test_objects_of_a_box_get_numbers_of_their_own() -> None:

@@ -30,6 +30,7 @@ class ReviewPage(QWidget):
         self.parts.addWidget(self.queue)
         self.parts.addWidget(self.table)
         self.parts.setChildrenCollapsible(False)
+        self.parts.setSizes([600, 400])  # shares
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.begin)
@@ -41,6 +42,7 @@ class ReviewPage(QWidget):
         self.queue.fixing.connect(self._fix)
         self.table.chosen.connect(self._reviewing.go_to_label)
         self._reviewing.changed.connect(self.render)
+        controller.recorder.changed.connect(self.render)
         controller.edited.connect(self._edited)
         viewer = controller.viewer
         viewer.layers.selection.events.active.connect(self.render)
