@@ -27,7 +27,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "accept": ("A",),
     "reject": ("D",),
     "flag": ("S",),
-    "fix": ("Y",),
+    "fix": ("Shift+R",),
 }
 """Keys of the review, also for the canvas (but for Return, which ends a polygon there)."""
 

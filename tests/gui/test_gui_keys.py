@@ -46,15 +46,30 @@ def sheet(viewer: Any, qtbot: Any) -> KeysSheet:
     return sheet
 
 
-def test_no_key_of_a_tool_is_one_of_naparis_own(viewer: Any) -> None:
+@pytest.fixture
+def listed_keys(viewer: Any, plugin: None) -> list[tuple[str, str]]:
+    """All keys on the sheet but those of napari: what they do, and the key."""
+    _, panel = viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")
+    panel.around.keys.toggle()
+    groups = panel.around.keys.page.groups
+    return [
+        (row.words, spelled(key))
+        for group in groups
+        if group != GROUPS[-1]
+        for row in groups[group]
+        for key in row.keys
+    ]
+
+
+def test_no_key_is_taken_twice_or_from_napari(listed_keys: list[tuple[str, str]]) -> None:
+    """But undo and redo, which are of the session now, for whatever was painted with."""
     own = {str(key) for kind in (Labels, Image, ViewerModel) for key in kind.class_keymap}
     own |= {str(rule.keybinding) for rule in get_app_model().keybindings}
     assert {"B", "Space", "Ctrl+S", "C"} <= own
-    assert {f"{tool.name}: {tool.key}" for tool in TOOLS.values() if tool.key and spelled(tool.key) in own} == set()
-
-
-def test_no_key_of_a_tool_occurs_twice() -> None:
-    counts = Counter(spelled(tool.key) for tool in TOOLS.values() if tool.key)
+    assert {tool.title for tool in TOOLS.values() if tool.key} <= {words for words, _ in listed_keys}
+    taken = [(words, key) for words, key in listed_keys if key in own - {"Ctrl+Z", "Ctrl+Shift+Z"}]
+    assert taken == []
+    counts = Counter(key for _, key in listed_keys)
     assert [key for key, count in counts.items() if count > 1] == []
 
 
