@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.editing.tally import Floats, Ints, rows_of
+from napari_seg.editing.runs import Floats, Ints
+from napari_seg.editing.tally import rows_of
 from napari_seg.tasks.base import Labels
 
 _SLAB = 1 << 21

@@ -1,4 +1,4 @@
-"""How sure the model is, voxel by voxel, worked out only where it is asked for (see :class:`~.tally.Field`).
+"""How sure the model is, voxel by voxel, worked out only where it is asked for (see :class:`~.runs.Field`).
 
 Scores lie in 0..1: one channel is a yes or no, several are classes that add up to 1. For objects the first channel says
 whether a voxel belongs to any, and the others, one for each axis, point to the middle of its object (see

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from napari_seg.editing.annotation import Annotation, Box, object_key
 from napari_seg.editing.doubt import entropy, on_grid
 from napari_seg.editing.edit import Edit
-from napari_seg.editing.tally import Field, Floats, Ints, tally
+from napari_seg.editing.runs import Field, Floats, Ints
+from napari_seg.editing.tally import tally
 
 Words = NDArray[np.str_]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.editing.annotation import CASE, Entry
-from napari_seg.editing.tally import Ints
+from napari_seg.editing.runs import Ints
 
 DECIDED = ("accepted", "rejected")
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.editing.measures import Table
-from napari_seg.editing.tally import Floats, Ints
+from napari_seg.editing.runs import Floats, Ints
 from napari_seg.editing.through import Through
 
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

@@ -18,9 +18,11 @@ from napari_seg.editing.annotation import Annotation, Box, object_key, slice_key
 from napari_seg.editing.contact import contact
 from napari_seg.editing.doubt import astray, on_grid
 from napari_seg.editing.measures import Table, measure
+from napari_seg.editing.parts import regions
+from napari_seg.editing.runs import Field
 from napari_seg.editing.said import DECIDED, decided_regions, decided_slices, finished, region_key
 from napari_seg.editing.signals import Signal
-from napari_seg.editing.tally import Field, means_of
+from napari_seg.editing.tally import means_of
 from napari_seg.editing.through import look_through
 from napari_seg.errors import SegError
 from napari_seg.tasks.base import Labels, Scores
@@ -82,34 +84,37 @@ def object_suspects(
 ) -> list[Suspect]:
     """One for each object that is not decided yet, in the order of their labels."""
     table = measure(annotation) if table is None else table
-    found = [
+    found = object_signals(annotation, table, differing)
+    open_ = ~np.isin(table.state, DECIDED) & ~finished(annotation.rows, table.start, table.stop, annotation.grid)
+    return _suspects(annotation.labels, table, found, np.flatnonzero(open_).tolist(), None)
+
+
+def object_signals(annotation: Annotation, table: Table, differing: NDArray[Any] | None = None) -> list[Signal]:
+    """What is odd about each row of the table of the annotation's objects."""
+    return [
         *signals.odd_size(table, table.category),
         signals.touching(contact(annotation.labels, table.labels, annotation.spacing)),
         signals.odd_shape(table),
         signals.in_parts(table),
         *_of_tables(annotation, annotation.labels, table, differing),
     ]
-    open_ = ~np.isin(table.state, DECIDED) & ~finished(annotation.rows, table.start, table.stop, annotation.grid)
-    return _suspects(annotation.labels, table, found, np.flatnonzero(open_).tolist(), None)
 
 
 def region_suspects(annotation: Annotation, differing: NDArray[Any] | None = None) -> list[Suspect]:
     """One for each connected region of a class that is not decided yet."""
-    import cc3d
-
     labels = annotation.labels
-    regions = cc3d.connected_components(labels, connectivity=8 if labels.ndim == 2 else 26)
-    table = measure(replace(annotation, labels=regions, rows={}))
+    apart = regions(labels)
+    table = measure(replace(annotation, labels=apart, rows={}))
     if not len(table):
         return []
-    inner = np.array([_inside(regions, table, row) for row in range(len(table))])
+    inner = np.array([_inside(apart, table, row) for row in range(len(table))])
     classes = labels[tuple(inner.T)].astype(np.int64)
-    found = [signals.stray(table, classes), *_of_tables(annotation, regions, table, differing)]
+    found = [signals.stray(table, classes), *_of_tables(annotation, apart, table, differing)]
     open_ = ~finished(annotation.rows, table.start, table.stop, annotation.grid)
     for label, voxel in decided_regions(annotation.rows):
         if len(voxel) == labels.ndim and np.less(voxel, labels.shape).all() and labels[voxel] == label:
-            open_[np.searchsorted(table.labels, regions[voxel])] = False
-    return _suspects(regions, table, found, np.flatnonzero(open_).tolist(), classes)
+            open_[np.searchsorted(table.labels, apart[voxel])] = False
+    return _suspects(apart, table, found, np.flatnonzero(open_).tolist(), classes)
 
 
 def slice_suspects(annotation: Annotation, axis: int, differing: NDArray[Any] | None = None) -> list[Suspect]:

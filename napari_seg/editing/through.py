@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.editing.tally import Floats
+from napari_seg.editing.runs import Floats
 from napari_seg.tasks.base import Labels, Scores
 
 _FAINT = 0.1

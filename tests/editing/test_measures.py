@@ -6,6 +6,7 @@ import csv as comma_separated
 import io
 from dataclasses import replace
 
+import cc3d
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import label as components
 
+from napari_seg.editing import runs
 from napari_seg.editing.annotation import Annotation, Entry, object_key
 from napari_seg.editing.columns import columns, csv
 from napari_seg.editing.edit import Edit, applied, edited
 from napari_seg.editing.filtering import matching
 from napari_seg.editing.measures import Table, measure, updated
+from napari_seg.editing.parts import regions
 from napari_seg.editing.tally import tally
 from napari_seg.errors import SegError
 
@@ -41,11 +44,13 @@ def same(a: Table, b: Table) -> None:
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-5, atol=1e-7, err_msg=name)
 
 
-@given(labels=LABELS)
-@settings(max_examples=80, deadline=None)
-def test_a_row_says_what_its_voxels_say(labels: np.ndarray) -> None:
+@given(labels=LABELS, slab=st.sampled_from([1, 30, 1 << 22]))
+@settings(max_examples=120, deadline=None)
+def test_a_row_says_what_its_voxels_say(labels: np.ndarray, slab: int) -> None:
     annotation = full(labels)
-    table = measure(annotation)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "_SLAB", slab)  # slabs of one plane, of some, and all at once
+        table = measure(annotation)
     assert table.labels.tolist() == sorted(set(labels.ravel().tolist()) - {0})
     for row, label in enumerate(table.labels.tolist()):
         inside = labels == label
@@ -63,6 +68,19 @@ def test_a_row_says_what_its_voxels_say(labels: np.ndarray) -> None:
         p = annotation.scores[0][inside].astype(float)
         entropy = -(p * np.log2(np.maximum(p, 1e-9)) + (1 - p) * np.log2(np.maximum(1 - p, 1e-9)))
         assert table.uncertainty[row] == pytest.approx(entropy.mean(), abs=1e-3)
+
+
+@given(labels=LABELS, slab=st.sampled_from([1, 30, 1 << 22]))
+@settings(max_examples=60, deadline=None)
+def test_regions_are_the_connected_components_of_each_label(labels: np.ndarray, slab: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "_SLAB", slab)
+        found = regions(labels)
+    expected = cc3d.connected_components(labels, connectivity=8 if labels.ndim == 2 else 26)
+    pairs = set(zip(found.ravel().tolist(), expected.ravel().tolist(), strict=True))
+    assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+    assert (0, 0) in pairs or labels.all()
+    assert set(found.ravel().tolist()) - {0} == set(range(1, int(found.max()) + 1))
 
 
 def test_second_moments_are_those_of_the_voxels() -> None:
