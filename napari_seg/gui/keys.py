@@ -25,7 +25,7 @@ _NAPARI = (
     ("activate_labels_picker_mode", "Label under the mouse"),
     ("activate_labels_pan_zoom_mode", "Move the view"),
     ("hold_for_pan_zoom", "Move the view while held"),
-    ("new_label", "A label that no object has"),
+    ("new_label", "An unused label"),
     ("swap_selected_and_background_labels", "Label or background"),
     ("decrease_label_id", "Label before"),
     ("increase_label_id", "Label after"),

@@ -21,6 +21,9 @@ _SIZES = (11, 10, 9)
 
 _MARGIN, _GAP, _COLUMN_GAP = 18.0, 12.0, 30.0
 _OPACITY = 0.94
+_LONG = 24
+"""Letters in a line; longer words take two lines, so that more columns fit."""
+
 _TITLE, _HINT = "Shortcuts", "? or Escape closes this"
 
 _SCROLLING = {
@@ -86,10 +89,20 @@ class Page(QWidget):
         return font
 
     def _line(self) -> float:
-        return QFontMetricsF(self._font).height() + 6
+        return QFontMetricsF(self._font).height() + 5
+
+    def _box(self, row: Row) -> tuple[float, float]:
+        """How wide the words of a line are, and how high the line is."""
+        metrics = QFontMetricsF(self._font)
+        whole = metrics.horizontalAdvance(row.words)
+        if len(row.words) <= _LONG:
+            return whole, self._line()
+        room = QRectF(0, 0, max(whole * 0.55, metrics.averageCharWidth() * _LONG), 1000)
+        box = metrics.boundingRect(room, Qt.TextFlag.TextWordWrap, row.words)
+        return box.width() + 2, box.height() + 5
 
     def _lengths(self) -> list[float]:
-        return [(len(rows) + 1) * self._line() + _GAP for rows in self.groups.values()]
+        return [self._line() + sum(self._box(row)[1] for row in rows) + _GAP for rows in self.groups.values()]
 
     def _height(self) -> float:
         lengths = self._lengths()
@@ -103,9 +116,9 @@ class Page(QWidget):
 
     def _widths(self, name: str) -> tuple[float, float]:
         """Of the keys and of the words of a group."""
-        rows, metrics = self.groups[name], QFontMetricsF(self._font)
+        rows = self.groups[name]
         caps = max(sum(self._caps(row)) + 4 * len(row.keys) for row in rows)
-        return caps + 8, max(metrics.horizontalAdvance(row.words) for row in rows)
+        return caps + 8, max(self._box(row)[0] for row in rows)
 
     def _width(self, column: Sequence[int]) -> float:
         names = list(self.groups)
@@ -152,19 +165,21 @@ class Page(QWidget):
         painter.setPen(self._colours["quiet"])
         painter.drawText(line, Qt.AlignmentFlag.AlignVCenter, name)
         for row in self.groups[name]:
-            line.translate(0, step)
+            width, height = self._box(row)
+            line = QRectF(at.x(), line.bottom(), caps + width, height)
             x = line.left()
-            for key, width in zip(row.keys, self._caps(row), strict=True):
-                cap = QRectF(x, line.top() + 2, width, step - 4)
+            for key, wide in zip(row.keys, self._caps(row), strict=True):
+                cap = QRectF(x, line.top() + 2, wide, step - 4)
                 painter.setFont(self._bold())
                 painter.setPen(QPen(self._colours["quiet"], 1))
                 painter.setBrush(self._colours["cap"])
                 painter.drawRoundedRect(cap, 3, 3)
                 painter.setPen(self._colours["text"])
                 painter.drawText(cap, Qt.AlignmentFlag.AlignCenter, native(key))
-                x += width + 4
+                x += wide + 4
             painter.setFont(self._font)
-            painter.drawText(line.adjusted(caps, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, row.words)
+            flags = Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextWordWrap
+            painter.drawText(line.adjusted(caps, 0, 2, 0), flags, row.words)
         return line.bottom() + _GAP
 
 
