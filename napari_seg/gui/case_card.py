@@ -8,15 +8,16 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout
 
+from napari_seg.editing.annotation import State
 from napari_seg.gui.folder_state import STATE_WORDS, CaseRow
 from napari_seg.gui.parts import say, text
 from napari_seg.gui.words import shortened
 
 
 class CaseCard(QFrame):
-    """``said`` carries a state, ``None`` for what it is, and a comment, ``None`` for what it was."""
+    """``said`` carries the paths of cases, a state and a comment; ``None`` for what they are."""
 
-    said = Signal(object, object)
+    said = Signal(object, object, object)
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,18 +39,21 @@ class CaseCard(QFrame):
         for part in (self.title, self.why, self.comment):
             layout.addWidget(part)
         layout.addLayout(buttons)
-        self.accept.clicked.connect(lambda: self.said.emit("accepted", self._words()))
-        self.flag.clicked.connect(lambda: self.said.emit("flagged", self._words()))
-        self.back.clicked.connect(lambda: self.said.emit("unseen", self._words()))
-        self.comment.returnPressed.connect(lambda: self.said.emit(None, self._words()))
+        self.accept.clicked.connect(lambda: self._say("accepted"))
+        self.flag.clicked.connect(lambda: self._say("flagged"))
+        self.back.clicked.connect(lambda: self._say("unseen"))
+        self.comment.returnPressed.connect(lambda: self._say(None))
 
     def render(self, rows: Sequence[CaseRow]) -> None:
-        """Show the chosen rows; a comment that is being written stays while they are the same."""
+        """Show the chosen rows. A comment that is being written stays while they are the same, and is kept when others
+        are chosen."""
         self.setVisible(bool(rows))
         paths = tuple(row.path for row in rows)
-        if paths != self._paths or not self.comment.hasFocus():
-            self.comment.setText(rows[0].comment if len(rows) == 1 else "")
+        if paths != self._paths and self.comment.isModified():
+            self._say(None)
         self._paths = paths
+        if not self.comment.isModified():
+            self.comment.setText(rows[0].comment if len(rows) == 1 else "")
         if not rows:
             return
         known = [row for row in rows if row.known]
@@ -66,9 +70,9 @@ class CaseCard(QFrame):
         self.back.setVisible(bool(known))
         self.back.setEnabled(any(row.state in ("accepted", "flagged", "rejected") for row in known))
 
-    def _words(self) -> str | None:
-        """What stands in the field, where it is about one case."""
-        return self.comment.text().strip() if len(self._paths) == 1 else None
+    def _say(self, state: State | None) -> None:
+        self.comment.setModified(False)
+        self.said.emit(self._paths, state, self.comment.text().strip() if len(self._paths) == 1 else None)
 
 
 def _button(title: str, tip: str) -> QPushButton:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_seg.gui.cases_model import DOUBT, CasesModel
@@ -50,9 +49,6 @@ class CaseList(QTableView):
         self.setSortingEnabled(True)
         self.sortByColumn(DOUBT, Qt.SortOrder.DescendingOrder)
         self.doubleClicked.connect(lambda index: self.opened.emit(self.cases.row(index).path))
-        for key in ("Return", "Enter"):
-            press = QShortcut(QKeySequence(key), self, context=Qt.ShortcutContext.WidgetShortcut)
-            press.activated.connect(self._open_current)
         self.selectionModel().selectionChanged.connect(lambda *_: self.chosen.emit())
 
     def sizeHint(self) -> QSize:
@@ -73,10 +69,12 @@ class CaseList(QTableView):
         """The chosen rows, in their order."""
         return [self.cases.shown[place] for place in sorted(i.row() for i in self.selectionModel().selectedRows())]
 
-    def _open_current(self) -> None:
+    def keyPressEvent(self, event: Any) -> None:
         index = self.currentIndex()
-        if index.isValid():
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and not event.modifiers() and index.isValid():
             self.opened.emit(self.cases.row(index).path)
+        else:
+            super().keyPressEvent(event)
 
     def focusInEvent(self, event: Any) -> None:
         super().focusInEvent(event)

@@ -143,8 +143,8 @@ class Project:
 
     def say(self, path: Path, entry: Entry) -> None:
         """Say something of a whole case: one step of its history."""
-        session, who, at = self.session, self._recorder.who, time.time()
-        if session is None or path not in self.cases:
+        session, who, at = self._session_of(path), self._recorder.who, time.time()
+        if session is None:
             return
         image = self.cases[path].image.id
         tracks = [track for track in self._recorder.tracks() if (track.session, track.row.id) == (session, image)]
@@ -157,25 +157,26 @@ class Project:
 
     def see(self, path: Path) -> None:
         """A person looks at a case."""
-        session, who, at = self.session, self._recorder.who, time.time()
-        if session is not None and path in self.cases and not session.read_only:
+        session, who, at = self._session_of(path), self._recorder.who, time.time()
+        if session is not None and not session.read_only:
             image = self.cases[path].image.id
             session.writer.send(lambda store: note_opened(store, image, at, who))
             self.refresh(path)
 
     def leave(self, path: Path) -> None:
         """A person leaves a case: count what its masks hold now."""
-        session, who, at = self.session, self._recorder.who, time.time()
-        if session is not None and path in self.cases and not session.read_only:
+        session, who, at = self._session_of(path), self._recorder.who, time.time()
+        if session is not None and not session.read_only:
             image = self.cases[path].image.id
             session.writer.send(lambda store: count(store, image, at, who))
             self.refresh(path)
 
     def refresh(self, path: Path) -> None:
         """Look again what the session says of a case, after all that was done before."""
-        if self.session is not None and path in self.cases:
+        session = self._session_of(path)
+        if session is not None:
             image = self.cases[path].image.id
-            self._asked.append((path, self.session.writer.call(lambda store: case(store, image))))
+            self._asked.append((path, session.writer.call(lambda store: case(store, image))))
 
     def tick(self) -> None:
         for pair in [pair for pair in self._asked if pair[1].done()]:
@@ -186,6 +187,11 @@ class Project:
             except SegError as error:
                 self.trouble = str(error)
             self.changed.emit()
+
+    def _session_of(self, path: Path) -> Session | None:
+        """The session, if it knows an image and has not been closed."""
+        known = self.session is not None and path in self.cases and not self.session.writer.closed
+        return self.session if known else None
 
     def _listed(self, folder: Path, found: Listing | SegError) -> None:
         if folder != self.folder:

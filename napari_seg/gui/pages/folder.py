@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
@@ -102,7 +101,7 @@ class FolderPage(QScrollArea):
         self.running.cancel.clicked.connect(self._batch.cancel)
         self.list.opened.connect(self._batch.open)
         self.list.chosen.connect(self._render_chosen)
-        self.card.said.connect(self._say)
+        self.card.said.connect(self._batch.say)
         self.open.clicked.connect(self._open)
         self.save.clicked.connect(self._save)
         self.following.clicked.connect(self._open_next)
@@ -112,6 +111,8 @@ class FolderPage(QScrollArea):
 
     def render(self, state: Folder) -> None:
         """Draw a state; what did not change is left alone, so that nothing flickers."""
+        had_focus = self.segment.hasFocus() or self.running.cancel.hasFocus()
+        was_running = self.running.isVisible()
         self.start.setVisible(state.folder is None)
         self.work.setVisible(state.folder is not None)
         if state.folder is None:
@@ -137,6 +138,8 @@ class FolderPage(QScrollArea):
         self.following.setEnabled(any(found.state in ("unseen", "in work") for found in state.rows))
         self.save.setEnabled(state.running is None and any(found.known for found in state.rows))
         say(self.saved, state.saved)
+        if had_focus and was_running != (state.running is not None):  # the button that had it is gone
+            (self.running.cancel if state.running is not None else self.following).setFocus()
         self._render_chosen()
 
     def _render_chosen(self) -> None:
@@ -176,9 +179,6 @@ class FolderPage(QScrollArea):
 
     def _open_next(self) -> None:
         self._batch.open_next([found.path for found in self.list.cases.shown])
-
-    def _say(self, state: Any, comment: Any) -> None:
-        self._batch.say([found.path for found in self.list.rows], state, comment)
 
 
 def _words_for_segment(state: Folder) -> str:

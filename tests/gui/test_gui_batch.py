@@ -1,0 +1,531 @@
+"""A folder of images, driven without a window and without a process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from napari.components import ViewerModel
+
+from napari_seg.data.formats import read, write
+from napari_seg.data.volume import Volume
+from napari_seg.gui.batch import Batch
+from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
+from napari_seg.gui.folder_state import CaseRow
+from napari_seg.gui.project import FOLDER, session_folder
+from napari_seg.gui.recorder import Recorder
+from napari_seg.jobs import Progress
+from napari_seg.session.fingerprint import fingerprint
+from napari_seg.session.predicted import predictions
+from napari_seg.session.session import folder_for
+
+NAMES = ("a", "b", "c")
+SETTINGS = {"device": "cpu", "precision": "fp32", "channel": None}
+
+
+class Window:
+    """A viewer, its recorder and the page, and everything that threads had to do done by :meth:`rest`."""
+
+    def __init__(self, engine: Any, model: Path) -> None:
+        self.engine, self.model = engine, model
+        self.viewer = ViewerModel()
+        self.recorder = Recorder(self.viewer, engine, "Ann")
+        self.batch = Batch(self.viewer, engine, self.recorder)
+
+    def rest(self) -> None:
+        for _ in range(5):
+            self.engine.poll()
+            for session in self.recorder.arrivals.sessions.values():
+                session.writer.flush(10)
+            self.recorder.tick()
+            self.batch.tick()
+
+    def choose(self, folder: Path) -> None:
+        self.batch.choose_folder(folder)
+        self.rest()
+        self.batch.choose_model(self.model)
+        self.rest()
+
+    def open(self, path: Path) -> None:
+        self.batch.open(path)
+        self.rest()
+
+    def answer(self, labels: np.ndarray, doubt: float = 0.1, **told: Any) -> None:
+        """The engine is done with the last order."""
+        order = self.engine.orders[-1]
+        assert order["verb"] == "predict_file"
+        image = read(order["path"], axes=order["axes"])
+        known = {
+            "labels": labels,
+            "axes": "".join(axis for axis in image.axes if axis not in "CS"),
+            "settings": {**SETTINGS, "channel": order["settings"]["channel"]},
+            "model_hash": "0f",
+            "doubt": doubt,
+            "image": {
+                "axes": image.axes,
+                "shape": image.shape,
+                "spacing": image.spacing,
+                "unit": image.unit,
+                "name": image.name,
+                "fingerprint": fingerprint(image),
+            },
+        }
+        self.engine.say(Finished(len(self.engine.orders), {**known, **told}))
+        self.rest()
+
+    def segment(self, answers: Mapping[str, float] | None = None) -> None:
+        """Segment all, with two objects in each mask, and these doubts."""
+        self.batch.segment()
+        while self.batch.state.running is not None:
+            name = Path(self.engine.orders[-1]["path"]).stem
+            self.answer(objects(2), (answers or {}).get(name, 0.1))
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {row.path.stem: row.state for row in self.batch.state.rows}
+
+    def row(self, name: str) -> CaseRow:
+        return next(row for row in self.batch.state.rows if row.path.stem == name)
+
+
+def objects(count: int, shape: tuple[int, ...] = (40, 50)) -> np.ndarray:
+    labels = np.zeros(shape, np.uint8)
+    for k in range(count):
+        labels[..., 5 * k : 5 * k + 3, 3:9] = k + 1
+    return labels
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "images"
+    made.mkdir()
+    for k, name in enumerate(NAMES):
+        data = np.random.default_rng(k).integers(0, 255, (40, 50)).astype(np.uint8)
+        write(Volume(data, "YX"), made / f"{name}.png")
+    return made
+
+
+@pytest.fixture
+def open_window(engine: Any, spots: Path) -> Iterator[Any]:
+    made: list[Window] = []
+
+    def make() -> Window:
+        made.append(Window(engine, spots))
+        return made[-1]
+
+    yield make
+    for window in made:
+        window.recorder.close()
+
+
+@pytest.fixture
+def window(open_window: Any, folder: Path) -> Window:
+    made: Window = open_window()
+    made.choose(folder)
+    return made
+
+
+def test_a_folder_is_listed_and_segmented_one_after_the_other(window: Window, folder: Path, engine: Any) -> None:
+    state = window.batch.state
+    assert (state.folder, state.due, state.summary) == (folder, 3, "3 images")
+    assert set(window.states.values()) == {"new"}
+    assert state.place == str(folder / FOLDER)
+    window.batch.segment()
+    assert window.states == {"a": "running", "b": "waiting", "c": "waiting"}
+    assert [Path(order["path"]).name for order in engine.orders] == ["a.png"]
+    window.answer(objects(3), 0.25)
+    assert window.states == {"a": "unseen", "b": "running", "c": "waiting"}
+    row = window.row("a")
+    assert (row.amount, row.doubt) == ("3 objects", 0.25)
+    assert window.batch.state.running.fraction == pytest.approx(1 / 3)
+    engine.say(Progressed(len(engine.orders), Progress(1, 2, "Segmenting")))
+    window.rest()
+    assert window.batch.state.running.fraction == pytest.approx(0.5)
+    assert window.batch.state.running.words.startswith("2 of 3: b.png")
+    window.answer(objects(1))
+    window.answer(objects(0))
+    state = window.batch.state
+    assert state.running is None
+    assert (window.row("b").amount, window.row("c").amount) == ("1 object", "0 objects")
+    assert (state.due, state.again, state.can_run) == (0, 0, False)
+    assert state.summary == "3 images: 3 unseen"
+    assert sorted(path.name for path in folder.iterdir()) == ["a.png", "b.png", "c.png", FOLDER]
+
+
+def test_one_bad_file_does_not_end_the_batch(window: Window, engine: Any) -> None:
+    window.batch.segment()
+    window.answer(objects(1))
+    engine.say(Failed(len(engine.orders), "b.png is no picture; check where it comes from."))
+    window.rest()
+    assert window.states == {"a": "unseen", "b": "failed", "c": "running"}
+    window.answer(objects(1))
+    assert window.row("b").why.startswith("b.png is no picture")
+    assert (window.batch.state.due, window.batch.state.again) == (0, 1)
+    window.batch.segment()  # once more, as the person may have put another file there
+    assert engine.orders[-1]["path"].endswith("b.png")
+    engine.say(Failed(len(engine.orders), "ValueError: odd", "Traceback"))
+    window.rest()
+    assert window.row("b").why == "This is a bug in napari-seg: ValueError: odd"
+
+
+def test_when_the_engine_dies_it_is_tried_with_smaller_tiles_and_then_given_up(window: Window, engine: Any) -> None:
+    window.batch.segment()
+    engine.say(Died(1, "memory ran out"))
+    window.rest()
+    assert engine.orders[-1]["path"].endswith("a.png")
+    assert tuple(engine.orders[-1]["settings"]["tile"]) == (16, 16)
+    engine.say(Died(2, "memory ran out"))
+    window.rest()
+    assert "stopped twice (memory ran out)" in window.row("a").why
+    assert engine.orders[-1]["path"].endswith("b.png")
+    assert engine.orders[-1]["settings"]["tile"] is None
+
+
+def test_cancel_keeps_what_has_come(window: Window, engine: Any) -> None:
+    window.batch.segment()
+    window.answer(objects(1))
+    window.batch.cancel()
+    window.rest()
+    assert engine.cancelled == [2]
+    assert window.batch.state.running.words == "Stopping"
+    engine.say(Cancelled(2))
+    window.rest()
+    assert window.batch.state.running is None
+    assert window.states == {"a": "unseen", "b": "new", "c": "new"}
+    assert window.batch.state.due == 2
+
+
+def test_opening_resumes_the_mask_and_closes_the_case_before(window: Window, folder: Path) -> None:
+    window.segment()
+    other = window.viewer.add_image(np.zeros((9, 9)), name="mine")
+    window.open(folder / "a.png")
+    assert [layer.name for layer in window.viewer.layers] == ["mine", "a", "a · mask"]
+    np.testing.assert_array_equal(window.viewer.layers["a · mask"].data, objects(2))
+    assert window.states == {"a": "in work", "b": "unseen", "c": "unseen"}
+    mask = window.viewer.layers["a · mask"]
+    mask.data_setitem((np.array([30, 30]), np.array([30, 31])), 7)
+    mask.data[35, 35] = 9  # without an event
+    window.open(folder / "b.png")
+    assert [layer.name for layer in window.viewer.layers] == ["mine", "b", "b · mask"]
+    assert window.batch.state.current == folder / "b.png"
+    assert window.row("a").amount == "4 objects"
+    window.open(folder / "a.png")
+    found = window.viewer.layers["a · mask"].data
+    assert (found[30, 31], found[35, 35]) == (7, 9)
+    assert other in window.viewer.layers
+    window.viewer.layers.remove("a")  # a person closes it by themselves
+    window.rest()
+    assert window.batch.state.current is None
+
+
+def test_what_cannot_be_opened_says_why_and_leaves_the_case_before(window: Window, folder: Path) -> None:
+    window.segment()
+    window.open(folder / "a.png")
+    (folder / "b.png").write_text("not a picture")
+    window.open(folder / "b.png")
+    assert window.batch.state.current == folder / "a.png"
+    assert "check where it comes from" in window.row("b").why
+    assert window.row("b").state == "unseen"
+
+
+def test_next_is_the_most_doubtful_that_nobody_has_seen(window: Window, folder: Path) -> None:
+    window.segment({"a": 0.1, "b": 0.3, "c": 0.2})
+    opened = []
+    for _ in NAMES:
+        window.batch.open_next()
+        window.rest()
+        opened.append(window.batch.state.current.stem)
+    assert opened == ["b", "c", "a"]
+    window.batch.say([folder / "b.png"], "accepted")
+    window.rest()
+    window.batch.open_next()  # nothing is unseen: what is in work
+    window.rest()
+    assert window.batch.state.current == folder / "c.png"
+    for name in ("a", "c"):
+        window.batch.say([folder / f"{name}.png"], "flagged")
+    window.rest()
+    window.batch.open_next()
+    window.rest()
+    assert window.batch.state.current == folder / "c.png"  # nothing left
+    assert window.batch.state.summary == "3 images: 1 accepted, 2 flagged"
+
+
+def test_the_order_of_the_list_is_followed(window: Window, folder: Path) -> None:
+    window.segment({"a": 0.1, "b": 0.3, "c": 0.2})
+    window.batch.open_next([folder / f"{name}.png" for name in "cab"])
+    window.rest()
+    assert window.batch.state.current == folder / "c.png"
+
+
+def test_cases_are_judged_open_or_not_and_it_can_be_undone(window: Window, folder: Path) -> None:
+    window.segment()
+    window.open(folder / "a.png")
+    window.batch.say([folder / "a.png", folder / "b.png"], "accepted")
+    window.rest()
+    window.batch.say([folder / "b.png"], None, "ask Eve")
+    window.rest()
+    assert window.states == {"a": "accepted", "b": "accepted", "c": "unseen"}
+    assert window.row("b").comment == "ask Eve"
+    window.batch.say([folder / "b.png"], "flagged")
+    window.rest()
+    assert (window.row("b").state, window.row("b").comment) == ("flagged", "ask Eve")
+    window.viewer.layers["a · mask"].undo()
+    window.rest()
+    assert window.states["a"] == "in work"
+
+
+def test_all_of_it_is_there_again_in_another_window(window: Window, folder: Path, open_window: Any) -> None:
+    window.segment({"a": 0.5})
+    window.open(folder / "a.png")
+    window.viewer.layers["a · mask"].data_setitem((np.array([30]), np.array([30])), 7)
+    window.batch.say([folder / "b.png"], "flagged", "odd")
+    window.rest()
+    window.recorder.close()
+    moved = folder.with_name("moved")
+    folder.rename(moved)
+    again = open_window()
+    again.choose(moved)
+    assert again.states == {"a": "in work", "b": "flagged", "c": "unseen"}
+    assert (again.row("b").comment, again.row("a").doubt) == ("odd", 0.5)
+    again.open(moved / "a.png")
+    assert again.viewer.layers["a · mask"].data[30, 30] == 7
+
+
+def test_masks_that_somebody_has_seen_are_never_predicted_anew(
+    window: Window, folder: Path, model_file: Any, engine: Any
+) -> None:
+    window.segment()
+    window.open(folder / "a.png")
+    window.batch.say([folder / "b.png"], "accepted")
+    window.rest()
+    other = model_file("semantic", ndim=2, classes=("cell",))
+    window.batch.choose_model(other)
+    window.rest()
+    assert window.batch.state.due == 1
+    window.batch.segment()
+    assert engine.orders[-1]["path"].endswith("c.png")
+    window.answer(objects(5))
+    assert window.states == {"a": "in work", "b": "accepted", "c": "unseen"}
+    assert (window.row("b").amount, window.batch.state.due) == ("2 objects", 0)
+    session = window.batch.project.session
+    planes = enumerate(("a · mask", "b · mask", "c · mask"), 1)
+    kept = session.writer.call(lambda store: [store.labels(image, plane).max() for image, plane in planes]).result()
+    assert kept == [2, 2, 5]
+
+
+def test_a_case_that_a_person_has_touched_meanwhile_keeps_its_mask(window: Window, folder: Path, spots: Path) -> None:
+    window.segment()
+    window.batch.choose_channel("")
+    project, spec = window.batch.project, window.batch._specs[spots]
+    window.open(folder / "a.png")
+    image = read(folder / "a.png")
+    about = {
+        "axes": "YX",
+        "shape": image.shape,
+        "spacing": None,
+        "unit": "pixel",
+        "name": "a",
+        "fingerprint": fingerprint(image),
+    }
+    answer = {"labels": objects(5), "axes": "YX", "settings": {}, "model_hash": "", "doubt": 0.0, "image": about}
+    project.keep(folder / "a.png", answer, spec)
+    window.rest()
+    np.testing.assert_array_equal(window.viewer.layers["a · mask"].data, objects(2))
+    assert window.row("a").amount == "2 objects"
+
+
+def test_a_mask_comes_into_the_case_that_is_open(window: Window, folder: Path) -> None:
+    window.open(folder / "a.png")
+    assert [layer.name for layer in window.viewer.layers] == ["a"]
+    assert window.states["a"] == "new"
+    window.segment()
+    assert [layer.name for layer in window.viewer.layers] == ["a", "a · mask"]
+    assert window.states == {"a": "in work", "b": "unseen", "c": "unseen"}
+
+
+def test_the_session_knows_the_model_and_the_channel(window: Window, folder: Path) -> None:
+    window.segment()
+    session = window.batch.project.session
+    row = session.writer.call(lambda store: store.images()[0]).result()
+    (past,) = session.writer.call(lambda store: predictions(store, row.id)).result()
+    assert (past.plane, past.predicted.model, past.predicted.model_hash) == ("a · mask", "tiny instance 2D", "0f")
+    assert row.path == "../a.png"
+
+
+def test_work_that_an_image_has_of_its_own_comes_into_the_folder(
+    open_window: Any, folder: Path, sessions: Path, engine: Any
+) -> None:
+    alone = open_window()
+    alone.viewer.add_image(read(folder / "a.png").data, name="a")
+    alone.viewer.add_labels(objects(1), name="by hand")
+    alone.rest()
+    alone.viewer.layers["by hand"].data_setitem((np.array([30]), np.array([30])), 4)
+    alone.rest()
+    alone.recorder.close()
+    assert folder_for(read(folder / "a.png")).parent == sessions
+    window = open_window()
+    window.choose(folder)
+    window.segment()
+    assert window.states == {"a": "in work", "b": "unseen", "c": "unseen"}
+    window.open(folder / "a.png")
+    assert [layer.name for layer in window.viewer.layers] == ["a", "by hand"]
+    assert window.viewer.layers["by hand"].data[30, 30] == 4
+
+
+def test_an_image_that_is_open_with_a_mask_of_its_own_is_left_alone(window: Window, folder: Path) -> None:
+    window.viewer.add_image(read(folder / "a.png").data, name="a")
+    window.viewer.add_labels(objects(1), name="by hand")
+    window.rest()
+    window.viewer.layers["by hand"].data_setitem((np.array([30]), np.array([30])), 4)
+    window.rest()
+    window.segment()
+    assert window.row("a").why == "a is open with a mask of its own; close its layers first."
+    assert window.states == {"a": "failed", "b": "unseen", "c": "unseen"}
+    for name in ("by hand", "a"):
+        window.viewer.layers.remove(name)
+    window.rest()
+    window.segment()
+    assert window.states["a"] == "in work"
+
+
+def test_an_image_of_the_folder_dropped_on_the_view_is_kept_in_the_folder(window: Window, folder: Path) -> None:
+    window.segment()
+    window.viewer.add_image(read(folder / "c.png").data, name="dropped")
+    window.rest()
+    (track,) = window.recorder.tracks()
+    assert track.session is window.batch.project.session
+    np.testing.assert_array_equal(track.layer.data, objects(2))
+    window.viewer.add_image(np.zeros((9, 9)), name="another")
+    window.viewer.add_labels(np.zeros((9, 9), np.uint8), name="its mask")
+    window.rest()
+    assert window.recorder.track(window.viewer.layers["its mask"]).session is not window.batch.project.session
+
+
+def test_what_files_do_not_say_is_asked_once(open_window: Any, tmp_path: Path, engine: Any, model_file: Any) -> None:
+    folder = tmp_path / "stacks"
+    folder.mkdir()
+    for name in NAMES:
+        stack = np.random.default_rng(ord(name)).integers(0, 9, (4, 40, 50)).astype(np.uint8)
+        tifffile.imwrite(folder / f"{name}.tif", stack, photometric="minisblack", metadata=None)
+    window = open_window()
+    window.choose(folder)
+    assert "dimensions" in window.batch.state.question.text
+    assert not window.batch.state.can_run
+    window.batch.answer("TYX")
+    window.rest()
+    assert window.batch.state.question is None
+    window.batch.segment()
+    assert engine.orders[-1]["axes"] == "TYX"
+    window.answer(objects(2, (4, 40, 50)))
+    assert window.row("a").amount == "8 objects"
+    window.open(folder / "a.tif")
+    assert window.viewer.layers[-1].data.shape == (4, 40, 50)
+
+
+def test_channels_are_chosen_for_all(open_window: Any, tmp_path: Path, engine: Any) -> None:
+    folder = tmp_path / "stained"
+    folder.mkdir()
+    for name in NAMES[:2]:
+        data = np.random.default_rng(ord(name)).integers(0, 255, (2, 40, 50)).astype(np.uint8)
+        write(Volume(data, "CYX", (0.5, 0.5), "um", channels=("DAPI", "GFP")), folder / f"{name}.ome.tif")
+    window = open_window()
+    window.choose(folder)
+    assert window.batch.state.channels == ("DAPI", "GFP")
+    window.batch.choose_channel("GFP")
+    window.batch.segment()
+    assert engine.orders[-1]["settings"]["channel"] == "GFP"
+    window.answer(objects(2))
+    window.answer(objects(2))
+    assert window.batch.state.due == 0
+    window.batch.choose_channel("DAPI")
+    window.rest()
+    assert window.batch.state.due == 2  # nobody has seen the others
+
+
+def test_masks_go_out_with_their_records(window: Window, folder: Path, tmp_path: Path) -> None:
+    window.segment()
+    window.open(folder / "a.png")
+    window.viewer.layers["a · mask"].data[35, 35] = 9  # without an event
+    window.batch.say([folder / "b.png"], "accepted", "fine")
+    window.rest()
+    out = tmp_path / "masks"
+    assert window.batch.replaced(out) == 0
+    window.batch.save(out)
+    assert window.batch.state.running is not None or window.batch.outgoing.running is not None
+    for _ in range(3):
+        window.rest()
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        f"{name}{end}" for name in NAMES for end in (".png", ".review.json")
+    )
+    assert int(np.asarray(read(out / "a.png").data).max()) == 9
+    record = json.loads((out / "b.review.json").read_text())
+    assert record["case"] == {"state": "accepted", "comment": "fine"}
+    assert record["prediction"]["model"] == "tiny instance 2D"
+    assert json.loads((out / "a.review.json").read_text())["review"]["unseen"] == 3
+    assert window.batch.state.saved == "Saved 3 masks in masks"
+    assert window.batch.replaced(out) == 3
+    window.batch.save(folder)
+    window.rest()
+    assert "taken for images" in window.batch.state.saved
+    assert not (folder / "a.review.json").exists()
+
+
+def test_where_nothing_can_be_written_beside_the_images_it_is_kept_at_home(
+    open_window: Any, folder: Path, sessions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_seg.gui.project.is_writable", lambda place: False)
+    assert session_folder(folder).parent == sessions
+    window = open_window()
+    window.choose(folder)
+    window.segment()
+    assert window.states["a"] == "unseen"
+    assert not (folder / FOLDER).exists()
+    window.recorder.close()
+    again = open_window()
+    again.choose(folder)
+    assert again.states["a"] == "unseen"
+
+
+def test_two_windows_on_one_folder(window: Window, folder: Path, open_window: Any) -> None:
+    window.segment()
+    second = open_window()
+    second.choose(folder)
+    assert second.states["a"] == "unseen"
+    assert not second.batch.state.can_run
+    assert "another window" in second.batch.state.findings[0].text
+    second.open(folder / "a.png")
+    assert not second.viewer.layers["a · mask"].editable
+    second.batch.say([folder / "a.png"], "accepted")
+    second.rest()
+    assert second.states["a"] == "unseen"
+
+
+def test_a_folder_without_images_and_one_that_is_no_session(open_window: Any, folder: Path, tmp_path: Path) -> None:
+    window = open_window()
+    (tmp_path / "empty").mkdir()
+    window.choose(tmp_path / "empty")
+    assert "choose a folder with images" in window.batch.state.findings[0].text
+    (folder / FOLDER).mkdir()
+    (folder / FOLDER / "session.sqlite").write_text("not a database, but long enough to look like one" * 9)
+    window.choose(folder)
+    assert window.batch.state.refused
+    assert window.batch.state.rows == ()
+
+
+def test_another_folder_closes_the_case_and_comes_back(window: Window, folder: Path, tmp_path: Path) -> None:
+    window.segment()
+    window.open(folder / "a.png")
+    other = tmp_path / "other"
+    other.mkdir()
+    write(Volume(np.zeros((9, 9), np.uint8), "YX"), other / "z.png")
+    window.choose(other)
+    assert list(window.viewer.layers) == []
+    assert window.states == {"z": "new"}
+    window.choose(folder)
+    assert window.states == {"a": "in work", "b": "unseen", "c": "unseen"}
+    assert not window.batch.project.session.read_only

@@ -1,0 +1,309 @@
+"""The page for a folder, with mouse and keys."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
+
+from napari_seg.data.formats import read, write
+from napari_seg.data.volume import Volume
+from napari_seg.gui.cases_model import COLUMNS, DOUBT, CasesModel
+from napari_seg.gui.controller import Controller
+from napari_seg.gui.engine import Failed, Finished
+from napari_seg.gui.folder_state import CaseRow, Folder, next_case, summary_of
+from napari_seg.gui.pages.folder import FolderPage
+from napari_seg.session.fingerprint import fingerprint
+
+ROWS = tuple(
+    CaseRow(Path(f"/images/{name}.png"), state, f"{size} objects", size, doubt)
+    for name, state, size, doubt in (
+        ("a", "unseen", 10.0, 0.1),
+        ("b", "accepted", 9.0, 0.3),
+        ("C", "flagged", 100.0, 0.2),
+        ("d", "new", None, None),
+    )
+)
+
+
+def names(model: CasesModel) -> str:
+    return "".join(row.path.stem for row in model.shown)
+
+
+class TestModel:
+    def test_what_is_not_known_comes_last_either_way(self) -> None:
+        model = CasesModel()
+        model.render(ROWS, None)
+        assert names(model) == "bCad"
+        model.sort(DOUBT, Qt.SortOrder.AscendingOrder)
+        assert names(model) == "aCbd"
+        model.sort(2, Qt.SortOrder.DescendingOrder)
+        assert names(model) == "Cabd"
+        model.sort(0, Qt.SortOrder.AscendingOrder)
+        assert names(model) == "abCd"
+        model.sort(99, Qt.SortOrder.AscendingOrder)
+        assert names(model) == "abCd"
+
+    def test_cells(self) -> None:
+        model = CasesModel()
+        model.render(ROWS, Path("/images/b.png"))
+        cells = [[model.data(model.index(row, column)) for column in range(len(COLUMNS))] for row in (0, 3)]
+        assert cells == [["▸ b", "✓ accepted", "9.0 objects", "30%"], ["d", "not segmented", "None objects", ""]]
+        assert model.data(model.index(0, 0), Qt.ItemDataRole.FontRole).bold()
+        assert model.data(model.index(1, 0), Qt.ItemDataRole.FontRole) is None
+        tip = model.headerData(DOUBT, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
+        assert "not how good they are" in tip
+        assert model.data(model.index(0, 0), Qt.ItemDataRole.ToolTipRole) == "b.png"
+
+    def test_only_rows_that_differ_are_drawn_anew(self, qtbot: Any) -> None:
+        model = CasesModel()
+        model.render(ROWS, None)
+        drawn: list[int] = []
+        model.dataChanged.connect(lambda first, last: drawn.append(first.row()))
+        model.render(ROWS, None)
+        assert drawn == []
+        model.render(ROWS, Path("/images/a.png"))
+        assert drawn == [2]
+
+    def test_a_row_that_moves_stays_the_same_for_qt(self) -> None:
+        from qtpy.QtCore import QPersistentModelIndex
+
+        model = CasesModel()
+        model.render(ROWS, None)
+        kept = QPersistentModelIndex(model.index(2, 0))  # a
+        worse = CaseRow(ROWS[0].path, "unseen", doubt=0.9)
+        model.render((worse, *ROWS[1:]), None)
+        assert names(model) == "abCd"
+        assert kept.row() == 0
+
+    def test_five_hundred_rows_are_quick(self) -> None:
+        model = CasesModel()
+        rows = [CaseRow(Path(f"/images/{k:03}.png"), "new") for k in range(500)]
+        model.render(rows, None)
+        began = time.thread_time()
+        for k in range(20):
+            rows[k] = CaseRow(rows[k].path, "unseen", "3 objects", 3.0, k / 100)
+            model.render(rows, None)
+        assert (time.thread_time() - began) / 20 < 0.02
+        assert model.shown[0].path == rows[19].path
+
+
+def test_words() -> None:
+    assert summary_of(ROWS) == "4 images: 1 accepted, 1 flagged, 1 unseen"
+    assert summary_of(ROWS[3:]) == "1 image"
+    assert next_case(ROWS, None) == ROWS[0].path
+    assert next_case(ROWS, ROWS[0].path) is None
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "images"
+    made.mkdir()
+    for k, name in enumerate("abc"):
+        data = np.random.default_rng(k).integers(0, 255, (40, 50)).astype(np.uint8)
+        write(Volume(data, "YX"), made / f"{name}.png")
+    (made / "notes.png").write_text("not a picture")
+    return made
+
+
+class Page:
+    """The page of a window, its engine, and everything that threads had to do done by :meth:`rest`."""
+
+    def __init__(self, engine: Any, model: Path, qtbot: Any) -> None:
+        self.engine, self.bot = engine, qtbot
+        self.controller = Controller(ViewerModel(), engine)
+        self.shown = FolderPage(self.controller)
+        qtbot.addWidget(self.shown)
+        self.shown.resize(360, 700)
+        with qtbot.waitActive(self.shown):
+            self.shown.show()
+            self.shown.activateWindow()
+        self.model = model
+
+    def rest(self) -> None:
+        for _ in range(5):
+            self.controller.tick()
+            for session in self.controller.recorder.arrivals.sessions.values():
+                session.writer.flush(10)
+
+    def click(self, button: Any) -> None:
+        self.bot.mouseClick(button, Qt.MouseButton.LeftButton)
+        self.rest()
+
+    def press(self, key: Any) -> None:
+        """Alt and a letter: Qt shows a button pressed for a moment before it is clicked."""
+        button = next(b for b in self.shown.findChildren(QPushButton) if b.shortcut().toString() == f"Alt+{chr(key)}")
+        with self.bot.waitSignal(button.clicked):
+            self.bot.keyClick(self.shown.list, key, Qt.KeyboardModifier.AltModifier)
+        self.rest()
+
+    def answer_all(self) -> None:
+        while self.controller.batch.state.running is not None:
+            order = self.engine.orders[-1]
+            if Path(order["path"]).stem == "notes":
+                self.engine.say(Failed(len(self.engine.orders), "notes.png is no picture; choose another."))
+            else:
+                self._answer(read(order["path"]))
+            self.rest()
+
+    def _answer(self, image: Volume) -> None:
+        labels = np.zeros(image.shape, np.uint8)
+        labels[3:9, 3:9] = 1
+        about = {"axes": "YX", "shape": image.shape, "spacing": None, "unit": "pixel", "name": image.name}
+        answer = {"labels": labels, "axes": "YX", "settings": {"channel": None}, "model_hash": "0f"}
+        answer |= {"doubt": ord(image.name) / 1000, "image": {**about, "fingerprint": fingerprint(image)}}
+        self.engine.say(Finished(len(self.engine.orders), answer))
+
+    def row(self, name: str) -> int:
+        place = self.shown.list.cases.place_of(self.controller.batch.state.folder / f"{name}.png")
+        assert place is not None
+        return place
+
+    def at(self, name: str) -> QPoint:
+        return self.shown.list.visualRect(self.shown.list.cases.index(self.row(name), 0)).center()
+
+    @property
+    def opened(self) -> str:
+        current = self.controller.batch.state.current
+        return "" if current is None else current.stem
+
+
+@pytest.fixture
+def page(engine: Any, spots: Path, qtbot: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    made = Page(engine, spots, qtbot)
+    assert made.shown.start.isVisible()
+    assert not made.shown.work.isVisible()
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
+    made.click(made.shown.choose)
+    made.controller.batch.choose_model(spots)
+    made.rest()
+    yield made
+    made.controller.close()
+
+
+def test_from_choosing_a_folder_to_judging_with_the_mouse(page: Page) -> None:
+    shown = page.shown
+    assert not shown.start.isVisible()
+    assert shown.folder.text() == "images"
+    assert shown.segment.text() == "Segment all 4 images"
+    assert shown.segment.objectName() == "main"
+    assert not shown.card.isVisible()
+    page.click(shown.segment)
+    assert not shown.segment.isVisible()
+    assert shown.running.cancel.hasFocus()  # the button that had it is gone
+    assert shown.running.words.text().startswith("1 of 4: a.png")
+    page.answer_all()
+    assert shown.summary.text() == "4 images: 3 unseen, 1 failed"
+    assert shown.segment.text() == "Try the failed image again"
+    assert (shown.segment.objectName(), shown.following.objectName()) == ("", "main")
+    assert names(shown.list.cases) == "cbanotes"
+    page.bot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at("notes"))
+    assert shown.card.why.text() == "notes.png is no picture; choose another."
+    assert not shown.card.accept.isVisible()
+    page.bot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at("b"))
+    page.bot.mouseDClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at("b"))
+    page.rest()
+    assert page.opened == "b"
+    assert shown.card.title.text() == "b.png: in work, 1 object"
+    assert not shown.open.isEnabled()
+    page.bot.keyClicks(shown.card.comment, "almost")
+    page.click(shown.card.flag)
+    assert shown.card.title.text() == "b.png: ⚑ flagged, 1 object"
+    assert shown.card.comment.text() == "almost"
+    page.click(shown.following)
+    assert page.opened == "c"
+    page.click(shown.card.accept)
+    assert shown.summary.text() == "4 images: 1 accepted, 1 flagged, 1 unseen, 1 failed"
+    page.click(shown.card.back)
+    assert shown.card.title.text() == "c.png: in work, 1 object"
+
+
+def test_with_the_keys(page: Page) -> None:
+    shown, bot = page.shown, page.bot
+    page.click(shown.segment)
+    page.answer_all()
+    shown.list.setFocus()
+    bot.keyClick(shown.list, Qt.Key.Key_Home, Qt.KeyboardModifier.ControlModifier)
+    bot.keyClick(shown.list, Qt.Key.Key_Down)
+    bot.keyClick(shown.list, Qt.Key.Key_Return)
+    page.rest()
+    assert page.opened == "b"
+    bot.keyClick(shown.list, Qt.Key.Key_Home, Qt.KeyboardModifier.ControlModifier)
+    bot.keyClick(shown.list, Qt.Key.Key_Down, Qt.KeyboardModifier.ShiftModifier)
+    assert shown.card.title.text() == "2 images are chosen"
+    assert not shown.card.comment.isVisible()
+    page.press(Qt.Key.Key_A)
+    assert shown.summary.text() == "4 images: 2 accepted, 1 unseen, 1 failed"
+    page.press(Qt.Key.Key_N)
+    assert page.opened == "a"
+    assert [row.path.stem for row in shown.list.rows] == ["a"]
+    shown.card.comment.setFocus()
+    bot.keyClicks(shown.card.comment, "small")
+    bot.keyClick(shown.card.comment, Qt.Key.Key_Return)
+    page.rest()
+    assert shown.list.cases.shown[page.row("a")].comment == "small"
+    assert shown.list.cases.shown[page.row("a")].state == "in work"
+    bot.keyClick(shown.list, Qt.Key.Key_Escape)
+
+
+def test_a_comment_that_is_being_written_is_not_taken_away(page: Page) -> None:
+    page.click(page.shown.segment)
+    page.answer_all()
+    page.bot.mouseClick(page.shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at("a"))
+    page.shown.card.comment.setFocus()
+    page.bot.keyClicks(page.shown.card.comment, "half a sent")
+    page.controller.batch.say([page.controller.batch.state.folder / "c.png"], "accepted")
+    page.rest()
+    assert page.shown.card.comment.text() == "half a sent"
+    page.bot.mouseClick(page.shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at("b"))
+    assert page.shown.card.comment.text() == ""
+    page.rest()
+    assert page.shown.list.cases.shown[page.row("a")].comment == "half a sent"
+
+
+def test_masks_are_saved_and_never_replaced_without_asking(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not page.shown.save.isEnabled()
+    page.click(page.shown.segment)
+    page.answer_all()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.png").write_text("something of mine")
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(out))
+    asked: list[str] = []
+
+    def answer(button: Any) -> Callable[..., Any]:
+        return lambda *words: asked.append(words[2]) or button
+
+    monkeypatch.setattr(QMessageBox, "question", answer(QMessageBox.StandardButton.No))
+    page.click(page.shown.save)
+    assert asked == ["1 file of that name is in out. Replace?"]
+    assert (out / "a.png").read_text() == "something of mine"
+    monkeypatch.setattr(QMessageBox, "question", answer(QMessageBox.StandardButton.Yes))
+    page.click(page.shown.save)
+    page.rest()
+    assert page.shown.saved.text() == "Saved 3 masks in out"
+    assert int(np.asarray(read(out / "a.png").data).max()) == 1
+
+
+def test_the_page_draws_every_state(page: Page) -> None:
+    shown = page.shown
+    shown.render(Folder(folder=Path("/images"), reading=True))
+    assert shown.summary.text() == "Reading the folder..."
+    assert not shown.list.isVisible()
+    shown.render(Folder(folder=Path("/images"), rows=ROWS, due=1, models=((page.model, "tiny"),), model=page.model))
+    assert shown.segment.text() == "Segment the one that is left"
+    assert shown.segment.isEnabled()
+    assert not shown.channel_row.isVisible()
+    shown.render(Folder(folder=Path("/images"), rows=ROWS, due=3, again=1, channels=("DAPI", "GFP"), channel="GFP"))
+    assert shown.segment.text() == "Segment the 3 that are left"
+    assert not shown.segment.isEnabled()  # no model
+    assert shown.channel.currentText() == "GFP"
