@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ from napari_seg.editing.selection import (
     all_of,
     depth_axis,
     part_at,
-    regions,
+    region,
     roomy,
     shown_index,
     spacing_of,
@@ -44,7 +46,7 @@ class Cutting(Options):
     options=Cutting,
 )
 def split(annotation: Annotation, gesture: Gesture, options: Cutting) -> Edit:
-    """The selected object that lies most under the line, else any. The line is drawn in the shown slice."""
+    """The object that most of the line lies on, of the selected ones if any lies there. The line lies in the slice."""
     axes = shown_axes(annotation, gesture)
     line = np.array(gesture.points, float).reshape(-1, len(annotation.grid))[:, axes]
     path = knife.cells(line) if len(line) else np.zeros((0, 2), np.int64)
@@ -74,7 +76,7 @@ def _seen(region: Region, axes: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _under(annotation: Annotation, gesture: Gesture, path: knife.Places) -> Region:
-    """The thing that most of the line lies on, among the selected ones where there are any."""
+    """The thing that most of the line lies on in the shown slice: what only lies below it is never cut unseen."""
     axes, axis = shown_axes(annotation, gesture), depth_axis(annotation, gesture)
     inside = ((path >= 0) & (path < [annotation.grid[a] for a in axes])).all(1)
     index = np.zeros((int(inside.sum()), len(annotation.grid)), np.int64)
@@ -83,17 +85,17 @@ def _under(annotation: Annotation, gesture: Gesture, path: knife.Places) -> Regi
         index[:, axis] = shown_index(annotation, gesture, axis)
     labels = annotation.labels[tuple(index.T)]
     numbers, counts = np.unique(labels, return_counts=True)
-    wanted = set(gesture.selected) or set(numbers.tolist())
-    candidates = [(-n, k) for k, n in zip(numbers.tolist(), counts.tolist(), strict=True) if k and k in wanted]
-    free = [k for _, k in sorted(candidates) if k not in annotation.locked]
-    if not candidates and not (gesture.selected and annotation.objects):
+    order = numbers[np.argsort(-counts, kind="stable")].tolist()
+    there = [label for label in order if label]
+    chosen = [label for label in there if label in gesture.selected] or there
+    if not chosen:
         raise SegError("There is no object under the line; draw it across one.")
-    chosen = tuple(free[:1] or (k for _, k in candidates)) or gesture.selected
-    label = targets(annotation, Gesture(selected=chosen))[0]
+    free = [label for label in chosen if label not in annotation.locked] or chosen
+    label = targets(annotation, Gesture(selected=(free[0],)))[0]
     if annotation.objects:
         return all_of(annotation, label)
-    there = index[labels == label]
-    return part_at(annotation, tuple(there[len(there) // 2].tolist()))
+    under = index[labels == label]
+    return part_at(annotation, tuple(under[len(under) // 2].tolist()))
 
 
 class Seeding(Options):
@@ -119,7 +121,8 @@ def split_by_seeds(annotation: Annotation, gesture: Gesture, options: Seeding) -
     seeds = list(dict.fromkeys(voxel(point) for point in gesture.points))
     if len(seeds) < 2:
         raise SegError("One seed makes one object; click at least two different places.")
-    one = within(regions(annotation, gesture)[0], options.reach, annotation, gesture)
+    one = region(annotation, replace(gesture, selected=()))
+    one = within(one, options.reach, annotation, gesture)
     axes = tuple(range(len(annotation.grid))) if options.reach == "volume" else shown_axes(annotation, gesture)
     one = roomy(one, axes, annotation)
     inside = []

@@ -91,6 +91,15 @@ class TestLine:
         selected = after(annotation, use("split", annotation, Gesture(((1, 0), (1, 9)), selected=(1,))))
         assert (selected == 2).sum() == 15
 
+    def test_a_selected_object_elsewhere_is_not_cut_unseen(self):
+        labels = np.zeros((2, 9, 30), np.uint8)
+        labels[0, 2:7, 3:27], labels[1, 2:7, 3:27] = 1, 2
+        annotation = Annotation.of(labels)
+        line = ((0, 0, 10), (0, 8, 10))
+        found = after(annotation, use("split", annotation, Gesture(line, selected=(2,))))
+        assert np.array_equal(found[1], labels[1])
+        assert np.unique(found[0]).tolist() == [0, 1, 3]
+
     def test_in_3d_it_goes_through_all_slices(self):
         labels = np.zeros((11, 40, 40), np.uint8)
         labels[:] = disc((11, 40, 40), (5, 20, 20), 15, (2, 1, 1))
@@ -228,6 +237,11 @@ class TestSeeds:
         gesture = Gesture(((1, 4, 8), (1, 4, 20)))
         found = after(annotation, use("split by seeds", annotation, gesture, reach="slice"))
         assert (found == 7).any((1, 2)).tolist() == [False, True, False, False]
+
+    def test_seeds_count_more_than_a_selection(self):
+        annotation = Annotation.of(np.where(bar().labels, 2, 0) + (np.indices((9, 30))[0] == 8))
+        found = after(annotation, use("split by seeds", annotation, Gesture(((4, 5), (4, 22)), selected=(1,))))
+        assert np.unique(found).tolist() == [0, 1, 2, 3]
 
     def test_three_seeds(self):
         annotation = bar()
