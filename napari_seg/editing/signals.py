@@ -6,8 +6,9 @@ hippocampus (``benchmarks/review.py queue`` measures both); on other images only
 edge of the image came out as 0: objects that it cuts are wrong no more often than others. It is kept low, to break
 ties. That regions apart from the rest are suspicious is a guess: of the regions of the hippocampus none was wrong.
 
-What is *not* here was tried too: the entropy in a shell around the border alone found wrong nuclei no better than
-chance, for every border is unsure by the width of its blur; the mean over all of an object found them.
+What is *not* here was tried too: the entropy in a shell around the border alone, over all images, found wrong nuclei
+hardly better than chance (average precision 0.06 to 0.10, chance 0.07), for every border is unsure by the width of its
+blur; the mean over all of an object did (0.27).
 """
 
 from __future__ import annotations
