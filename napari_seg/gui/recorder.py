@@ -408,8 +408,8 @@ class Recorder:
     def _step(self, layer: Any, work: Callable[[Track, float], Callable[[Any], Change | None]]) -> None:
         """A step back or forth: waited for while it is quick, else painting waits for it."""
         track = self._tracks.get(layer)
-        if track is None or in_stroke(layer) or track.session.read_only:
-            return
+        if track is None or in_stroke(layer) or track.provisional or track.session.read_only:
+            return  # what is under way comes to its end first
         self._gather()
         future = track.session.writer.call(work(track, time.time()))
         try:
