@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from session_images import SAID_PLANE, a_store, an_image, blocks_of, step, unused_blobs
 
 from napari_seg.editing.annotation import Entry
@@ -140,6 +140,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert change.revision.id == self.head
                 self.stepped(change, self.parents[self.head])
 
+    @precondition(lambda self: self.head in self.parents.values())
     @rule(times=st.integers(1, 4))
     def redo(self, times: int) -> None:
         for _ in range(times):
@@ -148,6 +149,21 @@ class StoreMachine(RuleBasedStateMachine):
             assert (change is None) == (not children)
             if change is not None:
                 self.stepped(change, max(children))
+
+    @rule(value=st.integers(1, 60_000), back=st.integers(1, 2), forth=st.integers(1, 3))
+    def branch(self, value: int, back: int, forth: int) -> None:
+        """Steps back, another step from there, and back and forth over the branching."""
+        self.undo(back)
+        after = self.now.copy()
+        plane, time = PLANES[value % 2], value % self.times
+        block = np.full(self.store.grid(self.image).extent(0), value, np.uint16)
+        after.labels[plane, time][self.store.grid(self.image).box(0)] = block
+        made = self.store.commit(self.image, step({Place(plane, time, 0): block}, said="keep"))
+        assert (made is None) == after.same(self.now)
+        if made is not None:
+            self.grow(made.id, after)
+        self.undo(1)
+        self.redo(forth)
 
     def stepped(self, change: Any, head: int) -> None:
         """What the change says, put into what was shown, is what is there now."""
@@ -221,7 +237,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestStore.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 
 
 @pytest.mark.parametrize("grid", [(0, 5), (4, 0, 4), (1, 1), (1, 1, 1)])
