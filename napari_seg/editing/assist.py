@@ -100,7 +100,7 @@ def add_missed(annotation: Annotation, gesture: Gesture, options: Repair) -> Edi
 def scribble(annotation: Annotation, gesture: Gesture, options: Scribble) -> Edit:
     """Spread the label of the first point under the line, and find the borders near it anew.
 
-    Only the labels that the line crosses, and background, lose voxels; of each the part far from the line stays.
+    Only what the line crosses loses voxels, and never all of them: of what ends near the line, the far half stays.
     """
     first_voxel(annotation, gesture)
     label = gesture.label if options.carries == "label" else annotation.at(gesture.points[0])
@@ -142,7 +142,8 @@ def _open(annotation: Annotation, labels: Labels, drawn: Mask, label: int, reach
     for crossed in np.unique(labels[drawn]).tolist():
         if crossed != label and crossed not in annotation.locked:
             there = labels == crossed
-            free |= there & (far <= min(reach, float(far[there].max()) / 2))
+            farthest = float(far[there].max())
+            free |= there & (far <= (reach if farthest > reach else farthest / 2))
     return free & ~drawn
 
 
