@@ -14,7 +14,7 @@ from napari_seg.editing.reach import Area, Mask
 def piece(mask: Mask, seed: tuple[int, ...], touching: Literal["faces", "corners"]) -> Mask:
     """The connected piece of a mask that holds ``seed``; nothing where the mask does not."""
     ways = {"faces": (4, 6), "corners": (8, 26)}[touching]
-    pieces = cc3d.connected_components(mask, connectivity=ways[mask.ndim - 2])
+    pieces = cc3d.connected_components(mask.view(np.uint8), connectivity=ways[mask.ndim - 2])
     found: Mask = (pieces == pieces[seed]) & mask
     return found
 
@@ -36,3 +36,11 @@ def trimmed(area: Area) -> Area:
         cut.append(slice(int(line[0]), int(line[-1]) + 1))
     sides = zip(area.box, cut, strict=True)
     return Area(tuple(slice(b.start + c.start, b.start + c.stop) for b, c in sides), area.mask[tuple(cut)])
+
+
+def filled(mask: Mask) -> Mask:
+    """A mask with its holes; in a box that is one voxel thick, those of the slice."""
+    from scipy.ndimage import binary_fill_holes
+
+    found: Mask = binary_fill_holes(mask.squeeze()).reshape(mask.shape)
+    return found

@@ -56,6 +56,6 @@ def _enclosed(fence: Mask) -> Mask:
     """A fence and all that cannot be reached from the first voxel without crossing it."""
     import cc3d
 
-    outside = cc3d.connected_components(~fence, connectivity=4)
+    outside = cc3d.connected_components((~fence).view(np.uint8), connectivity=4)
     enclosed: Mask = outside != outside[0, 0]
     return enclosed

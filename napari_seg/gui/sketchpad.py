@@ -51,7 +51,7 @@ class Sketchpad(QWidget):
 
     def twin(self, viewer: Any, canvas: QWidget) -> Sketchpad:
         """The same over the canvas of another view."""
-        return Sketchpad(viewer, self._hands, canvas)
+        return Twin(viewer, self._hands, canvas)
 
     @property
     def words(self) -> str:
@@ -128,3 +128,11 @@ class Sketchpad(QWidget):
 
 _UNJOINED = {"split seeds"}
 """Tools whose clicks are places, not corners of a line."""
+
+
+class Twin(Sketchpad):
+    """Over the canvas of a view beside the main one, which says it all once."""
+
+    @property
+    def words(self) -> str:
+        return ""

@@ -21,6 +21,7 @@ class SpecForm(QWidget):
         super().__init__()
         self._rows = QFormLayout(self)
         self._rows.setContentsMargins(0, 0, 0, 0)
+        self._rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         self._shown: type[Spec] | None = None
         self.widgets: dict[str, QWidget] = {}
 

@@ -29,16 +29,17 @@ class Surroundings:
     def annotation(self, track: Track, time: int) -> Annotation:
         """All that a tool may look at."""
         return self._recorder.annotation(
-            track, time, image=self._image(track, time), scores=self._scores_of(track, time)
+            track,
+            time,
+            image=self._image(track, time),
+            scores=self._scores_of(track, time),
+            last=self._last.get(track),
         )
 
     def done(self, track: Track, edit: Edit) -> None:
         """An edit was made; some tools repeat it."""
         self._last[track] = edit
         self.edited.emit(track, edit)
-
-    def last(self, track: Track) -> Edit | None:
-        return self._last.get(track)
 
     def _image(self, track: Track, time: int) -> Any:
         """The intensities on the grid: one channel, or the mean of red, green and blue."""

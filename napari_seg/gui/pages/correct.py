@@ -40,7 +40,7 @@ WORDS = {
 }
 """Settings of tools in words; others are named as they are."""
 
-_COLUMNS = 8
+_COLUMNS = 6
 
 
 class CorrectPage(QScrollArea):
@@ -95,7 +95,7 @@ class CorrectPage(QScrollArea):
         self.label.valueChanged.connect(self._chose_label)
         self.colour = QLabel()
         self.colour.setFixedSize(22, 22)
-        self.fresh = QPushButton("New object")
+        self.fresh = QPushButton("New")
         self.fresh.setToolTip("Paint with a number that is not used yet (M)")
         self.fresh.clicked.connect(self._new_label)
         self.lock = QPushButton("Lock")
