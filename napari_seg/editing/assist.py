@@ -16,7 +16,7 @@ import edt
 import numpy as np
 
 from napari_seg.editing.annotation import Annotation, Box, wider
-from napari_seg.editing.connected import goes_on, piece, trimmed
+from napari_seg.editing.connected import filled, goes_on, piece, trimmed
 from napari_seg.editing.edit import Edit, edited
 from napari_seg.editing.evidence import Field, borders, confidence, separated, steepness
 from napari_seg.editing.painting import Painting, changing, named, painted
@@ -210,10 +210,8 @@ def _sharpest(annotation: Annotation, box: Box, regions: list[Mask], label: int)
 
 def _alone(annotation: Annotation, area: Area, seed: tuple[int, ...]) -> Area:
     """The object at ``seed`` (counted in the box) in a region that may hold several; without holes."""
-    from scipy.ndimage import binary_fill_holes
-
     region = trimmed(area)
     here = tuple(i + a.start - b.start for i, a, b in zip(seed, area.box, region.box, strict=True))
     parts = separated(annotation, region.box, region.mask)
     mask = region.mask if parts is None else piece(parts == parts[here], here, "faces")
-    return Area(region.box, binary_fill_holes(mask))
+    return Area(region.box, filled(mask))

@@ -55,7 +55,11 @@ def path(annotation: Annotation, a: Point, b: Point, shown: tuple[int, int]) -> 
     values = intensities(annotation, tuple(window)).squeeze(tuple(k for k in range(len(slab)) if k not in axes))
     values = values.T if axes[0] > axes[1] else values
     spacing = tuple(spacing_of(annotation)[axis] for axis in axes)
-    wire = MCP_Geometric(_costs(values, spacing), sampling=tuple(s / min(spacing) for s in spacing))
+    costs = _costs(values, spacing)
+    for k, axis in enumerate(axes):  # what the image cuts ends at its border, so that is an edge too
+        sides = window[axis].start == 0, window[axis].stop == annotation.grid[axis]
+        np.moveaxis(costs, k, 0)[[place for place, cut in zip((0, -1), sides, strict=True) if cut]] = STEADY
+    wire = MCP_Geometric(costs, sampling=tuple(s / min(spacing) for s in spacing))
     first, last = ([(i - s) // step for i, s in zip(end, start, strict=True)] for end in ends)
     wire.find_costs([first], [last])
     pixels = [[i * step + s for i, s in zip(place, start, strict=True)] for place in wire.traceback(last)]

@@ -62,6 +62,17 @@ def test_it_works_in_any_slice_and_stays_there(shown: tuple[int, int]) -> None:
     assert 2 * np.count_nonzero(mask & found) / (mask.sum() + found.sum()) > 0.95
 
 
+@pytest.mark.parametrize("turn", range(4))
+def test_a_disc_that_the_image_cuts_ends_at_its_border(turn: int) -> None:
+    clicked = np.zeros((100, 100), bool)
+    clicked[[20, 50, 80], [50, 80, 50]] = True  # two where the edge meets the border, one in the middle of it
+    image, mask, clicked = (np.rot90(a[:, 50:], turn) for a in (*disc(30), clicked))
+    annotation = Annotation.of(np.zeros(image.shape, np.uint8), image=image)
+    points = tuple((float(row), float(column)) for row, column in np.argwhere(clicked))
+    labels = after(annotation, live_wire(annotation, Gesture(points=points), Painting()))
+    assert 2 * np.count_nonzero(mask & (labels > 0)) / (mask.sum() + np.count_nonzero(labels)) > 0.97
+
+
 def test_places_far_apart_are_joined_too() -> None:
     image, _ = disc(380, size=900, noise=0.3)
     annotation = Annotation.of(np.zeros(image.shape, np.uint8), image=image)
