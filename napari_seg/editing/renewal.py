@@ -32,7 +32,7 @@ SAME = 0.25
 _SLAB = 1 << 22
 """Voxels that are counted at a time."""
 
-_BLOCK = {2: 512, 3: 128}
+_BLOCK = {2: 256, 3: 64}
 """The side of the blocks that an edit is made of: blocks in which nothing changes are not stored."""
 
 _DENSE = 1 << 24
