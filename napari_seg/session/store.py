@@ -15,18 +15,14 @@ import sqlite3
 from collections.abc import Container, Mapping
 from typing import Any
 
-import fastremap
-import numpy as np
-
 from napari_seg.editing.annotation import Entry
 from napari_seg.errors import SegError
-from napari_seg.session import thinning, tree
+from napari_seg.session import steps, thinning, tree
 from napari_seg.session.blocks import Grid, digest, smallest
 from napari_seg.session.contents import Contents
 from napari_seg.session.database import transaction
 from napari_seg.session.records import (
     IMAGE,
-    NAMED,
     REVISION,
     SAID,
     Change,
@@ -42,8 +38,6 @@ from napari_seg.session.records import (
     keepable,
     plain,
     revision_of,
-    said_of,
-    text_of,
 )
 from napari_seg.tasks.base import Labels
 
@@ -166,8 +160,8 @@ class Store:
     def commit(self, image: int, step: Step) -> Revision | None:
         """Make a revision of a step; ``None`` where nothing differs from what is there."""
         with transaction(self._sql):
-            made, labels, voxels = self._made(image, step)
-            revision = self._revise(image, step, made, labels, voxels) if made else None
+            made, changes = steps.made(self._sql, self._contents, image, step)
+            revision = self._revise(image, step, made, changes) if made else None
             if step.origin is not None:
                 self._predicted(image, step.at, step.origin)
         return revision
@@ -196,9 +190,9 @@ class Store:
             passed = tree.way(self._sql, image, self.image(image).head, revision)
             if not passed:
                 return None
-            labels, voxels = self._tally(image, passed)
             step = Step(RESTORE, at, who, note=str(revision))
-            return self._change(image, self._revise(image, step, passed, labels, voxels), passed)
+            made = self._revise(image, step, passed, steps.tally(self._contents, image, passed))
+            return self._change(image, made, passed)
 
     # the history
 
@@ -277,46 +271,11 @@ class Store:
 
     # below
 
-    def _made(self, image: int, step: Step) -> tuple[Delta, tuple[int, ...], int]:
-        """What a step changes, the labels and the number of voxels it changes."""
-        made, labels, voxels = Delta(), set[int](), 0
-        for named, wanted in step.blocks.items():
-            place = self._contents.check(image, named, wanted)
-            before, after = self._contents.name(image, place), self._contents.keep(wanted)
-            if after != before:
-                made.blocks[place] = (before, after)
-                old = self._contents.get(image, place.block, before)
-                changed = old != wanted
-                voxels += int(np.count_nonzero(changed))
-                _gather(labels, old[changed], wanted[changed])
-                if step.said == "add":
-                    where = said_of(place)
-                    known = self._contents.name(image, where)
-                    said = self._contents.get(image, place.block, known) | changed
-                    made.blocks[where] = (known, self._contents.keep(said))
-            if step.said == "clear" and (known := self._contents.name(image, said_of(place))):
-                made.blocks[said_of(place)] = (known, b"")
-        for key, entry in step.rows.items():
-            was, now = self._row(image, keepable(key)), None if entry is None else text_of(entry)
-            if was != now:
-                made.rows[key] = (was, now)
-        return Delta.joined([made]), tuple(sorted(labels))[:NAMED], voxels
-
-    def _tally(self, image: int, made: Delta) -> tuple[tuple[int, ...], int]:
-        """The labels and the number of voxels that differ before and after."""
-        labels, voxels = set[int](), 0
-        for place, (before, after) in made.blocks.items():
-            if not place.plane.endswith(SAID):
-                old, new = (self._contents.get(image, place.block, name) for name in (before, after))
-                changed = old != new
-                voxels += int(np.count_nonzero(changed))
-                _gather(labels, old[changed], new[changed])
-        return tuple(sorted(labels))[:NAMED], voxels
-
-    def _revise(self, image: int, step: Step, made: Delta, labels: tuple[int, ...], voxels: int) -> Revision:
+    def _revise(self, image: int, step: Step, made: Delta, changes: steps.Changes) -> Revision:
         """A new revision after the head, which it becomes."""
         head = self.image(image).head
         who, tool, note = plain(step.who), plain(step.tool), plain(step.note)
+        labels, voxels = changes.named, changes.voxels
         found = self._sql.execute(
             "INSERT INTO revisions (image, parent, at, who, tool, labels, voxels, note) VALUES (?,?,?,?,?,?,?,?)",
             (image, head, step.at, who, tool, json.dumps(labels), voxels, note),
@@ -372,10 +331,6 @@ class Store:
             (at, who, image, what, revision, json.dumps(details)),
         )
 
-    def _row(self, image: int, key: str) -> str | None:
-        row = self._sql.execute("SELECT value FROM rows WHERE image = ? AND key = ?", (image, key)).fetchone()
-        return None if row is None else str(row[0])
-
     def _change(self, image: int, revision: Revision, made: Delta) -> Change:
         contents = {
             place: self._contents.get(image, place.block, after)
@@ -384,11 +339,3 @@ class Store:
         }
         rows = {key: None if after is None else entry_of(after) for key, (_, after) in made.rows.items()}
         return Change(revision, contents, rows)
-
-
-def _gather(labels: set[int], *changed: Labels) -> None:
-    """Add labels to those that changed, while there are not more than are ever named."""
-    for values in changed:
-        if len(labels) <= NAMED and values.size:
-            labels.update(fastremap.unique(values).tolist())
-            labels.discard(0)
