@@ -84,7 +84,9 @@ def _physical(
 MEASURES: dict[str, Measure] = {
     measure.name: measure
     for measure in (
-        Measure("ruler", "Ruler", "Drag from one place to another: how far they lie apart.", "U", "drag", 2, length),
+        Measure(
+            "ruler", "Ruler", "Drag from one place to another: how far they lie apart.", "Shift+M", "drag", 2, length
+        ),
         Measure("angle", "Angle", "Click three places: the angle at the second one.", "Shift+U", "seeds", 3, angle),
     )
 }

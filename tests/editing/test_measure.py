@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.measure import MEASURES, angle, digits, length
 from napari_seg.editing.reach import Point
 from napari_seg.errors import SegError
@@ -74,4 +75,8 @@ def test_each_measure_runs_with_the_points_it_takes() -> None:
         "ruler": "5.00 mm",
         "angle": "73.7°",
     }
-    assert len({measure.key for measure in MEASURES.values()}) == len(MEASURES)
+
+
+def test_their_keys_are_their_own() -> None:
+    keys = [known.key for registry in (MEASURES, TOOLS) for known in registry.values()]
+    assert len(set(keys)) == len(keys)
