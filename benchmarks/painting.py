@@ -58,7 +58,7 @@ def measure(side: int, strokes: int) -> None:
     hands = Hands(viewer, recorder, Surroundings(recorder))
 
     def rest() -> None:
-        while not recorder.tracks() or recorder._waiting:
+        while not (recorder.tracks() and recorder.rests):
             engine.poll()
             recorder.tick()
             time.sleep(0.001)

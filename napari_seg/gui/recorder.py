@@ -14,9 +14,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 from psygnal import Signal
@@ -26,39 +25,22 @@ from napari_seg.editing.edit import Edit
 from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import CLASSES, MADE, OBJECTS, PLANE, PREDICTED, Arrivals, Found
 from napari_seg.gui.engine import Engine
+from napari_seg.gui.ledger import Ledger, Safe
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import boxes_of, forget_steps, in_stroke, is_own_step, take_over_history
+from napari_seg.gui.watch import Watch
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.provenance import EXPORT, provenance
-from napari_seg.session.records import Change, ImageRow, Origin, Place, Plane, Step, row_key
+from napari_seg.session.records import Change, ImageRow, Plane, Step
 from napari_seg.session.store import Store
 
 T = TypeVar("T")
 
-MINUTE = 60.0
-"""Seconds within which every block has been looked at for changes without an event."""
-
-LOOK = 0.3
-"""Seconds between two such looks."""
-
 PATIENCE = 0.08
 """Seconds that the main thread waits for a step back; longer ones arrive later, and painting waits for them."""
 
-IDLE = 60.0
-"""Seconds without a change after which time no longer counts as spent."""
-
 TOOLS = {"paint": "brush", "erase": "eraser", "fill": "fill", "polygon": "polygon"}
 """napari's tools by their mode, as the history names them."""
-
-
-@dataclass(frozen=True)
-class Safe:
-    """What the footer says: when the last change reached the disk, how many steps can be taken back, what is wrong."""
-
-    at: float | None = None
-    steps: int = 0
-    waiting: int = 0
-    trouble: str = ""
 
 
 class Recorder:
@@ -71,21 +53,17 @@ class Recorder:
     """The layer of an image whose annotation was taken up again, and what was found of it."""
 
     def __init__(self, viewer: Any, engine: Engine, who: str = "") -> None:
-        self._viewer, self._engine, self.who = viewer, engine, who
+        self._viewer, self._engine = viewer, engine
+        self._ledger = Ledger(who)
+        self._ledger.changed.connect(self.changed.emit)
+        self._watch = Watch(self._ledger, self._differs)
         self._tracks: dict[Any, Track] = {}  # by layer
-        self._rows: dict[tuple[Path, int], dict[str, Entry]] = {}
-        self._steps: dict[tuple[Path, int], int] = {}
         self._marked: tuple[Track, str, list[Box]] | None = None  # the last stroke, its tool and the boxes it touched
-        self._waiting: list[tuple[Future[Any], Callable[[Any], None]]] = []
-        self._looked = time.monotonic()
-        self._active = 0.0
-        self._spending = time.monotonic()
-        self._trouble = ""
         self._closed = False
         self.arrivals = Arrivals(viewer, engine)
         self.arrivals.attached.connect(self._attach)
         self.arrivals.resumed.connect(self.resumed.emit)
-        self.arrivals.trouble.connect(self._complain)
+        self.arrivals.trouble.connect(self._ledger.complain)
         viewer.layers.events.removed.connect(self._removed)
         for layer in list(viewer.layers):
             self.arrivals.came(layer)
@@ -100,20 +78,27 @@ class Recorder:
         return list(self._tracks.values())
 
     @property
+    def who(self) -> str:
+        """The name that a person gave."""
+        return self._ledger.who
+
+    @property
+    def rests(self) -> bool:
+        """Whether all that was handed over has been answered."""
+        return not self._ledger.waits
+
+    @property
     def safe(self) -> Safe:
         """How safe everything is that was done in this window."""
         states = {id(track.session): track.session.writer.kept for track in self._tracks.values()}.values()
         moments = [state.at for state in states if state.at is not None]
-        troubles = [state.trouble for state in states if state.trouble] or [self._trouble]
-        active = self._tracks.get(self._viewer.layers.selection.active) or next(iter(self._tracks.values()), None)
-        steps = self._steps.get(_key(active), 0) if active else 0
+        troubles = [state.trouble for state in states if state.trouble] or [self._ledger.trouble]
+        steps = self._ledger.steps(self._active or next(iter(self._tracks.values()), None))
         return Safe(max(moments, default=None), steps, sum(state.waiting for state in states), troubles[0])
 
     def rows(self, track: Track) -> dict[str, Entry]:
         """The object table of a layer, and what was said of its slices, boxes and case."""
-        prefix = _row_key(track, "")
-        rows = self._rows.get(_key(track), {})
-        return {key.removeprefix(prefix): entry for key, entry in rows.items() if key.startswith(prefix)}
+        return self._ledger.rows(track)
 
     def annotation(self, track: Track, time: int = 0, **known: Any) -> Annotation:
         """What a tool looks at. ``known``: image and scores on the grid, where there are any."""
@@ -133,14 +118,14 @@ class Recorder:
         )
 
     def is_locked(self, track: Track, label: int) -> bool:
-        return self._rows.get(_key(track), {}).get(_row_key(track, object_key(label)), Entry()).locked
+        return self._ledger.row(track, object_key(label)).locked
 
     def ask(self, track: Track, work: Callable[[Store], T], then: Callable[[T], None]) -> None:
         """Ask the session of a layer something, after all that was done before; ``then`` hears the answer at a later
         :meth:`tick`. What cannot be answered is told in :attr:`safe`."""
         self._gather()
         if not track.session.writer.closed:
-            self._after(track.session.writer.call(work), then)
+            self._ledger.after(track.session.writer.call(work), then)
 
     # what is done
 
@@ -161,7 +146,7 @@ class Recorder:
         """Make one step of all that was sketched in the boxes of an edit, and of its rows."""
         track.provisional = False
         blocks = track.copies(track.touched(track.box_at(patch.box, at_time) for patch in edit.patches))
-        self._put(track, edit.tool, blocks, {key: after for key, (_, after) in edit.rows.items()})
+        self._ledger.put(track, edit.tool, blocks, {key: after for key, (_, after) in edit.rows.items()})
 
     def renew(self, track: Track, edits: Mapping[int, Edit], tool: str, predicted: Predicted | None) -> None:
         """Show what a model says anew, by time point, and keep it: one step of the history, said by nobody.
@@ -176,7 +161,7 @@ class Recorder:
         track.provisional = predicted is None
         if predicted is not None:
             everything = track.copies(map(track.place, range(track.places)))  # also what was only shown before
-            self._put(track, tool, everything, rows, said="keep", origin=predicted.origin(track.plane))
+            self._ledger.put(track, tool, everything, rows, said="keep", origin=predicted.origin(track.plane))
 
     def undo(self, layer: Any) -> None:
         self._step(layer, lambda track, at: lambda store: store.undo(track.row.id, at, self.who))
@@ -190,12 +175,12 @@ class Recorder:
 
     def say(self, track: Track, rows: Mapping[str, Entry | None], what: str) -> None:
         """Change rows of the table alone, such as that an object is accepted."""
-        self._put(track, what, {}, rows)
+        self._ledger.put(track, what, {}, rows)
 
     def lock(self, track: Track, label: int, locked: bool) -> None:
         """Let an object, or a class, neither gain nor lose a voxel from now on; or let it again."""
         key = object_key(label)
-        entry = self.rows(track).get(key, Entry())
+        entry = self._ledger.row(track, key)
         self.say(track, {key: replace(entry, locked=locked)}, "lock" if locked else "unlock")
 
     def export(self, track: Track, file: str) -> Future[dict[str, Any]]:
@@ -217,26 +202,14 @@ class Recorder:
         tracks = [track for track in self._tracks.values() if not track.session.writer.closed]
         for track in tracks:
             if not track.session.read_only:
-                self._put(track, "other", track.copies(map(track.place, range(track.places))))
+                self._ledger.put(track, "other", track.copies(map(track.place, range(track.places))))
         return all(track.session.writer.flush(seconds) for track in tracks)
 
     def tick(self) -> None:
         """Bring in what threads have found, and look at some blocks. Main thread only; call it often."""
         self._gather()
-        for future, then in [pair for pair in self._waiting if pair[0].done()]:
-            self._waiting.remove((future, then))
-            try:
-                result = future.result()
-            except SegError as error:
-                self._complain(str(error))
-            else:
-                then(result)
-        now = time.monotonic()
-        if now - self._looked >= LOOK:
-            share, self._looked = min(1.0, (now - self._looked) / MINUTE), now
-            for track in self._tracks.values():
-                self._look(track, share)
-            self._spend(now)
+        self._ledger.collect()
+        self._watch.tick(self.tracks(), self._active)
 
     def close(self) -> int:
         """Keep what is left and let go of all sessions; returns how many steps could not be kept."""
@@ -256,17 +229,16 @@ class Recorder:
         try:
             track = Track(layer, found.session, found.row, plane, image)
         except SegError as error:
-            self._complain(str(error))
+            self._ledger.complain(str(error))
             return
         self._tracks[layer] = track
-        self._rows.setdefault(_key(track), found.rows)
-        self._steps.setdefault(_key(track), found.steps)
+        self._ledger.open(track, found.rows, found.steps)
         take_over_history(layer, lambda: self.undo(layer), lambda: self.redo(layer))
         layer.events.paint.connect(self._painted)
         layer.events.data.connect(self._replaced)
         if track.session.read_only:
             layer.editable = False
-            self._complain(track.session.read_only)
+            self._ledger.complain(track.session.read_only)
         elif plane in found.planes:
             self._take_up(track, found)
         else:
@@ -292,7 +264,7 @@ class Recorder:
     def _sweep(self, track: Track) -> None:
         """Keep what changed in a layer without an event."""
         if not (self._closed or track.session.read_only or track.provisional):
-            self._put(track, "other", track.copies(map(track.place, range(track.places))))
+            self._ledger.put(track, "other", track.copies(map(track.place, range(track.places))))
 
     def _lay(self, track: Track) -> None:
         """Put down what a new layer holds, below all steps."""
@@ -313,9 +285,9 @@ class Recorder:
 
         def then(found: dict[int, Extents]) -> None:
             track.extents.update(found)
-            self._count(track)
+            self._ledger.count(track)
 
-        self._after(track.session.writer.call(work), then)
+        self._ledger.after(track.session.writer.call(work), then)
 
     def _take_up(self, track: Track, found: Found) -> None:
         """Show what the session holds of a layer that was opened again."""
@@ -326,12 +298,12 @@ class Recorder:
             if np.array_equal(kept, track.layer.data):
                 return
             if plane not in found.worked_on:  # the file holds something else than when it was opened last
-                self._put(track, "opened", track.copies(map(track.place, range(track.places))), said="keep")
+                self._ledger.put(track, "opened", track.copies(map(track.place, range(track.places))), said="keep")
                 return
             track.show(kept)
             self.resumed.emit(track.layer if track.image is None else track.image, found)
 
-        self._after(
+        self._ledger.after(
             track.session.writer.call(lambda store: [store.labels(image, plane, t) for t in range(times)]), show
         )
 
@@ -360,7 +332,7 @@ class Recorder:
         for box in boxes:
             for t, spatial in track.time_and_box(box):
                 track.follow(t, tuple(side.start for side in spatial), track.frames[t][spatial])
-        self._put(track, tool, track.copies(track.touched(boxes)))
+        self._ledger.put(track, tool, track.copies(track.touched(boxes)))
 
     def _replaced(self, event: Any) -> None:
         """Somebody gave the layer another array."""
@@ -371,39 +343,22 @@ class Recorder:
         forget_steps(track.layer)
         track.extents = {}
         if tuple(track.layer.data.shape) in (track.row.grid, (track.row.times, *track.row.grid)):
-            self._put(track, "replaced", track.copies(map(track.place, range(track.places))))
+            self._ledger.put(track, "replaced", track.copies(map(track.place, range(track.places))))
         else:
             del self._tracks[track.layer]
-            self._complain(f"{track.layer.name} got another shape, so its changes are no longer kept; open it anew.")
+            self._ledger.complain(
+                f"{track.layer.name} got another shape, so its changes are no longer kept; open it anew."
+            )
 
-    def _put(
-        self,
-        track: Track,
-        tool: str,
-        blocks: Mapping[Place, Any],
-        rows: Mapping[str, Entry | None] | None = None,
-        said: Literal["add", "keep", "clear"] = "add",
-        origin: Origin | None = None,
-    ) -> None:
-        if track.session.read_only:
-            self._complain(track.session.read_only)
-            return
-        named = {_row_key(track, key): entry for key, entry in (rows or {}).items()}
-        self._take_rows(_key(track), named)
-        self._active = time.monotonic()
-        step = Step(tool, time.time(), self.who, blocks, named, said, origin=origin)
-        self._after(track.session.writer.put(track.row.id, step), lambda _: self._count(track))
+    @property
+    def _active(self) -> Track | None:
+        return self._tracks.get(self._viewer.layers.selection.active)
 
-    def _count(self, track: Track) -> None:
-        """Ask how many steps can be taken back now."""
-        image = track.row.id
-
-        def then(steps: int) -> None:
-            if self._steps.get(_key(track)) != steps:
-                self._steps[_key(track)] = steps
-            self.changed.emit()
-
-        self._after(track.session.writer.call(lambda store: store.depth(image)), then)
+    def _differs(self, track: Track) -> None:
+        """Something was changed without an event."""
+        if self._tracks.get(track.layer) is track:
+            track.extents = {}
+            self._ledger.put(track, "other", track.copies(map(track.place, range(track.places))))
 
     def _step(self, layer: Any, work: Callable[[Track, float], Callable[[Any], Change | None]]) -> None:
         """A step back or forth: waited for while it is quick, else painting waits for it."""
@@ -421,9 +376,9 @@ class Recorder:
                 layer.editable = True
                 self._show_change(track, change)
 
-            self._after(future, late)
+            self._ledger.after(future, late)
         except SegError as error:
-            self._complain(str(error))
+            self._ledger.complain(str(error))
         else:
             self._show_change(track, change)
 
@@ -431,58 +386,11 @@ class Recorder:
         if change is None:
             return
         for other in self._tracks.values():
-            if _key(other) == _key(track):
+            if other.key == track.key:
                 other.write(change.blocks)
-        self._take_rows(_key(track), change.rows)
-        self._count(track)
+        self._ledger.take_rows(track, change.rows)
+        self._ledger.count(track)
         self.changed.emit()
-
-    def _take_rows(self, key: tuple[Path, int], changes: Mapping[str, Entry | None]) -> None:
-        rows = self._rows.setdefault(key, {})
-        for name, entry in changes.items():
-            rows.pop(name, None)
-            if entry is not None:
-                rows[name] = entry
-
-    def _look(self, track: Track, share: float) -> None:
-        """Look at the next blocks for changes that no event told of."""
-        if in_stroke(track.layer) or track.session.read_only or track.provisional:
-            return
-        count = min(track.places, max(1, int(np.ceil(track.places * share))))
-        numbers = [(track.scanned + k) % track.places for k in range(count)]
-        track.scanned = (track.scanned + count) % track.places
-        blocks, image = track.copies(map(track.place, numbers)), track.row.id
-
-        def then(differing: list[Place]) -> None:
-            if differing and self._tracks.get(track.layer) is track and not in_stroke(track.layer):
-                track.extents = {}
-                self._put(track, "other", track.copies(map(track.place, range(track.places))))
-
-        self._after(track.session.writer.call(lambda store: store.differing(image, blocks)), then)
-
-    def _spend(self, now: float) -> None:
-        """Time counts while something was changed within the last minute."""
-        track = self._tracks.get(self._viewer.layers.selection.active)
-        if now - self._spending < MINUTE or track is None or track.session.read_only:
-            return
-        if now - self._active < IDLE:
-            track.session.spend(track.row.id, self.who, now - self._spending)
-        self._spending = now
-
-    def _after(self, future: Future[Any], then: Callable[[Any], None]) -> None:
-        self._waiting.append((future, then))
-
-    def _complain(self, sentence: str) -> None:
-        self._trouble = sentence
-        self.changed.emit()
-
-
-def _key(track: Track) -> tuple[Path, int]:
-    return track.session.folder, track.row.id
-
-
-def _row_key(track: Track, key: str) -> str:
-    return row_key(track.plane, key)
 
 
 def _is_locked_object(key: str, entry: Entry) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
 from napari_seg.gui.arrivals import Found
+from napari_seg.gui.ledger import Safe
 from napari_seg.gui.parts import text
-from napari_seg.gui.recorder import Recorder, Safe
+from napari_seg.gui.recorder import Recorder
 
 
 def safe_words(safe: Safe) -> str:

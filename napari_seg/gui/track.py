@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,11 @@ class Track:
                 f"{layer.name} has the shape {tuple(layer.data.shape)}, its image {row.grid}, so what you change in it "
                 "is not kept; open it with its own image."
             )
+
+    @property
+    def key(self) -> tuple[Path, int]:
+        """What all masks of an image share: the session's folder and the number of the image."""
+        return self.session.folder, self.row.id
 
     @property
     def frames(self) -> Labels:

@@ -13,7 +13,7 @@ from napari.components import ViewerModel
 from napari_seg.editing.annotation import Annotation, Entry, object_key, whole
 from napari_seg.editing.edit import edited
 from napari_seg.errors import SegError
-from napari_seg.gui import recorder as module
+from napari_seg.gui import watch as module
 from napari_seg.gui.arrivals import MADE
 from napari_seg.gui.recorder import Recorder
 from napari_seg.session.predicted import Predicted

@@ -1,0 +1,123 @@
+"""What the window knows of its sessions without asking: the rows of the tables, the number of steps, what is wrong.
+Steps go out to the sessions' threads here, and their answers come in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from psygnal import Signal
+
+from napari_seg.editing.annotation import Entry
+from napari_seg.errors import SegError
+from napari_seg.gui.track import Track
+from napari_seg.session.records import Origin, Place, Step, row_key
+from napari_seg.tasks.base import Labels
+
+
+@dataclass(frozen=True)
+class Safe:
+    """What the footer says: when the last change reached the disk, how many steps can be taken back, what is wrong."""
+
+    at: float | None = None
+    steps: int = 0
+    waiting: int = 0
+    trouble: str = ""
+
+
+class Ledger:
+    """One for each window. ``active``: when something was changed last, on the monotonic clock."""
+
+    changed = Signal()
+    """Rows, the number of steps, or what is to be said."""
+
+    def __init__(self, who: str) -> None:
+        self.who = who
+        self.trouble = ""
+        self.active = 0.0
+        self._rows: dict[tuple[Path, int], dict[str, Entry]] = {}
+        self._steps: dict[tuple[Path, int], int] = {}
+        self._waiting: list[tuple[Future[Any], Callable[[Any], None]]] = []
+
+    @property
+    def waits(self) -> bool:
+        """Whether an answer is still to come."""
+        return bool(self._waiting)
+
+    def open(self, track: Track, rows: dict[str, Entry], steps: int) -> None:
+        """What was found in the session of a layer's image; what is known already is newer."""
+        self._rows.setdefault(track.key, rows)
+        self._steps.setdefault(track.key, steps)
+
+    def rows(self, track: Track) -> dict[str, Entry]:
+        """The rows of a plane; those of all planes of an image stand in one table."""
+        prefix = row_key(track.plane, "")
+        rows = self._rows.get(track.key, {})
+        return {key.removeprefix(prefix): entry for key, entry in rows.items() if key.startswith(prefix)}
+
+    def row(self, track: Track, key: str) -> Entry:
+        return self._rows.get(track.key, {}).get(row_key(track.plane, key), Entry())
+
+    def steps(self, track: Track | None) -> int:
+        """How many steps can be taken back."""
+        return 0 if track is None else self._steps.get(track.key, 0)
+
+    def put(
+        self,
+        track: Track,
+        tool: str,
+        blocks: Mapping[Place, Labels],
+        rows: Mapping[str, Entry | None] | None = None,
+        said: Literal["add", "keep", "clear"] = "add",
+        origin: Origin | None = None,
+    ) -> None:
+        """Hand a step to the session of a layer."""
+        if track.session.read_only:
+            self.complain(track.session.read_only)
+            return
+        named = {row_key(track.plane, key): entry for key, entry in (rows or {}).items()}
+        self.take_rows(track, named)
+        self.active = time.monotonic()
+        step = Step(tool, time.time(), self.who, blocks, named, said, origin=origin)
+        self.after(track.session.writer.put(track.row.id, step), lambda _: self.count(track))
+
+    def take_rows(self, track: Track, changes: Mapping[str, Entry | None]) -> None:
+        """Rows, as the session names them, are now these."""
+        rows = self._rows.setdefault(track.key, {})
+        for name, entry in changes.items():
+            rows.pop(name, None)
+            if entry is not None:
+                rows[name] = entry
+
+    def count(self, track: Track) -> None:
+        """Ask how many steps can be taken back now."""
+        image = track.row.id
+
+        def then(steps: int) -> None:
+            self._steps[track.key] = steps
+            self.changed.emit()
+
+        self.after(track.session.writer.call(lambda store: store.depth(image)), then)
+
+    def after(self, future: Future[Any], then: Callable[[Any], None]) -> None:
+        """Call ``then`` with the result at the next :meth:`collect` after it has come."""
+        self._waiting.append((future, then))
+
+    def collect(self) -> None:
+        """Bring in what has come. Main thread only."""
+        for future, then in [pair for pair in self._waiting if pair[0].done()]:
+            self._waiting.remove((future, then))
+            try:
+                result = future.result()
+            except SegError as error:
+                self.complain(str(error))
+            else:
+                then(result)
+
+    def complain(self, sentence: str) -> None:
+        self.trouble = sentence
+        self.changed.emit()

@@ -1,0 +1,56 @@
+"""Looks for changes that no event tells of, such as those of other plugins, and counts the time a person spends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from napari_seg.gui.ledger import Ledger
+from napari_seg.gui.track import Track
+from napari_seg.gui.views import in_stroke
+from napari_seg.session.records import Place
+
+MINUTE = 60.0
+"""Seconds within which every block has been looked at."""
+
+LOOK = 0.3
+"""Seconds between two looks at some of them."""
+
+IDLE = 60.0
+"""Seconds without a change after which time no longer counts as spent."""
+
+
+class Watch:
+    """One for each window; ``found`` is called with a layer that holds something else than what is kept of it."""
+
+    def __init__(self, ledger: Ledger, found: Callable[[Track], None]) -> None:
+        self._ledger, self._found = ledger, found
+        self._looked = self._spending = time.monotonic()
+
+    def tick(self, tracks: list[Track], active: Track | None) -> None:
+        """Look at the next blocks, if it is time. ``active``: the mask that a person works on."""
+        now = time.monotonic()
+        if now - self._looked >= LOOK:
+            share, self._looked = min(1.0, (now - self._looked) / MINUTE), now
+            for track in tracks:
+                self._look(track, share)
+        if now - self._spending >= MINUTE:
+            if now - self._ledger.active < IDLE and active is not None and not active.session.read_only:
+                active.session.spend(active.row.id, self._ledger.who, now - self._spending)
+            self._spending = now
+
+    def _look(self, track: Track, share: float) -> None:
+        if in_stroke(track.layer) or track.session.read_only or track.provisional:
+            return
+        count = min(track.places, max(1, int(np.ceil(track.places * share))))
+        numbers = [(track.scanned + k) % track.places for k in range(count)]
+        track.scanned = (track.scanned + count) % track.places
+        blocks, image = track.copies(map(track.place, numbers)), track.row.id
+
+        def then(differing: list[Place]) -> None:
+            if differing and not in_stroke(track.layer):
+                self._found(track)
+
+        self._ledger.after(track.session.writer.call(lambda store: store.differing(image, blocks)), then)
