@@ -85,7 +85,7 @@ MEASURES: dict[str, Measure] = {
     measure.name: measure
     for measure in (
         Measure(
-            "ruler", "Ruler", "Drag from one place to another: how far they lie apart.", "Shift+M", "drag", 2, length
+            "ruler", "Ruler", "Drag from one place to another: how far they lie apart.", "Shift+I", "drag", 2, length
         ),
         Measure("angle", "Angle", "Click three places: the angle at the second one.", "Shift+U", "seeds", 3, angle),
     )

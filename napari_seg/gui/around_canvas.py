@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_seg.editing.catalogue import TOOLS
+from napari_seg.editing.measure import MEASURES
 from napari_seg.gui import display, orthogonal, windows
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.keys import Key, napari_keys, offer_commands, tool_keys
@@ -44,7 +45,8 @@ class AroundCanvas:
         views = Key("View", orthogonal.KEY_OF_VIEWS, "Views from three sides")
         undo = [Key("Objects", "Ctrl+Z", "Undo, without limit"), Key("Objects", "Ctrl+Shift+Z", "Redo")]
         sheet = Key("View", KEY, "This list")
-        self.keys.render([*tool_keys(TOOLS), *undo, *review, views, *own, sheet, *napari_keys()])
+        measures = [Key("Measure", measure.key, measure.title) for measure in MEASURES.values()]
+        self.keys.render([*tool_keys(TOOLS), *measures, *undo, *review, views, *own, sheet, *napari_keys()])
 
 
 def _take(viewer: Any, name: str) -> None:

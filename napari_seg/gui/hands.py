@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from psygnal import Signal
@@ -16,6 +16,7 @@ from psygnal import Signal
 from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.edit import Edit, Patch
+from napari_seg.editing.measure import MEASURES, Measure
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
 from napari_seg.gui.recorder import Recorder
@@ -28,6 +29,10 @@ _STILL = 4
 
 _BRUSH_SHARE = 1 / 50
 """The radius of a brush is at first this share of the smaller side of the image."""
+
+
+HELD: dict[str, Tool | Measure] = {**TOOLS, **MEASURES}
+"""Everything that can be held, by its name."""
 
 
 @dataclass
@@ -59,16 +64,17 @@ class Hands:
 
     def __init__(self, viewer: Any, recorder: Recorder, surroundings: Surroundings) -> None:
         self._viewer, self._recorder, self._surroundings = viewer, recorder, surroundings
-        self.tool: Tool | None = None
+        self.tool: Tool | Measure | None = None
         self.options: dict[str, Spec] = {name: tool.options() for name, tool in TOOLS.items()}
         self.selected: tuple[int, ...] = ()
         self.said = ""
+        self.measured = ""
         self.doing: Doing | None = None
         self._held_for: Any = None  # the layer that was prepared for the tool in hand
         viewer.mouse_drag_callbacks.append(self._press)
         viewer.mouse_double_click_callbacks.append(self._double_click)
         viewer.layers.selection.events.active.connect(self._another_layer)
-        for tool in TOOLS.values():
+        for tool in HELD.values():
             if tool.key:
                 viewer.bind_key(tool.key, self._taking(tool.name), overwrite=True)
         self._keys = {"Escape": lambda _: self.give_up(), "Enter": lambda _: self.confirm()}
@@ -86,7 +92,7 @@ class Hands:
 
     def take(self, name: str) -> None:
         """Take a tool, or put it down where it is held already; one that only acts does so at once."""
-        tool = TOOLS[name]
+        tool = HELD[name]
         if tool.kind == "action":
             self.act(name)
         elif self.tool is tool:
@@ -110,7 +116,7 @@ class Hands:
 
     def put_down(self) -> None:
         """Hold no tool; the mouse moves the view again."""
-        self.tool, self.doing = None, None
+        self.tool, self.doing, self.measured = None, None, ""
         layer, self._held_for = self._held_for, None
         if layer is not None:
             layer.events.mode.disconnect(self._mode_changed)
@@ -141,7 +147,7 @@ class Hands:
     @property
     def radius(self) -> float | None:
         """How large the brush in hand is, in the world."""
-        return getattr(self.options[self.tool.name], "radius", None) if self.tool else None
+        return getattr(self.options.get(self.tool.name), "radius", None) if self.tool else None
 
     # what is done
 
@@ -170,7 +176,7 @@ class Hands:
             return
         doing = self.doing = self._begin(track, event.position, tuple(event.dims_displayed))
         start, far = np.asarray(event.pos, float), False
-        if tool.kind == "stroke" and tool.preview:
+        if _is_brush(tool):
             self._stamp(tool, doing)
         self.drawn.emit()
         yield
@@ -224,9 +230,11 @@ class Hands:
         doing.points.append(tuple(float(p) for p in where[-len(doing.track.row.grid) :]))
         doing.trail.append(tuple(float(p) for p in position))
 
-    def _move(self, tool: Tool, doing: Doing, position: Any) -> None:
+    def _move(self, tool: Tool | Measure, doing: Doing, position: Any) -> None:
         self._add(doing, position)
-        if tool.kind == "stroke" and tool.preview:
+        if isinstance(tool, Measure):
+            self._measure(tool, doing)
+        elif _is_brush(tool):
             self._stamp(tool, doing)
         elif tool.kind == "drag" and tool.preview:
             self._withdraw(doing)
@@ -265,13 +273,27 @@ class Hands:
         if doing.annotation.labels.dtype != frame.dtype:
             doing.annotation = replace(doing.annotation, labels=frame)
 
-    def _finish(self, tool: Tool, doing: Doing) -> None:
-        """Make one step of what was done."""
+    def _measure(self, tool: Measure, doing: Doing) -> None:
+        """Say what lies between the points; a ruler reaches from the first to the last."""
+        points = doing.points if tool.kind == "seeds" else [doing.points[0], doing.points[-1]]
+        annotation = doing.annotation
+        try:
+            self.measured = tool.run(points, annotation.spacing, annotation.unit).words
+        except SegError as error:
+            self._say(str(error))
+        else:
+            self._say("")
+
+    def _finish(self, tool: Tool | Measure, doing: Doing) -> None:
+        """Make one step of what was done, or say what was measured."""
+        if isinstance(tool, Measure):
+            self._measure(tool, doing)
+            return
         try:
             if doing.sketched:
                 edit = Edit(tool.name, tuple(doing.sketched), doing.rows)
                 self._recorder.keep(doing.track, edit, doing.time)
-            elif tool.kind == "stroke" and tool.preview:
+            elif _is_brush(tool):
                 doing.track.provisional = False
                 self._say(self.said)
                 return
@@ -315,3 +337,8 @@ class Hands:
     def _say(self, words: str) -> None:
         self.said = words
         self.changed.emit()
+
+
+def _is_brush(tool: Tool | Measure) -> TypeGuard[Tool]:
+    """Whether each part of a stroke is done at once."""
+    return isinstance(tool, Tool) and tool.kind == "stroke" and tool.preview

@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QWidget
 
+from napari_seg.editing.measure import Measure
 from napari_seg.editing.tools import Tool
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.reticle import on_canvas
@@ -24,10 +25,12 @@ _DARK, _LIGHT = QColor(0, 0, 0, 190), QColor(255, 255, 255)
 _DOT = 4.0
 
 
-def hint(tool: Tool | None, said: str) -> str:
-    """What stands at the foot of the canvas: what went wrong, else what the tool in hand waits for."""
+def hint(tool: Tool | Measure | None, said: str, measured: str = "") -> str:
+    """What stands at the foot of the canvas: what went wrong, what was measured, or what the tool in hand waits for."""
     if said or tool is None:
         return said
+    if measured:
+        return f"{tool.title}: {measured}"
     return f"{tool.title}: {tool.tip} {_NEXT[tool.kind]} Escape to stop."
 
 
@@ -55,7 +58,7 @@ class Sketchpad(QWidget):
 
     @property
     def words(self) -> str:
-        return hint(self._hands.tool, self._hands.said)
+        return hint(self._hands.tool, self._hands.said, self._hands.measured)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         kind = event.type()
@@ -76,7 +79,7 @@ class Sketchpad(QWidget):
         circle = radius * self._viewer.scene.camera.zoom if radius is not None else 0.0
         painter = QPainter(self)  # from here on nothing may fail: Qt does not survive a painter that was left open
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if trail and tool is not None and not (tool.kind == "stroke" and tool.preview):
+        if trail and tool is not None and self._hands.radius is None:
             self._draw_trail(painter, trail, tool)
         if circle and self._mouse is not None:
             for colour, width in ((_DARK, 3.0), (_LIGHT, 1.2)):
@@ -86,7 +89,7 @@ class Sketchpad(QWidget):
             self._write(painter, words)
         painter.end()
 
-    def _draw_trail(self, painter: QPainter, trail: list[QPointF], tool: Tool) -> None:
+    def _draw_trail(self, painter: QPainter, trail: list[QPointF], tool: Tool | Measure) -> None:
         ends = trail if tool.kind != "drag" else [trail[0], trail[-1]]
         for colour, width in ((_DARK, 5.0), (_LIGHT, 2.0)):
             painter.setPen(QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))

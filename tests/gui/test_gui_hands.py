@@ -204,3 +204,17 @@ def test_tools_see_image_and_scores(desk: Desk) -> None:
     assert seen.image is not None
     assert seen.image.shape == GRID
     assert seen.spacing == (3, 1, 1)
+
+
+def test_a_ruler_and_an_angle_measure_and_change_nothing(desk: Desk) -> None:
+    desk.hands.take("ruler")
+    desk.draw((10, 10), (10, 20), (13, 14))
+    assert desk.hands.measured == "5.00 pixels"
+    assert hint(desk.hands.tool, "", desk.hands.measured) == "Ruler: 5.00 pixels"
+    desk.hands.take("angle")
+    for place in ((10.0, 10.0), (10.0, 30.0), (30.0, 30.0)):
+        desk.draw(place)
+    desk.hands.confirm()
+    assert desk.hands.measured == "90.0°"
+    assert desk.steps == 0
+    assert not desk.layer.data.any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_seg.editing.catalogue import TOOLS
+from napari_seg.editing.measure import MEASURES, Measure
 from napari_seg.editing.tools import Tool
 from napari_seg.errors import SegError
 from napari_seg.gui.controller import Controller
@@ -118,14 +120,15 @@ class CorrectPage(QScrollArea):
         layout.addWidget(self.mask)
         layout.addLayout(steps)
         layout.addLayout(paint)
-        for group, name in GROUPS.items():
-            tools = [tool for tool in TOOLS.values() if tool.group == group]
-            if tools:
-                layout.addWidget(QLabel(name))
-                layout.addLayout(self._grid(tools))
+        groups: dict[str, Sequence[Tool | Measure]] = {
+            name: [tool for tool in TOOLS.values() if tool.group == group] for group, name in GROUPS.items()
+        }
+        for name, tools in {**groups, "Measure": list(MEASURES.values())}.items():
+            layout.addWidget(QLabel(name))
+            layout.addLayout(self._grid(tools))
         layout.addWidget(self.card)
 
-    def _grid(self, tools: list[Tool]) -> QGridLayout:
+    def _grid(self, tools: Sequence[Tool | Measure]) -> QGridLayout:
         grid = QGridLayout()
         grid.setSpacing(3)
         for number, tool in enumerate(tools):
@@ -225,7 +228,7 @@ class ToolCard(QFrame):
         for widget in (self.title, self.tip, self.form, self.trouble):
             layout.addWidget(widget)
 
-    def render(self, tool: Tool | None, options: Any, unit: str) -> None:
+    def render(self, tool: Tool | Measure | None, options: Any, unit: str) -> None:
         self.title.setVisible(tool is not None)
         self.form.setVisible(tool is not None)
         if tool is None:
