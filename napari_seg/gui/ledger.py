@@ -21,12 +21,14 @@ from napari_seg.tasks.base import Labels
 
 @dataclass(frozen=True)
 class Safe:
-    """What the footer says: when the last change reached the disk, how many steps can be taken back, what is wrong."""
+    """What the footer says: when the last change reached the disk, how many steps can be taken back, how many wait, what
+    is wrong, and how many steps could not be kept at all."""
 
     at: float | None = None
     steps: int = 0
     waiting: int = 0
     trouble: str = ""
+    lost: int = 0
 
 
 class Ledger:

@@ -31,7 +31,7 @@ from napari_seg.gui.views import boxes_of, forget_steps, in_stroke, is_own_step,
 from napari_seg.gui.watch import Watch
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.provenance import EXPORT, provenance
-from napari_seg.session.records import Change, ImageRow, Plane, Step
+from napari_seg.session.records import Change, ImageRow, Plane, Step, plain
 from napari_seg.session.store import Store
 
 T = TypeVar("T")
@@ -94,7 +94,8 @@ class Recorder:
         moments = [state.at for state in states if state.at is not None]
         troubles = [state.trouble for state in states if state.trouble] or [self._ledger.trouble]
         steps = self._ledger.steps(self._active or next(iter(self._tracks.values()), None))
-        return Safe(max(moments, default=None), steps, sum(state.waiting for state in states), troubles[0])
+        waiting, lost = sum(state.waiting for state in states), sum(state.lost for state in states)
+        return Safe(max(moments, default=None), steps, waiting, troubles[0], lost)
 
     def rows(self, track: Track) -> dict[str, Entry]:
         """The object table of a layer, and what was said of its slices, boxes and case."""
@@ -225,7 +226,7 @@ class Recorder:
         """Keep a layer from now on."""
         if self._closed or layer not in self._viewer.layers or layer in self._tracks:
             return
-        plane = layer.metadata.get(PLANE) or self._free_name(layer.name, found.row)
+        plane = layer.metadata.get(PLANE) or self._free_name(plain(layer.name), found.row)
         try:
             track = Track(layer, found.session, found.row, plane, image)
         except SegError as error:

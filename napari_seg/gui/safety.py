@@ -19,6 +19,8 @@ def safe_words(safe: Safe) -> str:
     if safe.trouble:
         waiting = f" {_steps(safe.waiting)} wait until then." if safe.waiting else ""
         return f"Not kept: {safe.trouble}{waiting}"
+    if safe.lost:
+        return f"{_steps(safe.lost)} could not be kept; save the mask to a file."
     if safe.at is None:
         return f"{_steps(safe.steps)} can be undone" if safe.steps else ""
     words = f"Kept at {datetime.fromtimestamp(safe.at):%H:%M:%S}"

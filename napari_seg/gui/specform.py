@@ -22,12 +22,14 @@ class SpecForm(QWidget):
         self._rows = QFormLayout(self)
         self._rows.setContentsMargins(0, 0, 0, 0)
         self._rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
-        self._shown: type[Spec] | None = None
+        self._shown: tuple[type[Spec] | None, set[str]] = (None, set())
         self.widgets: dict[str, QWidget] = {}
 
-    def render(self, spec: Spec | None, words: Mapping[str, str], unit: str) -> None:
-        """Show the settings of ``spec``; ``words`` are their titles, ``unit`` that of lengths."""
-        if spec is None or type(spec) is not self._shown:
+    def render(self, spec: Spec | None, words: Mapping[str, str], unit: str, without: set[str]) -> None:
+        """Show the settings of ``spec`` but those ``without``; ``words`` are their titles, ``unit`` that of lengths."""
+        wanted = (None if spec is None else type(spec)), without
+        if wanted != self._shown:
+            self._shown = wanted
             self._build(spec, words, unit)
         if spec is None:
             return
@@ -35,11 +37,12 @@ class SpecForm(QWidget):
             _set(widget, getattr(spec, name))
 
     def _build(self, spec: Spec | None, words: Mapping[str, str], unit: str) -> None:
-        self._shown = type(spec) if spec is not None else None
         while self._rows.rowCount():
             self._rows.removeRow(0)
         self.widgets = {}
         for name, field in type(spec).model_fields.items() if spec is not None else ():
+            if name in self._shown[1]:
+                continue
             widget = self._widget(name, field.annotation, unit)
             title = words.get(name, name.replace("_", " ").capitalize())
             widget.setAccessibleName(title)

@@ -141,8 +141,7 @@ class CorrectPage(QScrollArea):
             button.clicked.connect(lambda _=False, name=tool.name: self._hands.take(name))
             grid.addWidget(button, *divmod(number, _COLUMNS))
             self.buttons[tool.name] = button
-        for column in range(_COLUMNS):
-            grid.setColumnStretch(column, 1)
+        grid.setColumnStretch(_COLUMNS, 1)
         return grid
 
     def render(self, event: Any = None) -> None:
@@ -167,7 +166,8 @@ class CorrectPage(QScrollArea):
         self.colour.setStyleSheet("background-color: rgba({}, {}, {}, {}); border: 1px solid gray".format(*parts))
         self.lock.setChecked(self._controller.recorder.is_locked(track, label))
         self.lock.setText("Locked" if self.lock.isChecked() else "Lock")
-        self.card.render(hands.tool, hands.options.get(hands.tool.name) if hands.tool else None, track.row.unit)
+        options = hands.options.get(hands.tool.name) if hands.tool else None
+        self.card.render(hands.tool, options, track.row.unit, {"reach"} if len(track.row.grid) == 2 else set())
         self.card.say(hands.said)
 
     def _dress(self, event: Any = None) -> None:
@@ -228,7 +228,7 @@ class ToolCard(QFrame):
         for widget in (self.title, self.tip, self.form, self.trouble):
             layout.addWidget(widget)
 
-    def render(self, tool: Tool | Measure | None, options: Any, unit: str) -> None:
+    def render(self, tool: Tool | Measure | None, options: Any, unit: str, without: set[str]) -> None:
         self.title.setVisible(tool is not None)
         self.form.setVisible(tool is not None)
         if tool is None:
@@ -236,7 +236,7 @@ class ToolCard(QFrame):
         else:
             self.title.setText(f"{tool.title}  ({tool.key})" if tool.key else tool.title)
             self.tip.setText(tool.tip)
-        self.form.render(options, WORDS, {"um": "µm", "pixel": "px"}.get(unit, unit))
+        self.form.render(options, WORDS, {"um": "µm", "pixel": "px"}.get(unit, unit), without)
 
     def say(self, words: str) -> None:
         self.trouble.setText(words)

@@ -1,0 +1,137 @@
+"""The pages to correct and to review on show what is in the hands and what was found, and pass clicks on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox
+
+from napari_seg.editing.annotation import object_key
+from napari_seg.editing.catalogue import TOOLS
+from napari_seg.gui.controller import Controller
+from napari_seg.gui.pages.correct import CorrectPage
+from napari_seg.gui.pages.review import ReviewPage
+
+
+@pytest.fixture
+def controller(engine: Any, qtbot: Any) -> Iterator[Controller]:
+    viewer = ViewerModel()
+    made = Controller(viewer, engine)
+    yield made
+    made.close()
+
+
+def rest(controller: Controller) -> None:
+    for _ in range(6):
+        for session in controller.recorder.arrivals.sessions.values():
+            session.writer.flush(10)
+        controller.tick()
+
+
+def open_cells(controller: Controller) -> Any:
+    """Twelve cells, one of them tiny."""
+    labels = np.zeros((60, 80), np.uint16)
+    for k in range(12):
+        y, x = 15 * (k // 4) + 3, 20 * (k % 4) + 3
+        labels[y : y + (2 if k == 5 else 10), x : x + (2 if k == 5 else 12)] = k + 1
+    controller.viewer.add_image((labels > 0) * 100.0, name="cells")
+    layer = controller.viewer.add_labels(labels, name="mask")
+    rest(controller)
+    return layer
+
+
+def test_without_a_mask_one_can_be_begun(controller: Controller, qtbot: Any) -> None:
+    page = CorrectPage(controller)
+    qtbot.addWidget(page)
+    assert page.work.isHidden()
+    page.begin.click()
+    rest(controller)
+    assert "no image" in controller.state.findings[0].text
+    controller.viewer.add_image(np.zeros((20, 30)), name="cells")
+    rest(controller)
+    page.begin.click()
+    rest(controller)
+    assert controller.viewer.layers[-1].name == "cells · mask"
+    assert not page.work.isHidden()
+    assert page.mask.text() == "cells · mask"
+
+
+def test_every_tool_has_a_button_with_its_key(controller: Controller, qtbot: Any) -> None:
+    page = CorrectPage(controller)
+    qtbot.addWidget(page)
+    assert set(TOOLS) <= set(page.buttons)
+    for name, tool in TOOLS.items():
+        button = page.buttons[name]
+        assert tool.tip in button.toolTip()
+        assert not button.icon().isNull()
+
+
+def test_a_tool_in_hand_shows_what_it_does_and_its_settings(controller: Controller, qtbot: Any) -> None:
+    page = CorrectPage(controller)
+    qtbot.addWidget(page)
+    open_cells(controller)
+    page.buttons["brush"].click()
+    assert page.buttons["brush"].isChecked()
+    assert page.card.title.text() == "Brush  (Q)"
+    radius, mode = page.card.form.widgets["radius"], page.card.form.widgets["mode"]
+    assert isinstance(radius, QDoubleSpinBox)
+    assert isinstance(mode, QComboBox)
+    assert "reach" not in page.card.form.widgets  # there is but one slice
+    radius.setValue(7)
+    mode.setCurrentIndex(mode.findData("background"))
+    mode.activated.emit(mode.currentIndex())
+    held = controller.hands.options["brush"]
+    assert (held.radius, held.mode) == (7, "background")  # type: ignore[attr-defined]
+    page.buttons["brush"].click()
+    assert controller.hands.tool is None
+    assert page.card.title.isHidden()
+
+
+def test_a_new_label_and_a_lock(controller: Controller, qtbot: Any) -> None:
+    page = CorrectPage(controller)
+    qtbot.addWidget(page)
+    layer = open_cells(controller)
+    page.fresh.click()
+    assert layer.selected_label == page.label.value() == 13
+    page.label.setValue(3)
+    page.lock.click()
+    rest(controller)
+    assert page.lock.text() == "Locked"
+    controller.viewer.cursor.position = (5.0, 45.0)
+    page.buttons["delete"].click()
+    rest(controller)
+    assert (layer.data == 3).any()
+    assert "locked" in page.card.trouble.text()
+    page.undo.click()
+    rest(controller)
+    assert page.lock.text() == "Lock"
+
+
+def test_the_review_begins_with_the_odd_one_and_keeps_what_is_said(controller: Controller, qtbot: Any) -> None:
+    page = ReviewPage(controller)
+    qtbot.addWidget(page)
+    page.show()
+    assert "no mask" in page.words.text()
+    layer = open_cells(controller)
+    page.begin.click()
+    qtbot.waitUntil(lambda: (controller.tick(), not controller.reviewing.looking)[1], timeout=20_000)
+    assert page.queue.model.suspects[0].label == 6
+    page.queue.act("next")
+    assert layer.selected_label == 6
+    centre = np.asarray(controller.viewer.scene.camera.center)[-2:]
+    np.testing.assert_allclose(centre, (19, 24), atol=2)
+    page.queue.act("reject")
+    rest(controller)
+    track = controller.recorder.track(layer)
+    assert track is not None
+    assert controller.recorder.rows(track)[object_key(6)].state == "rejected"
+    page.table.chosen.emit(12)
+    assert layer.selected_label == 12
+    pages: list[str] = []
+    controller.asked_for.connect(pages.append)
+    page.queue.act("fix")
+    assert pages == ["Correct"]
