@@ -21,8 +21,8 @@ from napari_seg.tasks.base import Labels
 
 @dataclass(frozen=True)
 class Safe:
-    """What the footer says: when the last change reached the disk, how many steps can be taken back, how many wait, what
-    is wrong, and how many steps could not be kept at all."""
+    """What the footer says: when the last change reached the disk, how many steps can be taken back, how many wait,
+    what is wrong, and how many steps could not be kept at all."""
 
     at: float | None = None
     steps: int = 0
