@@ -81,7 +81,7 @@ def test_segment_with_mouse_and_keyboard(
     assert mask.data.shape == picture.shape
     assert mask.metadata[KEY].spacing == pytest.approx((0.5, 0.5))
     assert shown.outcome.isVisible()
-    assert panel.saved.text() == "Mask not saved yet"
+    assert panel.saved.text() == "Not exported to a file yet"
     panel.controller.save(tmp_path / "mask.ome.tif")
     qtbot.waitUntil(lambda: panel.saved.text().startswith("Saved mask.ome.tif"), timeout=20_000)
     np.testing.assert_array_equal(read(tmp_path / "mask.ome.tif").data, mask.data)
@@ -113,7 +113,7 @@ def test_keys_start_and_cancel_a_run(viewer: Any, panel: Panel, spots: Path, qtb
 
 
 def test_thresholds_of_a_large_image_are_seen_first_where_it_is_looked_at(
-    viewer: Any, panel: Panel, spots: Path, qtbot: Any
+    viewer: Any, panel: Panel, spots: Path, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 999, (1100, 1100)).astype(np.uint16)
     image = viewer.add_image(noise)
@@ -127,7 +127,13 @@ def test_thresholds_of_a_large_image_are_seen_first_where_it_is_looked_at(
     mask = viewer.layers[-1]
     before = mask.data.copy()
     shown: list[np.ndarray] = []
-    mask.events.data.connect(lambda: shown.append(mask.data))
+    renew = controller.recorder.renew
+
+    def watched(*given: Any) -> None:
+        renew(*given)
+        shown.append(mask.data.copy())
+
+    monkeypatch.setattr(controller.recorder, "renew", watched)
     page(panel).outcome.sliders.edge.setValue(0.3)
     qtbot.waitUntil(lambda: len(shown) == 2 and controller.runs.settled, timeout=60_000)
     part, whole = shown

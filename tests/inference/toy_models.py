@@ -52,6 +52,7 @@ class AsIs:
 
     channels: int
     pointwise: bool = True
+    planes: tuple[str, ...] = ()
 
     def activate(self, logits: torch.Tensor) -> torch.Tensor:
         return logits
