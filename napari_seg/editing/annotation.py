@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,7 +82,7 @@ class Extents:
 
     def include(self, start: tuple[int, ...], after: Labels) -> None:
         """The labels ``after`` were written at ``start``."""
-        for label in np.unique(after).tolist():
+        for label in fastremap.unique(np.ascontiguousarray(after)).tolist():
             if label:
                 here: Box = tuple(slice(a, a + n) for a, n in zip(start, after.shape, strict=True))
                 there = self._boxes.get(label)
