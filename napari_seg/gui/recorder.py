@@ -239,6 +239,7 @@ class Recorder:
         layer.events.data.connect(self._replaced)
         if track.session.read_only:
             layer.editable = False
+            layer.events.editable.connect(_stay_closed)
             self._ledger.complain(track.session.read_only)
         elif plane in found.planes:
             self._take_up(track, found)
@@ -396,3 +397,9 @@ class Recorder:
 
 def _is_locked_object(key: str, entry: Entry) -> bool:
     return entry.locked and key.startswith("object ")
+
+
+def _stay_closed(event: Any) -> None:
+    """napari opens a layer to painting whenever it gets new data; not one of which nothing is kept."""
+    if event.source.editable:
+        event.source.editable = False

@@ -222,6 +222,8 @@ def test_two_windows_on_one_image(opened: Any, scan: np.ndarray) -> None:
     viewer.layers["mask"].paint((5, 20, 30), 3)
     other, second = opened(scan, np.zeros(SHAPE, np.uint8))
     assert not other.layers["mask"].editable
+    other.layers["mask"].data = np.ones(SHAPE, np.uint8)
+    assert not other.layers["mask"].editable
     assert "another window" in second.safe.trouble
     with pytest.raises(SegError, match="another window"):
         second.apply(second.track(other.layers["mask"]), edited(second.annotation(second.tracks()[0]), "x", []))
