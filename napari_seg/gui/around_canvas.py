@@ -7,6 +7,7 @@ from typing import Any
 from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.measure import MEASURES
 from napari_seg.gui import display, orthogonal, windows
+from napari_seg.gui.canvas_repair import mend_drawing
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.keys import Key, napari_keys, offer_commands, tool_keys
 from napari_seg.gui.keys_sheet import KEY, KeysSheet
@@ -29,6 +30,7 @@ class AroundCanvas:
 
     def __init__(self, viewer: Any, controller: Controller) -> None:
         self._viewer, self._controller = viewer, controller
+        mend_drawing(viewer)
         show_sides(viewer)
         canvas = canvas_of(viewer)
         self.sketchpad = Sketchpad(viewer, controller.hands, canvas)
