@@ -54,6 +54,7 @@ class Batch:
         self._axes: str | None = None
         self._channel = ""
         self._sample = Sample()
+        self._looking = False
         self._trouble = ""
         self._stale = True
         self._worked = False
@@ -159,10 +160,11 @@ class Batch:
         """Make the state of the page anew and tell whoever listens."""
         self._stale = False
         project, spec, question = self.project, self._spec, self._sample.question
-        rows = tuple(self._row(path) for path in project.files)
+        rows, due = tuple(self._row(path) for path in project.files), self._due()
         state = Folder(
             folder=project.folder,
             reading=project.reading,
+            looking=self._looking,
             rows=rows,
             models=tuple(self._models.items()),
             model=self._model,
@@ -173,7 +175,8 @@ class Batch:
             question=None if question is None else Question(str(question), question.choices),
             running=self.series.running or self.outgoing.running,
             saved=self.outgoing.words,
-            due=len(self._due()),
+            due=len(due),
+            renewed=sum(path in project.cases and project.cases[path].state == "unseen" for path in due),
             again=len(self._failed()),
             summary=summary_of(rows) if rows else "",
             place="" if project.session is None else str(project.session.folder),
@@ -244,12 +247,13 @@ class Batch:
 
         def then(sample: Sample) -> None:
             if (files, axes) == (self.project.files, self._axes):
-                self._sample = sample
+                self._sample, self._looking = sample, False
                 best = sample.matches[0] if sample.matches else None
                 if best is not None and not best.refusal and not self._by_hand:
                     self._model = best.path
                 self.refresh()
 
+        self._looking = bool(files)
         if files:
             self._engine.later(lambda: sample_of(files, axes, specs, settings), then)
 

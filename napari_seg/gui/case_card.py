@@ -59,7 +59,7 @@ class CaseCard(QFrame):
         known = [row for row in rows if row.known]
         if len(rows) == 1:
             found = f", {rows[0].amount}" if rows[0].amount else ""
-            self.title.setText(f"{shortened(rows[0].path.name)}: {STATE_WORDS[rows[0].state]}{found}")
+            self.title.setText(f"{shortened(rows[0].path.name)}\n{STATE_WORDS[rows[0].state]}{found}")
         else:
             self.title.setText(f"{len(rows)} images are chosen")
         say(self.why, rows[0].why if len(rows) == 1 else "")

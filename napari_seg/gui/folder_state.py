@@ -54,14 +54,16 @@ class CaseRow:
 
 @dataclass(frozen=True)
 class Folder:
-    """The whole page. ``due``: how many images wait for a mask, and ``again``: how many were tried in vain.
+    """The whole page.
 
-    ``place``: the folder in which the masks are kept. ``current``: the image that is open from the list, ``coming`` the
-    one on its way.
+    ``looking``: at the first image, for which model suits. ``due``: how many images wait for a mask, ``renewed`` of
+    them for one in the place of another model's; ``again``: how many were tried in vain. ``place``: the folder in which
+    the masks are kept. ``current``: the image that is open from the list, ``coming`` the one on its way.
     """
 
     folder: Path | None = None
     reading: bool = False
+    looking: bool = False
     rows: tuple[CaseRow, ...] = ()
     models: tuple[tuple[Path, str], ...] = ()
     model: Path | None = None
@@ -72,6 +74,7 @@ class Folder:
     question: Question | None = None
     running: Running | None = None
     due: int = 0
+    renewed: int = 0
     again: int = 0
     summary: str = ""
     saved: str = ""
@@ -82,7 +85,7 @@ class Folder:
     @property
     def can_run(self) -> bool:
         ready = self.model is not None and self.question is None and self.running is None
-        return ready and not self.reading and self.due + self.again > 0 and not self.refused
+        return ready and not (self.reading or self.looking) and self.due + self.again > 0 and not self.refused
 
     @property
     def refused(self) -> bool:

@@ -157,6 +157,20 @@ def test_a_folder_is_listed_and_segmented_one_after_the_other(window: Window, fo
     assert sorted(path.name for path in folder.iterdir()) == ["a.png", "b.png", "c.png", FOLDER]
 
 
+def test_nothing_is_segmented_before_it_is_known_which_model_suits(open_window: Any, folder: Path, engine: Any) -> None:
+    window = open_window()
+    window.batch.choose_folder(folder)
+    engine.poll()  # the folder is read, the first image is not
+    window.batch.tick()
+    assert len(window.batch.state.rows) == 3
+    assert window.batch.state.looking
+    window.batch.segment()
+    assert engine.orders == []
+    window.rest()
+    assert window.batch.state.can_run
+    assert dict(window.batch.state.models)[window.batch.state.model] == "nuclei2d"
+
+
 def test_one_bad_file_does_not_end_the_batch(window: Window, engine: Any) -> None:
     window.batch.segment()
     window.answer(objects(1))
@@ -306,7 +320,7 @@ def test_masks_that_somebody_has_seen_are_never_predicted_anew(
     other = model_file("semantic", ndim=2, classes=("cell",))
     window.batch.choose_model(other)
     window.rest()
-    assert window.batch.state.due == 1
+    assert (window.batch.state.due, window.batch.state.renewed) == (1, 1)
     window.batch.segment()
     assert engine.orders[-1]["path"].endswith("c.png")
     window.answer(objects(5))

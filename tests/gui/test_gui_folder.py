@@ -211,18 +211,18 @@ def test_from_choosing_a_folder_to_judging_with_the_mouse(page: Page) -> None:
     page.bot.mouseDClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at("b"))
     page.rest()
     assert page.opened == "b"
-    assert shown.card.title.text() == "b.png: in work, 1 object"
+    assert shown.card.title.text() == "b.png\nin work, 1 object"
     assert not shown.open.isEnabled()
     page.bot.keyClicks(shown.card.comment, "almost")
     page.click(shown.card.flag)
-    assert shown.card.title.text() == "b.png: ⚑ flagged, 1 object"
+    assert shown.card.title.text() == "b.png\n⚑ flagged, 1 object"
     assert shown.card.comment.text() == "almost"
     page.click(shown.following)
     assert page.opened == "c"
     page.click(shown.card.accept)
     assert shown.summary.text() == "4 images: 1 accepted, 1 flagged, 1 unseen, 1 failed"
     page.click(shown.card.back)
-    assert shown.card.title.text() == "c.png: in work, 1 object"
+    assert shown.card.title.text() == "c.png\nin work, 1 object"
 
 
 def test_with_the_keys(page: Page) -> None:
@@ -303,6 +303,10 @@ def test_the_page_draws_every_state(page: Page) -> None:
     assert shown.segment.text() == "Segment the one that is left"
     assert shown.segment.isEnabled()
     assert not shown.channel_row.isVisible()
+    shown.render(Folder(folder=Path("/images"), rows=ROWS, due=3, renewed=1))
+    assert shown.segment.text() == "Segment 3 images, 1 again"
+    shown.render(Folder(folder=Path("/images"), rows=ROWS, due=1, renewed=1))
+    assert shown.segment.text() == "Segment 1 image again"
     shown.render(Folder(folder=Path("/images"), rows=ROWS, due=3, again=1, channels=("DAPI", "GFP"), channel="GFP"))
     assert shown.segment.text() == "Segment the 3 that are left"
     assert not shown.segment.isEnabled()  # no model

@@ -67,7 +67,9 @@ class FolderPage(QScrollArea):
         self.question, self.findings, self.running = QuestionBox(), Findings(), RunningBox()
         self.running.cancel.setToolTip("Stop; the masks that have come stay (Escape)")
         self.segment = QPushButton()
-        self.segment.setToolTip("A mask that somebody has seen is never replaced (Ctrl+Return)")
+        self.segment.setToolTip(
+            "Masks that nobody has seen are replaced where another model made them; all others stay (Ctrl+Return)"
+        )
         self.summary, self.list, self.card = text(), CaseList(), CaseCard()
         self.open, self.following = QPushButton("&Open"), QPushButton("Open &next")
         self.open.setToolTip("Show the chosen image with its mask; the one before is closed, all work is kept (Enter)")
@@ -130,7 +132,7 @@ class FolderPage(QScrollArea):
         self.segment.setEnabled(state.can_run)
         self.segment.setVisible(state.running is None and state.due + state.again > 0)
         self.running.render(state.running)
-        say(self.summary, "Reading the folder..." if state.reading else state.summary)
+        say(self.summary, _words_for_all(state))
         self.list.setVisible(bool(state.rows))
         self.list.render(state)
         _make_main(self.segment, state.due > 0)
@@ -181,9 +183,18 @@ class FolderPage(QScrollArea):
         self._batch.open_next([found.path for found in self.list.cases.shown])
 
 
+def _words_for_all(state: Folder) -> str:
+    if state.reading:
+        return "Reading the folder..."
+    return f"{state.summary}. Looking which model suits..." if state.looking else state.summary
+
+
 def _words_for_segment(state: Folder) -> str:
     if not state.due:
         return "Try the failed image again" if state.again == 1 else f"Try the {state.again} failed images again"
+    if state.renewed:
+        images = "1 image" if state.due == 1 else f"{state.due} images"
+        return f"Segment {images} again" if state.renewed == state.due else f"Segment {images}, {state.renewed} again"
     if state.due == len(state.rows):
         return "Segment the image" if state.due == 1 else f"Segment all {state.due} images"
     return "Segment the one that is left" if state.due == 1 else f"Segment the {state.due} that are left"
