@@ -1,0 +1,136 @@
+"""A mask goes out as it is at that moment, with the record of where it comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_seg.data.formats import read
+from napari_seg.errors import SegError
+from napari_seg.gui import saving
+from napari_seg.gui.controller import Controller
+from napari_seg.gui.engine import Finished
+from napari_seg.session.provenance import write_record
+
+SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
+
+
+@pytest.fixture
+def shown(engine: Any, spots: Path, picture: np.ndarray) -> Iterator[Controller]:
+    """A window with an image and its mask of three objects."""
+    viewer = ViewerModel()
+    controller = Controller(viewer, engine, who="Ann")
+    controller.choose_model(spots)
+    viewer.add_image(picture, name="Miller, Eve")
+    settle(controller)
+    controller.run()
+    labels = np.zeros(picture.shape, np.uint8)
+    for k in (1, 2, 3):
+        labels[10 * k : 10 * k + 5, 5:9] = k
+    told = {"notes": [], "seconds": 1.0, "settings": SETTINGS, "model_hash": "0f", "doubt": 0.1}
+    sizes = [[k, 20] for k in (1, 2, 3)]
+    engine.say(Finished(len(engine.orders), {"labels": labels, "axes": "YX", "sizes": sizes, **told}))
+    settle(controller)
+    yield controller
+    controller.close()
+
+
+def settle(controller: Controller) -> None:
+    for _ in range(5):
+        controller.tick()
+        for session in controller.recorder.arrivals.sessions.values():
+            session.writer.flush(10)
+
+
+def log_of(controller: Controller) -> list[tuple[str, dict[str, Any]]]:
+    (track,) = controller.recorder.tracks()
+    found = track.session.writer.call(lambda store: store.log(track.row.id)).result()
+    return [(what, details) for _, _, _, what, _, details in found if "export" in what]
+
+
+def test_the_record_lies_beside_the_mask(shown: Controller, tmp_path: Path) -> None:
+    mask = shown.viewer.layers[-1]
+    mask.data_setitem((np.array([60, 60]), np.array([60, 61])), 9)
+    mask.data[70, 70] = 12  # without an event
+    shown.save(tmp_path / "mask.nii.gz")
+    settle(shown)
+    assert shown.state.saved.startswith("Saved mask.nii.gz at ")
+    assert shown.state.saved.endswith(", with mask.review.json")
+    text = (tmp_path / "mask.review.json").read_text()
+    found = json.loads(text)
+    assert found["prediction"]["model"] == "tiny instance 2D"
+    assert [(s["who"], s["steps"]) for s in found["steps_by_hand"]] == [("Ann", 1), ("Ann", 1)]
+    assert found["review"]["unseen"] == 5
+    assert "Miller" not in text
+    assert log_of(shown) == [("export", {"file": "mask.nii.gz"})]
+    (track,) = shown.recorder.tracks()
+    head = track.session.writer.call(lambda store: store.image(track.row.id).head).result()
+    assert found["mask"]["revision"] == head
+
+
+def test_what_is_painted_while_the_file_is_written_is_not_in_it(shown: Controller, tmp_path: Path) -> None:
+    mask = shown.viewer.layers[-1]
+    shown.save(tmp_path / "mask.tif")  # a thread will write it
+    mask.data_setitem((np.array([60]), np.array([60])), 9)
+    settle(shown)
+    assert int(np.asarray(read(tmp_path / "mask.tif").data).max()) == 3
+    assert json.loads((tmp_path / "mask.review.json").read_text())["review"]["unseen"] == 3
+    assert mask.data[60, 60] == 9
+
+
+def test_a_mask_that_could_not_be_written_has_no_record(shown: Controller, tmp_path: Path) -> None:
+    shown.save(tmp_path / "mask.bmp")
+    settle(shown)
+    assert "does not say the format" in shown.state.findings[0].text
+    assert list(tmp_path.glob("*.json")) == []
+    assert [what for what, _ in log_of(shown)] == ["export", "export failed"]
+
+
+def test_a_record_that_could_not_be_written_is_told(
+    shown: Controller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(record: dict[str, Any], path: Path) -> None:
+        raise SegError("mask.review.json could not be written (no space left); choose another folder.")
+
+    monkeypatch.setattr(saving, "write_record", refuse)
+    shown.save(tmp_path / "mask.tif")
+    settle(shown)
+    assert shown.state.findings[0].text.startswith(
+        "Saved mask.tif, but not where it comes from. mask.review.json could"
+    )
+    assert (tmp_path / "mask.tif").exists()
+    assert write_record is not refuse
+
+
+def test_what_changed_without_an_event_is_kept_when_a_layer_is_closed(shown: Controller) -> None:
+    mask = shown.viewer.layers[-1]
+    (track,) = shown.recorder.tracks()
+    mask.data[70, 70] = 12
+    shown.viewer.layers.remove(mask)
+    settle(shown)
+    kept = track.session.writer.call(lambda store: store.labels(track.row.id, track.plane)).result()
+    assert kept[70, 70] == 12
+
+
+def test_file_save_of_napari_writes_the_record_too(
+    make_napari_viewer: Callable[..., Any], plugin: None, tmp_path: Path, qtbot: Any
+) -> None:
+    viewer = make_napari_viewer()
+    viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")
+    viewer.add_image(np.random.default_rng(0).random((40, 50)), name="cells")
+    mask = viewer.add_labels(np.zeros((40, 50), np.uint16), name="by hand")
+    recorder = next(panel.controller.recorder for panel in viewer.window.dock_widgets.values())
+    qtbot.waitUntil(lambda: recorder.track(mask) is not None, timeout=20_000)
+    mask.data_setitem((np.array([6]), np.array([6])), 9)
+    viewer.layers.selection = {mask}
+    viewer.layers.save(str(tmp_path / "out.nii.gz"), selected=True, plugin="napari-seg")
+    found = json.loads((tmp_path / "out.review.json").read_text())
+    assert found["prediction"] is None
+    assert [(step["tool"], step["steps"]) for step in found["steps_by_hand"]] == [("edit", 1)]
+    assert int(np.asarray(read(tmp_path / "out.nii.gz").data).max()) == 9
