@@ -353,6 +353,30 @@ def test_a_case_that_a_person_has_touched_meanwhile_keeps_its_mask(window: Windo
     assert window.row("a").amount == "2 objects"
 
 
+def test_a_mask_that_the_window_shows_is_not_replaced_behind_it(window: Window, folder: Path, model_file: Any) -> None:
+    window.segment()
+    window.viewer.add_image(read(folder / "a.png").data, name="dropped")  # not opened from the list: nobody said so
+    window.rest()
+    assert window.states["a"] == "unseen"
+    window.batch.choose_model(model_file("semantic", ndim=2, classes=("cell",)))
+    window.rest()
+    window.batch.segment()
+    assert window.states["a"] == "running"
+    window.answer(objects(5))
+    np.testing.assert_array_equal(window.viewer.layers["a · mask"].data, objects(2))
+    (track,) = window.recorder.tracks()
+    kept = track.session.writer.call(lambda store: store.labels(track.row.id, track.plane)).result()
+    np.testing.assert_array_equal(kept, objects(2))
+
+
+def test_an_empty_mask_is_shown_to_be_painted_on(window: Window, folder: Path) -> None:
+    window.batch.segment()
+    window.answer(objects(0))
+    window.open(folder / "a.png")
+    assert [layer.name for layer in window.viewer.layers] == ["a", "a · mask"]
+    assert not window.viewer.layers["a · mask"].data.any()
+
+
 def test_a_mask_comes_into_the_case_that_is_open(window: Window, folder: Path) -> None:
     window.open(folder / "a.png")
     assert [layer.name for layer in window.viewer.layers] == ["a"]

@@ -65,6 +65,12 @@ def test_from_new_to_accepted(store: Store) -> None:
     assert cases(store) == [case(store, 1)]
 
 
+def test_who_looked_before_there_was_a_mask_has_not_seen_it(store: Store) -> None:
+    note_opened(store, 1, 1.0, "Ann")
+    assert case(store, 1).state == "new"
+    assert predict(store, 1).state == "unseen"
+
+
 def test_a_stroke_is_work(store: Store) -> None:
     predict(store, 1)
     store.commit(1, step(blocks_of(store, 1, labels(1, 2), plane=MASK.name), who="Ann"))
