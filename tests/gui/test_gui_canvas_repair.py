@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import pytest
+from napari.components import ViewerModel
 
 from napari_seg.gui import canvas_repair
 from napari_seg.gui.canvas_repair import delete_where_safe
@@ -70,7 +71,9 @@ def test_programs_are_kept_where_they_are_drawn_in_software(
     assert len(gone) == deleted
 
 
-def test_no_square_stays_where_a_brush_was(make_napari_viewer: Any) -> None:
-    viewer = make_napari_viewer()
+def test_no_square_stays_where_a_brush_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canvas_repair.GlirProgram, "delete", canvas_repair.GlirProgram.delete)  # put back afterwards
+    viewer = ViewerModel()
     canvas_repair.mend_drawing(viewer)
     assert viewer.canvas.overlays._brush_circle.box is False
+    assert canvas_repair.GlirProgram.delete is delete_where_safe
