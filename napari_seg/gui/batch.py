@@ -24,6 +24,7 @@ from napari_seg.gui.folder_sample import Sample, sample_of
 from napari_seg.gui.folder_state import CaseRow, Folder, next_case, row_of, summary_of, worst_first
 from napari_seg.gui.outgoing import Outgoing, replaced
 from napari_seg.gui.project import Project
+from napari_seg.gui.proposal import remember
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.series import How, Series
 from napari_seg.gui.state import Finding, Question
@@ -81,8 +82,7 @@ class Batch:
         except SegError as error:
             self._trouble = str(error)
         else:
-            taken = spec.name in self._models.values()
-            self._models.setdefault(path, f"{spec.name} ({path.stem})" if taken else spec.name)
+            remember(self._models, path, spec)
             self._model, self._by_hand, self._trouble = path, True, ""
             self._look()
         self.refresh()

@@ -23,7 +23,7 @@ from napari_seg.gui.batch import Batch
 from napari_seg.gui.checking import Looks, Wish
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.layers import channel_of, volume_of
-from napari_seg.gui.proposal import Proposal
+from napari_seg.gui.proposal import Proposal, remember
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Target, empty_mask
 from napari_seg.gui.reviewing import Reviewing
@@ -109,8 +109,7 @@ class Controller:
             self._trouble = str(error)
         else:
             self._trouble = ""
-            taken = spec.name in self._models.values()
-            self._models.setdefault(path, f"{spec.name} ({path.stem})" if taken else spec.name)
+            remember(self._models, path, spec)
             self._model = path
             self._follow(self._images())
             self._proposal.chosen(self._key)

@@ -19,13 +19,11 @@ from napari_seg.editing.edit import Edit, Patch
 from napari_seg.editing.measure import MEASURES, Measure
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
+from napari_seg.gui.mouse import STILL, held_still
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
 from napari_seg.spec import Spec
-
-_STILL = 4
-"""Pixels that a hand moves during a click."""
 
 _BRUSH_SHARE = 1 / 50
 """The radius of a brush is at first this share of the smaller side of the image."""
@@ -183,7 +181,7 @@ class Hands:
         while event.type == "mouse_move":
             if self.doing is not doing:
                 return  # given up
-            far = far or float(np.abs(np.asarray(event.pos, float) - start).max()) > _STILL
+            far = far or float(np.abs(np.asarray(event.pos, float) - start).max()) > STILL
             if tool.kind in ("stroke", "drag"):
                 self._move(tool, doing, event.position)
             yield
@@ -199,14 +197,8 @@ class Hands:
 
     def _one_more(self, event: Any) -> Generator[None]:
         """A further click of several."""
-        start = np.asarray(event.pos, float)
         position = event.position
-        yield
-        while event.type == "mouse_move":
-            if np.abs(np.asarray(event.pos, float) - start).max() > _STILL:
-                return
-            yield
-        if self.doing is not None:
+        if (yield from held_still(event)) and self.doing is not None:
             self._add(self.doing, position)
             self.drawn.emit()
 

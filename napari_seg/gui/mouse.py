@@ -10,8 +10,19 @@ import numpy as np
 
 from napari_seg.gui.planes import on_voxel
 
-_STILL = 4
+STILL = 4
 """Pixels that a hand moves during a click."""
+
+
+def held_still(event: Any) -> Generator[None, None, bool]:
+    """From a press on: whether the button was let go where it was pressed. Ends at once where the mouse moves away."""
+    start = np.asarray(event.pos, float)
+    yield
+    while event.type == "mouse_move":
+        if np.abs(np.asarray(event.pos, float) - start).max() > STILL:
+            return False
+        yield
+    return True
 
 
 class Pointer:
@@ -37,14 +48,9 @@ class Pointer:
         """A click without a key puts the crosshair there, unless it paints or picks."""
         if event.button != 1 or event.modifiers or viewer.dims.ndisplay != 2 or not self._idle():
             return
-        start = np.asarray(event.pos, float)
         position = event.position
-        yield
-        while event.type == "mouse_move":
-            if np.abs(np.asarray(event.pos, float) - start).max() > _STILL:
-                return
-            yield
-        self._put(position)
+        if (yield from held_still(event)):
+            self._put(position)
 
     def move(self, viewer: Any, event: Any) -> None:
         """With Shift held the crosshair follows the mouse, whatever the mode; the tools hear of every move."""

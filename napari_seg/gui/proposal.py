@@ -54,3 +54,9 @@ class Proposal:
         if best.path == model or best.refusal or best.doubt:
             return None
         return Cure(f"Use {specs[best.path].name}", "model", str(best.path))
+
+
+def remember(models: dict[Path, str], path: Path, spec: ModelSpec) -> None:
+    """Put a model on a list by its name; two of one name are told apart by their files."""
+    taken = spec.name in models.values()
+    models.setdefault(path, f"{spec.name} ({path.stem})" if taken else spec.name)

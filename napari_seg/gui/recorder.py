@@ -161,7 +161,7 @@ class Recorder:
             rows |= {key: after for key, (_, after) in edit.rows.items()}
         track.provisional = predicted is None
         if predicted is not None:
-            everything = track.copies(map(track.place, range(track.places)))  # also what was only shown before
+            everything = track.everything()  # also what was only shown before
             self._ledger.put(track, tool, everything, rows, said="keep", origin=predicted.origin(track.plane))
 
     def undo(self, layer: Any) -> None:
@@ -203,7 +203,7 @@ class Recorder:
         tracks = [track for track in self._tracks.values() if not track.session.writer.closed]
         for track in tracks:
             if not track.session.read_only:
-                self._ledger.put(track, "other", track.copies(map(track.place, range(track.places))))
+                self._ledger.put(track, "other", track.everything())
         return all(track.session.writer.flush(seconds) for track in tracks)
 
     def tick(self) -> None:
@@ -266,7 +266,7 @@ class Recorder:
     def _sweep(self, track: Track) -> None:
         """Keep what changed in a layer without an event."""
         if not (self._closed or track.session.read_only or track.provisional):
-            self._ledger.put(track, "other", track.copies(map(track.place, range(track.places))))
+            self._ledger.put(track, "other", track.everything())
 
     def _lay(self, track: Track) -> None:
         """Put down what a new layer holds, below all steps."""
@@ -300,7 +300,7 @@ class Recorder:
             if np.array_equal(kept, track.layer.data):
                 return
             if plane not in found.worked_on:  # the file holds something else than when it was opened last
-                self._ledger.put(track, "opened", track.copies(map(track.place, range(track.places))), said="keep")
+                self._ledger.put(track, "opened", track.everything(), said="keep")
                 return
             track.show(kept)
             self.resumed.emit(track.layer if track.image is None else track.image, found)
@@ -345,7 +345,7 @@ class Recorder:
         forget_steps(track.layer)
         track.extents = {}
         if tuple(track.layer.data.shape) in (track.row.grid, (track.row.times, *track.row.grid)):
-            self._ledger.put(track, "replaced", track.copies(map(track.place, range(track.places))))
+            self._ledger.put(track, "replaced", track.everything())
         else:
             del self._tracks[track.layer]
             self._ledger.complain(
@@ -360,7 +360,7 @@ class Recorder:
         """Something was changed without an event."""
         if self._tracks.get(track.layer) is track:
             track.extents = {}
-            self._ledger.put(track, "other", track.copies(map(track.place, range(track.places))))
+            self._ledger.put(track, "other", track.everything())
 
     def _step(self, layer: Any, work: Callable[[Track, float], Callable[[Any], Change | None]]) -> None:
         """A step back or forth: waited for while it is quick, else painting waits for it."""

@@ -71,6 +71,10 @@ class Track:
         frames = self.frames
         return {place: frames[place.time][self.grid.box(place.block)].copy() for place in places}
 
+    def everything(self) -> dict[Place, Labels]:
+        """What the layer holds in all blocks now."""
+        return self.copies(map(self.place, range(self.places)))
+
     def blocks_of(self, labels: Labels) -> dict[Place, Labels]:
         """All blocks of labels shaped like the layer, as views."""
         frames = labels if labels.ndim > len(self.row.grid) else labels[None]
