@@ -48,6 +48,7 @@ class Renewing:
 
     def put(self, track: Track, renewal: Renewal, then: Callable[[], None]) -> None:
         """Show new labels, and keep them; ``then`` is called when that is done."""
+        self._recorder.sweep()  # what another program has written counts as said, too
         row, plane = track.row, track.plane + SAID
         frozen = {}
         for time in self._times(track, renewal):

@@ -266,6 +266,18 @@ def test_a_second_run_goes_under_what_a_person_has_painted(
     assert set(np.unique(viewer.layers[1].data)) == {0, 1, 2, 7}
 
 
+def test_a_second_run_goes_under_what_another_program_has_written(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    viewer.add_image(picture, name="cells")
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 1))
+    viewer.layers[1].data[50:60, 40:50] = 7  # without an event, and nobody has looked since
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 3))
+    assert (viewer.layers[1].data[50:60, 40:50] == 7).all()
+
+
 def test_only_what_is_visible(controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any) -> None:
     layer = viewer.add_image(picture)
     layer.corner_pixels = np.array([[10, 20], [29, 59]])
