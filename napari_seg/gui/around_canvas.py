@@ -9,11 +9,13 @@ from napari_seg.editing.measure import MEASURES
 from napari_seg.gui import display, orthogonal, windows
 from napari_seg.gui.canvas_repair import mend_drawing
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.dropping import Dropping
 from napari_seg.gui.keys import Key, napari_keys, offer_commands, tool_keys
 from napari_seg.gui.keys_sheet import KEY, KeysSheet
+from napari_seg.gui.manifest import PLUGIN
 from napari_seg.gui.queue_view import KEYS as REVIEW_KEYS
 from napari_seg.gui.sketchpad import Sketchpad
-from napari_seg.gui.views import canvas_of, show_sides
+from napari_seg.gui.views import canvas_of, drop_target, show_sides
 
 _REVIEW = {
     "next": "Next in the queue",
@@ -32,6 +34,7 @@ class AroundCanvas:
         self._viewer, self._controller = viewer, controller
         mend_drawing(viewer)
         show_sides(viewer)
+        Dropping(drop_target(viewer), lambda paths: viewer.open(paths, plugin=PLUGIN))
         canvas = canvas_of(viewer)
         self.sketchpad = Sketchpad(viewer, controller.hands, canvas)
         self.keys = KeysSheet(viewer, canvas)

@@ -12,6 +12,9 @@ from napari_seg.errors import SegError
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import LayerData, layer_data, volume_of
 
+PLUGIN = "napari-seg"
+"""How napari calls this plugin."""
+
 NOTHING: list[Any] = [(None,)]
 """What napari understands as: it was seen to, and there is no layer to add."""
 
@@ -156,4 +159,4 @@ def _panel() -> Any:
 
 def panel_of(viewer: Any) -> Any:
     """The panel of a window, opened where it is not yet."""
-    return viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")[1]
+    return viewer.window.add_plugin_dock_widget(PLUGIN, "Segmentation panel")[1]

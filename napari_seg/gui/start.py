@@ -8,9 +8,8 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_seg.data.formats import FORMATS
 from napari_seg.data.samples import SAMPLES
+from napari_seg.gui.manifest import PLUGIN
 from napari_seg.gui.parts import text
-
-PLUGIN = "napari-seg"
 
 
 class StartBox(QWidget):

@@ -194,6 +194,12 @@ def canvas_of(viewer: Any) -> QWidget:
     return canvas
 
 
+def drop_target(viewer: Any) -> QWidget:
+    """The widget that napari takes dropped files on."""
+    target: QWidget = viewer.window._qt_viewer
+    return target
+
+
 def window_of(viewer: Any) -> QWidget | None:
     return None if viewer is None else viewer.window._qt_window
 
