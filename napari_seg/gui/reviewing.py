@@ -20,15 +20,13 @@ from napari_seg.editing.suspicion import Suspect, queue
 from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import CLASSES
 from napari_seg.gui.hands import Hands
+from napari_seg.gui.nearing import come_near
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
 
 VERBS: dict[State, str] = {"accepted": "accept", "rejected": "reject", "flagged": "flag", "unseen": "ask again"}
 """What the history says of a verdict."""
-
-_IN_VIEW = 0.3
-"""The share of the canvas that an object takes when the view goes to it."""
 
 _LEAST = 24
 """Voxels that are shown as large as that at the most, so that a speck is seen among its neighbours."""
@@ -127,23 +125,14 @@ class Reviewing:
         world = np.asarray(layer.data_to_world((*lead, *place)), float)
         point = np.asarray(self._viewer.dims.point, float)
         point[-len(world) :] = world
-        self._viewer.dims.point = tuple(point)
         self._viewer.layers.selection.active = layer
         if label:
             track.make_room(label)
             layer.selected_label = label
-        shown = list(self._viewer.dims.displayed)
-        centre = np.asarray(self._viewer.scene.camera.center, float)
-        centre[-len(shown) :] = point[shown]
-        self._viewer.scene.camera.center = tuple(centre)
-        sides = [
-            (side.stop - side.start) * abs(float(s)) for side, s in zip(box, layer.scale[-len(box) :], strict=True)
-        ]
-        widest = max(sides[axis - self._viewer.dims.ndim] for axis in shown)
-        height, width = self._viewer.canvas.size
-        self._viewer.scene.camera.zoom = (
-            _IN_VIEW * min(height, width) / max(widest, _LEAST * float(np.abs(layer.scale).min()))
-        )
+        scale = np.abs(layer.scale[-len(box) :])
+        sides = np.ones(len(point))
+        sides[-len(box) :] = np.maximum([side.stop - side.start for side in box] * scale, _LEAST * scale.min())
+        come_near(self._viewer, point, sides)
 
 
 def _look(track: Track, annotation: Annotation, classes: tuple[str, ...]) -> Seen:

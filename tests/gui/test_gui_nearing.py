@@ -1,0 +1,33 @@
+"""The view comes near to a small thing, and shows the whole image for a large one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_seg.gui.nearing import come_near
+
+
+@pytest.fixture
+def viewer() -> Any:
+    model = ViewerModel()
+    model.add_image(np.zeros((40, 100, 200), np.uint8), scale=(2, 1, 1))
+    model.canvas.size = (500, 800)
+    return model
+
+
+def test_a_speck_is_seen_among_its_neighbours(viewer: Any) -> None:
+    come_near(viewer, np.array([20.0, 30.0, 150.0]), np.array([24.0, 24.0, 24.0]))
+    assert viewer.dims.current_step == (10, 30, 150)
+    assert viewer.scene.camera.center[-2:] == (30, 150)
+    assert viewer.scene.camera.zoom == pytest.approx(0.3 * 500 / 24)
+
+
+def test_a_whole_slice_fills_the_canvas_and_no_more(viewer: Any) -> None:
+    come_near(viewer, np.array([20.0, 90.0, 10.0]), np.array([2.0, 100.0, 200.0]))
+    assert viewer.dims.current_step[0] == 10
+    assert viewer.scene.camera.center[-2:] == (49.5, 99.5)
+    assert viewer.scene.camera.zoom == pytest.approx(0.95 * 800 / 200, rel=0.01)
