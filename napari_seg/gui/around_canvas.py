@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_seg.editing.catalogue import TOOLS
-from napari_seg.editing.measure import MEASURES
+from napari_seg.editing.ruler import MEASURES
 from napari_seg.gui import display, orthogonal, windows
 from napari_seg.gui.canvas_repair import mend_drawing
 from napari_seg.gui.controller import Controller

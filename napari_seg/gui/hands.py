@@ -16,7 +16,7 @@ from psygnal import Signal
 from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.edit import Edit, Patch
-from napari_seg.editing.measure import MEASURES, Measure
+from napari_seg.editing.ruler import MEASURES, Measure
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
 from napari_seg.gui.mouse import STILL, held_still

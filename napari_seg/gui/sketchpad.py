@@ -9,7 +9,7 @@ from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QWidget
 
-from napari_seg.editing.measure import Measure
+from napari_seg.editing.ruler import Measure
 from napari_seg.editing.tools import Tool
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.reticle import on_canvas

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_seg.editing.catalogue import TOOLS
-from napari_seg.editing.measure import MEASURES, Measure
+from napari_seg.editing.ruler import MEASURES, Measure
 from napari_seg.editing.tools import Tool
 from napari_seg.errors import SegError
 from napari_seg.gui.controller import Controller

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_seg.editing.catalogue import TOOLS
-from napari_seg.editing.measure import MEASURES, angle, digits, length
 from napari_seg.editing.reach import Point
+from napari_seg.editing.ruler import MEASURES, angle, digits, length
 from napari_seg.errors import SegError
 
 point = st.tuples(*(st.floats(-500, 500),) * 3)
