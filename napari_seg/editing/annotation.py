@@ -27,12 +27,18 @@ State = Literal["unseen", "accepted", "rejected", "flagged"]
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the object table, or what was said of a slice, a box or a case. ``category``: the class, from 1."""
+    """A row of the object table, or what was said of a slice, a box, a class or a case. ``category``: the class, from
+    1."""
 
     category: int = 1
     state: State = "unseen"
     comment: str = ""
     locked: bool = False
+
+
+def class_key(number: int) -> str:
+    """The key of the row that says what a class is called: its comment is the name."""
+    return f"class {number}"
 
 
 CASE = "case"

@@ -69,7 +69,6 @@ class Scribble(Repair):
     kind="click",
     key="T",
     options=Repair,
-    preview=True,
 )
 def add_missed(annotation: Annotation, gesture: Gesture, options: Repair) -> Edit:
     """A new object, or more of the class of the gesture, around the click, on background only.
@@ -92,10 +91,9 @@ def add_missed(annotation: Annotation, gesture: Gesture, options: Repair) -> Edi
     "Repair with a scribble",
     tip="Draw from an object over what belongs to it, or from background over what does not: the border is found anew.",
     group="model",
-    kind="stroke",
+    kind="line",
     key="Shift+T",
     options=Scribble,
-    preview=True,
 )
 def scribble(annotation: Annotation, gesture: Gesture, options: Scribble) -> Edit:
     """Spread the label of the first point under the line, and find the borders near it anew.

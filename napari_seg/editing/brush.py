@@ -50,7 +50,6 @@ def under(annotation: Annotation, gesture: Gesture, options: Brush) -> Area:
     kind="stroke",
     key="Q",
     options=Brush,
-    preview=True,
 )
 def brush(annotation: Annotation, gesture: Gesture, options: Brush) -> Edit:
     """Paint ``gesture.label`` within ``radius`` of the line."""
@@ -65,7 +64,6 @@ def brush(annotation: Annotation, gesture: Gesture, options: Brush) -> Edit:
     kind="stroke",
     key="Shift+Q",
     options=RangeBrush,
-    preview=True,
 )
 def range_brush(annotation: Annotation, gesture: Gesture, options: RangeBrush) -> Edit:
     """Paint ``gesture.label`` within ``radius`` of the line, between ``low`` and ``high``."""
@@ -80,7 +78,6 @@ def range_brush(annotation: Annotation, gesture: Gesture, options: RangeBrush) -
     kind="stroke",
     key="W",
     options=Eraser,
-    preview=True,
 )
 def eraser(annotation: Annotation, gesture: Gesture, options: Eraser) -> Edit:
     """Make background within ``radius`` of the line."""

@@ -45,6 +45,7 @@ def columns(table: Table) -> tuple[Column, ...]:
         Column("label", "label", "", table.labels, f"The number of the {what} in the mask."),
         Column("class", "class", "", table.class_names),
         Column("state", "state", "", table.state, "What you said of it."),
+        Column("locked", "locked", "", table.locked, "Whether it is kept from gaining or losing voxels."),
         *_sizes(table),
     ]
     if not np.isnan(table.intensity).all():

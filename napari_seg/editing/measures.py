@@ -31,7 +31,8 @@ class Table:
     the image, NaN without one; ``uncertainty``: the mean entropy of the scores over the voxels, 0..1, NaN without
     scores; ``fullness``: the volume over that of the ellipsoid with the same second moments, about 1 for what has no
     dents and less for what has a waist or comes in pieces; ``parts`` that do not touch, not even by corners;
-    ``border``: whether it touches the edge of the grid; ``category``, ``state`` and ``comment`` from its row.
+    ``border``: whether it touches the edge of the grid; ``category``, ``state``, ``comment`` and ``locked`` from its
+    row.
 
     ``classes`` are the names of the categories 1, 2, ...; ``spacing`` is in ``unit``. ``objects``: rows are objects and
     not classes.
@@ -50,6 +51,7 @@ class Table:
     category: Ints
     state: Words
     comment: NDArray[np.object_]
+    locked: NDArray[np.bool_]
     spacing: tuple[float, ...]
     unit: str
     classes: tuple[str, ...] = ()
@@ -120,6 +122,7 @@ def measure(annotation: Annotation, classes: tuple[str, ...] = ()) -> Table:
         category=np.ones(len(unknown), np.int64),
         state=np.full(len(unknown), "unseen", "<U8"),
         comment=np.full(len(unknown), "", object),
+        locked=np.zeros(len(unknown), bool),
         spacing=annotation.spacing,
         unit=annotation.unit,
         classes=classes,
@@ -171,12 +174,13 @@ def _alone(annotation: Annotation, label: int, box: Box) -> Table:
 def _with_rows(table: Table, annotation: Annotation, which: Iterable[int]) -> Table:
     """The table with what the rows of the annotation say of the rows ``which`` of it."""
     category, state, comment = table.category.copy(), table.state.copy(), table.comment.copy()
+    locked = table.locked.copy()
     labels = table.labels.tolist()
     for row in which:
         entry = annotation.entry(labels[row])
         category[row] = entry.category if annotation.objects else labels[row]
-        state[row], comment[row] = entry.state, entry.comment
-    return replace(table, category=category, state=state, comment=comment)
+        state[row], comment[row], locked[row] = entry.state, entry.comment, entry.locked
+    return replace(table, category=category, state=state, comment=comment, locked=locked)
 
 
 def _fullness(voxels: Ints, spread: Floats) -> Floats:

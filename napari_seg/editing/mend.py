@@ -43,6 +43,7 @@ class Filling(Options):
     kind="action",
     key="H",
     options=Filling,
+    hovers=True,
 )
 def fill_holes(annotation: Annotation, gesture: Gesture, options: Filling) -> Edit:
     reach: Reach = "slice" if options.within == "slice" else "volume"
@@ -86,6 +87,7 @@ class Smoothing(Options):
     kind="action",
     key="Shift+S",
     options=Smoothing,
+    hovers=True,
 )
 def smooth(annotation: Annotation, gesture: Gesture, options: Smoothing) -> Edit:
     spacing = np.array(spacing_of(annotation))
@@ -135,6 +137,7 @@ def _smoothed(annotation: Annotation, one: Region, sigma: NDArray[np.float64]) -
     group="objects",
     kind="action",
     key="Shift+L",
+    hovers=True,
 )
 def keep_largest(annotation: Annotation, gesture: Gesture, options: Options) -> Edit:
     changes = []

@@ -50,6 +50,7 @@ class Merging(Options):
     key="J",
     options=Merging,
     preview=True,
+    hovers=True,
 )
 def merge(annotation: Annotation, gesture: Gesture, options: Merging) -> Edit:
     only_objects(annotation, "merge", "change the class of one of them")
@@ -103,6 +104,7 @@ class Reaching(Options):
     kind="action",
     key="Delete",
     options=Reaching,
+    hovers=True,
 )
 def delete(annotation: Annotation, gesture: Gesture, options: Reaching) -> Edit:
     found = regions(annotation, gesture)
@@ -120,6 +122,7 @@ def delete(annotation: Annotation, gesture: Gesture, options: Reaching) -> Edit:
     group="objects",
     kind="action",
     key="N",
+    hovers=True,
 )
 def new_id(annotation: Annotation, gesture: Gesture, options: Options) -> Edit:
     only_objects(annotation, "give a new number", "change the class of the part instead")
@@ -146,6 +149,7 @@ class Category(Options):
     kind="action",
     key="U",
     options=Category,
+    hovers=True,
 )
 def change_class(annotation: Annotation, gesture: Gesture, options: Category) -> Edit:
     if annotation.objects:
@@ -171,6 +175,7 @@ def _known(annotation: Annotation, key: str) -> Entry:
     group="objects",
     kind="action",
     key="Shift+A",
+    hovers=True,
 )
 def split_apart(annotation: Annotation, gesture: Gesture, options: Options) -> Edit:
     only_objects(annotation, "split apart", "point at one part and change its class")

@@ -92,10 +92,9 @@ def polygon(annotation: Annotation, gesture: Gesture, options: Painting) -> Edit
     "Lasso",
     tip="Draw around something: what lies inside the line is painted.",
     group="regions",
-    kind="stroke",
+    kind="line",
     key="Shift+O",
     options=Painting,
-    preview=True,
 )
 def lasso(annotation: Annotation, gesture: Gesture, options: Painting) -> Edit:
     """Paint ``gesture.label`` inside the line, which is closed, in the slice of its first point."""
@@ -110,7 +109,7 @@ def lasso(annotation: Annotation, gesture: Gesture, options: Painting) -> Edit:
     kind="click",
     key="Shift+G",
     options=Fill,
-    preview=True,
+    hovers=True,
 )
 def fill(annotation: Annotation, gesture: Gesture, options: Fill) -> Edit:
     """Paint ``gesture.label`` into the connected voxels that have the label under the first point.

@@ -4,7 +4,7 @@ shown again. A slice, box or case that is accepted is finished: everything in it
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,24 @@ from napari_seg.editing.runs import Ints
 DECIDED = ("accepted", "rejected")
 
 _SLICE = re.compile(r"slice (\d+) (\d+)")
+_CLASS = re.compile(r"class (\d+)")
 _REGION = re.compile(r"region (\d+) at ([\d ]+)")
 
 
 def region_key(label: int, voxel: tuple[int, ...]) -> str:
     """The key of a connected region of a class, by one of its voxels: so it is known again after an edit elsewhere."""
     return f"region {label} at {' '.join(map(str, voxel))}"
+
+
+def class_names(made_with: Sequence[str], rows: Mapping[str, Entry]) -> tuple[str, ...]:
+    """What the classes 1, 2, ... are called: as the mask was ``made_with``, unless a person has named them otherwise.
+    A class that nobody has named is ``class 3``."""
+    named = {k: name for k, name in enumerate(made_with, 1) if name}
+    for key, entry in rows.items():
+        match = _CLASS.fullmatch(key)
+        if match and entry.comment:
+            named[int(match[1])] = entry.comment
+    return tuple(named.get(k, f"class {k}") for k in range(1, max(named, default=0) + 1))
 
 
 def decided_regions(rows: Mapping[str, Entry]) -> list[tuple[int, tuple[int, ...]]]:

@@ -41,9 +41,11 @@ class Cutting(Options):
     "Split along a line",
     tip="Draw a line across an object: what lies on its two sides becomes two objects.",
     group="objects",
-    kind="stroke",
+    kind="line",
     key="K",
     options=Cutting,
+    preview=True,
+    hovers=True,
 )
 def split(annotation: Annotation, gesture: Gesture, options: Cutting) -> Edit:
     """The object that most of the line lies on, of the selected ones if any lies there. The line lies in the slice."""
@@ -116,6 +118,8 @@ class Seeding(Options):
     kind="seeds",
     key="Shift+K",
     options=Seeding,
+    preview=True,
+    hovers=True,
 )
 def split_by_seeds(annotation: Annotation, gesture: Gesture, options: Seeding) -> Edit:
     seeds = list(dict.fromkeys(voxel(point) for point in gesture.points))

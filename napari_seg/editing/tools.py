@@ -15,9 +15,10 @@ from napari_seg.spec import Spec
 Reach = Literal["slice", "volume"]
 """How far a tool goes: the slice that is shown, or all of the volume."""
 
-Kind = Literal["click", "stroke", "drag", "seeds", "action"]
-"""How a person uses a tool: click once; draw a line; drag from one place to another; click several places and confirm;
-or press its key, which acts on the object under the cursor or on the selected ones."""
+Kind = Literal["click", "stroke", "line", "drag", "seeds", "action"]
+"""How a person uses a tool: click once; draw a stroke, each part of which acts at once; draw a line, which acts as a
+whole; drag from one place to another; click several places and confirm; or press its key, which acts on the object
+under the cursor or on the selected ones."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,11 @@ class Options(Spec):
 
 @dataclass(frozen=True)
 class Tool:
-    """``key`` as Qt writes it; ``tip`` says in one sentence what happens; ``group`` is the part of the page."""
+    """``key`` as Qt writes it; ``tip`` says in one sentence what happens; ``group`` is the part of the page.
+
+    ``preview``: what comes of it is shown while the mouse is dragged, or after each of several clicks. ``hovers``: it
+    is about the object under the cursor, which is outlined before.
+    """
 
     name: str
     title: str
@@ -52,6 +57,7 @@ class Tool:
     run: Callable[[Annotation, Gesture, Any], Edit]
     options: type[Spec]
     preview: bool = False
+    hovers: bool = False
 
 
 TOOLS: dict[str, Tool] = {}
@@ -70,11 +76,12 @@ def tool(
     key: str = "",
     options: type[Spec] = Options,
     preview: bool = False,
+    hovers: bool = False,
 ) -> Callable[[Run], Run]:
     """Register the function below as a tool."""
 
     def register(run: Run) -> Run:
-        TOOLS[name] = Tool(name, title, tip, group, kind, key, run, options, preview)
+        TOOLS[name] = Tool(name, title, tip, group, kind, key, run, options, preview, hovers)
         return run
 
     return register

@@ -36,7 +36,7 @@ class AroundCanvas:
         show_sides(viewer)
         Dropping(drop_target(viewer), lambda paths: viewer.open(paths, plugin=PLUGIN))
         canvas = canvas_of(viewer)
-        self.sketchpad = Sketchpad(viewer, controller.hands, canvas)
+        self.sketchpad = Sketchpad(viewer, controller.hands, controller.hover, canvas)
         self.keys = KeysSheet(viewer, canvas)
         self.keys.asked.connect(self._list_keys)
         for part in (orthogonal, windows, display):

@@ -21,7 +21,9 @@ from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui import engine as link
 from napari_seg.gui.batch import Batch
 from napari_seg.gui.checking import Looks, Wish
+from napari_seg.gui.classes import Classes
 from napari_seg.gui.hands import Hands
+from napari_seg.gui.hover import Hover
 from napari_seg.gui.layers import channel_of, volume_of
 from napari_seg.gui.proposal import Proposal, remember
 from napari_seg.gui.recorder import Recorder
@@ -69,7 +71,10 @@ class Controller:
         self.recorder = Recorder(viewer, engine, who)
         around = Surroundings(self.recorder)
         self.hands = Hands(viewer, self.recorder, around)
+        self.classes = Classes(self.recorder, engine)
+        self.hover = Hover(viewer, self.hands, self.recorder, around)
         self.reviewing = Reviewing(viewer, self.recorder, self.hands, around)
+        self.reviewing.listed.connect(lambda _: self.asked_for.emit("Review"))
         around.edited.connect(lambda track, edit: self.edited.emit(edit.labels))
         self.runs = Runs(viewer, engine, self.recorder)
         self.batch = Batch(viewer, engine, self.recorder)

@@ -16,10 +16,12 @@ from psygnal import Signal
 from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.edit import Edit, Patch
+from napari_seg.editing.ranging import Range, around, of_label
 from napari_seg.editing.ruler import MEASURES, Measure
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
 from napari_seg.gui.mouse import STILL, held_still
+from napari_seg.gui.ranges import is_open
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
@@ -165,6 +167,23 @@ class Hands:
             self._finish(self.tool, doing)
             self.drawn.emit()
 
+    def range_of_label(self) -> None:
+        """Paint, with the brush in hand, in the range of what has the label in hand in the slice that is shown."""
+        track = self.track
+        if track is not None:
+            doing = self._begin(track, self._viewer.dims.point, tuple(self._viewer.dims.displayed))
+            self._paint_in(lambda: of_label(doing.annotation, self.gesture(doing)))
+
+    def _paint_in(self, find: Callable[[], Range]) -> None:
+        """Give the tool in hand a range of intensities."""
+        try:
+            low, high = find()
+        except SegError as error:
+            self._say(str(error))
+        else:
+            self.said = ""
+            self.set_option(self.tool.name if self.tool else "", low=low, high=high)
+
     def _press(self, viewer: Any, event: Any) -> Generator[None]:
         tool, track = self.tool, self.track
         if tool is None or track is None or event.button != 1 or event.modifiers or len(event.dims_displayed) != 2:
@@ -173,6 +192,8 @@ class Hands:
             yield from self._one_more(event)
             return
         doing = self.doing = self._begin(track, event.position, tuple(event.dims_displayed))
+        if is_open(self.options.get(tool.name)):
+            self._paint_in(lambda: around(doing.annotation, self.gesture(doing), self.radius or 0.0))
         start, far = np.asarray(event.pos, float), False
         if _is_brush(tool):
             self._stamp(tool, doing)
@@ -182,7 +203,7 @@ class Hands:
             if self.doing is not doing:
                 return  # given up
             far = far or float(np.abs(np.asarray(event.pos, float) - start).max()) > STILL
-            if tool.kind in ("stroke", "drag"):
+            if tool.kind in ("stroke", "line", "drag"):
                 self._move(tool, doing, event.position)
             yield
         if self.doing is not doing:
@@ -228,15 +249,15 @@ class Hands:
             self._measure(tool, doing)
         elif _is_brush(tool):
             self._stamp(tool, doing)
-        elif tool.kind == "drag" and tool.preview:
+        elif tool.kind in ("line", "drag") and tool.preview:
             self._withdraw(doing)
-            self._sketch(tool, doing, self._gesture(doing))
+            self._sketch(tool, doing, self.gesture(doing))
         self.drawn.emit()
 
     def _stamp(self, tool: Tool, doing: Doing) -> None:
         """Paint the newest part of a stroke."""
         points = tuple(doing.points[-2:])
-        self._sketch(tool, doing, replace(self._gesture(doing), points=points))
+        self._sketch(tool, doing, replace(self.gesture(doing), points=points))
 
     def _sketch(self, tool: Tool, doing: Doing, gesture: Gesture) -> None:
         try:
@@ -290,7 +311,7 @@ class Hands:
                 self._say(self.said)
                 return
             else:
-                edit = tool.run(doing.annotation, self._gesture(doing), self.options[tool.name])
+                edit = tool.run(doing.annotation, self.gesture(doing), self.options[tool.name])
                 self._recorder.apply(doing.track, edit, doing.time)
         except SegError as error:
             doing.track.provisional = False
@@ -299,7 +320,8 @@ class Hands:
         self._surroundings.done(doing.track, edit)
         self._say("")
 
-    def _gesture(self, doing: Doing) -> Gesture:
+    def gesture(self, doing: Doing) -> Gesture:
+        """What was done so far, as tools take it."""
         label = int(doing.track.layer.selected_label)
         return Gesture(tuple(doing.points), doing.shown, label, self.selected)
 
@@ -333,4 +355,4 @@ class Hands:
 
 def _is_brush(tool: Tool | Measure) -> TypeGuard[Tool]:
     """Whether each part of a stroke is done at once."""
-    return isinstance(tool, Tool) and tool.kind == "stroke" and tool.preview
+    return isinstance(tool, Tool) and tool.kind == "stroke"

@@ -146,9 +146,24 @@ ICONS: Mapping[str, tuple[str, ...]] = {
         "line M 2.8 16.2 L 16.2 2.8 L 21.2 7.8 L 7.8 21.2 Z",
         "line M 6.2 12.8 L 8 14.6 M 9.5 9.5 L 12.3 12.3 M 12.8 6.2 L 14.6 8",
     ),
+    "locked": (
+        "fill M 4.6 10.8 L 19.4 10.8 L 19.4 21.6 L 4.6 21.6 Z",
+        "line M 7.6 10.8 L 7.6 8 C 7.6 1.2 16.4 1.2 16.4 8 L 16.4 10.8",
+    ),
+    "unlocked": (
+        "line M 4.6 11.6 L 19.4 11.6 L 19.4 21 L 4.6 21 Z",
+        "line M 7.6 11.6 L 7.6 8 C 7.6 1.2 15.6 1.2 16.4 6.4",
+    ),
+    "partly locked": (
+        "line M 4.6 11.6 L 19.4 11.6 L 19.4 21 L 4.6 21 Z",
+        "fill M 4.6 16.3 L 19.4 16.3 L 19.4 21 L 4.6 21 Z",
+        "line M 7.6 11.6 L 7.6 8 C 7.6 1.2 16.4 1.2 16.4 8 L 16.4 11.6",
+    ),
+    "shown": ("line M 2.2 12 C 7 4 17 4 21.8 12 C 17 20 7 20 2.2 12 Z", "fill O 12 12 3.4"),
+    "hidden": ("line M 2.2 12 C 7 4 17 4 21.8 12 C 17 20 7 20 2.2 12 Z M 4.4 20.4 L 19.6 3.6",),
     "angle": ("line M 21 19.8 L 3.2 19.8 L 15.4 3.6", "line A 3.2 19.8 10 0 53"),
 }
-"""The marks of each tool by its name."""
+"""The marks of each tool by its name, and of the states in the list of classes."""
 
 
 def icon(name: str, colour: str) -> QIcon:

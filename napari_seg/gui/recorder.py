@@ -105,18 +105,26 @@ class Recorder:
         """What a tool looks at. ``known``: image and scores on the grid, where there are any."""
         rows = self.rows(track)
         extents = track.extents_at(time)
-        locked = frozenset(int(key.split()[1]) for key, entry in rows.items() if _is_locked_object(key, entry))
         return Annotation(
             track.frames[time],
             extents,
-            objects=bool(track.layer.metadata.get(OBJECTS, True)),
+            objects=self.counts_objects(track),
             spacing=track.row.spacing or (1.0,) * len(track.row.grid),
             unit=track.row.unit,
             rows=rows,
-            locked=locked,
+            locked=self.locked(track),
             following=extents.largest + 1,
             **known,
         )
+
+    def counts_objects(self, track: Track) -> bool:
+        """Whether the numbers of a layer count objects; else they are classes."""
+        return bool(track.layer.metadata.get(OBJECTS, True))
+
+    def locked(self, track: Track) -> frozenset[int]:
+        """The labels of a layer that neither gain nor lose a voxel."""
+        rows = self.rows(track).items()
+        return frozenset(int(key.split()[1]) for key, entry in rows if _is_locked_object(key, entry))
 
     def is_locked(self, track: Track, label: int) -> bool:
         return self._ledger.row(track, object_key(label)).locked

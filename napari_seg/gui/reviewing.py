@@ -16,6 +16,7 @@ from psygnal import Signal
 
 from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, State
 from napari_seg.editing.measures import Table, measure
+from napari_seg.editing.said import class_names
 from napari_seg.editing.suspicion import Suspect, queue
 from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import CLASSES
@@ -49,6 +50,9 @@ class Reviewing:
 
     changed = Signal()
 
+    listed = Signal(str)
+    """Only these rows of the table are to be shown: the text of a filter."""
+
     def __init__(self, viewer: Any, recorder: Recorder, hands: Hands, surroundings: Surroundings) -> None:
         self._viewer, self._recorder, self._hands, self._surroundings = viewer, recorder, hands, surroundings
         self._thread = ThreadPoolExecutor(1, "napari-seg-review")
@@ -72,10 +76,15 @@ class Reviewing:
         time = self._time(track)
         found = self._surroundings.annotation(track, time)
         frozen = replace(found, labels=found.labels.copy(), rows=dict(found.rows))
-        classes = tuple(track.layer.metadata.get(CLASSES, ()))
+        classes = class_names(tuple(track.layer.metadata.get(CLASSES, ())), found.rows)
         self._number += 1
         self._looking = self._number, self._thread.submit(_look, track, frozen, classes)
         self.changed.emit()
+
+    def list_rows(self, which: str) -> None:
+        """Look anew, and show the rows of the table that a filter lets through."""
+        self.look()
+        self.listed.emit(which)
 
     def tick(self) -> None:
         """Bring in what the thread has found."""

@@ -12,11 +12,13 @@ from qtpy.QtWidgets import QWidget
 from napari_seg.editing.ruler import Measure
 from napari_seg.editing.tools import Tool
 from napari_seg.gui.hands import Hands
+from napari_seg.gui.hover import Hover
 from napari_seg.gui.reticle import on_canvas
 
 _NEXT = {
     "click": "Click on it.",
     "stroke": "Hold the button and draw.",
+    "line": "Hold the button and draw.",
     "drag": "Press, pull and let go.",
     "seeds": "Click each place, then press Return or double-click.",
 }
@@ -37,9 +39,9 @@ def hint(tool: Tool | Measure | None, said: str, measured: str = "") -> str:
 class Sketchpad(QWidget):
     """Over the canvas of a viewer. The mouse passes through it; where the mouse is, it sees from the canvas."""
 
-    def __init__(self, viewer: Any, hands: Hands, canvas: QWidget) -> None:
+    def __init__(self, viewer: Any, hands: Hands, hover: Hover, canvas: QWidget) -> None:
         super().__init__(canvas)
-        self._viewer, self._hands = viewer, hands
+        self._viewer, self._hands, self._hover = viewer, hands, hover
         self._mouse: QPointF | None = None
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
@@ -48,17 +50,18 @@ class Sketchpad(QWidget):
         self.setGeometry(canvas.rect())
         hands.changed.connect(self._follow)
         hands.drawn.connect(self._follow)
+        hover.changed.connect(self._follow)
         for event in (viewer.scene.camera.events.zoom, viewer.scene.camera.events.center):
             event.connect(self._follow)
         self.show()
 
     def twin(self, viewer: Any, canvas: QWidget) -> Sketchpad:
         """The same over the canvas of another view."""
-        return Twin(viewer, self._hands, canvas)
+        return Twin(viewer, self._hands, self._hover, canvas)
 
     @property
     def words(self) -> str:
-        return hint(self._hands.tool, self._hands.said, self._hands.measured)
+        return hint(self._hands.tool, self._hands.said or self._hover.words, self._hands.measured)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         kind = event.type()
@@ -70,6 +73,7 @@ class Sketchpad(QWidget):
                 self.update()
         elif kind == QEvent.Type.Leave:
             self._mouse = None
+            self._hover.left()
             self.update()
         return False
 
@@ -79,6 +83,8 @@ class Sketchpad(QWidget):
         circle = radius * self._viewer.scene.camera.zoom if radius is not None else 0.0
         painter = QPainter(self)  # from here on nothing may fail: Qt does not survive a painter that was left open
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self._hover.shown is not None:
+            self._hover.shown.draw(painter, self._viewer, (float(self.width()), float(self.height())))
         if trail and tool is not None and self._hands.radius is None:
             self._draw_trail(painter, trail, tool)
         if circle and self._mouse is not None:
@@ -93,7 +99,9 @@ class Sketchpad(QWidget):
         ends = trail if tool.kind != "drag" else [trail[0], trail[-1]]
         for colour, width in ((_DARK, 5.0), (_LIGHT, 2.0)):
             painter.setPen(QPen(colour, width, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
-            if tool.kind != "click" and tool.name not in _UNJOINED:
+            if tool.name in _RECTANGLES:
+                painter.drawRect(QRectF(ends[0], ends[-1]).normalized())
+            elif tool.kind != "click" and tool.name not in _UNJOINED:
                 painter.drawPolyline(QPolygonF(ends))
         if tool.kind == "seeds":
             painter.setPen(QPen(_DARK, 2))
@@ -129,7 +137,10 @@ class Sketchpad(QWidget):
         self.update()
 
 
-_UNJOINED = {"split seeds"}
+_RECTANGLES = {"finish box"}
+"""Tools that are for all between two corners."""
+
+_UNJOINED = {"split by seeds"}
 """Tools whose clicks are places, not corners of a line."""
 
 

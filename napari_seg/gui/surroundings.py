@@ -31,17 +31,25 @@ class Surroundings:
         return self._recorder.annotation(
             track,
             time,
-            image=self._image(track, time),
+            image=self.image(track, time),
             scores=self._scores_of(track, time),
             last=self._last.get(track),
         )
+
+    def counts_objects(self, track: Track) -> bool:
+        """Whether the numbers of a mask count objects; else they are classes."""
+        return self._recorder.counts_objects(track)
+
+    def locked(self, track: Track) -> frozenset[int]:
+        """The labels that neither gain nor lose a voxel."""
+        return self._recorder.locked(track)
 
     def done(self, track: Track, edit: Edit) -> None:
         """An edit was made; some tools repeat it."""
         self._last[track] = edit
         self.edited.emit(track, edit)
 
-    def _image(self, track: Track, time: int) -> Any:
+    def image(self, track: Track, time: int) -> Any:
         """The intensities on the grid: one channel, or the mean of red, green and blue."""
         if track.image is None:
             return None

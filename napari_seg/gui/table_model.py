@@ -165,8 +165,9 @@ def _shown(all_: tuple[Column, ...]) -> tuple[Column, ...]:
         hidden.add("volume" if len(sizes) and float(np.median(sizes)) >= _MUCH else "ml")
     if len(named["class"].values) > 1 and len(np.unique(named["class"].values)) == 1:
         hidden.add("class")
-    if not any(named["comment"].values):
-        hidden.add("comment")
+    for name in ("comment", "locked"):
+        if not any(named[name].values):
+            hidden.add(name)
     return tuple(column for column in all_ if column.name not in hidden)
 
 

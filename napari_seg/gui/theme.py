@@ -19,7 +19,7 @@ QLabel#headline {{ font-weight: bold; font-size: {larger}pt; }}
 QLabel#quiet {{ color: {quiet}; }}
 QLabel#trouble {{ color: {error}; font-weight: bold; }}
 QFrame#card {{ background-color: {foreground}; border-radius: 4px; }}
-QFrame#card QLabel, QFrame#card QSlider {{ background-color: transparent; }}
+QFrame#card QLabel, QFrame#card QSlider, QFrame#card QWidget#bare {{ background-color: transparent; }}
 QFrame[level="note"] {{ border-left: 4px solid {current}; }}
 QFrame[level="warning"] {{ border-left: 4px solid {warning}; }}
 QFrame[level="refusal"] {{ border-left: 4px solid {error}; }}

@@ -19,6 +19,7 @@ import numpy as np
 import napari_seg
 from napari_seg.data.volume import SPATIAL
 from napari_seg.editing.annotation import CASE, Entry, State, object_key
+from napari_seg.editing.said import class_names
 from napari_seg.errors import SegError
 from napari_seg.session.predicted import predictions
 from napari_seg.session.records import ImageRow, Plane, row_key
@@ -64,7 +65,7 @@ def provenance(store: Store, image: int, plane: str) -> dict[str, Any]:
         "mask": {
             "revision": row.head,
             "numbers": "objects" if known[plane].objects else "classes",
-            "classes": list(known[plane].classes),
+            "classes": list(class_names(known[plane].classes, rows)),
         },
         "prediction": _prediction(store, image, plane),
         "steps_by_hand": _by_hand(store, image),

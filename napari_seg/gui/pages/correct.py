@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -18,24 +18,26 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.ruler import MEASURES, Measure
 from napari_seg.editing.tools import Tool
 from napari_seg.errors import SegError
+from napari_seg.gui.class_list import ClassList
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.history import HistoryDialog
 from napari_seg.gui.icons import icon
 from napari_seg.gui.parts import text
+from napari_seg.gui.range_row import RangeRow, intensities_of
 from napari_seg.gui.specform import SpecForm
+from napari_seg.gui.track import Track
 from napari_seg.gui.views import text_colour
 
 GROUPS = {"regions": "Paint", "objects": "Objects", "slices": "Slices", "model": "From the model"}
 
 WORDS = {
     "mode": "Paints",
-    "low": "From intensity",
-    "high": "To intensity",
     "reach": "In the",
     "radius": "Radius",
     "smooth": "Smoothing",
@@ -45,8 +47,8 @@ WORDS = {
 _COLUMNS = 6
 
 
-class CorrectPage(QScrollArea):
-    """The title is what the tab says."""
+class CorrectPage(QWidget):
+    """The title is what the tab says. The tool in hand stands below what scrolls, so that it is always in sight."""
 
     title = "Correct"
 
@@ -54,8 +56,10 @@ class CorrectPage(QScrollArea):
         super().__init__()
         self._controller = controller
         self._hands = controller.hands
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._classes = controller.classes
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.nothing = text(
             "There is no mask yet: press Segment on the first page, open a mask, or begin an empty one."
         )
@@ -70,17 +74,26 @@ class CorrectPage(QScrollArea):
         layout.addWidget(self.begin)
         layout.addWidget(self.work)
         layout.addStretch(1)
-        self.setWidget(sheet)
+        scroll.setWidget(sheet)
+        self.card = ToolCard()
+        page = QVBoxLayout(self)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.setSpacing(4)
+        page.addWidget(scroll, 1)
+        page.addWidget(self.card)
         self._build()
         self._hands.changed.connect(self.render)
         controller.recorder.changed.connect(self.render)
+        controller.classes.changed.connect(self.render)
         controller.viewer.layers.selection.events.active.connect(self.render)
         controller.viewer.events.theme.connect(self._dress)
         self._dress()
         self.render()
 
     def _build(self) -> None:
-        self.mask = text(name="headline")
+        self.mask = QElidingLabel()
+        self.mask.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.mask.setObjectName("headline")
         self.undo, self.redo = QPushButton("Undo"), QPushButton("Redo")
         self.undo.setToolTip("Take the last step back (Ctrl+Z), without limit, also after closing the program")
         self.redo.setToolTip("Do it again (Ctrl+Shift+Z)")
@@ -105,8 +118,12 @@ class CorrectPage(QScrollArea):
         self.lock.setToolTip("A locked object neither gains nor loses a voxel")
         self.lock.clicked.connect(self._lock)
         self.buttons: dict[str, QToolButton] = {}
-        self.card = ToolCard()
+        self.classes = ClassList()
+        self._listen()
         self.card.form.changed.connect(self._set)
+        self.card.range.changed.connect(self._set_range)
+        self.card.range.from_label.clicked.connect(self._hands.range_of_label)
+        self.card.range.anew.clicked.connect(lambda: self._set_range(None, None))
         layout = QVBoxLayout(self.work)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
@@ -120,13 +137,20 @@ class CorrectPage(QScrollArea):
         layout.addWidget(self.mask)
         layout.addLayout(steps)
         layout.addLayout(paint)
-        groups: dict[str, Sequence[Tool | Measure]] = {
-            name: [tool for tool in TOOLS.values() if tool.group == group] for group, name in GROUPS.items()
-        }
-        for name, tools in {**groups, "Measure": list(MEASURES.values())}.items():
-            layout.addWidget(QLabel(name))
-            layout.addLayout(self._grid(tools))
-        layout.addWidget(self.card)
+        layout.addWidget(self.classes)
+        for group, name in GROUPS.items():
+            tools: list[Tool | Measure] = [tool for tool in TOOLS.values() if tool.group == group]
+            groups: dict[str, Sequence[Tool | Measure]] = {name: tools}
+            if group == "model":
+                groups["Measure"] = list(MEASURES.values())
+            across = QHBoxLayout()
+            for title, held in groups.items():
+                part = QVBoxLayout()
+                part.setSpacing(2)
+                part.addWidget(QLabel(title))
+                part.addLayout(self._grid(held))
+                across.addLayout(part, 1)
+            layout.addLayout(across)
 
     def _grid(self, tools: Sequence[Tool | Measure]) -> QGridLayout:
         grid = QGridLayout()
@@ -150,10 +174,12 @@ class CorrectPage(QScrollArea):
         self.nothing.setVisible(track is None)
         self.begin.setVisible(track is None)
         self.work.setVisible(track is not None)
+        self.card.setVisible(track is not None)
         if track is None:
             return
         layer = track.layer
         self.mask.setText(layer.name)
+        self.mask.setToolTip(layer.name)
         self.undo.setEnabled(self._controller.recorder.safe.steps > 0)
         for name, button in self.buttons.items():
             button.setChecked(hands.tool is not None and hands.tool.name == name)
@@ -166,8 +192,11 @@ class CorrectPage(QScrollArea):
         self.colour.setStyleSheet("background-color: rgba({}, {}, {}, {}); border: 1px solid gray".format(*parts))
         self.lock.setChecked(self._controller.recorder.is_locked(track, label))
         self.lock.setText("Locked" if self.lock.isChecked() else "Lock")
+        self.fresh.setVisible(self._controller.recorder.counts_objects(track))
+        self._render_classes(track)
         options = hands.options.get(hands.tool.name) if hands.tool else None
         self.card.render(hands.tool, options, track.row.unit, {"reach"} if len(track.row.grid) == 2 else set())
+        self.card.range.render(options, intensities_of(track.image), label)
         self.card.say(hands.said)
 
     def _dress(self, event: Any = None) -> None:
@@ -175,6 +204,53 @@ class CorrectPage(QScrollArea):
         colour = text_colour(self._controller.viewer.theme)
         for name, button in self.buttons.items():
             button.setIcon(icon(name, colour))
+        self.classes.dress(colour)
+
+    def _listen(self) -> None:
+        """What a click in the list of classes does."""
+        rows, known = self.classes, self._classes
+        rows.taken.connect(self._take_class)
+        rows.asked_for_new.connect(lambda: self._on_classes(lambda track: self._take_class(known.add(track))))
+        rows.renamed.connect(lambda k, name: self._on_classes(lambda track: known.rename(track, k, name)))
+        rows.locked.connect(lambda k, on: self._on_classes(lambda track: known.lock(track, k, on)))
+        rows.shown.connect(lambda k, on: self._on_classes(lambda track: known.show(track, k, on)))
+        rows.coloured.connect(lambda k, colour: self._on_classes(lambda track: known.colour(track, k, colour)))
+        rows.unlocked_all.connect(lambda: self._on_classes(known.unlock_all))
+        rows.alone.connect(lambda on: self._on_classes(lambda track: setattr(track.layer, "show_selected_label", on)))
+        rows.shown_locked.connect(lambda: self._controller.reviewing.list_rows("locked:yes"))
+
+    def _on_classes(self, do: Callable[[Track], None]) -> None:
+        """Do something with the classes of the mask in hand, or say why that cannot be."""
+        track = self._hands.track
+        if track is None:
+            return
+        try:
+            do(track)
+        except SegError as error:
+            self.render()
+            self.card.say(str(error))
+        else:
+            self.render()
+
+    def _take_class(self, number: int) -> None:
+        """The class that is painted with; in a mask of objects the one that objects are given."""
+        track = self._hands.track
+        if track is not None and self._controller.recorder.counts_objects(track):
+            self._hands.set_option("change class", category=number)
+        else:
+            self._chose_label(number)
+            self.render()
+
+    def _render_classes(self, track: Track) -> None:
+        objects = self._controller.recorder.counts_objects(track)
+        category = getattr(self._hands.options["change class"], "category", 1)
+        self.classes.render(
+            self._classes.rows(track),
+            in_hand=category if objects else int(track.layer.selected_label),
+            objects=objects,
+            locked=self._classes.locked_objects(track),
+            alone=bool(track.layer.show_selected_label),
+        )
 
     def _set(self, name: str, value: Any) -> None:
         if self._hands.tool is None:
@@ -183,6 +259,19 @@ class CorrectPage(QScrollArea):
             self._hands.set_option(self._hands.tool.name, **{name: value})
         except SegError as error:
             self.card.say(str(error))
+
+    def _set_range(self, low: float | None, high: float | None) -> None:
+        if self._hands.tool is not None:
+            self._hands.set_option(self._hands.tool.name, low=low, high=high)
+
+    def showEvent(self, event: Any) -> None:
+        super().showEvent(event)
+        self._controller.hover.idle = True
+
+    def hideEvent(self, event: Any) -> None:
+        super().hideEvent(event)
+        self._controller.hover.idle = False
+        self._controller.hover.forget()
 
     def _open_history(self) -> None:
         track = self._hands.track
@@ -222,20 +311,22 @@ class ToolCard(QFrame):
         super().__init__()
         self.setObjectName("card")
         self.title, self.tip, self.trouble = text(name="headline"), text(), text(name="trouble")
-        self.form = SpecForm()
+        self.form, self.range = SpecForm(), RangeRow()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 8)
-        for widget in (self.title, self.tip, self.form, self.trouble):
+        for widget in (self.title, self.tip, self.form, self.range, self.trouble):
             layout.addWidget(widget)
 
     def render(self, tool: Tool | Measure | None, options: Any, unit: str, without: set[str]) -> None:
         self.title.setVisible(tool is not None)
         self.form.setVisible(tool is not None)
+        self.title.setToolTip("" if tool is None else tool.tip)
+        self.tip.setVisible(tool is None)  # what a tool does stands at the foot of the canvas
         if tool is None:
             self.tip.setText("Choose a tool or press its key; press ? over the image for all keys.")
         else:
             self.title.setText(f"{tool.title}  ({tool.key})" if tool.key else tool.title)
-            self.tip.setText(tool.tip)
+        without = without | {"low", "high"}  # they have a row of their own
         self.form.render(options, WORDS, {"um": "µm", "pixel": "px"}.get(unit, unit), without)
 
     def say(self, words: str) -> None:

@@ -42,6 +42,7 @@ class ReviewPage(QWidget):
         self.queue.fixing.connect(self._fix)
         self.table.chosen.connect(self._reviewing.go_to_label)
         self._reviewing.changed.connect(self.render)
+        self._reviewing.listed.connect(lambda which: self.table.filter.setText(which))
         controller.recorder.changed.connect(self.render)
         controller.edited.connect(self._edited)
         viewer = controller.viewer

@@ -1,0 +1,195 @@
+"""What a tool would do is seen before it does it: the object under the cursor is outlined, what a brush in a range
+would paint near the cursor is tinted, and between clicks the pieces or the outline that they make are shown.
+
+Nothing is written to the layer for it: all is drawn over the canvas. One slice is looked at, and only where the cursor
+is on something else than before.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_seg.editing.annotation import Annotation, Extents
+from napari_seg.editing.painting import Painting
+from napari_seg.editing.selection import components
+from napari_seg.editing.tools import Gesture, Tool
+from napari_seg.errors import SegError
+from napari_seg.gui.foreseen import Foreseen, Slab, changed_by, colour_of
+from napari_seg.gui.hands import Hands
+from napari_seg.gui.ranges import range_for
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.surroundings import Surroundings
+from napari_seg.gui.track import Track
+
+_AROUND = 3.0
+"""What a brush would paint is shown this many radii around the cursor."""
+
+_MOST = 128
+"""But so many voxels to each side at the most."""
+
+_TINT = 0.55
+
+
+class Hover:
+    """One for each window. ``idle``: the object under the cursor is outlined too while no tool is held, for the tools
+    that act at once when their key is pressed. ``words``: why nothing comes of the clicks so far."""
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any, hands: Hands, recorder: Recorder, surroundings: Surroundings) -> None:
+        self._viewer, self._hands, self._surroundings = viewer, hands, surroundings
+        self.shown: Foreseen | None = None
+        self.words = ""
+        self.idle = False
+        self._last: tuple[Any, tuple[int, ...]] | None = None  # where the mouse was, and in which view
+        self._clicks = 0
+        viewer.mouse_move_callbacks.append(self._moved)
+        hands.changed.connect(self.look)
+        hands.drawn.connect(self.look)
+        recorder.changed.connect(self.look_again)
+        viewer.dims.events.point.connect(self.forget)
+        viewer.layers.events.removed.connect(self.forget)
+
+    def forget(self, event: Any = None) -> None:
+        """The cursor is on something else now: nothing is shown until the mouse moves."""
+        self._last = None
+        self._show(None)
+
+    def left(self) -> None:
+        """The mouse has left the canvas: no brush is there. What a button would act on is still outlined."""
+        if self.shown is not None and self._hands.tool is not None and self._hands.doing is None:
+            self.forget()
+
+    def look_again(self) -> None:
+        """The labels may be others than before."""
+        if self._hands.doing is None and self.shown is not None:
+            self.shown = None
+            self.look()
+            self.changed.emit()
+
+    def look(self) -> None:
+        """Work out what is to be shown, from where the mouse was last."""
+        tool, doing = self._hands.tool, self._hands.doing
+        if isinstance(tool, Tool) and doing is not None:
+            if tool.kind == "seeds" and tool.preview:
+                if len(doing.points) != self._clicks:
+                    self._clicks = len(doing.points)
+                    self._show(self._outcome(tool))
+                    self.changed.emit()  # the words too
+            else:
+                self._show(None)  # it is being done
+            return
+        self._clicks, self.words = 0, ""
+        self._show(self._at(*self._last) if self._last is not None else None)
+
+    def _moved(self, viewer: Any, event: Any) -> None:
+        self._last = np.asarray(event.position, float), tuple(event.dims_displayed)
+        if self._hands.doing is None:
+            self.look()
+
+    def _show(self, found: Foreseen | None) -> None:
+        if found is not self.shown:
+            self.shown = found
+            self.changed.emit()
+
+    def _at(self, position: Any, displayed: tuple[int, ...]) -> Foreseen | None:
+        """What the tool in hand, or a key, would act on here."""
+        tool, track = self._hands.tool, self._hands.track
+        about_objects = isinstance(tool, Tool) and tool.hovers
+        if tool is None and track is not None:
+            about_objects = self.idle and str(track.layer.mode) == "pan_zoom"
+        options = self._hands.options.get(tool.name) if tool is not None else None
+        ranged = isinstance(options, Painting) and options.mode == "range" and self._hands.radius is not None
+        if track is None or not (about_objects or ranged) or not track.layer.visible:
+            return None
+        slab = self._slab(track, position, displayed)
+        if slab is None:
+            return None
+        return self._painted(track, slab, options) if ranged else self._object(track, slab)
+
+    def _slab(self, track: Track, position: Any, displayed: tuple[int, ...]) -> Slab | None:
+        """The slice that the mouse is in; ``None`` outside the layer and in 3D."""
+        layer = track.layer
+        axes = [axis - (self._viewer.dims.ndim - layer.ndim) for axis in displayed]
+        index = np.rint(layer.world_to_data(np.asarray(position, float)[-layer.ndim :]))
+        inside = all(0 <= i < n for i, n in zip(index, layer.data.shape, strict=True))
+        if len(axes) != 2 or min(axes) < layer.ndim - len(track.row.grid) or not inside:
+            return None
+        return Slab(layer, tuple(index.tolist()), (axes[0], axes[1]), displayed)
+
+    def _object(self, track: Track, slab: Slab) -> Foreseen | None:
+        """The outline, in this slice, of the object or the part of a class under the mouse."""
+        seen, here = slab.of(track.layer.data), slab.here
+        label = int(seen[here])
+        if not label:
+            return None
+        before, objects = self.shown, self._surroundings.counts_objects(track)
+        same = before is not None and before.label == label and before.slab.same(slab)
+        if same and before is not None and before.outlined is not None and (objects or before.has(*here)):
+            return before
+        rows, columns = (np.flatnonzero((seen == label).any(axis)) for axis in (1, 0))
+        start = int(rows[0]), int(columns[0])
+        mask = seen[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] == label
+        if not objects:
+            parts = components(np.ascontiguousarray(mask))[0]
+            mask = parts == parts[here[0] - start[0], here[1] - start[1]]
+        return Foreseen(slab, start, label, outlined=mask)
+
+    def _painted(self, track: Track, slab: Slab, options: Any) -> Foreseen | None:
+        """What a brush would paint around the mouse: the voxels in the range that are not of the label yet."""
+        layer, label = track.layer, int(track.layer.selected_label)
+        scale = [abs(float(layer.scale[axis])) for axis in slab.axes]
+        reach = [min(_MOST, math.ceil(_AROUND * options.radius / s)) for s in scale]
+        seen = slab.of(layer.data)
+        box = tuple(
+            slice(max(0, i - r), min(n, i + r + 1)) for i, r, n in zip(slab.here, reach, seen.shape, strict=True)
+        )
+        lead = layer.ndim - len(track.row.grid)
+        time = int(slab.index[0]) if lead else 0
+        image = self._surroundings.image(track, time)
+        if image is None:
+            return None
+        inner = slab.without(lead)
+        values = np.asarray(inner.of(image)[box], np.float32)
+        try:
+            low, high = range_for(options, self._alone(track, image, inner, time), options.radius)
+        except SegError:
+            return None
+        kept = [label, *self._surroundings.locked(track)]
+        wanted = (values >= low) & (values <= high) & ~np.isin(seen[box], kept)
+        picture = np.zeros((*wanted.shape, 4), np.uint8)
+        picture[wanted] = colour_of(layer, label, _TINT)
+        return Foreseen(slab, (box[0].start, box[1].start), label, painted=picture)
+
+    def _alone(self, track: Track, image: Any, slab: Slab, time: int) -> tuple[Annotation, Gesture]:
+        """The image and a click, without looking through the labels."""
+        spacing = track.row.spacing or (1.0,) * len(track.row.grid)
+        nothing = Extents(np.zeros((0,) * len(track.row.grid), np.uint8))
+        annotation = Annotation(track.frames[time], nothing, spacing=spacing, image=image)
+        return annotation, Gesture((slab.index,), slab.axes)
+
+    def _outcome(self, tool: Tool) -> Foreseen | None:
+        """What the clicks so far would make, in the slice of the first one; ``None`` where that is nothing yet."""
+        doing = self._hands.doing
+        assert doing is not None
+        self.words = ""
+        try:
+            edit = tool.run(doing.annotation, self._hands.gesture(doing), self._hands.options[tool.name])
+        except SegError as error:
+            self.words = str(error)
+            return None
+        layer, grid = doing.track.layer, doing.annotation.grid
+        lead, first = layer.ndim - len(grid), self._viewer.dims.ndim - len(grid)
+        place = tuple(float(np.clip(round(p), 0, n - 1)) for p, n in zip(doing.points[0], grid, strict=True))
+        rows, columns = doing.shown
+        slab = Slab(
+            layer,
+            (*(float(doing.time),) * lead, *place),
+            (rows + lead, columns + lead),
+            (rows + first, columns + first),
+        )
+        return changed_by(edit, slab)
