@@ -194,6 +194,28 @@ def keep_scores(desk: Desk, order: Order) -> Steps[Answer]:
     return {}
 
 
+def compare_mirrored(desk: Desk, order: Order) -> Steps[Answer]:
+    """Predict once more, as the mean over all mirror images, and write into a file how far that differs from the
+    ``scores`` of before: ``(time,) *grid`` in 0..1. ``settings`` are those of the prediction before."""
+    from napari_seg.editing.suspicion import disagreement
+    from napari_seg.inference.predict import PredictSpec
+    from napari_seg.inference.predict import predict as prediction_of
+
+    scores = np.load(order["scores"], mmap_mode="r", allow_pickle=False)
+    settings = PredictSpec.model_validate(order["settings"]).model_copy(update={"flips": True})
+    mirrored = yield from prediction_of.steps(desk.model(order["model"]), volume_from(order["image"]), settings)
+    ndim = mirrored.labels.ndim
+    if scores.ndim > ndim + 1:
+        apart = np.stack([disagreement(a, b) for a, b in zip(scores, mirrored.scores, strict=True)])
+    else:
+        apart = disagreement(scores, mirrored.scores)
+    path = Path(order["path"])
+    aside = path.with_name(f".{path.stem}.part.npy")
+    np.save(aside, apart, allow_pickle=False)
+    aside.replace(path)
+    return {"seconds": mirrored.seconds}
+
+
 def _region(box: Mapping[str, Any] | None) -> Region | None:
     from napari_seg.inference.predict import Region
 
@@ -214,6 +236,7 @@ VERBS: dict[str, Callable[[Desk, Order], Steps[Answer]]] = {
     "predict_file": predict_file,
     "redecode": redecode,
     "keep_scores": keep_scores,
+    "compare_mirrored": compare_mirrored,
 }
 
 

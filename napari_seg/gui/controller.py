@@ -25,6 +25,7 @@ from napari_seg.gui.classes import Classes
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.hover import Hover
 from napari_seg.gui.layers import channel_of, volume_of
+from napari_seg.gui.mirroring import Mirroring
 from napari_seg.gui.proposal import Proposal, remember
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Target, empty_mask
@@ -77,6 +78,7 @@ class Controller:
         self.reviewing.listed.connect(lambda _: self.asked_for.emit("Review"))
         around.edited.connect(lambda track, edit: self.edited.emit(edit.labels))
         self.runs = Runs(viewer, engine, self.recorder)
+        self.mirroring = Mirroring(engine, self.runs, self.hands, self.reviewing, around)
         self.batch = Batch(viewer, engine, self.recorder)
         self._looks = Looks(engine)
         self._saving = Saving(engine, self.runs, self.recorder)

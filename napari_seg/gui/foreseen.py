@@ -126,7 +126,10 @@ def changed_by(edit: Edit, slab: Slab) -> Foreseen | None:
         part = picture[row : row + after.shape[0], column : column + after.shape[1]]
         for label in np.unique(after[before != after]).tolist():
             part[(after == label) & (before != after)] = colour_of(slab.layer, label, _PIECE)
-    return Foreseen(slab, (rows.start, columns.start), painted=picture)
+    changed = picture[..., 3] > 0
+    if not changed.any():
+        return None
+    return Foreseen(slab, (rows.start, columns.start), outlined=changed, painted=picture)
 
 
 def edges(mask: NDArray[np.bool_]) -> list[tuple[int, int, int, int]]:

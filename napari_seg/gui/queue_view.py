@@ -55,7 +55,6 @@ class QueueView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.model = SuspectsModel()
-        self._before: tuple[bool, ...] = ()
         self._done = 0
         self._verdicts: dict[str, bool] = {}
         self._changed: set[str] = set()
@@ -110,14 +109,13 @@ class QueueView(QWidget):
         *,
         states: Mapping[str, State] | None = None,
         classes: tuple[str, ...] = (),
-        verdicts: Sequence[bool] = (),
+        verdicts: Mapping[str, bool] | None = None,
         done: int = 0,
     ) -> None:
         """Show a queue. ``states``: what was said of these suspects; ``done``: how many others were decided before, and
-        ``verdicts``: of all before, in their order, whether each was accepted as it was."""
+        ``verdicts``: by their keys, in the order of time, whether each was accepted as it was."""
         before = self.current
-        self._before, self._done = tuple(verdicts), done
-        self._verdicts.clear()
+        self._verdicts, self._done = dict(verdicts or {}), done
         self.model.render(suspects, states or {}, classes)
         self.empty.setVisible(not suspects)
         self.list.setVisible(bool(suspects))
@@ -137,8 +135,7 @@ class QueueView(QWidget):
 
     @property
     def stopping(self) -> Stop:
-        verdicts = (*self._before, *self._verdicts.values())
-        return stopping(verdicts, self.model.left)
+        return stopping(tuple(self._verdicts.values()), self.model.left)
 
     def go_to(self, key: str) -> bool:
         """Show a suspect as the current one, without a signal; whether there is one of this key."""
@@ -169,6 +166,7 @@ class QueueView(QWidget):
     def _judge(self, row: int, state: State) -> None:
         suspect = self.model.suspects[row]
         self.model.mark(row, state)
+        self._verdicts.pop(suspect.key, None)  # what was said last counts, as the last
         self._verdicts[suspect.key] = state == "accepted" and suspect.key not in self._changed
         self._tell()
         following = self.model.suspects[self._next(row)].key

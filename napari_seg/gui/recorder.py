@@ -136,6 +136,11 @@ class Recorder:
         if not track.session.writer.closed:
             self._ledger.after(track.session.writer.call(work), then)
 
+    def answer(self, track: Track, work: Callable[[Store], T]) -> Future[T] | None:
+        """The same for a thread that waits for it; ``None`` where the session is closed."""
+        self._gather()
+        return None if track.session.writer.closed else track.session.writer.call(work)
+
     # what is done
 
     def apply(self, track: Track, edit: Edit, at_time: int = 0) -> None:

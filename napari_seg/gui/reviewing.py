@@ -6,6 +6,7 @@ older state, is dropped by its number.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +26,7 @@ from napari_seg.gui.nearing import come_near
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
+from napari_seg.session.verdicts import verdicts
 
 VERBS: dict[State, str] = {"accepted": "accept", "rejected": "reject", "flagged": "flag", "unseen": "ask again"}
 """What the history says of a verdict."""
@@ -35,7 +37,8 @@ _LEAST = 24
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What was found in a mask. ``track`` is ``None`` before anything was looked at."""
+    """What was found in a mask. ``track`` is ``None`` before anything was looked at. ``verdicts``: see
+    :func:`~napari_seg.session.verdicts.verdicts`."""
 
     track: Track | None = None
     table: Table | None = None
@@ -43,6 +46,12 @@ class Seen:
     states: dict[str, State] = field(default_factory=dict)
     image: NDArray[Any] | None = None
     labels: NDArray[Any] | None = None
+    verdicts: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """How many were judged that are no longer in the queue."""
+        return len(self.verdicts.keys() - {suspect.key for suspect in self.suspects})
 
 
 class Reviewing:
@@ -78,7 +87,10 @@ class Reviewing:
         frozen = replace(found, labels=found.labels.copy(), rows=dict(found.rows))
         classes = class_names(tuple(track.layer.metadata.get(CLASSES, ())), found.rows)
         self._number += 1
-        self._looking = self._number, self._thread.submit(_look, track, frozen, classes)
+        image, plane = track.row.id, track.plane
+        said = self._recorder.answer(track, lambda store: verdicts(store, image, plane))
+        differing = self._surroundings.differing(track, time)
+        self._looking = self._number, self._thread.submit(_look, track, frozen, classes, said, differing)
         self.changed.emit()
 
     def list_rows(self, which: str) -> None:
@@ -144,10 +156,16 @@ class Reviewing:
         come_near(self._viewer, point, sides)
 
 
-def _look(track: Track, annotation: Annotation, classes: tuple[str, ...]) -> Seen:
+def _look(
+    track: Track,
+    annotation: Annotation,
+    classes: tuple[str, ...],
+    said: Future[dict[str, bool]] | None,
+    differing: NDArray[Any] | None,
+) -> Seen:
     """In a thread, on copies."""
     frozen = replace(annotation, extents=Extents(annotation.labels))
     table = measure(frozen, classes)
-    suspects = tuple(queue(frozen, table if frozen.objects else None))
+    suspects = tuple(queue(frozen, table if frozen.objects else None, differing))
     states = {key: entry.state for key, entry in frozen.rows.items()}
-    return Seen(track, table, suspects, states, frozen.image, frozen.labels)
+    return Seen(track, table, suspects, states, frozen.image, frozen.labels, {} if said is None else said.result())

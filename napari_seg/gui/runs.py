@@ -105,6 +105,10 @@ class Runs:
         masks = self._alive(self._done.target) if self._done else []
         return masks[0] if masks else None
 
+    def mask_of(self, layer: Any) -> Mask | None:
+        """The mask that a run of this window put into a layer."""
+        return next((mask for masks in self._masks.values() for mask in masks if mask.layer is layer), None)
+
     @property
     def settled(self) -> bool:
         """Whether the mask of the last run follows the same thresholds everywhere."""

@@ -36,6 +36,19 @@ class Surroundings:
             last=self._last.get(track),
         )
 
+    def differing(self, track: Track, time: int) -> Any:
+        """How far mirrored predictions differ from the scores, ``(*grid)`` in 0..1; ``None`` where it is not known."""
+        path, scores = differing_path(track), scores_path(track)
+        try:
+            if path.stat().st_mtime_ns < scores.stat().st_mtime_ns:
+                return None  # they are those of an earlier prediction
+        except OSError:
+            return None
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        if found.shape[-len(track.row.grid) :] != track.row.grid:
+            return None
+        return found[time] if found.ndim > len(track.row.grid) else found
+
     def counts_objects(self, track: Track) -> bool:
         """Whether the numbers of a mask count objects; else they are classes."""
         return self._recorder.counts_objects(track)
@@ -82,3 +95,8 @@ def scores_path(track: Track) -> Path:
     """Where the scores of a mask are kept: a cache that may be deleted."""
     safe = "".join(letter if letter.isalnum() else "_" for letter in track.plane)
     return track.session.folder / "scores" / f"{track.row.id}-{safe}.npy"
+
+
+def differing_path(track: Track) -> Path:
+    """Where it is kept how far mirrored predictions differ; a cache too."""
+    return scores_path(track).with_suffix(".mirrored.npy")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple
 
-from napari_seg.editing.annotation import Entry
+from napari_seg.editing.annotation import Entry, State
 from napari_seg.errors import SegError
 from napari_seg.tasks.base import Labels
 
@@ -97,6 +97,16 @@ class Revision:
     voxels: int
     note: str
     undone: bool = False
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A step on the way to where an image stands, as far as one plane goes: the labels it changed there, and the states
+    of the rows it changed, before and after, by their keys."""
+
+    tool: str
+    labels: tuple[int, ...]
+    states: Mapping[str, tuple[State, State]]
 
 
 @dataclass(frozen=True, eq=False)

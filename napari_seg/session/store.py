@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Container, Mapping
 from typing import Any
 
-from napari_seg.editing.annotation import Entry
+from napari_seg.editing.annotation import Entry, State
 from napari_seg.errors import SegError
 from napari_seg.session import steps, thinning, tree
 from napari_seg.session.blocks import Grid, digest, smallest
@@ -29,6 +29,7 @@ from napari_seg.session.records import (
     Delta,
     ImageRow,
     Origin,
+    Passed,
     Place,
     Plane,
     Revision,
@@ -38,6 +39,7 @@ from napari_seg.session.records import (
     keepable,
     plain,
     revision_of,
+    row_key,
 )
 from napari_seg.tasks.base import Labels
 
@@ -210,6 +212,28 @@ class Store:
         oldest = found[-1][0] if found else 0
         way = set(tree.ancestors(self._sql, self.image(image).head, oldest))
         return [revision_of(row, undone=row[0] not in way) for row in found]
+
+    def passed(self, image: int, plane: str) -> list[Passed]:
+        """The steps from the beginning to where an image stands that changed a plane or its rows, oldest first."""
+        head, prefix = self.image(image).head, row_key(plane, "")
+        touched = {
+            row[0]
+            for row in self._sql.execute(
+                f"{tree.ANCESTORS} SELECT DISTINCT c.revision FROM block_changes c JOIN way ON way.id = c.revision "
+                "WHERE c.plane = ?3",
+                (head, 0, plane),
+            )
+        }
+        states: dict[int, dict[str, tuple[State, State]]] = {}
+        for number, key, *sides in self._sql.execute(
+            f"{tree.ANCESTORS} SELECT c.revision, c.key, c.before, c.after FROM row_changes c "
+            "JOIN way ON way.id = c.revision WHERE substr(c.key, 1, ?3) = ?4",
+            (head, 0, len(prefix), prefix),
+        ):
+            before, after = (Entry().state if text is None else entry_of(text).state for text in sides)
+            states.setdefault(number, {})[key.removeprefix(prefix)] = (before, after)
+        revisions = (self.revision(number) for number in sorted(touched | states.keys()))
+        return [Passed(one.tool, one.labels if one.id in touched else (), states.get(one.id, {})) for one in revisions]
 
     def depth(self, image: int) -> int:
         """How many steps can be taken back."""

@@ -192,7 +192,7 @@ def test_twenty_right_ones_in_a_row_are_told(queue: QueueView) -> None:
     queue.changed([object_key(22)])
     queue.act("accept")  # it was changed: so it was not right as it was
     assert queue.stop.text() == "20 right ones in a row are a reason to stop."
-    queue.render([suspect(k) for k in range(1, 31)], verdicts=[True] * 25)
+    queue.render([suspect(k) for k in range(1, 31)], verdicts={object_key(k): True for k in range(101, 126)})
     assert queue.stopping.run == 25
 
 

@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.mirror_row import MirrorRow
 from napari_seg.gui.object_table import ObjectTable
 from napari_seg.gui.parts import text
 from napari_seg.gui.queue_view import KEYS, QueueView
@@ -25,6 +26,7 @@ class ReviewPage(QWidget):
         self.begin.setObjectName("main")
         self.begin.setToolTip("Look through the mask: what is most likely wrong comes first")
         self.words = text()
+        self.mirror = MirrorRow(controller.mirroring)
         self.queue, self.table = QueueView(), ObjectTable()
         self.parts = QSplitter(Qt.Orientation.Vertical)
         self.parts.addWidget(self.queue)
@@ -34,6 +36,7 @@ class ReviewPage(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.begin)
+        layout.addWidget(self.mirror)
         layout.addWidget(self.words)
         layout.addWidget(self.parts, 1)
         self.begin.clicked.connect(self._reviewing.look)
@@ -63,11 +66,16 @@ class ReviewPage(QWidget):
         self.words.setText(self._words(current))
         self.words.setVisible(bool(self.words.text()))
         self.parts.setVisible(current)
+        self.mirror.setVisible(current)
+        if current:
+            self.mirror.render()
         if current and seen is not self._shown:
             self._shown = seen
             classes = seen.table.classes if seen.table is not None else ()
             self.queue.look_at(seen.image, seen.labels)
-            self.queue.render(seen.suspects, states=seen.states, classes=classes)
+            self.queue.render(
+                seen.suspects, states=seen.states, classes=classes, verdicts=seen.verdicts, done=seen.done
+            )
             self.table.render(seen.table)
 
     def _words(self, current: bool) -> str:

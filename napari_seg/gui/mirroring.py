@@ -1,0 +1,124 @@
+"""A reason more for the queue of a review: where the model answers otherwise when it sees the image in a mirror.
+
+That takes a further prediction, over all mirror images. It is made only when a person asks for it, in the engine, with
+a forecast before and a cancel while it runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from psygnal import Signal
+
+from napari_seg.errors import SegError
+from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
+from napari_seg.gui.hands import Hands
+from napari_seg.gui.results import Mask
+from napari_seg.gui.reviewing import Reviewing
+from napari_seg.gui.runs import Runs
+from napari_seg.gui.state import Running
+from napari_seg.gui.surroundings import Surroundings, differing_path, scores_path
+from napari_seg.gui.track import Track
+from napari_seg.gui.words import duration
+from napari_seg.inference.forecast import forecast
+from napari_seg.inference.predict import PredictSpec
+from napari_seg.jobs import TimeLeft
+
+NO_SCORES = "Segment the image here first: the scores of its prediction are needed."
+
+
+class Mirroring:
+    """One for each window. ``running``: how far it is; ``trouble``: why it came to nothing."""
+
+    changed = Signal()
+
+    def __init__(
+        self, engine: Engine, runs: Runs, hands: Hands, reviewing: Reviewing, surroundings: Surroundings
+    ) -> None:
+        self._engine, self._runs, self._hands = engine, runs, hands
+        self._reviewing, self._surroundings = reviewing, surroundings
+        self._order = 0
+        self._time_left = TimeLeft()
+        self._cost: tuple[Mask, Any, float] | None = None  # what was forecast last: of which prediction
+        self.running: Running | None = None
+        self.trouble = ""
+        engine.said.connect(self._hear)
+
+    @property
+    def done(self) -> bool:
+        """Whether the mask in hand was compared already."""
+        track = self._hands.track
+        return track is not None and self._surroundings.differing(track, 0) is not None
+
+    def seconds(self) -> float | None:
+        """About how long it will take for the mask in hand; ``None`` where it cannot be done."""
+        found = self._ready()
+        if found is None:
+            return None
+        _, mask = found
+        if self._cost is None or self._cost[0] is not mask or self._cost[1] is not mask.predicted:
+            settings, target = _settings(mask), mask.target
+            try:
+                cost = forecast(target.model, target.volume, settings, pace=self._runs.pace(target, settings))
+            except SegError:
+                return None
+            self._cost = mask, mask.predicted, cost.seconds
+        return self._cost[2]
+
+    def start(self) -> None:
+        found = self._ready()
+        if found is None or self.running is not None:
+            return
+        track, mask = found
+        self._order = self._engine.order(
+            "compare_mirrored",
+            image=mask.target.volume,
+            model=str(mask.target.path),
+            settings=_settings(mask).model_dump(mode="json"),
+            scores=str(scores_path(track)),
+            path=str(differing_path(track)),
+        )
+        self._time_left, self.trouble = TimeLeft(), ""
+        self._say(Running(0.0, "Starting"))
+
+    def cancel(self) -> None:
+        if self.running is not None:
+            self._engine.cancel(self._order)
+            self._say(Running(self.running.fraction, "Stopping"))
+
+    def _ready(self) -> tuple[Track, Mask] | None:
+        """The mask in hand, if this window predicted all of it and its scores are kept."""
+        track = self._hands.track
+        mask = None if track is None else self._runs.mask_of(track.layer)
+        if track is None or mask is None or track.session.read_only or not scores_path(track).exists():
+            return None
+        return track, mask
+
+    def _hear(self, message: Message) -> None:
+        if self.running is None or message.order != self._order:
+            return
+        match message:
+            case Progressed(progress=progress):
+                left = self._time_left(progress)
+                words = "Comparing" if left is None else f"Comparing, {duration(left)} left"
+                self._say(Running(progress.fraction, words))
+                return
+            case Finished():
+                self._reviewing.look()
+            case Failed(sentence=sentence):
+                self.trouble = sentence
+            case Died(reason=reason):
+                self.trouble = f"The engine stopped ({reason}); close other programs and try again."
+            case Cancelled():
+                pass
+        self._say(None)
+
+    def _say(self, running: Running | None) -> None:
+        self.running = running
+        self.changed.emit()
+
+
+def _settings(mask: Mask) -> PredictSpec:
+    """The settings of the prediction of a mask, but with mirror images."""
+    known = {name: value for name, value in mask.predicted.settings.items() if name in PredictSpec.model_fields}
+    return PredictSpec.model_validate(known).model_copy(update={"flips": True})

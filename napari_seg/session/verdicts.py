@@ -1,0 +1,39 @@
+"""What was said in earlier reviews, in the order in which it was said: what the rule for stopping goes by."""
+
+from __future__ import annotations
+
+import re
+
+from napari_seg.session.provenance import BY_MODEL
+from napari_seg.session.store import Store
+
+TOOLS = ("accept", "reject", "flag")
+"""The steps of a review."""
+
+_ABOUT = re.compile(r"(?:(?:object|region) (\d+).*)|slice .*")
+
+
+def verdicts(store: Store, image: int, plane: str) -> dict[str, bool]:
+    """Of all that was judged in a plane: whether it was accepted as it was (false: changed by hand before, rejected or
+    flagged), by the key of its row; what was said last comes last.
+
+    Verdicts on what a model said before its last word do not count: the mask is another one now. Nor do those that
+    were taken back.
+    """
+    found: dict[str, bool] = {}
+    changed: set[int] = set()
+    for step in store.passed(image, plane):
+        if step.tool in BY_MODEL and step.labels:
+            found.clear()
+            changed.clear()
+        for key, (before, after) in step.states.items():
+            match = _ABOUT.fullmatch(key)
+            if match is None or before == after:
+                continue
+            found.pop(key, None)
+            if after != "unseen" and step.tool in TOOLS:
+                touched = match[1] is not None and int(match[1]) in changed
+                found[key] = after == "accepted" and not touched
+        if step.tool not in BY_MODEL:
+            changed.update(step.labels)
+    return found
