@@ -16,6 +16,7 @@ import pytest
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
+from napari_seg.editing.suspicion import disagreement
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
 from napari_seg.inference.expectation import expected_wrong
 from napari_seg.inference.predict import PredictSpec, predict, redecode
@@ -117,6 +118,19 @@ def test_a_file_is_read_and_segmented_by_the_engine(line: Line, spots: Path, tmp
     assert (tuple(image["spacing"]), image["unit"]) == (here.spacing, here.unit)
     again = line.last(line.engine.order("redecode", prediction=message.order, thresholds={}, region=None))
     assert isinstance(again, Failed)  # the scores of a folder would not fit into memory
+
+
+def test_mirrored_predictions_are_compared_with_the_scores_of_before(line: Line, spots: Path, tmp_path: Path) -> None:
+    model = load_model(spots)
+    plain, mirrored = (predict(model, IMAGE, SPEC.model_copy(update={"flips": k})) for k in (False, True))
+    np.save(tmp_path / "scores.npy", plain.scores)
+    files = {"scores": str(tmp_path / "scores.npy"), "path": str(tmp_path / "mirrored.npy")}
+    order = {"image": IMAGE, "model": str(spots), "settings": SETTINGS}
+    assert isinstance(line.last(line.engine.order("compare_mirrored", **order, **files)), Finished)
+    found = np.load(tmp_path / "mirrored.npy")
+    assert found.shape == IMAGE.grid
+    np.testing.assert_array_equal(found, disagreement(plain.scores, mirrored.scores))
+    assert found.any()
 
 
 def test_a_users_mistake_is_a_sentence_and_a_bug_a_traceback(line: Line, spots: Path, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ class ClassList(QWidget):
         self.table.cellClicked.connect(self._act)
         self.table.itemChanged.connect(self._edited)
         self.new.clicked.connect(lambda: self.asked_for_new.emit())
-        self.only.clicked.connect(self.alone.emit)
+        self.only.clicked.connect(lambda on: self.alone.emit(on))
         self.unlock.clicked.connect(lambda: self.unlocked_all.emit())
         self.show_locked.clicked.connect(lambda: self.shown_locked.emit())
 
@@ -174,7 +174,8 @@ class ClassList(QWidget):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         pressed = event.type() == QEvent.Type.KeyPress
         if pressed and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
-            if self.table.currentRow() >= 0:
+            editing = self.table.state() == QAbstractItemView.State.EditingState  # the key ends that
+            if self.table.currentRow() >= 0 and not editing:
                 self._act(self.table.currentRow(), self.table.currentColumn())
             return True
         return False

@@ -218,3 +218,75 @@ def test_a_ruler_and_an_angle_measure_and_change_nothing(desk: Desk) -> None:
     assert desk.hands.measured == "90.0°"
     assert desk.steps == 0
     assert not desk.layer.data.any()
+
+
+def a_bar(desk: Desk) -> None:
+    desk.layer.data[2, 20:30, 20:60] = 1
+    track = desk.hands.track
+    assert track is not None
+    track.extents.clear()
+    desk.recorder.sweep()
+    desk.rest()
+
+
+def test_a_split_is_seen_while_the_line_is_drawn_and_is_one_step(desk: Desk) -> None:
+    a_bar(desk)
+    steps = desk.steps
+    desk.hands.take("split")
+    drawing = desk.mouse((15, 40), (22, 40), (35, 40), (35, 50))
+    next(drawing)
+    next(drawing)
+    assert set(np.unique(desk.layer.data)) == {0, 1}  # it does not go through yet
+    assert "does not divide" in desk.hands.said
+    next(drawing)
+    assert set(np.unique(desk.layer.data[2, 20:30, 45:60])) <= {1, 2}
+    assert len(np.unique(desk.layer.data)) == 3
+    for _ in drawing:
+        pass
+    desk.rest()
+    assert desk.steps == steps + 1
+    assert len(np.unique(desk.layer.data)) == 3
+    desk.layer.undo()
+    assert (desk.layer.data == 1).sum() == 400
+
+
+def test_escape_gives_a_split_up(desk: Desk) -> None:
+    a_bar(desk)
+    steps = desk.steps
+    desk.hands.take("split")
+    drawing = desk.mouse((15, 40), (35, 40), (36, 40))
+    next(drawing)
+    next(drawing)
+    assert len(np.unique(desk.layer.data)) == 3
+    desk.hands.give_up()
+    assert (desk.layer.data == 1).sum() == 400
+    for _ in drawing:
+        pass
+    desk.rest()
+    assert ((desk.layer.data == 1).sum(), desk.steps) == (400, steps)
+
+
+def test_what_lies_inside_a_lasso_is_painted_when_it_is_let_go(desk: Desk) -> None:
+    desk.hands.take("lasso")
+    desk.draw((10, 10), (10, 40), (40, 40), (40, 10), (12, 10))
+    assert desk.layer.data[2, 25, 25] == 1
+    assert desk.steps == 1
+
+
+def test_the_first_click_gives_a_brush_its_range_and_the_label_another(desk: Desk) -> None:
+    image = desk.viewer.layers[0].data
+    image[:], image[:, :, 40:] = 50, 90
+    desk.hands.take("range brush")
+    desk.hands.set_option("range brush", radius=6.0)
+    desk.draw((20, 37), (25, 37))
+    held = desk.hands.options["range brush"]
+    assert (held.low, held.high) == (50, 50)  # type: ignore[attr-defined]
+    assert desk.layer.data[2, 22, 37] == 1
+    assert not desk.layer.data[2, :, 40:].any()
+    image[2, 20:24, 36:38] = 54
+    desk.hands.range_of_label()
+    held = desk.hands.options["range brush"]
+    assert (held.low, held.high) == (50, 54)  # type: ignore[attr-defined]
+    desk.layer.selected_label = 7
+    desk.hands.range_of_label()
+    assert "nothing of object 7" in desk.hands.said

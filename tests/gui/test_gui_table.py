@@ -194,7 +194,7 @@ def test_csv_is_what_is_shown(table: ObjectTable, tmp_path: Path, monkeypatch: p
     )
     table.save.click()
     lines = (tmp_path / "nuclei.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0].startswith("label,class,state,pixels,area (um2),mean intensity")
+    assert lines[0].startswith("label,class,state,locked,pixels,area (um2),mean intensity")
     assert [line.split(",")[0] for line in lines[1:4]] == ["39", "36", "33"]
     assert table.trouble.text() == "Saved nuclei.csv with 13 rows."
     assert [path.name for path in tmp_path.iterdir()] == ["nuclei.csv"]
