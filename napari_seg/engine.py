@@ -201,6 +201,8 @@ def compare_mirrored(desk: Desk, order: Order) -> Steps[Answer]:
     from napari_seg.inference.predict import PredictSpec
     from napari_seg.inference.predict import predict as prediction_of
 
+    if desk.model_hash(order["model"]) != order["model_hash"]:
+        raise SegError("The model is another one than when the mask was made; segment the image again.")
     scores = np.load(order["scores"], mmap_mode="r", allow_pickle=False)
     settings = PredictSpec.model_validate(order["settings"]).model_copy(update={"flips": True})
     mirrored = yield from prediction_of.steps(desk.model(order["model"]), volume_from(order["image"]), settings)

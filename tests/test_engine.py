@@ -125,7 +125,11 @@ def test_mirrored_predictions_are_compared_with_the_scores_of_before(line: Line,
     plain, mirrored = (predict(model, IMAGE, SPEC.model_copy(update={"flips": k})) for k in (False, True))
     np.save(tmp_path / "scores.npy", plain.scores)
     files = {"scores": str(tmp_path / "scores.npy"), "path": str(tmp_path / "mirrored.npy")}
-    order = {"image": IMAGE, "model": str(spots), "settings": SETTINGS}
+    sha = hashlib.sha256(spots.read_bytes()).hexdigest()
+    order = {"image": IMAGE, "model": str(spots), "model_hash": sha, "settings": SETTINGS}
+    other = line.last(line.engine.order("compare_mirrored", **order | {"model_hash": "0f"}, **files))
+    assert isinstance(other, Failed)
+    assert "another one" in other.sentence
     assert isinstance(line.last(line.engine.order("compare_mirrored", **order, **files)), Finished)
     found = np.load(tmp_path / "mirrored.npy")
     assert found.shape == IMAGE.grid

@@ -7,14 +7,14 @@ labels that the edit names, each in its own box. Lengths are along the axes of t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.editing.annotation import Annotation, Box, object_key
+from napari_seg.editing.annotation import Annotation, Box, Entry
 from napari_seg.editing.doubt import entropy, on_grid
 from napari_seg.editing.edit import Edit
 from napari_seg.editing.runs import Field, Floats, Ints
@@ -128,7 +128,22 @@ def measure(annotation: Annotation, classes: tuple[str, ...] = ()) -> Table:
         classes=classes,
         objects=annotation.objects,
     )
-    return _with_rows(table, annotation, range(len(table)))
+    return listed(table, annotation.rows)
+
+
+def listed(table: Table, rows: Mapping[str, Entry]) -> Table:
+    """The table with what these rows say of its objects: class, state, comment, and whether they are locked."""
+    category = np.ones(len(table), np.int64) if table.objects else table.labels.copy()
+    state, comment = np.full(len(table), "unseen", "<U8"), np.full(len(table), "", object)
+    locked = np.zeros(len(table), bool)
+    entries = {int(key.removeprefix("object ")): e for key, e in rows.items() if key.startswith("object ")}
+    numbers = np.array(list(entries), np.int64)
+    at = np.searchsorted(table.labels, numbers)
+    for row, there, entry in zip(at.tolist(), np.isin(numbers, table.labels).tolist(), entries.values(), strict=True):
+        if there:
+            category[row] = entry.category if table.objects else category[row]
+            state[row], comment[row], locked[row] = entry.state, entry.comment, entry.locked
+    return replace(table, category=category, state=state, comment=comment, locked=locked)
 
 
 def updated(table: Table, annotation: Annotation, edit: Edit) -> Table:
@@ -142,10 +157,7 @@ def updated(table: Table, annotation: Annotation, edit: Edit) -> Table:
     columns = {name: [getattr(table, name)[kept], *(getattr(part, name) for part in parts)] for name in _COLUMNS}
     joined: dict[str, Any] = {name: np.concatenate(column) for name, column in columns.items()}
     order = np.argsort(joined["labels"], kind="stable")
-    after = replace(table, **{name: column[order] for name, column in joined.items()})
-    named = {object_key(label) for label in boxes} | set(edit.rows)
-    numbers = (int(key.removeprefix("object ")) for key in named if key.startswith("object "))
-    return _with_rows(after, annotation, [row for label in numbers if (row := after.row(label)) is not None])
+    return listed(replace(table, **{name: column[order] for name, column in joined.items()}), annotation.rows)
 
 
 def _alone(annotation: Annotation, label: int, box: Box) -> Table:
@@ -169,18 +181,6 @@ def _alone(annotation: Annotation, label: int, box: Box) -> Table:
         centre=row.centre + corner,
         border=((start == 0) | (stop == annotation.grid)).any(1),
     )
-
-
-def _with_rows(table: Table, annotation: Annotation, which: Iterable[int]) -> Table:
-    """The table with what the rows of the annotation say of the rows ``which`` of it."""
-    category, state, comment = table.category.copy(), table.state.copy(), table.comment.copy()
-    locked = table.locked.copy()
-    labels = table.labels.tolist()
-    for row in which:
-        entry = annotation.entry(labels[row])
-        category[row] = entry.category if annotation.objects else labels[row]
-        state[row], comment[row], locked[row] = entry.state, entry.comment, entry.locked
-    return replace(table, category=category, state=state, comment=comment, locked=locked)
 
 
 def _fullness(voxels: Ints, spread: Floats) -> Floats:

@@ -9,7 +9,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,11 @@ from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.models.file import read_spec
 from napari_seg.models.spec import ModelSpec
 from napari_seg.models.zoo import shipped
+
+
+def _import_what_tools_need() -> None:
+    for name in ("scipy.ndimage", "scipy.spatial", "skimage.filters", "edt"):
+        import_module(name)
 
 
 class Controller:
@@ -78,7 +85,7 @@ class Controller:
         self.reviewing.listed.connect(lambda _: self.asked_for.emit("Review"))
         around.edited.connect(lambda track, edit: self.edited.emit(edit.labels))
         self.runs = Runs(viewer, engine, self.recorder)
-        self.mirroring = Mirroring(engine, self.runs, self.hands, self.reviewing, around)
+        self.mirroring = Mirroring(engine, self.runs, self.hands, self.reviewing, around, self._known)
         self.batch = Batch(viewer, engine, self.recorder)
         self._looks = Looks(engine)
         self._saving = Saving(engine, self.runs, self.recorder)
@@ -153,8 +160,9 @@ class Controller:
         self.refresh()
 
     def warm_up(self) -> None:
-        """Start the engine, once, so that the first run does not wait for it."""
+        """Start the engine, once, so that the first run does not wait for it, nor the first use of a tool for scipy."""
         self._warming = self._warming or self.engine.order("warm_up")
+        threading.Thread(target=_import_what_tools_need, daemon=True).start()
 
     def cancel(self) -> None:
         self.runs.cancel()

@@ -162,7 +162,9 @@ class Hover:
         kept = [label, *self._surroundings.locked(track)]
         wanted = (values >= low) & (values <= high) & ~np.isin(seen[box], kept)
         picture = np.zeros((*wanted.shape, 4), np.uint8)
-        picture[wanted] = colour_of(layer, label, _TINT)
+        tint = colour_of(layer, label, _TINT)
+        tint[:3] += (255 - tint[:3]) // 2  # lighter than what is painted already
+        picture[wanted] = tint
         return Foreseen(slab, (box[0].start, box[1].start), label, painted=picture)
 
     def _alone(self, track: Track, image: Any, slab: Slab, time: int) -> tuple[Annotation, Gesture]:

@@ -42,6 +42,7 @@ class Ledger:
         self.trouble = ""
         self.active = 0.0
         self._rows: dict[tuple[Path, int], dict[str, Entry]] = {}
+        self._by_plane: dict[tuple[Path, int], dict[str, dict[str, Entry]]] = {}  # as they are now
         self._steps: dict[tuple[Path, int], int] = {}
         self._waiting: list[tuple[Future[Any], Callable[[Any], None]]] = []
 
@@ -53,13 +54,19 @@ class Ledger:
     def open(self, track: Track, rows: dict[str, Entry], steps: int) -> None:
         """What was found in the session of a layer's image; what is known already is newer."""
         self._rows.setdefault(track.key, rows)
+        self._by_plane.pop(track.key, None)
         self._steps.setdefault(track.key, steps)
 
     def rows(self, track: Track) -> dict[str, Entry]:
-        """The rows of a plane; those of all planes of an image stand in one table."""
-        prefix = row_key(track.plane, "")
-        rows = self._rows.get(track.key, {})
-        return {key.removeprefix(prefix): entry for key, entry in rows.items() if key.startswith(prefix)}
+        """The rows of a plane, the same mapping until one of them changes; nobody writes to it. Those of all planes of
+        an image stand in one table."""
+        known = self._by_plane.setdefault(track.key, {})
+        if track.plane not in known:
+            prefix, rows = row_key(track.plane, ""), self._rows.get(track.key, {})
+            known[track.plane] = {
+                key.removeprefix(prefix): entry for key, entry in rows.items() if key.startswith(prefix)
+            }
+        return known[track.plane]
 
     def row(self, track: Track, key: str) -> Entry:
         return self._rows.get(track.key, {}).get(row_key(track.plane, key), Entry())
@@ -90,6 +97,7 @@ class Ledger:
     def take_rows(self, track: Track, changes: Mapping[str, Entry | None]) -> None:
         """Rows, as the session names them, are now these."""
         rows = self._rows.setdefault(track.key, {})
+        self._by_plane.pop(track.key, None)
         for name, entry in changes.items():
             rows.pop(name, None)
             if entry is not None:

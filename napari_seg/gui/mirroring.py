@@ -6,14 +6,16 @@ a forecast before and a cancel while it runs.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from psygnal import Signal
 
 from napari_seg.errors import SegError
+from napari_seg.gui.arrivals import volume_as_kept
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
 from napari_seg.gui.hands import Hands
-from napari_seg.gui.results import Mask
+from napari_seg.gui.results import Target
 from napari_seg.gui.reviewing import Reviewing
 from napari_seg.gui.runs import Runs
 from napari_seg.gui.state import Running
@@ -23,8 +25,10 @@ from napari_seg.gui.words import duration
 from napari_seg.inference.forecast import forecast
 from napari_seg.inference.predict import PredictSpec
 from napari_seg.jobs import TimeLeft
+from napari_seg.models.spec import ModelSpec
+from napari_seg.session.predicted import Predicted
 
-NO_SCORES = "Segment the image here first: the scores of its prediction are needed."
+NO_SCORES = "Segment the image first: the scores of its prediction and its model are needed."
 
 
 class Mirroring:
@@ -33,13 +37,20 @@ class Mirroring:
     changed = Signal()
 
     def __init__(
-        self, engine: Engine, runs: Runs, hands: Hands, reviewing: Reviewing, surroundings: Surroundings
+        self,
+        engine: Engine,
+        runs: Runs,
+        hands: Hands,
+        reviewing: Reviewing,
+        surroundings: Surroundings,
+        models: Callable[[], Mapping[Path, ModelSpec]],
     ) -> None:
+        self._models = models
         self._engine, self._runs, self._hands = engine, runs, hands
         self._reviewing, self._surroundings = reviewing, surroundings
         self._order = 0
         self._time_left = TimeLeft()
-        self._cost: tuple[Mask, Any, float] | None = None  # what was forecast last: of which prediction
+        self._cost: tuple[Predicted, float] | None = None  # what was forecast last: of which prediction
         self.running: Running | None = None
         self.trouble = ""
         engine.said.connect(self._hear)
@@ -55,26 +66,27 @@ class Mirroring:
         found = self._ready()
         if found is None:
             return None
-        _, mask = found
-        if self._cost is None or self._cost[0] is not mask or self._cost[1] is not mask.predicted:
-            settings, target = _settings(mask), mask.target
+        _, target, predicted = found
+        if self._cost is None or self._cost[0] is not predicted:
+            settings = _settings(predicted)
             try:
                 cost = forecast(target.model, target.volume, settings, pace=self._runs.pace(target, settings))
             except SegError:
                 return None
-            self._cost = mask, mask.predicted, cost.seconds
-        return self._cost[2]
+            self._cost = predicted, cost.seconds
+        return self._cost[1]
 
     def start(self) -> None:
         found = self._ready()
         if found is None or self.running is not None:
             return
-        track, mask = found
+        track, target, predicted = found
         self._order = self._engine.order(
             "compare_mirrored",
-            image=mask.target.volume,
-            model=str(mask.target.path),
-            settings=_settings(mask).model_dump(mode="json"),
+            image=target.volume,
+            model=str(target.path),
+            model_hash=predicted.model_hash,
+            settings=_settings(predicted).model_dump(mode="json"),
             scores=str(scores_path(track)),
             path=str(differing_path(track)),
         )
@@ -86,13 +98,21 @@ class Mirroring:
             self._engine.cancel(self._order)
             self._say(Running(self.running.fraction, "Stopping"))
 
-    def _ready(self) -> tuple[Track, Mask] | None:
-        """The mask in hand, if this window predicted all of it and its scores are kept."""
-        track = self._hands.track
-        mask = None if track is None else self._runs.mask_of(track.layer)
-        if track is None or mask is None or track.session.read_only or not scores_path(track).exists():
+    def _ready(self) -> tuple[Track, Target, Predicted] | None:
+        """The mask in hand, what it is of, and how it was predicted, if its scores and its model are there."""
+        track, seen = self._hands.track, self._reviewing.seen
+        if track is None or track.session.read_only or not scores_path(track).exists():
             return None
-        return track, mask
+        mask = self._runs.mask_of(track.layer)
+        if mask is not None:
+            return track, mask.target, mask.predicted
+        if seen.track is not track or seen.predicted is None or track.image is None:
+            return None
+        known = ((path, spec) for path, spec in self._models().items() if spec.name == seen.predicted.model)
+        path, spec = next(known, (None, None))
+        if path is None or spec is None:
+            return None
+        return track, Target(track.image, volume_as_kept(track.image), path, spec), seen.predicted
 
     def _hear(self, message: Message) -> None:
         if self.running is None or message.order != self._order:
@@ -118,7 +138,7 @@ class Mirroring:
         self.changed.emit()
 
 
-def _settings(mask: Mask) -> PredictSpec:
-    """The settings of the prediction of a mask, but with mirror images."""
-    known = {name: value for name, value in mask.predicted.settings.items() if name in PredictSpec.model_fields}
+def _settings(predicted: Predicted) -> PredictSpec:
+    """The settings of a prediction, but with mirror images."""
+    known = {name: value for name, value in predicted.settings.items() if name in PredictSpec.model_fields}
     return PredictSpec.model_validate(known).model_copy(update={"flips": True})

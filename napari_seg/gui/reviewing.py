@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, State
-from napari_seg.editing.measures import Table, measure
+from napari_seg.editing.measures import Table, listed, measure
 from napari_seg.editing.said import class_names
 from napari_seg.editing.suspicion import Suspect, queue
 from napari_seg.errors import SegError
@@ -26,6 +26,8 @@ from napari_seg.gui.nearing import come_near
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
+from napari_seg.session.predicted import Past, Predicted
+from napari_seg.session.provenance import last_prediction
 from napari_seg.session.verdicts import verdicts
 
 VERBS: dict[State, str] = {"accepted": "accept", "rejected": "reject", "flagged": "flag", "unseen": "ask again"}
@@ -38,7 +40,7 @@ _LEAST = 24
 @dataclass(frozen=True, eq=False)
 class Seen:
     """What was found in a mask. ``track`` is ``None`` before anything was looked at. ``verdicts``: see
-    :func:`~napari_seg.session.verdicts.verdicts`."""
+    :func:`~napari_seg.session.verdicts.verdicts`. ``predicted``: what the model said last, if one did."""
 
     track: Track | None = None
     table: Table | None = None
@@ -47,6 +49,7 @@ class Seen:
     image: NDArray[Any] | None = None
     labels: NDArray[Any] | None = None
     verdicts: Mapping[str, bool] = field(default_factory=dict)
+    predicted: Predicted | None = None
 
     @property
     def done(self) -> int:
@@ -68,6 +71,7 @@ class Reviewing:
         self._number = 0
         self._looking: tuple[int, Future[Seen]] | None = None
         self.seen = Seen()
+        self._listed: tuple[Table | None, Mapping[str, Entry], Table | None] = (None, {}, None)
         self.trouble = ""
 
     @property
@@ -88,10 +92,22 @@ class Reviewing:
         classes = class_names(tuple(track.layer.metadata.get(CLASSES, ())), found.rows)
         self._number += 1
         image, plane = track.row.id, track.plane
-        said = self._recorder.answer(track, lambda store: verdicts(store, image, plane))
+        asked = self._recorder.answer(
+            track, lambda store: (verdicts(store, image, plane), last_prediction(store, image, plane))
+        )
         differing = self._surroundings.differing(track, time)
-        self._looking = self._number, self._thread.submit(_look, track, frozen, classes, said, differing)
+        self._looking = self._number, self._thread.submit(_look, track, frozen, classes, asked, differing)
         self.changed.emit()
+
+    def table(self) -> Table | None:
+        """What was measured, with what was said of each object until now; the same until something more is said."""
+        found, track = self.seen.table, self.seen.track
+        if found is None or track is None or self._recorder.track(track.layer) is not track:
+            return found
+        rows = self._recorder.rows(track)
+        if self._listed[0] is not found or self._listed[1] != rows:
+            self._listed = found, rows, listed(found, rows)
+        return self._listed[2]
 
     def list_rows(self, which: str) -> None:
         """Look anew, and show the rows of the table that a filter lets through."""
@@ -160,7 +176,7 @@ def _look(
     track: Track,
     annotation: Annotation,
     classes: tuple[str, ...],
-    said: Future[dict[str, bool]] | None,
+    asked: Future[tuple[dict[str, bool], Past | None]] | None,
     differing: NDArray[Any] | None,
 ) -> Seen:
     """In a thread, on copies."""
@@ -168,4 +184,6 @@ def _look(
     table = measure(frozen, classes)
     suspects = tuple(queue(frozen, table if frozen.objects else None, differing))
     states = {key: entry.state for key, entry in frozen.rows.items()}
-    return Seen(track, table, suspects, states, frozen.image, frozen.labels, {} if said is None else said.result())
+    said, past = ({}, None) if asked is None else asked.result()
+    predicted = None if past is None else past.predicted
+    return Seen(track, table, suspects, states, frozen.image, frozen.labels, said, predicted)

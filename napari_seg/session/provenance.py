@@ -21,7 +21,7 @@ from napari_seg.data.volume import SPATIAL
 from napari_seg.editing.annotation import CASE, Entry, State, object_key
 from napari_seg.editing.said import class_names
 from napari_seg.errors import SegError
-from napari_seg.session.predicted import predictions
+from napari_seg.session.predicted import Past, predictions
 from napari_seg.session.records import ImageRow, Plane, row_key
 from napari_seg.session.store import REDO, UNDO, Store
 
@@ -103,13 +103,18 @@ def when(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
-def _prediction(store: Store, image: int, plane: str) -> dict[str, Any] | None:
+def last_prediction(store: Store, image: int, plane: str) -> Past | None:
     """The newest prediction of a plane that was not taken back; ``None`` where there is none."""
     undone = {revision.id for revision in store.history(image) if revision.undone}
     found = [past for past in predictions(store, image) if past.plane in (plane, "") and past.revision not in undone]
-    if not found:
+    return found[-1] if found else None
+
+
+def _prediction(store: Store, image: int, plane: str) -> dict[str, Any] | None:
+    last = last_prediction(store, image, plane)
+    if last is None:
         return None
-    last, told = found[-1], found[-1].predicted
+    told = last.predicted
     return {
         "model": told.model,
         "model_hash": told.model_hash,

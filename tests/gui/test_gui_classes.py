@@ -301,3 +301,8 @@ def test_the_page_gives_objects_a_class_and_lists_the_locked_ones(controller: Co
     qtbot.waitUntil(lambda: review.table.count.text() == "1 of 12 objects")
     page.classes.unlock.click()
     assert controller.recorder.locked(track) == frozenset()
+    rest(controller)
+    assert review.table.count.text() == "0 of 12 objects"  # the table follows what is said
+    track.layer.undo()
+    rest(controller)
+    assert review.table.count.text() == "1 of 12 objects"

@@ -107,6 +107,26 @@ def test_without_scores_and_after_another_prediction_it_does_not_count(segmented
     scores_path(track).unlink()
     page.render()
     assert not page.mirror.start.isEnabled()
-    assert "Segment the image here first" in page.mirror.start.toolTip()
+    assert "Segment the image first" in page.mirror.start.toolTip()
     segmented.mirroring.start()
     assert segmented.mirroring.running is None
+
+
+def test_a_mask_of_an_earlier_session_can_be_compared_too(
+    segmented: Controller, engine: Any, spots: Path, picture: np.ndarray[Any, Any], qtbot: Any
+) -> None:
+    segmented.close()
+    again = Controller(ViewerModel(), engine)
+    again.choose_model(spots)
+    again.viewer.add_image(picture, name="cells")
+    rest(again)
+    assert again.hands.track is not None
+    assert again.mirroring.seconds() is None  # which model it was is not known yet
+    look(again, qtbot)
+    seconds = again.mirroring.seconds()
+    assert seconds is not None
+    assert seconds > 0
+    again.mirroring.start()
+    order = engine.orders[-1]
+    assert (order["model"], order["model_hash"], order["settings"]["precision"]) == (str(spots), "0f", "fp32")
+    again.close()

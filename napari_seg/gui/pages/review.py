@@ -76,7 +76,8 @@ class ReviewPage(QWidget):
             self.queue.render(
                 seen.suspects, states=seen.states, classes=classes, verdicts=seen.verdicts, done=seen.done
             )
-            self.table.render(seen.table)
+        if current and self.table.model.table is not (table := self._reviewing.table()):
+            self.table.render(table)
 
     def _words(self, current: bool) -> str:
         if self._reviewing.trouble:
