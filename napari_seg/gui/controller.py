@@ -151,12 +151,12 @@ class Controller:
             self.runs.start(target, self._settings(target.volume), self._region(target))
             self.resolve()
 
-    def begin_mask(self) -> None:
-        """Add an empty mask on the chosen image, to be painted."""
+    def begin_mask(self, *, objects: bool = True) -> None:
+        """Add an empty mask on the chosen image, to be painted: of objects that are counted, or of classes."""
         if self._image is None:
             self._trouble = "There is no image to paint on; open one first."
         else:
-            empty_mask(self.viewer, self._image)
+            empty_mask(self.viewer, self._image, objects=objects)
         self.refresh()
 
     def warm_up(self) -> None:

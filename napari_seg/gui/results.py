@@ -98,13 +98,13 @@ def new_mask(viewer: Any, target: Target, labels: NDArray[Any], predicted: Predi
     return Mask(layer, target)
 
 
-def empty_mask(viewer: Any, image: Any) -> Any:
-    """Add a mask with nothing in it on the layer of an image; its numbers count objects."""
+def empty_mask(viewer: Any, image: Any, *, objects: bool = True) -> Any:
+    """Add a mask with nothing in it on the layer of an image; its numbers count objects, or are classes."""
     volume = volume_as_kept(image)
     name = f"{image.name} · mask"
     shape = [volume.size(axis) for axis in volume.axes if axis not in "CS"]
     labels = np.zeros(shape, np.uint16)
-    about = {KEY: volume.mask(labels, name=name), IMAGE: str(image.unique_id), OBJECTS: True}
+    about = {KEY: volume.mask(labels, name=name), IMAGE: str(image.unique_id), OBJECTS: objects}
     with adding(viewer):
         return viewer.add_labels(labels, name=name, opacity=OPACITY, metadata=about, **beside(image, volume))
 

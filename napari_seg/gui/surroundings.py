@@ -25,6 +25,7 @@ class Surroundings:
         self._recorder = recorder
         self._scores: dict[Path, tuple[int, Any]] = {}
         self._last: dict[Track, Edit] = {}
+        self._grey: tuple[Any, int, Any] | None = None  # an array, the time, its mean over red, green, blue
 
     def annotation(self, track: Track, time: int) -> Annotation:
         """All that a tool may look at."""
@@ -74,7 +75,11 @@ class Surroundings:
             axes = axes.replace("C", "")
         index = tuple(time if axis == "T" else 0 if axis == "C" else slice(None) for axis in axes)
         frame = data[index]
-        return frame.mean(-1) if "S" in axes else frame
+        if "S" not in axes:
+            return frame
+        if self._grey is None or self._grey[0] is not data or self._grey[1] != time:
+            self._grey = data, time, frame.mean(-1)
+        return self._grey[2]
 
     def _scores_of(self, track: Track, time: int) -> Any:
         """The scores of the last prediction, mapped from their file beside the database."""

@@ -281,6 +281,25 @@ def test_the_page_takes_a_class_into_the_hand(controller: Controller, qtbot: Any
     assert page.fresh.isHidden()
 
 
+def test_a_mask_of_classes_can_be_begun_by_hand(controller: Controller, qtbot: Any) -> None:
+    page = CorrectPage(controller)
+    qtbot.addWidget(page)
+    controller.viewer.add_image(np.zeros((20, 30)), name="scan")
+    rest(controller)
+    page.begin_classes.click()
+    rest(controller)
+    track = controller.hands.track
+    assert not controller.recorder.counts_objects(track)
+    assert page.classes.table.item(0, 1).text() == "class 1"
+    page.classes.renamed.emit(1, "tumour")
+    page.classes.new.click()
+    rest(controller)
+    assert [row.name for row in controller.classes.rows(track)] == ["tumour", "class 2"]
+    assert track.layer.selected_label == 2
+    (plane,) = track.session.writer.call(lambda store: store.planes(track.row.id)).result()
+    assert not plane.objects
+
+
 def test_the_page_gives_objects_a_class_and_lists_the_locked_ones(controller: Controller, qtbot: Any) -> None:
     page, review = CorrectPage(controller), ReviewPage(controller)
     qtbot.addWidget(page)

@@ -63,15 +63,21 @@ class CorrectPage(QWidget):
         self.nothing = text(
             "There is no mask yet: press Segment on the first page, open a mask, or begin an empty one."
         )
-        self.begin = QPushButton("Begin an empty mask")
-        self.begin.setToolTip("Add an empty mask on the selected image")
-        self.begin.clicked.connect(controller.begin_mask)
+        self.begin = QPushButton("Begin an empty mask of objects")
+        self.begin.setToolTip("Add an empty mask on the image: each number is an object, such as a cell")
+        self.begin.clicked.connect(lambda: controller.begin_mask())
+        self.begin_classes = QPushButton("Begin an empty mask of classes")
+        self.begin_classes.setToolTip(
+            "Add an empty mask on the image: each number is a class, such as an organ"
+        )
+        self.begin_classes.clicked.connect(lambda: controller.begin_mask(objects=False))
         self.work = QWidget()
         sheet = QWidget()
         layout = QVBoxLayout(sheet)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.nothing)
         layout.addWidget(self.begin)
+        layout.addWidget(self.begin_classes)
         layout.addWidget(self.work)
         layout.addStretch(1)
         scroll.setWidget(sheet)
@@ -173,6 +179,7 @@ class CorrectPage(QWidget):
         track, hands = self._hands.track, self._hands
         self.nothing.setVisible(track is None)
         self.begin.setVisible(track is None)
+        self.begin_classes.setVisible(track is None)
         self.work.setVisible(track is not None)
         self.card.setVisible(track is not None)
         if track is None:
