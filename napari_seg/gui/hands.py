@@ -54,7 +54,8 @@ class Doing:
 
 
 class Hands:
-    """One for each window. ``tool``: what is held; ``options``: the settings of each tool by its name."""
+    """One for each window. ``tool``: what is held; ``acted``: else the tool that acted last; ``options``: the settings
+    of each tool by its name."""
 
     changed = Signal()
     """Another tool, other settings, or something else to be said."""
@@ -65,6 +66,7 @@ class Hands:
     def __init__(self, viewer: Any, recorder: Recorder, surroundings: Surroundings) -> None:
         self._viewer, self._recorder, self._surroundings = viewer, recorder, surroundings
         self.tool: Tool | Measure | None = None
+        self.acted: Tool | None = None
         self.options: dict[str, Spec] = {name: tool.options() for name, tool in TOOLS.items()}
         self.selected: tuple[int, ...] = ()
         self.said = ""
@@ -109,7 +111,7 @@ class Hands:
             track.layer.events.mode.connect(self._mode_changed)
             for key, use in self._keys.items():  # on the layer, where napari's own tools have them too
                 track.layer.bind_key(key, use, overwrite=True)
-            self.tool = tool
+            self.tool, self.acted = tool, None
             self._held_for = track.layer
             self._first_options(track)
             self._say("")
@@ -153,7 +155,7 @@ class Hands:
 
     def act(self, name: str) -> None:
         """Use a tool that needs no gesture, where the cursor is or on what is selected."""
-        track = self.track
+        track, self.acted = self.track, TOOLS[name]
         if track is None:
             self._say("There is no mask to work on; press Segment first, or add a labels layer.")
             return

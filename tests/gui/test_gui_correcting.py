@@ -91,6 +91,26 @@ def test_a_tool_in_hand_shows_what_it_does_and_its_settings(controller: Controll
     assert page.card.title.isHidden()
 
 
+def test_what_acts_at_once_has_settings_too(controller: Controller, qtbot: Any) -> None:
+    page = CorrectPage(controller)
+    qtbot.addWidget(page)
+    layer = open_cells(controller)
+    assert "Right-click" in page.buttons["delete small"].toolTip()
+    assert "Right-click" not in page.buttons["new id"].toolTip()
+    page.buttons["delete small"].customContextMenuRequested.emit(page.rect().topLeft())
+    assert page.card.title.text() == "Delete all smaller than  (Shift+D)"
+    size = page.card.form.widgets["size"]
+    assert isinstance(size, QDoubleSpinBox)
+    size.setValue(3)
+    controller.hands.act("delete small")
+    assert (layer.data == 6).any()  # it has four pixels
+    size.setValue(5)
+    controller.hands.act("delete small")
+    assert not (layer.data == 6).any()
+    controller.hands.take("brush")
+    assert page.card.title.text() == "Brush  (Q)"
+
+
 def test_a_new_label_and_a_lock(controller: Controller, qtbot: Any) -> None:
     page = CorrectPage(controller)
     qtbot.addWidget(page)

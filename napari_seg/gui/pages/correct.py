@@ -7,7 +7,6 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QFrame,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -29,20 +28,12 @@ from napari_seg.gui.controller import Controller
 from napari_seg.gui.history import HistoryDialog
 from napari_seg.gui.icons import icon
 from napari_seg.gui.parts import text
-from napari_seg.gui.range_row import RangeRow, intensities_of
-from napari_seg.gui.specform import SpecForm
+from napari_seg.gui.range_row import intensities_of
+from napari_seg.gui.tool_card import ToolCard
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import text_colour
 
 GROUPS = {"regions": "Paint", "objects": "Objects", "slices": "Slices", "model": "From the model"}
-
-WORDS = {
-    "mode": "Paints",
-    "reach": "In the",
-    "radius": "Radius",
-    "smooth": "Smoothing",
-}
-"""Settings of tools in words; others are named as they are."""
 
 _COLUMNS = 6
 
@@ -67,9 +58,7 @@ class CorrectPage(QWidget):
         self.begin.setToolTip("Add an empty mask on the image: each number is an object, such as a cell")
         self.begin.clicked.connect(lambda: controller.begin_mask())
         self.begin_classes = QPushButton("Begin an empty mask of classes")
-        self.begin_classes.setToolTip(
-            "Add an empty mask on the image: each number is a class, such as an organ"
-        )
+        self.begin_classes.setToolTip("Add an empty mask on the image: each number is a class, such as an organ")
         self.begin_classes.clicked.connect(lambda: controller.begin_mask(objects=False))
         self.work = QWidget()
         sheet = QWidget()
@@ -166,7 +155,11 @@ class CorrectPage(QWidget):
             button.setCheckable(tool.kind != "action")
             button.setAccessibleName(tool.title)
             key = f"  ({tool.key})" if tool.key else ""
-            button.setToolTip(f"{tool.title}{key}\n{tool.tip}")
+            more = isinstance(tool, Tool) and tool.kind == "action" and bool(tool.options.model_fields)
+            button.setToolTip(f"{tool.title}{key}\n{tool.tip}" + ("\nRight-click: its settings" if more else ""))
+            if more:
+                button.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+                button.customContextMenuRequested.connect(lambda _, tool=tool: self._look_at(tool))
             button.setMinimumSize(34, 34)
             button.clicked.connect(lambda _=False, name=tool.name: self._hands.take(name))
             grid.addWidget(button, *divmod(number, _COLUMNS))
@@ -201,8 +194,9 @@ class CorrectPage(QWidget):
         self.lock.setText("Locked" if self.lock.isChecked() else "Lock")
         self.fresh.setVisible(self._controller.recorder.counts_objects(track))
         self._render_classes(track)
-        options = hands.options.get(hands.tool.name) if hands.tool else None
-        self.card.render(hands.tool, options, track.row.unit, {"reach"} if len(track.row.grid) == 2 else set())
+        tool = hands.tool or hands.acted
+        options = hands.options.get(tool.name) if tool else None
+        self.card.render(tool, options, track.row.unit, {"reach"} if len(track.row.grid) == 2 else set())
         self.card.range.render(options, intensities_of(track.image), label)
         self.card.say(hands.said)
 
@@ -259,11 +253,18 @@ class CorrectPage(QWidget):
             alone=bool(track.layer.show_selected_label),
         )
 
+    def _look_at(self, tool: Tool) -> None:
+        """Show the settings of a tool that acts at once, before it does."""
+        self._hands.put_down()
+        self._hands.acted = tool
+        self.render()
+
     def _set(self, name: str, value: Any) -> None:
-        if self._hands.tool is None:
+        tool = self._hands.tool or self._hands.acted
+        if tool is None:
             return
         try:
-            self._hands.set_option(self._hands.tool.name, **{name: value})
+            self._hands.set_option(tool.name, **{name: value})
         except SegError as error:
             self.card.say(str(error))
 
@@ -309,33 +310,3 @@ class CorrectPage(QWidget):
         if track is not None:
             self._controller.recorder.lock(track, int(track.layer.selected_label), self.lock.isChecked())
             self.render()
-
-
-class ToolCard(QFrame):
-    """The tool in hand: what it does, its settings, and what went wrong."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("card")
-        self.title, self.tip, self.trouble = text(name="headline"), text(), text(name="trouble")
-        self.form, self.range = SpecForm(), RangeRow()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 6, 8, 8)
-        for widget in (self.title, self.tip, self.form, self.range, self.trouble):
-            layout.addWidget(widget)
-
-    def render(self, tool: Tool | Measure | None, options: Any, unit: str, without: set[str]) -> None:
-        self.title.setVisible(tool is not None)
-        self.form.setVisible(tool is not None)
-        self.title.setToolTip("" if tool is None else tool.tip)
-        self.tip.setVisible(tool is None)  # what a tool does stands at the foot of the canvas
-        if tool is None:
-            self.tip.setText("Choose a tool or press its key; press ? over the image for all keys.")
-        else:
-            self.title.setText(f"{tool.title}  ({tool.key})" if tool.key else tool.title)
-        without = without | {"low", "high"}  # they have a row of their own
-        self.form.render(options, WORDS, {"um": "µm", "pixel": "px"}.get(unit, unit), without)
-
-    def say(self, words: str) -> None:
-        self.trouble.setText(words)
-        self.trouble.setVisible(bool(words))
