@@ -88,6 +88,7 @@ class CorrectPage(QWidget):
     def _build(self) -> None:
         self.mask = QElidingLabel()
         self.mask.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.mask.setEllipsesWidth(20)  # the margins too
         self.mask.setObjectName("headline")
         self.undo, self.redo = QPushButton("Undo"), QPushButton("Redo")
         self.undo.setToolTip("Take the last step back (Ctrl+Z), without limit, also after closing the program")
@@ -178,6 +179,7 @@ class CorrectPage(QWidget):
         if track is None:
             return
         layer = track.layer
+        self.mask.ensurePolished()  # else it is shortened as if its letters were smaller
         self.mask.setText(layer.name)
         self.mask.setToolTip(layer.name)
         self.undo.setEnabled(self._controller.recorder.safe.steps > 0)
