@@ -63,7 +63,7 @@ class Scribble(Repair):
 
 @tool(
     "add missed",
-    "Add what was missed",
+    "Add missed",
     tip="Click on something that the model missed: it becomes an object of its own, as far as the scores show it.",
     group="model",
     kind="click",
@@ -88,7 +88,7 @@ def add_missed(annotation: Annotation, gesture: Gesture, options: Repair) -> Edi
 
 @tool(
     "scribble",
-    "Repair with a scribble",
+    "Scribble",
     tip="Draw from an object over what belongs to it, or from background over what does not: the border is found anew.",
     group="model",
     kind="line",

@@ -58,7 +58,7 @@ def brush(annotation: Annotation, gesture: Gesture, options: Brush) -> Edit:
 
 @tool(
     "range brush",
-    "Brush in a range",
+    "Range brush",
     tip="Paint the chosen label only where the image lies between two intensities.",
     group="regions",
     kind="stroke",

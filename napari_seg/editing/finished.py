@@ -15,7 +15,7 @@ from napari_seg.errors import SegError
 
 @tool(
     "finish slice",
-    "This slice is finished",
+    "Slice finished",
     tip="All of this slice is right: models may learn from it, also its background. Once more takes it back.",
     group="slices",
     kind="action",
@@ -36,7 +36,7 @@ class Boxing(Options):
 
 @tool(
     "finish box",
-    "This box is finished",
+    "Box finished",
     tip="Drag a rectangle: all in it is right, also its background. Once more takes it back.",
     group="slices",
     kind="drag",
@@ -62,7 +62,7 @@ def finish_box(annotation: Annotation, gesture: Gesture, options: Boxing) -> Edi
 
 @tool(
     "finish case",
-    "This case is finished",
+    "Case finished",
     tip="All of this image is right, also its background. Once more takes it back.",
     group="slices",
     kind="action",

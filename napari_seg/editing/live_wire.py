@@ -77,7 +77,7 @@ def path(annotation: Annotation, a: Point, b: Point, shown: tuple[int, int]) -> 
 
 @tool(
     "live wire",
-    "Contour that snaps",
+    "Live wire",
     tip="Click along an edge and confirm: the line between the clicks follows it, and what lies inside is painted.",
     group="regions",
     kind="seeds",

@@ -132,7 +132,7 @@ def _smoothed(annotation: Annotation, one: Region, sigma: NDArray[np.float64]) -
 
 @tool(
     "largest part",
-    "Keep the largest part",
+    "Keep largest",
     tip="Delete all parts of the object, or of the class, but the largest.",
     group="objects",
     kind="action",

@@ -193,7 +193,7 @@ class Smallest(Options):
 
 @tool(
     "delete small",
-    "Delete all smaller than",
+    "Delete small",
     tip="Delete all objects, or parts of classes, that are smaller than the chosen size; locked ones stay.",
     group="objects",
     kind="action",
@@ -216,7 +216,7 @@ class Sides(Options):
 
 @tool(
     "delete border",
-    "Delete all at the border",
+    "Clear border",
     tip="Delete all objects, or parts of classes, that touch the border of the image; locked ones stay.",
     group="objects",
     kind="action",

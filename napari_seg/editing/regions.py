@@ -43,7 +43,7 @@ class Fill(Painting):
 
 @tool(
     "grow",
-    "Grow from a seed",
+    "Grow",
     tip="Drag from a seed outward: the region around it that looks alike grows with the mouse.",
     group="regions",
     kind="drag",

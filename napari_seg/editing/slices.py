@@ -54,7 +54,7 @@ class Interpolating(Options):
 
 @tool(
     "interpolate",
-    "Fill between slices",
+    "Interpolate",
     tip="Paint some slices of an object; this fills the empty ones between them and paints over nothing.",
     group="slices",
     kind="action",
@@ -158,7 +158,7 @@ class Carrying(Options):
 
 @tool(
     "copy to next",
-    "Copy to the next slice",
+    "Copy to next",
     tip="Copy the labels of this slice to the next one and fit them to its image; they replace what they were there.",
     group="slices",
     kind="action",
@@ -200,7 +200,7 @@ class Repeating(Options):
 
 @tool(
     "repeat",
-    "Repeat on the next slice",
+    "Repeat",
     tip="Repeat the last edit of a slice on the next one, where the same labels lie.",
     group="slices",
     kind="action",

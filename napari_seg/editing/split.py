@@ -38,7 +38,7 @@ class Cutting(Options):
 
 @tool(
     "split",
-    "Split along a line",
+    "Split by line",
     tip="Draw a line across an object: what lies on its two sides becomes two objects.",
     group="objects",
     kind="line",

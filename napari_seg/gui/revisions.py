@@ -83,7 +83,7 @@ def _with_undone(revisions: tuple[Revision, ...], head: int) -> tuple[Revision, 
 
 
 def done_words(tool: str) -> str:
-    """A step in words: ``Split along a line``."""
+    """A step in words: ``Split by line``."""
     if tool in OTHERS:
         return OTHERS[tool]
     return TOOLS[tool].title if tool in TOOLS else tool[:1].upper() + tool[1:]

@@ -14,6 +14,8 @@ QPushButton:focus, QToolButton:focus, QComboBox:focus, QAbstractSpinBox:focus, Q
     {{ border: 1px solid {text}; }}
 QToolButton {{ background-color: {primary}; border-radius: 2px; padding: 4px 8px; }}
 QToolButton:hover {{ background-color: {highlight}; }}
+QToolButton#tool {{ padding: 3px 4px; text-align: left; font-size: {smaller}pt; }}
+QToolButton#tool:checked {{ background-color: {current}; }}
 QToolButton::menu-indicator {{ image: none; }}
 QLabel#headline {{ font-weight: bold; font-size: {larger}pt; }}
 QLabel#quiet {{ color: {quiet}; }}
@@ -25,7 +27,7 @@ QFrame[level="warning"] {{ border-left: 4px solid {warning}; }}
 QFrame[level="refusal"] {{ border-left: 4px solid {error}; }}
 QTableView#plain::item:selected, QListView#plain::item:selected {{ background-color: {current}; color: {text}; }}
 QListView#plain::item {{ padding: 1px; }}
-QTabBar::tab {{ padding: 5px 8px; border-bottom: 2px solid transparent; background: transparent; }}
+QTabBar::tab {{ padding: 5px 5px; border-bottom: 2px solid transparent; background: transparent; }}
 QTabBar::tab:selected {{ border-bottom: 2px solid {current}; font-weight: bold; }}
 """
 
@@ -38,7 +40,8 @@ def style_sheet(theme_name: str) -> str:
     colours |= {name: getattr(theme, name).as_hex("long") for name in ("text", "warning")}
     error = "#ff6b6b" if theme.type == "dark" else "#c4001a"  # napari's own is hardly seen on dark
     quiet = "#b9bcc2" if theme.type == "dark" else "#4c4d52"  # 4.5 : 1 and more on either background
-    return _SHEET.format(**colours, quiet=quiet, error=error, larger=int(theme.font_size.removesuffix("pt")) + 3)
+    size = int(theme.font_size.removesuffix("pt"))
+    return _SHEET.format(**colours, quiet=quiet, error=error, larger=size + 3, smaller=max(7, size - 1))
 
 
 def follow_theme(widget: QWidget, viewer: Any) -> None:

@@ -98,7 +98,7 @@ def test_what_acts_at_once_has_settings_too(controller: Controller, qtbot: Any) 
     assert "Right-click" in page.buttons["delete small"].toolTip()
     assert "Right-click" not in page.buttons["new id"].toolTip()
     page.buttons["delete small"].customContextMenuRequested.emit(page.rect().topLeft())
-    assert page.card.title.text() == "Delete all smaller than  (Shift+D)"
+    assert page.card.title.text() == "Delete small  (Shift+D)"
     size = page.card.form.widgets["size"]
     assert isinstance(size, QDoubleSpinBox)
     size.setValue(3)

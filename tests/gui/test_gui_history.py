@@ -173,7 +173,7 @@ def test_the_log_as_a_table(tmp_path: Path) -> None:
         found = list(csv.reader(file))
     assert tuple(found[0]) == HEADINGS
     assert datetime.fromisoformat(found[1][0]) == NOON.astimezone()
-    assert found[1][1:] == ['Ann "A", MD', "Split along a line", "split", "3", "12", ""]
+    assert found[1][1:] == ['Ann "A", MD', "Split by line", "split", "3", "12", ""]
     assert found[2][1:] == ["", "Exported", "export", "3", "", '{"path": "é.nii"}']
     assert log_csv([]) == ",".join(HEADINGS) + "\n"
     with pytest.raises(SegError, match="choose another folder"):
@@ -518,7 +518,7 @@ def test_rows_without_voxels_have_words_and_no_picture(opened: Any) -> None:
     box = (slice(0, 2), slice(0, 4), slice(0, 4))
     recorder.apply(track, edited(recorder.annotation(track), "split", [(box, np.full((2, 4, 4), 9))]))
     catch_up(dialog)
-    assert firsts(dialog)[:2] == ["Split along a line   (now)", "Accepted"]
+    assert firsts(dialog)[:2] == ["Split by line   (now)", "Accepted"]
     assert len(dialog.model.data(dialog.model.index(1)).splitlines()) == 2
     dialog.model.data(dialog.model.index(1), Qt.ItemDataRole.DecorationRole)
     rest(recorder)

@@ -7,7 +7,6 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QGridLayout,
     QHBoxLayout,
     QLabel,
     QPushButton,
@@ -30,12 +29,11 @@ from napari_seg.gui.icons import icon
 from napari_seg.gui.parts import text
 from napari_seg.gui.range_row import intensities_of
 from napari_seg.gui.tool_card import ToolCard
+from napari_seg.gui.tool_grid import ToolGrid, tool_button
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import text_colour
 
 GROUPS = {"regions": "Paint", "objects": "Objects", "slices": "Slices", "model": "From the model"}
-
-_COLUMNS = 6
 
 
 class CorrectPage(QWidget):
@@ -122,7 +120,7 @@ class CorrectPage(QWidget):
         self.card.range.anew.clicked.connect(lambda: self._set_range(None, None))
         layout = QVBoxLayout(self.work)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
+        layout.setSpacing(4)
         steps = QHBoxLayout()
         for button in (self.undo, self.redo, self.history):
             steps.addWidget(button)
@@ -135,38 +133,20 @@ class CorrectPage(QWidget):
         layout.addLayout(paint)
         layout.addWidget(self.classes)
         for group, name in GROUPS.items():
-            tools: list[Tool | Measure] = [tool for tool in TOOLS.values() if tool.group == group]
-            groups: dict[str, Sequence[Tool | Measure]] = {name: tools}
-            if group == "model":
-                groups["Measure"] = list(MEASURES.values())
-            across = QHBoxLayout()
-            for title, held in groups.items():
-                part = QVBoxLayout()
-                part.setSpacing(2)
-                part.addWidget(QLabel(title))
-                part.addLayout(self._grid(held))
-                across.addLayout(part, 1)
-            layout.addLayout(across)
+            self._add_tools(layout, name, [tool for tool in TOOLS.values() if tool.group == group])
+        self._add_tools(layout, "Measure", list(MEASURES.values()))
 
-    def _grid(self, tools: Sequence[Tool | Measure]) -> QGridLayout:
-        grid = QGridLayout()
-        grid.setSpacing(3)
-        for number, tool in enumerate(tools):
-            button = QToolButton()
-            button.setCheckable(tool.kind != "action")
-            button.setAccessibleName(tool.title)
-            key = f"  ({tool.key})" if tool.key else ""
-            more = isinstance(tool, Tool) and tool.kind == "action" and bool(tool.options.model_fields)
-            button.setToolTip(f"{tool.title}{key}\n{tool.tip}" + ("\nRight-click: its settings" if more else ""))
-            if more:
+    def _add_tools(self, layout: QVBoxLayout, name: str, tools: Sequence[Tool | Measure]) -> None:
+        buttons = {tool.name: tool_button(tool, self._hands.take) for tool in tools}
+        for tool in tools:
+            if isinstance(tool, Tool) and tool.kind == "action" and tool.options.model_fields:
+                button = buttons[tool.name]
+                button.setToolTip(f"{button.toolTip()}\nRight-click: its settings")
                 button.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
                 button.customContextMenuRequested.connect(lambda _, tool=tool: self._look_at(tool))
-            button.setMinimumSize(34, 34)
-            button.clicked.connect(lambda _=False, name=tool.name: self._hands.take(name))
-            grid.addWidget(button, *divmod(number, _COLUMNS))
-            self.buttons[tool.name] = button
-        grid.setColumnStretch(_COLUMNS, 1)
-        return grid
+        self.buttons |= buttons
+        layout.addWidget(text(name, "quiet"))
+        layout.addWidget(ToolGrid(list(buttons.values())))
 
     def render(self, event: Any = None) -> None:
         """Draw what is there now."""
