@@ -181,6 +181,8 @@ class Arrivals:
         """Add a layer; when it has come, it finds its plane in the session, with these very voxels."""
         volume = volume_as_kept(image)
         labels = np.stack(frames) if "T" in volume.axes else frames[0]
+        if plane.objects:
+            labels = labels.astype(np.promote_types(labels.dtype, np.uint16), copy=False)  # room for new ones
         about = {PLANE: plane.name, IMAGE: str(image.unique_id), OBJECTS: plane.objects, CLASSES: plane.classes}
         with contextlib.suppress(SegError):
             about[KEY] = volume_of(image).mask(labels, name=plane.name)
