@@ -7,13 +7,13 @@
 closed and opened again in between. Kills fall anywhere, in a change of everything, in the first opening, in closing, in
 opening again. Then the session is opened and every voxel and row is compared with what there was after as many
 operations as it holds; all of it is undone, and nothing may be left. Lost is an operation that was reported as kept, or
-that ended more than a second before the kill, and is not there. The program that paints is ``tests/session/painting.py``.
+that ended more than a second before the kill, and is not there. ``tests/session/painting.py`` is what paints.
 
 ``window``: a real napari window with the panel, in which the mouse strokes with napari's tools and with ours, between
 undo and redo, rows of the table, other arrays, saved files. Five windows are killed one after the other on one session;
 each goes on where the one before was killed. What is there is looked at in another window after each kill: every voxel
 and row is as the window showed it at some moment, not before what had ended a second before the kill; undo of all leads
-to the mask as it was opened; the file that was saved is whole. The window is ``tests/gui/stroking.py``; it needs a screen.
+to the mask as it was opened; the file that was saved is whole. The window is ``tests/gui/stroking.py``.
 """
 
 from __future__ import annotations

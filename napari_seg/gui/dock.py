@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QLabel, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 from napari_seg.gui.around_canvas import AroundCanvas
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Engine
+from napari_seg.gui.leaving import Leaving
 from napari_seg.gui.ledger import Safe
 from napari_seg.gui.pages import PAGES
 from napari_seg.gui.parts import row, text
@@ -71,6 +72,7 @@ class Panel(QWidget):
         QTimer.singleShot(0, self._settle)
         self.destroyed.connect(self.controller.close)
         self.around = AroundCanvas(viewer, self.controller)
+        self.leaving = Leaving(viewer, self.controller.recorder, self)
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH, super().sizeHint().height())

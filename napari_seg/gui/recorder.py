@@ -50,7 +50,7 @@ class Recorder:
     """The footer, the history or the rows are others than before."""
 
     safety = Signal(Safe)
-    """How safe everything is, each time that it is otherwise than before, also when nothing is done but the disk fills."""
+    """How safe everything is, each time that it is otherwise than before, also where only the disk has filled."""
 
     resumed = Signal(object, Found)
     """The layer of an image whose annotation was taken up again, and what was found of it."""
@@ -67,7 +67,7 @@ class Recorder:
         self.arrivals = Arrivals(viewer, engine)
         self.arrivals.attached.connect(self._attach)
         self.arrivals.resumed.connect(self.resumed.emit)
-        self.arrivals.trouble.connect(self._ledger.complain)
+        self.arrivals.trouble.connect(lambda layer, words: self._ledger.complain(words, layer))
         viewer.layers.events.removed.connect(self._removed)
         viewer.mouse_drag_callbacks.append(self._pressed)
         for layer in list(viewer.layers):
@@ -95,7 +95,7 @@ class Recorder:
     @property
     def safe(self) -> Safe:
         """How safe everything is that was done in this window."""
-        states = {id(track.session): track.session.writer.kept for track in self._tracks.values()}.values()
+        states = [session.writer.kept for session in list(self.arrivals.sessions.values())]  # also of closed layers
         moments = [state.at for state in states if state.at is not None]
         troubles = [state.trouble for state in states if state.trouble] or [self._ledger.trouble]
         steps = self._ledger.steps(self._active or next(iter(self._tracks.values()), None))
@@ -240,7 +240,7 @@ class Recorder:
             return 0
         self._closed = True
         self.settle()
-        return sum(session.close() for session in self.arrivals.sessions.values())
+        return self.arrivals.close()
 
     # layers come and go
 
@@ -252,7 +252,7 @@ class Recorder:
         try:
             track = Track(layer, found.session, found.row, plane, image)
         except SegError as error:
-            self._ledger.complain(str(error))
+            self._ledger.complain(str(error), layer)
             return
         self._tracks[layer] = track
         self._ledger.open(track, found.rows, found.steps)
@@ -262,7 +262,7 @@ class Recorder:
         if track.session.read_only:
             layer.editable = False
             layer.events.editable.connect(_stay_closed)
-            self._ledger.complain(track.session.read_only)
+            self._ledger.complain(track.session.read_only, layer)
         elif plane in found.planes:
             self._take_up(track, found)
         else:
@@ -271,6 +271,7 @@ class Recorder:
 
     def _removed(self, event: Any) -> None:
         self._gather()
+        self._ledger.forget(event.value)
         track = self._tracks.get(event.value)
         if track is not None:
             self._sweep(track)
@@ -312,7 +313,7 @@ class Recorder:
         def then(kept: bool) -> None:
             if track.layer.data is shown and not track.stirred:
                 track.extents = found | track.extents
-            self._ledger.count(track)
+            self._ledger.done(track, kept)
 
         self._ledger.after(track.session.writer.keep(work), then)
 
@@ -378,7 +379,7 @@ class Recorder:
         else:
             del self._tracks[track.layer]
             self._ledger.complain(
-                f"{track.layer.name} got another shape, so its changes are no longer kept; open it anew."
+                f"{track.layer.name} got another shape, so its changes are no longer kept; open it anew.", track.layer
             )
 
     @property

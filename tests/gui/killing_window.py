@@ -33,11 +33,12 @@ from napari_seg.session.session import Session
 GRACE = 1.0
 """Seconds before the kill: what ended earlier must be there."""
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds that a program gets to come to the moment."""
 
 LONGEST = {"any": 5.0, "flush": 0.01, "opening": 0.6, "saving": 0.2, "closing": 0.3}
 """Seconds after the moment within which a kill falls."""
+
 
 def _forks() -> Any:
     """How windows are started: as copies of a program that has imported all, and has neither threads nor a window yet.

@@ -3,7 +3,7 @@
 It tells what it does through a pipe, one tuple each: what, a state, and the time on the monotonic clock. A state is the
 hash of every voxel and row as the window shows them. Told are: ``state`` before a step that leads there is handed over,
 ``ended`` when a person is done with something, ``flush`` when a step is about to be written, what a kill may wait for
-(see :data:`MOMENTS`), ``left`` when the program has ended all by itself, and ``fault`` where the window itself is wrong.
+(see :data:`MOMENTS`), ``left`` when the program has ended by itself, and ``fault`` where the window itself is wrong.
 """
 
 from __future__ import annotations
@@ -278,8 +278,11 @@ def paint(pipe: Connection) -> None:
     telling = threading.Lock()
 
     def tell(what: str, state: bytes | str = b"") -> None:
-        with telling:
-            pipe.send((what, state, time.monotonic()))
+        try:
+            with telling:
+                pipe.send((what, state, time.monotonic()))
+        except OSError:  # whoever listened is gone
+            os._exit(1)
 
     def wrong(notification: Any) -> None:
         if notification.severity >= NotificationSeverity.WARNING:
@@ -305,7 +308,7 @@ def paint(pipe: Connection) -> None:
     def go_on() -> None:
         try:
             QTimer.singleShot(int(1000 * next(working)), go_on)
-        except Exception:
+        except Exception:  # noqa: BLE001  whatever it is, it is told
             tell("fault", traceback.format_exc())
 
     QTimer.singleShot(0, go_on)
