@@ -1,12 +1,19 @@
 """Is anything lost when the program is killed? A real process paints and is ended by SIGKILL at random moments.
 
-    python benchmarks/kill.py --kills 200
+    python benchmarks/kill.py session --kills 200
+    python benchmarks/kill.py window --kills 200
 
-Each kill has a session of its own: brush strokes, changes of a whole volume, undo and redo, the session closed and
-opened again in between. Kills fall anywhere, in a change of everything, in the first opening, in closing, in opening
-again. Then the session is opened and every voxel and row is compared with what there was after as many operations as it
-holds; all of it is undone, and nothing may be left. Lost is an operation that was reported as kept, or that ended more
-than a second before the kill, and is not there. The program that paints is ``tests/session/painting.py``.
+``session``: each kill has a session of its own: brush strokes, changes of a whole volume, undo and redo, the session
+closed and opened again in between. Kills fall anywhere, in a change of everything, in the first opening, in closing, in
+opening again. Then the session is opened and every voxel and row is compared with what there was after as many
+operations as it holds; all of it is undone, and nothing may be left. Lost is an operation that was reported as kept, or
+that ended more than a second before the kill, and is not there. ``tests/session/painting.py`` is what paints.
+
+``window``: a real napari window with the panel, in which the mouse strokes with napari's tools and with ours, between
+undo and redo, rows of the table, other arrays, saved files. Five windows are killed one after the other on one session;
+each goes on where the one before was killed. What is there is looked at in another window after each kill: every voxel
+and row is as the window showed it at some moment, not before what had ended a second before the kill; undo of all leads
+to the mask as it was opened; the file that was saved is whole. The window is ``tests/gui/stroking.py``.
 """
 
 from __future__ import annotations
@@ -17,46 +24,87 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "session"))
+TESTS = Path(__file__).parents[1] / "tests"
+sys.path[:0] = [str(TESTS / "session"), str(TESTS / "gui")]
 
-from killing import MOMENTS, PAINTER, Outcome, Painter, kill_once
+ROUNDS = 5
+"""So many windows are killed on one session."""
 
 
-def row(title: str, outcomes: list[Outcome]) -> str:
-    slowest = max(outcome.reopening for outcome in outcomes)
-    sums = (sum(getattr(outcome, name) for outcome in outcomes) for name in ("began", "found", "kept", "lost"))
-    faults = sum(bool(outcome.fault) for outcome in outcomes)
-    return f"| {title} | {len(outcomes)} | {' | '.join(map(str, sums))} | {faults} | {slowest:.2f} s |"
+def table(outcomes: Sequence[Any], columns: dict[str, str]) -> None:
+    """Print sums by moment. ``columns``: titles by the fields of an outcome."""
+    print(f"| killed in | kills | {' | '.join(columns.values())} | other faults | slowest reopening |")
+    print("|---" * (len(columns) + 4) + "|")
+    for moment in [*dict.fromkeys(outcome.moment for outcome in outcomes), ""]:
+        here = [outcome for outcome in outcomes if moment in (outcome.moment, "")]
+        sums = [str(sum(getattr(outcome, name) for outcome in here)) for name in columns]
+        faults, slowest = sum(bool(one.fault) for one in here), max(one.reopening for one in here)
+        print(f"| {moment or '**all**'} | {len(here)} | {' | '.join(sums)} | {faults} | {slowest:.2f} s |")
+
+
+def told(number: int, outcome: Any) -> Any:
+    if outcome.fault or outcome.lost:
+        print(f"kill {number}: {outcome}", flush=True)
+    return outcome
+
+
+def sessions(kills: int, seed: int, folder: Path, program: Path | None) -> list[Any]:
+    from killing import MOMENTS, PAINTER, Painter, kill_once
+
+    draw, outcomes = random.Random(seed), []
+
+    def painter(number: int) -> Painter:
+        return Painter(folder / str(number), seed + number, program or PAINTER)
+
+    ready = painter(0)
+    for number in range(kills):
+        current, ready = ready, painter(number + 1)  # one gets ready while another paints
+        outcomes.append(told(number, kill_once(current, MOMENTS[number % len(MOMENTS)], draw)))
+    ready.end()
+    return outcomes
+
+
+def windows(kills: int, seed: int, folder: Path) -> list[Any]:
+    os.environ["NAPARI_CONFIG"] = str(folder / "napari.yaml")
+    from killing_window import Chain, Window
+    from stroking import MOMENTS
+
+    draw, outcomes, ready = random.Random(seed), [], Window()
+    moments = [*MOMENTS] * (kills // len(MOMENTS) + 1)
+    draw.shuffle(moments)
+    for number in range(kills):
+        if number % ROUNDS == 0:
+            chain = Chain(folder / str(number), seed + number)
+        current, ready = ready, Window()  # one gets ready while another paints
+        outcomes.append(told(number, chain.kill_once(current, moments[number], draw)))
+        if number % 10 == 9:
+            print(f"{number + 1} kills at {time.strftime('%H:%M:%S')}", flush=True)
+    ready.end()
+    return outcomes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("session", "window"))
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--program", type=Path, default=PAINTER, help="another program that paints, and tells the same")
+    parser.add_argument("--program", type=Path, help="session: another program that paints, and tells the same")
     options = parser.parse_args()
-    draw, began, outcomes = random.Random(options.seed), time.monotonic(), list[Outcome]()
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-
-        def painter(number: int) -> Painter:
-            return Painter(Path(folder) / str(number), options.seed + number, options.program)
-
-        ready = painter(0)
-        for number in range(options.kills):
-            current, ready = ready, painter(number + 1)  # one gets ready while another paints
-            outcomes.append(kill_once(current, MOMENTS[number % len(MOMENTS)], draw))
-            if outcomes[-1].fault or outcomes[-1].lost:
-                print(f"kill {number}, seed {options.seed + number}: {outcomes[-1]}", flush=True)
-        ready.end()
+        if options.what == "session":
+            outcomes = sessions(options.kills, options.seed, Path(folder), options.program)
+            columns = {"began": "operations begun", "found": "there", "kept": "reported kept", "lost": "lost"}
+        else:
+            outcomes = windows(options.kills, options.seed, Path(folder))
+            columns = {"ended": "done by the person", "due": "had to be there", "lost": "lost"}
     load = os.getloadavg()[0]
     print(f"\n{options.kills} kills in {time.monotonic() - began:.0f} s, {os.cpu_count()} cores, load {load:.1f}\n")
-    print("| killed in | kills | operations begun | there | reported kept | lost | other faults | slowest reopening |")
-    print("|---|---|---|---|---|---|---|---|")
-    for moment in dict.fromkeys(MOMENTS):
-        print(row(moment, [outcome for outcome in outcomes if outcome.moment == moment]))
-    print(row("**all**", outcomes))
+    table(outcomes, columns)
     if any(outcome.fault or outcome.lost for outcome in outcomes):
         sys.exit(1)
 

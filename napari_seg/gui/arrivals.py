@@ -86,12 +86,14 @@ class Arrivals:
     resumed = Signal(object, Found)
     """The layer of an image of which masks are shown again, and what was found."""
 
-    trouble = Signal(str)
+    trouble = Signal(object, str)
+    """A layer of which nothing can be kept, or found, and why."""
 
     def __init__(self, viewer: Any, engine: Engine) -> None:
         self._viewer, self._engine = viewer, engine
         self.sessions: dict[str, Session] = {}  # touched by the helper thread alone, until all is closed
         self.project: Session | None = None
+        self._former: list[Session] = []  # those that could only be read, and were opened anew
         viewer.layers.events.inserted.connect(lambda event: self.came(event.value))
 
     def came(self, layer: Any) -> None:
@@ -100,12 +102,16 @@ class Arrivals:
         if isinstance(layer, Labels) and isinstance(layer.data, np.ndarray):
             image = self._image_of(layer)
             volume = volume_as_kept(layer if image is None else image)
-            self._open(volume, True, lambda found: self.attached.emit(layer, image, found))
+            self._open(layer, volume, True, lambda found: self.attached.emit(layer, image, found))
         elif isinstance(layer, Image):
-            self._open(volume_as_kept(layer), False, lambda found: self._resume(layer, found))
+            self._open(layer, volume_as_kept(layer), False, lambda found: self._resume(layer, found))
 
-    def _open(self, volume: Volume, make: bool, then: Callable[[Found], None]) -> None:
-        """Find the session of an image, or ``make`` it, in a thread."""
+    def close(self) -> int:
+        """Let go of all sessions; returns how many steps could not be kept."""
+        return sum(session.close() for session in [*self.sessions.values(), *self._former])
+
+    def _open(self, layer: Any, volume: Volume, make: bool, then: Callable[[Found], None]) -> None:
+        """Find the session of the image of a layer, or ``make`` it, in a thread."""
 
         def work() -> Found | SegError | None:
             known_by = fingerprint(volume)
@@ -120,7 +126,8 @@ class Arrivals:
 
         def arrived(found: Found | SegError | None) -> None:
             if isinstance(found, SegError):
-                self.trouble.emit(str(found))
+                rest = f" Until you open {layer.name} again then, nothing of it is kept; save it to a file."
+                self.trouble.emit(layer, f"{found}{rest if make else ''}")
             elif found is not None:
                 then(found)
 
@@ -153,8 +160,15 @@ class Arrivals:
         return self._opened(known_by, own)
 
     def _opened(self, key: str, folder: Path) -> Session:
-        if key not in self.sessions:
-            self.sessions[key] = Session.open(folder)
+        """The session of a folder, opened anew where it could only be read: what was in the way may be gone."""
+        known = self.sessions.get(key)
+        if known is None or known.read_only:
+            found = Session.open(folder)
+            if known is not None and found.read_only:
+                found.close()
+                return known
+            self.sessions[key] = found
+            self._former += [] if known is None else [known]
         return self.sessions[key]
 
     def _resume(self, image: Any, found: Found) -> None:
@@ -181,6 +195,8 @@ class Arrivals:
         """Add a layer; when it has come, it finds its plane in the session, with these very voxels."""
         volume = volume_as_kept(image)
         labels = np.stack(frames) if "T" in volume.axes else frames[0]
+        if plane.objects:
+            labels = labels.astype(np.promote_types(labels.dtype, np.uint16), copy=False)  # room for new ones
         about = {PLANE: plane.name, IMAGE: str(image.unique_id), OBJECTS: plane.objects, CLASSES: plane.classes}
         with contextlib.suppress(SegError):
             about[KEY] = volume_of(image).mask(labels, name=plane.name)

@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QLabel, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 from napari_seg.gui.around_canvas import AroundCanvas
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Engine
+from napari_seg.gui.leaving import Leaving
+from napari_seg.gui.ledger import Safe
 from napari_seg.gui.pages import PAGES
 from napari_seg.gui.parts import row, text
 from napari_seg.gui.safety import ResumedStrip, safe_words
@@ -61,7 +63,7 @@ class Panel(QWidget):
         layout.addLayout(row(self.saved, self.device))
         follow_theme(self, viewer)
         self.controller.changed.connect(self._foot)
-        self.controller.recorder.changed.connect(self._say_kept)
+        self.controller.recorder.safety.connect(self._say_kept)
         self.controller.asked_for.connect(self._turn_to)
         self._foot(self.controller.state)
         self._beat = QTimer(self)
@@ -70,6 +72,7 @@ class Panel(QWidget):
         QTimer.singleShot(0, self._settle)
         self.destroyed.connect(self.controller.close)
         self.around = AroundCanvas(viewer, self.controller)
+        self.leaving = Leaving(viewer, self.controller.recorder, self)
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH, super().sizeHint().height())
@@ -88,8 +91,7 @@ class Panel(QWidget):
         """Show the page of this title."""
         self.tabs.setCurrentIndex([page.title for page in PAGES].index(title))
 
-    def _say_kept(self) -> None:
-        safe = self.controller.recorder.safe
+    def _say_kept(self, safe: Safe) -> None:
         self.kept.setObjectName("trouble" if safe.trouble else "quiet")
         self.kept.style().polish(self.kept)
         self.kept.setText(safe_words(safe))

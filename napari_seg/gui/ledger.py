@@ -16,6 +16,7 @@ from napari_seg.editing.annotation import Entry
 from napari_seg.errors import SegError
 from napari_seg.gui.track import Track
 from napari_seg.session.records import Origin, Place, Step, row_key
+from napari_seg.session.session import Session
 from napari_seg.tasks.base import Labels
 
 
@@ -39,8 +40,9 @@ class Ledger:
 
     def __init__(self, who: str) -> None:
         self.who = who
-        self.trouble = ""
         self.active = 0.0
+        self._complaints: dict[Any, str] = {}  # by the layer that they are about
+        self._sessions: dict[tuple[Path, int], Session] = {}
         self._rows: dict[tuple[Path, int], dict[str, Entry]] = {}
         self._by_plane: dict[tuple[Path, int], dict[str, dict[str, Entry]]] = {}  # as they are now
         self._steps: dict[tuple[Path, int], int] = {}
@@ -51,11 +53,17 @@ class Ledger:
         """Whether an answer is still to come."""
         return bool(self._waiting)
 
+    @property
+    def trouble(self) -> str:
+        """What was complained of last and is not cured."""
+        return next(reversed(self._complaints.values()), "")
+
     def open(self, track: Track, rows: dict[str, Entry], steps: int) -> None:
-        """What was found in the session of a layer's image; what is known already is newer."""
-        self._rows.setdefault(track.key, rows)
-        self._by_plane.pop(track.key, None)
-        self._steps.setdefault(track.key, steps)
+        """What was found in the session of a layer's image; what this very session has told already is newer."""
+        if self._sessions.get(track.key) is not track.session:
+            self._sessions[track.key] = track.session
+            self._rows[track.key], self._steps[track.key] = rows, steps
+            self._by_plane.pop(track.key, None)
 
     def rows(self, track: Track) -> dict[str, Entry]:
         """The rows of a plane, the same mapping until one of them changes; nobody writes to it. Those of all planes of
@@ -86,13 +94,19 @@ class Ledger:
     ) -> None:
         """Hand a step to the session of a layer."""
         if track.session.read_only:
-            self.complain(track.session.read_only)
+            self.complain(track.session.read_only, track.layer)
             return
         named = {row_key(track.plane, key): entry for key, entry in (rows or {}).items()}
         self.take_rows(track, named)
         self.active = time.monotonic()
         step = Step(tool, time.time(), self.who, blocks, named, said, origin=origin)
-        self.after(track.session.writer.put(track.row.id, step), lambda _: self.count(track))
+        self.after(track.session.writer.put(track.row.id, step), lambda kept: self.done(track, kept))
+
+    def done(self, track: Track, kept: bool) -> None:
+        """A step was kept, or can never be. What was in the way of other work is gone where it was kept."""
+        if kept:
+            self.forget(None)
+        self.count(track)
 
     def take_rows(self, track: Track, changes: Mapping[str, Entry | None]) -> None:
         """Rows, as the session names them, are now these."""
@@ -128,6 +142,13 @@ class Ledger:
             else:
                 then(result)
 
-    def complain(self, sentence: str) -> None:
-        self.trouble = sentence
+    def complain(self, sentence: str, about: Any = None) -> None:
+        """Say what is wrong until it is cured: ``about`` a layer, until it is closed; else until a step is kept."""
+        self._complaints.pop(about, None)
+        self._complaints[about] = sentence
         self.changed.emit()
+
+    def forget(self, about: Any) -> None:
+        """What was complained of is no longer so."""
+        if self._complaints.pop(about, None) is not None:
+            self.changed.emit()

@@ -49,6 +49,9 @@ class Recorder:
     changed = Signal()
     """The footer, the history or the rows are others than before."""
 
+    safety = Signal(Safe)
+    """How safe everything is, each time that it is otherwise than before, also where only the disk has filled."""
+
     resumed = Signal(object, Found)
     """The layer of an image whose annotation was taken up again, and what was found of it."""
 
@@ -60,11 +63,13 @@ class Recorder:
         self._tracks: dict[Any, Track] = {}  # by layer
         self._marked: tuple[Track, str, list[Box]] | None = None  # the last stroke, its tool and the boxes it touched
         self._closed = False
+        self._told = Safe()
         self.arrivals = Arrivals(viewer, engine)
         self.arrivals.attached.connect(self._attach)
         self.arrivals.resumed.connect(self.resumed.emit)
-        self.arrivals.trouble.connect(self._ledger.complain)
+        self.arrivals.trouble.connect(lambda layer, words: self._ledger.complain(words, layer))
         viewer.layers.events.removed.connect(self._removed)
+        viewer.mouse_drag_callbacks.append(self._pressed)
         for layer in list(viewer.layers):
             self.arrivals.came(layer)
 
@@ -90,7 +95,7 @@ class Recorder:
     @property
     def safe(self) -> Safe:
         """How safe everything is that was done in this window."""
-        states = {id(track.session): track.session.writer.kept for track in self._tracks.values()}.values()
+        states = [session.writer.kept for session in list(self.arrivals.sessions.values())]  # also of closed layers
         moments = [state.at for state in states if state.at is not None]
         troubles = [state.trouble for state in states if state.trouble] or [self._ledger.trouble]
         steps = self._ledger.steps(self._active or next(iter(self._tracks.values()), None))
@@ -189,6 +194,7 @@ class Recorder:
 
     def say(self, track: Track, rows: Mapping[str, Entry | None], what: str) -> None:
         """Change rows of the table alone, such as that an object is accepted."""
+        self._gather()
         self._ledger.put(track, what, {}, rows)
 
     def lock(self, track: Track, label: int, locked: bool) -> None:
@@ -224,6 +230,9 @@ class Recorder:
         self._gather()
         self._ledger.collect()
         self._watch.tick(self.tracks(), self._active)
+        if (safe := self.safe) != self._told:
+            self._told = safe
+            self.safety.emit(safe)
 
     def close(self) -> int:
         """Keep what is left and let go of all sessions; returns how many steps could not be kept."""
@@ -231,7 +240,7 @@ class Recorder:
             return 0
         self._closed = True
         self.settle()
-        return sum(session.close() for session in self.arrivals.sessions.values())
+        return self.arrivals.close()
 
     # layers come and go
 
@@ -243,7 +252,7 @@ class Recorder:
         try:
             track = Track(layer, found.session, found.row, plane, image)
         except SegError as error:
-            self._ledger.complain(str(error))
+            self._ledger.complain(str(error), layer)
             return
         self._tracks[layer] = track
         self._ledger.open(track, found.rows, found.steps)
@@ -253,7 +262,7 @@ class Recorder:
         if track.session.read_only:
             layer.editable = False
             layer.events.editable.connect(_stay_closed)
-            self._ledger.complain(track.session.read_only)
+            self._ledger.complain(track.session.read_only, layer)
         elif plane in found.planes:
             self._take_up(track, found)
         else:
@@ -262,6 +271,7 @@ class Recorder:
 
     def _removed(self, event: Any) -> None:
         self._gather()
+        self._ledger.forget(event.value)
         track = self._tracks.get(event.value)
         if track is not None:
             self._sweep(track)
@@ -283,7 +293,8 @@ class Recorder:
 
     def _lay(self, track: Track) -> None:
         """Put down what a new layer holds, below all steps."""
-        frozen = track.layer.data.copy()
+        shown = track.layer.data
+        frozen = shown.copy()
         objects = bool(track.layer.metadata.get(OBJECTS, True))
         classes = track.layer.metadata.get(CLASSES, ())
         blocks = track.blocks_of(frozen)
@@ -291,18 +302,20 @@ class Recorder:
         predicted = track.layer.metadata.get(PREDICTED)
         origin = None if predicted is None else predicted.origin(plane.name)
         step = Step(made or "opened", time.time(), self.who, blocks, said="keep", origin=origin)
+        found: dict[int, Extents] = {}
 
-        def work(store: Any) -> dict[int, Extents]:
+        def work(store: Store) -> None:
             store.put_plane(image, plane)
             store.commit(image, step) if made else store.lay(image, step)
-            frames = frozen if frozen.ndim > len(track.row.grid) else frozen[None]
-            return {k: Extents(frame) for k, frame in enumerate(frames)} if len(frames) == 1 else {}
+            if track.row.times == 1:
+                found[0] = Extents(frozen.reshape(track.row.grid))
 
-        def then(found: dict[int, Extents]) -> None:
-            track.extents.update(found)
-            self._ledger.count(track)
+        def then(kept: bool) -> None:
+            if track.layer.data is shown and not track.stirred:
+                track.extents = found | track.extents
+            self._ledger.done(track, kept)
 
-        self._ledger.after(track.session.writer.call(work), then)
+        self._ledger.after(track.session.writer.keep(work), then)
 
     def _take_up(self, track: Track, found: Found) -> None:
         """Show what the session holds of a layer that was opened again."""
@@ -315,7 +328,7 @@ class Recorder:
             if plane not in found.worked_on:  # the file holds something else than when it was opened last
                 self._ledger.put(track, "opened", track.everything(), said="keep")
                 return
-            track.show(kept)
+            track.show(kept.astype(np.promote_types(kept.dtype, track.layer.data.dtype), copy=False))
             self.resumed.emit(track.layer if track.image is None else track.image, found)
 
         self._ledger.after(
@@ -337,6 +350,10 @@ class Recorder:
             return
         self._gather()  # what was painted before is in the array by now; this stroke perhaps not yet
         self._marked = track, TOOLS.get(str(track.layer.mode), "edit"), boxes_of(event.value)
+
+    def _pressed(self, viewer: Any, event: Any) -> None:
+        """A stroke may begin, even before the next tick: the one before it is a step by itself."""
+        self._gather()
 
     def _gather(self) -> None:
         """Copy the blocks that the last stroke touched and hand them over."""
@@ -362,7 +379,7 @@ class Recorder:
         else:
             del self._tracks[track.layer]
             self._ledger.complain(
-                f"{track.layer.name} got another shape, so its changes are no longer kept; open it anew."
+                f"{track.layer.name} got another shape, so its changes are no longer kept; open it anew.", track.layer
             )
 
     @property

@@ -17,8 +17,8 @@ from napari_seg.gui.recorder import Recorder
 def safe_words(safe: Safe) -> str:
     """What the footer says."""
     if safe.trouble:
-        waiting = f" {_steps(safe.waiting)} wait until then." if safe.waiting else ""
-        return f"Not kept: {safe.trouble}{waiting}"
+        waiting = f" {_steps(safe.waiting)} wait{'s' if safe.waiting == 1 else ''} until then."
+        return f"Not kept: {safe.trouble}{waiting if safe.waiting else ''}"
     if safe.lost:
         return f"{_steps(safe.lost)} could not be kept; save the mask to a file."
     if safe.at is None:

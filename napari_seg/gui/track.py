@@ -30,6 +30,7 @@ class Track:
         self.layer, self.session, self.row, self.plane, self.image = layer, session, row, plane, image
         self.grid = Grid(row.grid)
         self.extents: dict[int, Extents] = {}
+        self.stirred = False  # something was changed while its extents were not known
         self.scanned = 0
         self.provisional = False  # what it shows is not meant to be kept yet
         if tuple(layer.data.shape) not in (row.grid, (row.times, *row.grid)):
@@ -117,6 +118,8 @@ class Track:
         """Keep the extents up to date."""
         if time in self.extents:
             self.extents[time].include(start, after)
+        else:
+            self.stirred = True
 
     def extents_at(self, time: int) -> Extents:
         if time not in self.extents:

@@ -91,9 +91,14 @@ class Writer:
 
         Raises ``SegError`` where the session is open to be read.
         """
+        return self.keep(lambda store: store.commit(image, step))
+
+    def keep(self, work: Callable[[Store], object]) -> Future[bool]:
+        """Do other work that must reach the disk: again until it is done, and told like :meth:`put`. What a first
+        attempt left half done must not be in the way of the next."""
         if self.read_only:
             raise SegError(self.read_only)
-        return self._submit(lambda: self._persist(image, step), steps=1)
+        return self._submit(lambda: self._persist(work), steps=1)
 
     def call(self, work: Callable[[Store], T]) -> Future[T]:
         """Do some other work after what was given before; its result or its error is in the future."""
@@ -137,10 +142,13 @@ class Writer:
                 if self._lock is not None:
                     self._lock.release()
 
-    def _persist(self, image: int, step: Step) -> bool:
+    def _persist(self, work: Callable[[Store], object]) -> bool:
+        done = False
         while not self._gave_up:
             try:
-                self._store.commit(image, step)
+                if not done:
+                    work(self._store)
+                    done = True
                 self._see_that_it_lasts()
             except SegError as error:  # labels that cannot be kept: trying again would not help
                 self._change(waiting=-1, lost=1, trouble=str(error))

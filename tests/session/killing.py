@@ -127,7 +127,7 @@ def outcome(painter: Painter, moment: str, killed: float) -> Outcome:
         lambda store: (store.labels(image.id, "mask"), store.rows(image.id), store.log(image.id))
     ).result()
     reopening = time.monotonic() - start
-    found = len(log)  # each operation is one line
+    found = sum(what != "opened" for _, _, _, what, _, _ in log)  # each operation is one line
     painting = Painting(painter.seed)
     for _ in range(found):
         painting.go_on()

@@ -22,6 +22,7 @@ from napari_seg.editing.annotation import Entry
 from napari_seg.session.blocks import Grid
 from napari_seg.session.records import ImageRow, Place, Plane, Step
 from napari_seg.session.session import Session
+from napari_seg.session.store import Store
 
 GRID = (20, 150, 140)
 IMAGE = ImageRow(0, "image", "", "painted", GRID, 1, (1.0, 1.0, 1.0), "um", 0.0, 0)
@@ -96,7 +97,7 @@ def paint(folder: Path, seed: int) -> None:
         tell("opening", 0)
         session = Session.open(folder)
         image = session.writer.call(lambda store: store.find(IMAGE.fingerprint) or store.add_image(IMAGE)).result()
-        session.writer.call(lambda store, at=image.id: store.put_plane(at, Plane("mask", True)))
+        session.writer.keep(lambda store, at=image.id: open_mask(store, at))
         tell("open", 0)
         for _ in range(draw.randrange(ROUND // 2, ROUND * 2)):
             tell("began", painting.number + 1)
@@ -110,6 +111,15 @@ def paint(folder: Path, seed: int) -> None:
         tell("closing", 0)
         if session.close(60.0):
             tell("lost", 0)
+
+
+def open_mask(store: Store, image: int) -> None:
+    """Lay down what the mask holds when it is opened first."""
+    store.put_plane(image, Plane("mask", True))
+    if not store.log(image):
+        grid = Grid(GRID)
+        blocks = {Place("mask", 0, number): np.zeros(grid.extent(number), np.uint8) for number in range(len(grid))}
+        store.lay(image, Step("opened", time.time(), blocks=blocks))
 
 
 def give(session: Session, image: ImageRow, painting: Painting, what: str, touched: set[int]) -> Future[Any]:

@@ -1,0 +1,45 @@
+"""Before a window closes over steps that the disk does not take, the person is asked: it can still be cured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QMessageBox, QWidget
+
+from napari_seg.gui.ledger import Safe
+from napari_seg.gui.recorder import Recorder
+
+
+def leaving_words(safe: Safe) -> str:
+    """What is said to a person who closes the window."""
+    steps = "1 step is" if safe.waiting == 1 else f"{safe.waiting} steps are"
+    return f"{steps} not on the disk yet and would be lost. {safe.trouble}"
+
+
+class Leaving(QObject):
+    """Looks at the closing of a window, as long as its panel lives."""
+
+    def __init__(self, viewer: Any, recorder: Recorder, panel: QWidget) -> None:
+        super().__init__(panel)
+        self._viewer, self._recorder, self._panel = viewer, recorder, panel
+        viewer.window._qt_window.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() != QEvent.Type.Close or not self._viewer.layers:
+            return False  # a script that closes the viewer has taken the layers out before
+        self._recorder.tick()
+        safe = self._recorder.safe
+        if not (safe.waiting and safe.trouble) or wants_to_leave(self._panel, leaving_words(safe)):
+            return False
+        event.ignore()
+        return True
+
+
+def wants_to_leave(parent: QWidget, words: str) -> bool:
+    """Ask a person."""
+    box = QMessageBox(QMessageBox.Icon.Warning, "Not kept", words, parent=parent.window())
+    box.setDefaultButton(box.addButton("Stay", QMessageBox.ButtonRole.RejectRole))
+    leave = box.addButton("Close and lose them", QMessageBox.ButtonRole.DestructiveRole)
+    box.exec()
+    return box.clickedButton() is leave

@@ -1,0 +1,289 @@
+"""Where nothing can be written: that is said with its cure, nothing is lost, and all goes on once it is cured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QApplication, QMessageBox, QWidget
+
+from napari_seg.editing.annotation import Entry, object_key
+from napari_seg.gui import arrivals as arriving
+from napari_seg.gui import leaving
+from napari_seg.gui.engine import Engine
+from napari_seg.gui.leaving import wants_to_leave
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.safety import safe_words
+from napari_seg.session import writer as writing
+from napari_seg.session.database import DiskFull
+from napari_seg.session.store import Store
+
+SHAPE = (20, 70, 130)
+
+
+class Window:
+    """A viewer without a screen on an image, whose masks are kept."""
+
+    def __init__(self) -> None:
+        self._engine = Engine()
+        self.viewer = ViewerModel()
+        self.recorder = Recorder(self.viewer, self._engine, "Ann")
+        self.open_image()
+
+    def open_image(self) -> None:
+        self.viewer.add_image(np.random.default_rng(0).integers(0, 255, SHAPE).astype(np.uint8), name="scan")
+
+    def live(self, until: Callable[[], Any]) -> None:
+        """Let the time go by until something is so."""
+        while True:
+            self._engine.poll()
+            self.recorder.tick()
+            if until():
+                return
+            time.sleep(0.001)
+
+    def open(self, labels: np.ndarray) -> Any:
+        layer = self.viewer.add_labels(labels.copy(), name="mask")
+        self.live(lambda: self.recorder.track(layer) is not None)
+        return layer
+
+    def rest(self) -> None:
+        self.live(lambda: self.recorder.rests)
+
+    def kept(self, layer: Any) -> np.ndarray:
+        track = self.recorder.track(layer)
+        assert track is not None
+        return track.session.writer.call(lambda store: store.labels(track.row.id, track.plane)).result()
+
+    def close(self) -> int:
+        lost = self.recorder.close()
+        self._engine.close()
+        return lost
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Window]]:
+    monkeypatch.setattr(writing, "RETRY", 0.02)
+    made: list[Window] = []
+    yield made
+    for window in made:
+        window.close()
+
+
+def noise(seed: int) -> np.ndarray:
+    """Labels that do not pack well."""
+    return np.random.default_rng(seed).integers(0, 60_000, SHAPE).astype(np.uint16)
+
+
+def fill_up(recorder: Recorder) -> Any:
+    """No session may grow any more, as on a full disk. Returns what frees the space."""
+    writers = [session.writer for session in recorder.arrivals.sessions.values()]
+    for writer in writers:
+        writer.call(lambda store: store._sql.execute("PRAGMA max_page_count = 1").fetchone()).result()
+
+    def free() -> None:
+        for writer in writers:
+            writer._store._sql.execute("PRAGMA max_page_count = 1000000").fetchone()
+
+    return free
+
+
+def test_a_mask_opened_on_a_full_disk_is_kept_once_there_is_space(windows: list[Window]) -> None:
+    windows.append(window := Window())
+    window.open(np.zeros(SHAPE, np.uint16))
+    window.rest()
+    free = fill_up(window.recorder)
+    labels = noise(1)
+    layer = window.viewer.add_labels(labels.copy(), name="second")
+    window.live(lambda: "is full; free some space" in window.recorder.safe.trouble)
+    layer.paint((5, 20, 30), 3)
+    painted = layer.data.copy()
+    assert window.recorder.safe.waiting == 1
+    free()
+    window.rest()
+    assert (window.recorder.safe.trouble, window.recorder.safe.waiting) == ("", 0)
+    np.testing.assert_array_equal(window.kept(layer), painted)
+    assert window.close() == 0
+    windows.append(again := Window())
+    again.live(lambda: "second" in again.viewer.layers)  # it comes by itself
+    np.testing.assert_array_equal(again.viewer.layers["second"].data, painted)
+    again.live(lambda: again.recorder.tracks() and again.recorder.rests)
+    again.viewer.layers["second"].undo()
+    np.testing.assert_array_equal(again.viewer.layers["second"].data, labels)
+
+
+def test_a_full_disk_is_told_when_it_fills_and_when_it_is_free_again(windows: list[Window]) -> None:
+    windows.append(window := Window())
+    layer = window.open(np.zeros(SHAPE, np.uint16))
+    window.rest()
+    told: list[str] = []
+    window.recorder.safety.connect(lambda safe: told.append(safe_words(safe)))
+    free = fill_up(window.recorder)
+    layer.data_setitem(np.nonzero(np.ones(SHAPE)), noise(2).ravel())
+    window.live(lambda: told and "Not kept" in told[-1])
+    assert told[-1].endswith("is full; free some space. 1 step waits until then.")
+    window.viewer.layers.remove(layer)  # also where the mask is closed
+    window.live(lambda: told[-1].endswith("2 steps wait until then."))
+    free()
+    window.live(lambda: told[-1].startswith("Kept at"))
+
+
+def test_where_nothing_could_be_opened_all_is_well_once_it_is_opened_again(
+    windows: list[Window], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> Any:
+        raise DiskFull(f"The disk of {folder} is full; free some space.")
+
+    with monkeypatch.context() as full:
+        full.setattr(arriving.Session, "open", refuse)
+        windows.append(window := Window())
+        layer = window.viewer.add_labels(np.zeros(SHAPE, np.uint16), name="mask")
+        window.live(lambda: bool(window.recorder.safe.trouble))
+        words = "is full; free some space. Until you open mask again then, nothing of it is kept; save it to a file."
+        assert window.recorder.safe.trouble.endswith(words)
+        layer.paint((5, 20, 30), 3)
+    window.viewer.layers.remove(layer)
+    window.open(layer.data)
+    window.rest()
+    assert window.recorder.safe.trouble == ""
+    np.testing.assert_array_equal(window.kept(window.viewer.layers["mask"]), layer.data)
+
+
+def test_the_second_window_goes_on_when_the_first_is_closed_and_the_image_opened_again(windows: list[Window]) -> None:
+    windows.append(first := Window())
+    there = first.open(np.zeros(SHAPE, np.uint16))
+    there.paint((5, 20, 30), 3)
+    first.rest()
+    windows.append(second := Window())
+    second.live(lambda: second.recorder.tracks())
+    shown = second.viewer.layers["mask"]
+    assert not shown.editable
+    assert "another window" in second.recorder.safe.trouble
+    there.paint((9, 40, 50), 7)
+    first.recorder.say(first.recorder.tracks()[0], {object_key(7): Entry(1, "accepted")}, "accept")
+    assert first.close() == 0
+    second.viewer.layers.clear()
+    second.open_image()
+    second.live(lambda: second.recorder.tracks())
+    shown = second.viewer.layers["mask"]
+    assert shown.editable
+    assert second.recorder.safe.trouble == ""
+    np.testing.assert_array_equal(shown.data, there.data)
+    assert second.recorder.rows(second.recorder.tracks()[0]) == {object_key(7): Entry(1, "accepted")}
+    shown.paint((1, 1, 1), 9)
+    second.rest()
+    np.testing.assert_array_equal(second.kept(shown), shown.data)
+
+
+def test_what_could_not_be_undone_is_told_until_something_is_kept_again(
+    windows: list[Window], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows.append(window := Window())
+    layer = window.open(np.zeros(SHAPE, np.uint16))
+    layer.paint((5, 20, 30), 3)
+    window.rest()
+
+    def refuse(*_: Any) -> None:
+        raise DiskFull("The disk is full; free some space.")
+
+    with monkeypatch.context() as full:
+        full.setattr(Store, "undo", refuse)
+        layer.undo()
+    assert window.recorder.safe.trouble == "The disk is full; free some space."
+    layer.paint((6, 20, 30), 3)
+    window.rest()
+    assert window.recorder.safe.trouble == ""
+
+
+def test_a_mask_that_comes_again_has_room_for_more_labels(windows: list[Window]) -> None:
+    windows.append(window := Window())
+    window.open(np.zeros(SHAPE, np.uint16)).paint((5, 20, 30), 3)
+    window.rest()
+    window.close()
+    windows.append(again := Window())
+    again.live(lambda: again.recorder.tracks() and again.recorder.rests)
+    again.viewer.layers["mask"].paint((5, 20, 30), 300)
+    again.rest()
+    again.close()
+    windows.append(with_file := Window())
+    layer = with_file.viewer.add_labels(np.zeros(SHAPE, np.uint32), name="mask")
+    with_file.live(lambda: with_file.recorder.tracks() and with_file.recorder.rests)
+    assert layer.data.max() == 300
+    assert layer.data.dtype == np.uint32
+
+
+def test_steps_are_kept_in_the_order_in_which_they_were_done(windows: list[Window]) -> None:
+    windows.append(window := Window())
+    layer = window.open(np.zeros(SHAPE, np.uint16))
+    window.rest()
+    [track] = window.recorder.tracks()
+    layer.paint((5, 20, 30), 3)
+    window.recorder.say(track, {object_key(3): Entry(1, "accepted")}, "accept")
+    layer.paint((9, 20, 30), 4)
+    press = SimpleNamespace(type="mouse_press")
+    [begins] = [
+        call for call in window.viewer.mouse_drag_callbacks if getattr(call, "__self__", None) is window.recorder
+    ]
+    begins(window.viewer, press)  # a stroke on the same block begins before the next tick
+    layer.paint((9, 22, 30), 5)
+    window.rest()
+    done = track.session.writer.call(lambda store: [step.tool for step in store.history(track.row.id)]).result()
+    assert done == ["edit", "edit", "accept", "edit"]
+    layer.undo()
+    layer.undo()
+    assert set(np.unique(layer.data)) == {0, 3}
+
+
+def test_a_label_painted_while_a_mask_is_laid_down_is_known(windows: list[Window]) -> None:
+    windows.append(window := Window())
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[0, 0, 0] = 2
+    layer = window.open(labels)
+    layer.paint((5, 20, 30), 7)  # before the answer has come
+    window.rest()
+    [track] = window.recorder.tracks()
+    assert window.recorder.annotation(track).following == 8
+
+
+def test_a_window_is_not_closed_over_steps_that_wait(
+    make_napari_viewer: Callable[..., Any], plugin: None, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    monkeypatch.setattr(writing, "RETRY", 0.02)
+    viewer = make_napari_viewer(show=True)
+    panel = viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")[1]
+    recorder, window = panel.controller.recorder, viewer.window._qt_window
+    viewer.add_image(np.ones((64, 64)), name="scan")
+    layer = viewer.add_labels(np.zeros((64, 64), np.uint16), name="mask")
+    qtbot.waitUntil(lambda: bool(recorder.tracks()) and recorder.rests, timeout=20_000)
+    free = fill_up(recorder)
+    layer.data_setitem(np.nonzero(np.ones((64, 64))), np.random.default_rng(0).integers(0, 999, 64 * 64))
+    qtbot.waitUntil(lambda: panel.kept.text().endswith("free some space. 1 step waits until then."), timeout=20_000)
+    asked: list[str] = []
+    monkeypatch.setattr(leaving, "wants_to_leave", lambda parent, words: bool(asked.append(words)))
+    assert not window.close()
+    assert window.isVisible()
+    assert asked[0].startswith("1 step is not on the disk yet and would be lost. The disk of")
+    free()
+    qtbot.waitUntil(lambda: panel.kept.text().startswith("Kept at"), timeout=20_000)
+    assert not panel.leaving.eventFilter(window, QEvent(QEvent.Type.Close))
+    assert len(asked) == 1
+
+
+def test_the_question_before_closing_can_be_answered_both_ways(qtbot: Any) -> None:
+    widget = QWidget()
+    qtbot.addWidget(widget)
+    for word, answer in (("Stay", False), ("Close", True)):
+
+        def press(word: str = word) -> None:
+            [box] = [w for w in QApplication.topLevelWidgets() if isinstance(w, QMessageBox) and w.isVisible()]
+            next(button for button in box.buttons() if word in button.text()).click()
+
+        QTimer.singleShot(0, press)
+        assert wants_to_leave(widget, "2 steps are not kept.") is answer
