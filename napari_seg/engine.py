@@ -130,7 +130,7 @@ def predict_file(desk: Desk, order: Order) -> Steps[Answer]:
     """
     from napari_seg.inference.predict import PredictSpec
     from napari_seg.inference.predict import predict as prediction_of
-    from napari_seg.session.fingerprint import fingerprint
+    from napari_seg.session.fingerprint import fingerprint, tells_all, voxels_hash
 
     yield Progress(0, 1, "Reading")
     volume = read_answered(Path(order["path"]), order["axes"])
@@ -143,6 +143,7 @@ def predict_file(desk: Desk, order: Order) -> Steps[Answer]:
         "unit": volume.unit,
         "name": volume.name,
         "fingerprint": fingerprint(volume),
+        "voxels": "" if tells_all(volume) else voxels_hash(volume),
     }
     return {**_answer(desk, order, prediction), "image": image}
 

@@ -6,10 +6,10 @@ Sessions are opened in a thread. What comes of it is told by signals, on the mai
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
@@ -21,15 +21,16 @@ from napari_seg.errors import SegError
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.layers import KEY, beside, volume_of
+from napari_seg.gui.notice import say
 from napari_seg.gui.track import axes_by_number
 from napari_seg.gui.views import adding
+from napari_seg.gui.voxels import Voxels
 from napari_seg.session.database import NAME
-from napari_seg.session.fingerprint import fingerprint
+from napari_seg.session.fingerprint import fingerprint, tells_all
+from napari_seg.session.projects import knowing, name_of
 from napari_seg.session.records import ImageRow, Plane
-from napari_seg.session.session import Session, home
+from napari_seg.session.session import Session, home, twin
 from napari_seg.session.store import Store
-
-T = TypeVar("T")
 
 PLANE = "napari_seg_plane"
 """Under this key a layer's metadata says which plane of its image it shows, where that is not its name."""
@@ -44,6 +45,8 @@ CLASSES = "napari_seg_classes"
 """Under this key a layer's metadata names the classes."""
 
 
+COMPARING = "One moment: this image is compared with the one that your earlier work was made on."
+
 ONLY_SHOWN = "napari_seg_only_shown"
 """With this key in its metadata a layer is only shown, as when a person looks back in the history, and never kept."""
 
@@ -57,7 +60,11 @@ PREDICTED = "napari_seg_predicted"
 @dataclass(frozen=True, eq=False)
 class Found:
     """The session of an image and what it knows: the planes there are and those that were worked on, the rows of its
-    tables, and how many steps can be taken back."""
+    tables, and how many steps can be taken back.
+
+    ``project``: the name of the project that it is, if it is one. ``note``: what a person should know of it.
+    ``added``: nothing was known of the image.
+    """
 
     session: Session
     row: ImageRow
@@ -65,19 +72,35 @@ class Found:
     worked_on: frozenset[str]
     rows: dict[str, Entry] = field(repr=False)
     steps: int
+    project: str = ""
+    note: str = ""
+    added: bool = False
 
     @classmethod
-    def of(cls, store: Store, session: Session, row: ImageRow) -> Found:
+    def of(cls, store: Store, session: Session, row: ImageRow, note: str = "", added: bool = False) -> Found:
         planes, made = store.planes(row.id), store.made_here(row.id)
         names = frozenset(plane.name for plane in planes)
-        return cls(session, row, names, names & made, store.rows(row.id), store.depth(row.id))
+        told = store.rows(row.id), store.depth(row.id), name_of(store)
+        return cls(session, row, names, names & made, *told, note, added)
+
+
+@dataclass(frozen=True)
+class _Unsure:
+    """An image of this fingerprint is known; whether it is this one is told by all voxels."""
+
+    known_by: str
 
 
 class Arrivals:
     """Looks at every layer that comes.
 
     ``sessions``: those that are open, by the fingerprint of their image, or by the folder of a project. ``project``:
-    the session of the project that is worked on; images that it knows are kept there, others in sessions of their own.
+    the session of the project that is worked on; images that it knows are kept there. Others are kept in sessions of
+    their own, or in the project that a person took them to.
+
+    A session knows an image by some squares of it. Where these are not the whole image, nothing of a session is shown
+    before all voxels were compared: another image that is the same in these squares gets a session of its own. A mask
+    that comes in the meantime is closed to painting for that moment, so that every stroke goes where it belongs.
     """
 
     attached = Signal(object, object, Found)
@@ -85,6 +108,9 @@ class Arrivals:
 
     resumed = Signal(object, Found)
     """The layer of an image of which masks are shown again, and what was found."""
+
+    found = Signal(Found)
+    """What was found of an image that came."""
 
     trouble = Signal(object, str)
     """A layer of which nothing can be kept, or found, and why."""
@@ -94,6 +120,7 @@ class Arrivals:
         self.sessions: dict[str, Session] = {}  # touched by the helper thread alone, until all is closed
         self.project: Session | None = None
         self._former: list[Session] = []  # those that could only be read, and were opened anew
+        self.voxels = Voxels()
         viewer.layers.events.inserted.connect(lambda event: self.came(event.value))
 
     def came(self, layer: Any) -> None:
@@ -102,65 +129,102 @@ class Arrivals:
         if isinstance(layer, Labels) and isinstance(layer.data, np.ndarray):
             image = self._image_of(layer)
             volume = volume_as_kept(layer if image is None else image)
-            self._open(layer, volume, True, lambda found: self.attached.emit(layer, image, found))
+            sure = image is None or tells_all(volume)  # what is painted on has no hash that lasts
+            self._open(layer, volume, True, sure, lambda found: self.attached.emit(layer, image, found))
         elif isinstance(layer, Image):
-            self._open(layer, volume_as_kept(layer), False, lambda found: self._resume(layer, found))
+            volume = volume_as_kept(layer)
+            self._open(layer, volume, False, tells_all(volume), lambda found: self._resume(layer, found))
+
+    def tick(self) -> None:
+        """Bring in what was compared. Main thread only."""
+        self.voxels.tick()
 
     def close(self) -> int:
         """Let go of all sessions; returns how many steps could not be kept."""
+        self.voxels.close()
         return sum(session.close() for session in [*self.sessions.values(), *self._former])
 
-    def _open(self, layer: Any, volume: Volume, make: bool, then: Callable[[Found], None]) -> None:
-        """Find the session of the image of a layer, or ``make`` it, in a thread."""
+    def _open(self, layer: Any, volume: Volume, make: bool, sure: bool, then: Callable[[Found], None]) -> None:
+        """Find the session of a layer's image, or ``make`` it, in a thread. ``sure``: its fingerprint tells all."""
 
-        def work() -> Found | SegError | None:
-            known_by = fingerprint(volume)
+        def find(known_by: str, voxels: str, certain: bool) -> Found | SegError | _Unsure | None:
             try:
-                session = self._session_of(known_by, make)
-                if session is None:
-                    return None
-                row = session.image(volume, known_by).result()
-                return session.writer.call(lambda store: Found.of(store, session, row)).result()
+                return self._found(volume, known_by or fingerprint(volume), voxels, make, certain)
             except SegError as error:
                 return error
 
-        def arrived(found: Found | SegError | None) -> None:
-            if isinstance(found, SegError):
+        def arrived(found: Found | SegError | _Unsure | None) -> None:
+            if isinstance(found, _Unsure):
+                if make:
+                    layer.editable = False
+                    say(self._viewer, COMPARING)
+                self.voxels.after(volume, lambda voxels: self._engine.later(again(found, voxels), compared))
+            elif isinstance(found, SegError):
                 rest = f" Until you open {layer.name} again then, nothing of it is kept; save it to a file."
                 self.trouble.emit(layer, f"{found}{rest if make else ''}")
             elif found is not None:
+                if found.note:
+                    self.trouble.emit(layer, found.note)
+                if found.added and not sure:
+                    self._note_voxels(volume, found)
+                self.found.emit(found)
                 then(found)
 
-        self._engine.later(work, arrived)
+        def again(unsure: _Unsure, voxels: str) -> Callable[[], Any]:
+            return lambda: find(unsure.known_by, voxels, True)
+
+        def compared(found: Any) -> None:
+            if make:
+                layer.editable = True
+            arrived(found)
+
+        self._engine.later(lambda: find("", "", sure), arrived)
+
+    def _note_voxels(self, volume: Volume, found: Found) -> None:
+        """Let the session of a new image know all its voxels, so that another one is told from it."""
+        session, number = found.session, found.row.id
+
+        def then(voxels: str) -> None:
+            if voxels and not session.writer.closed:
+                session.writer.send(lambda store: store.confirm(number, voxels))
+
+        self.voxels.after(volume, then)
+
+    # in the helper thread
+
+    def _found(self, volume: Volume, known_by: str, voxels: str, make: bool, sure: bool) -> Found | _Unsure | None:
+        session, known_by, note = self._session_of(known_by, voxels, make)
+        if session is None:
+            return None
+        before = session.writer.call(lambda store: session.found(store, known_by, voxels)).result()
+        if before is not None and not sure:
+            return _Unsure(known_by)
+        row = session.image(volume, known_by, voxels).result()
+        return session.writer.call(lambda store: Found.of(store, session, row, note, before is None)).result()
 
     def open_project(self, folder: Path) -> Session:
         """Open the session of a project and work on that from now on. In the helper thread.
 
         It stays open until all is closed, as layers may be kept in it. Raises ``SegError`` where it cannot be opened.
         """
-        self.project = self._opened(str(folder), folder)
+        self.project = self.opened(str(folder), folder)
         return self.project
 
-    def ask_own(self, known_by: str, work: Callable[[Store], T]) -> T:
-        """Ask the session that an image has of its own, which must be there. In the helper thread."""
+    @contextlib.contextmanager
+    def own(self, known_by: str) -> Iterator[Session]:
+        """The session that an image has of its own, which must be there. In the helper thread."""
         if known_by in self.sessions:
-            return self.sessions[known_by].writer.call(work).result()
+            yield self.sessions[known_by]
+            return
         session = Session.open(home() / known_by)
         try:
-            return session.writer.call(work).result()
+            yield session
         finally:
             session.close()
 
-    def _session_of(self, known_by: str, make: bool) -> Session | None:
-        project, own = self.project, home() / known_by
-        if project is not None and project.writer.call(lambda store: store.find(known_by)).result() is not None:
-            return project
-        if known_by not in self.sessions and not make and not (own / NAME).exists():
-            return None
-        return self._opened(known_by, own)
-
-    def _opened(self, key: str, folder: Path) -> Session:
-        """The session of a folder, opened anew where it could only be read: what was in the way may be gone."""
+    def opened(self, key: str, folder: Path) -> Session:
+        """A session that stays open until all is closed, opened anew where it could only be read: what was in the way
+        may be gone. In the helper thread."""
         known = self.sessions.get(key)
         if known is None or known.read_only:
             found = Session.open(folder)
@@ -170,6 +234,53 @@ class Arrivals:
             self.sessions[key] = found
             self._former += [] if known is None else [known]
         return self.sessions[key]
+
+    def _session_of(self, known_by: str, voxels: str, make: bool) -> tuple[Session | None, str, str]:
+        """Where an image is kept, what it is known by there, and what a person should know of that."""
+        project = self.project
+        own = self._own(known_by, False)
+        listed = project is not None and self._knows(project, known_by, voxels)
+        if listed and (self._works(project, known_by, voxels) or not self._works(own, known_by, voxels)):
+            return project, known_by, ""
+        if own is not None and voxels and not self._knows(own, known_by, voxels):
+            known_by = twin(known_by, voxels)
+            own = self._own(known_by, False)
+        if own is None:
+            other = knowing(known_by, voxels)
+            if other is not None and self._knows(session := self.opened(str(other), other), known_by, voxels):
+                return session, known_by, ""
+            return self._own(known_by, make), known_by, ""
+        gone = own.writer.call(lambda store: store.gone(known_by)).result()
+        if gone is None:
+            return own, known_by, ""
+        name, there = gone.folder.name, (gone.folder / NAME).exists()
+        if gone.stale and there:
+            return own, known_by, f"This work went on outside the project {name}; open the project to see that of it."
+        if there and self._knows(session := self.opened(str(gone.folder), gone.folder), known_by, voxels):
+            return session, known_by, ""
+        missing = f"Your newer work on this image is in the project {name}, which is no longer in {gone.folder.parent}"
+        return own, known_by, f"{missing}; put it back there, or open it from where it lies now."
+
+    def _own(self, known_by: str, make: bool) -> Session | None:
+        """The session that an image has of its own, if there is one or it is to be made."""
+        folder = home() / known_by
+        if known_by in self.sessions or make or (folder / NAME).exists():
+            return self.opened(known_by, folder)
+        return None
+
+    def _works(self, session: Session | None, known_by: str, voxels: str) -> bool:
+        """Whether a session holds work on an image that it knows."""
+
+        def ask(store: Store) -> bool:
+            row = None if session is None else session.found(store, known_by, voxels)
+            return row is not None and bool(store.made_here(row.id))
+
+        return session is not None and session.writer.call(ask).result()
+
+    def _knows(self, session: Session, known_by: str, voxels: str) -> bool:
+        return session.writer.call(lambda store: session.found(store, known_by, voxels)).result() is not None
+
+    # on the main thread
 
     def _resume(self, image: Any, found: Found) -> None:
         """Show the planes of an image that were worked on and are not open."""

@@ -1,7 +1,8 @@
-"""What the Folder page does, without a widget: it can be driven by a test with a ``ViewerModel`` and by a script.
+"""What the page of a project does, without a widget: it can be driven by a test with a ``ViewerModel`` and by a script.
 
-1. A folder is chosen: :class:`~napari_seg.gui.project.Project` lists its images and opens the session beside them. The
-   first image tells which model suits, and whether something has to be asked.
+1. A folder or a project is chosen, or the images that are open are saved as one:
+   :class:`~napari_seg.gui.project.Project` lists the images and opens the session that keeps them. The first image
+   tells which model suits, and whether something has to be asked.
 2. *Segment* hands the images without a mask to :class:`~napari_seg.gui.series.Series`; each mask goes into the session.
 3. :class:`~napari_seg.gui.case_view.CaseView` shows a case with what is kept of it, and a person says what they think
    of it.
@@ -9,21 +10,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from napari.layers import Image
 from psygnal import Signal
 
+from napari_seg.data.formats import read_answered
+from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Entry, State
 from napari_seg.errors import SegError
+from napari_seg.gui.arrivals import ONLY_SHOWN, volume_as_kept
 from napari_seg.gui.case_view import CaseView
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.folder_sample import Sample, sample_of
 from napari_seg.gui.folder_state import CaseRow, Folder, next_case, row_of, summary_of, worst_first
 from napari_seg.gui.outgoing import Outgoing, replaced
 from napari_seg.gui.project import Project
+from napari_seg.gui.project_listing import GONE, NO_FILE
 from napari_seg.gui.proposal import remember
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.series import How, Series
@@ -33,6 +39,7 @@ from napari_seg.inference.predict import PredictSpec
 from napari_seg.models.file import read_spec
 from napari_seg.models.spec import ModelSpec
 from napari_seg.models.zoo import shipped
+from napari_seg.session.projects import drop, recent
 
 
 class Batch:
@@ -41,7 +48,7 @@ class Batch:
     changed = Signal(Folder)
 
     def __init__(self, viewer: Any, engine: Engine, recorder: Recorder) -> None:
-        self._engine = engine
+        self._viewer, self._engine, self._recorder = viewer, engine, recorder
         self.state = Folder()
         self.settings = PredictSpec()
         self.project = Project(engine, recorder)
@@ -57,23 +64,83 @@ class Batch:
         self._sample = Sample()
         self._looking = False
         self._trouble = ""
+        self._recent = tuple(recent())
         self._stale = True
         self._worked = False
         for part in (self.project, self.series, self.outgoing, self.view):
             part.changed.connect(self.refresh)
-        self.project.listed.connect(self._look)
+        self.project.listed_anew.connect(self._look)
+        self.project.listed_anew.connect(self.view.adopt)
+        viewer.layers.events.inserted.connect(self.refresh)
+        viewer.layers.events.removed.connect(self.refresh)
         self.project.kept.connect(self.view.look_again)
         recorder.changed.connect(self._recorded)
 
     # what a person wants
 
     def choose_folder(self, folder: Path) -> None:
-        """Work on the images of a folder; the case that is open is closed, a run is stopped."""
-        self.series.cancel()
+        """Work on the images of a folder, or on the project that it is; the case that is open is closed, a run is
+        stopped."""
+        if not folder.is_dir():
+            drop(folder)
+            self._recent = tuple(recent())
+            self._trouble = (
+                f"The project {folder.name} is no longer in {folder.parent}; open it from where it lies now."
+            )
+            self.refresh()
+            return
+        self._begin()
         self.view.close()
-        self._by_hand, self._axes, self._channel, self._sample, self._trouble = False, None, "", Sample(), ""
         self.project.choose(folder)
         self.refresh()
+
+    def save_as(self, name: str, parent: Path, images: Sequence[Volume], then: Callable[[str], None]) -> None:
+        """Make a project of images that are open; ``then`` hears why that is not possible, or nothing."""
+
+        def made(why: str) -> None:
+            if not why:
+                self._begin()
+                self.view.let_go()
+            then(why)
+            self.refresh()
+
+        self.project.save_as(name, parent, list(images), made)
+
+    def add_open(self) -> None:
+        """Add the images that are open and not in the project yet."""
+        self.project.add([image for image, known in self.open_images() if not known])
+
+    def add_files(self, paths: Sequence[Path]) -> None:
+        axes = self._axes
+        self.project.add_files(list(paths), lambda path: read_answered(path, axes))
+
+    def tell(self, why: str) -> None:
+        """Say why something that was asked for cannot be."""
+        self._trouble = why
+        self.refresh()
+
+    def find(self, folder: Path) -> None:
+        """Look for the missing images in a folder and all that is in it."""
+        self.project.find([folder], self._axes)
+
+    def open_images(self) -> list[tuple[Volume, bool]]:
+        """The images that the viewer shows, each once, and whether the project knows them."""
+        found: dict[object, tuple[Volume, bool]] = {}
+        for layer in self._viewer.layers:
+            if isinstance(layer, Image) and ONLY_SHOWN not in layer.metadata:
+                volume = volume_as_kept(layer)
+                key = id(volume.data) if volume.source is None else (volume.source.path, volume.source.series)
+                known = volume.source is not None and self.project.listed_as(volume.source.path) in self.project.cases
+                tracks = [track for track in self._recorder.tracks() if track.image is layer]
+                known |= any(track.session is self.project.session for track in tracks)
+                before = found.get(key)
+                found[key] = volume, known or (before is not None and before[1])
+        return list(found.values())
+
+    def _begin(self) -> None:
+        """What was true of the images before is not of others."""
+        self.series.cancel()
+        self._by_hand, self._axes, self._channel, self._sample, self._trouble = False, None, "", Sample(), ""
 
     def choose_model(self, path: Path) -> None:
         """Choose a model by its file, shipped or not."""
@@ -104,7 +171,7 @@ class Batch:
         if self._model is not None and self.state.can_run:
             paths = self._due() or self._failed()
             for path in paths:
-                self.project.troubles.pop(path, None)
+                self.project.forget_failure(path)
             settings = self.settings.model_copy(update={"channel": self._wanted_channel})
             self.series.start(paths, How(self._model, self._specs[self._model], settings, self._axes))
             self.resolve()
@@ -118,10 +185,11 @@ class Batch:
         self.outgoing.start(self._masks(), folder, self._axes)
 
     def replaced(self, folder: Path) -> int:
-        return replaced(self._masks(), folder)
+        return replaced(self._masks(), self.project.titles, folder)
 
     def open(self, path: Path) -> None:
         """Show an image with its mask in the place of the one before."""
+        self.project.words = ""
         self.view.open(path, self._axes)
 
     def open_next(self, shown: Sequence[Path] = ()) -> None:
@@ -163,7 +231,13 @@ class Batch:
         rows, due = tuple(self._row(path) for path in project.files), self._due()
         state = Folder(
             folder=project.folder,
+            name=project.name,
+            recent=self._recent if project.folder is None else (),
             reading=project.reading,
+            searching=project.searching,
+            missing=len(project.missing),
+            to_add=sum(not known for _, known in self.open_images()) if project.session is not None else 0,
+            told=project.words,
             looking=self._looking,
             rows=rows,
             models=tuple(self._models.items()),
@@ -204,7 +278,10 @@ class Batch:
         return self._channel if self._channel in self._channels and self._channel else None
 
     def _row(self, path: Path) -> CaseRow:
-        row = row_of(path, self.project.cases.get(path), self.project.troubles.get(path, ""))
+        project = self.project
+        row = row_of(path, project.cases.get(path), project.troubles.get(path, ""), project.titles.get(path, ""))
+        if path in project.missing:
+            row = replace(row, missing=True, why=GONE if path.is_absolute() else NO_FILE)
         under_way = self.series.state(path)
         return row if under_way is None else replace(row, state=under_way)
 
@@ -223,7 +300,7 @@ class Batch:
     def _due(self) -> list[Path]:
         """Images without a mask, and those whose mask nobody has seen and another model or channel made."""
         spec, due = self._spec, []
-        for path in self.project.files:
+        for path in [path for path in self.project.files if path not in self.project.missing]:
             case = self.project.cases.get(path)
             if case is None or case.state == "new":
                 if path not in self.project.troubles:
@@ -235,18 +312,20 @@ class Batch:
         return due
 
     def _masks(self) -> list[Path]:
-        """The images that have a mask."""
-        return [path for path, case in self.project.cases.items() if case.state != "new"]
+        """The images that have a mask, and whose file is there."""
+        project = self.project
+        return [path for path, case in project.cases.items() if case.state != "new" and path not in project.missing]
 
     def _failed(self) -> list[Path]:
-        return [path for path in self.project.files if self._row(path).state == "failed"]
+        missing = self.project.missing
+        return [path for path in self.project.files if path not in missing and self._row(path).state == "failed"]
 
     def _look(self) -> None:
         """Look at the first image, in a thread."""
-        files, axes, specs, settings = self.project.files, self._axes, dict(self._specs), self.settings
+        files, axes, specs, settings = self._there(), self._axes, dict(self._specs), self.settings
 
         def then(sample: Sample) -> None:
-            if (files, axes) == (self.project.files, self._axes):
+            if (files, axes) == (self._there(), self._axes):
                 self._sample, self._looking = sample, False
                 best = sample.matches[0] if sample.matches else None
                 if best is not None and not best.refusal and not self._by_hand:
@@ -256,6 +335,10 @@ class Batch:
         self._looking = bool(files)
         if files:
             self._engine.later(lambda: sample_of(files, axes, specs, settings), then)
+
+    def _there(self) -> tuple[Path, ...]:
+        """The images whose file is there."""
+        return tuple(path for path in self.project.files if path not in self.project.missing)
 
     def _recorded(self) -> None:
         self._worked = True

@@ -8,6 +8,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout
 
+from napari_seg.data.formats import stem
 from napari_seg.editing.annotation import State
 from napari_seg.gui.folder_state import STATE_WORDS, CaseRow
 from napari_seg.gui.parts import say, text
@@ -58,8 +59,8 @@ class CaseCard(QFrame):
             return
         known = [row for row in rows if row.known]
         if len(rows) == 1:
-            found = f", {rows[0].amount}" if rows[0].amount else ""
-            self.title.setText(f"{shortened(rows[0].path.name)}\n{STATE_WORDS[rows[0].state]}{found}")
+            known_of = [STATE_WORDS[rows[0].state], rows[0].amount, rows[0].spent]
+            self.title.setText(f"{shortened(_name(rows[0]))}\n{', '.join(part for part in known_of if part)}")
         else:
             self.title.setText(f"{len(rows)} images are chosen")
         say(self.why, rows[0].why if len(rows) == 1 else "")
@@ -73,6 +74,11 @@ class CaseCard(QFrame):
     def _say(self, state: State | None) -> None:
         self.comment.setModified(False)
         self.said.emit(self._paths, state, self.comment.text().strip() if len(self._paths) == 1 else None)
+
+
+def _name(row: CaseRow) -> str:
+    """The file, or what it is called where that says more."""
+    return row.path.name if row.name == stem(row.path) else row.name
 
 
 def _button(title: str, tip: str) -> QPushButton:

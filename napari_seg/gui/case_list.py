@@ -56,8 +56,9 @@ class CaseList(QTableView):
 
     def render(self, state: Folder) -> None:
         """Show the rows of a page. The case that is opened becomes the chosen one."""
+        chosen = bool(self.rows)
         self.cases.render(state.rows, state.current)
-        if state.current != self._opened:
+        if state.current != self._opened or (chosen and not self.rows):  # others came, and nothing is chosen any more
             self._opened = state.current
             place = None if state.current is None else self.cases.place_of(state.current)
             if place is not None:

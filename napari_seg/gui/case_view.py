@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from napari.layers import Layer
+from napari.layers import Image, Layer
 from psygnal import Signal
 
 from napari_seg.data.formats import read_answered
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui.arrivals import IMAGE
 from napari_seg.gui.engine import Engine
-from napari_seg.gui.layers import LayerData, layer_data
-from napari_seg.gui.project import Project
+from napari_seg.gui.joining import Joined, join, settle
+from napari_seg.gui.layers import KEY, LayerData, layer_data
+from napari_seg.gui.project import Project, known_by
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.views import adding
 from napari_seg.session.cases import Case, case, note_opened
-from napari_seg.session.fingerprint import fingerprint
 from napari_seg.session.session import Session
 
 _ASKED = "Open it from the first page, where this is asked."
@@ -31,6 +31,7 @@ class Read:
 
     session: Session
     case: Case
+    joined: Joined
     layers: list[LayerData] = field(repr=False)
 
 
@@ -49,19 +50,24 @@ class CaseView:
     def open(self, path: Path, axes: str | None) -> None:
         """Show a case in the place of the one before; where it cannot be read, that one stays. ``axes``: as for
         :func:`~napari_seg.data.formats.read_answered`."""
-        session, in_use, who = self._project.session, self._project.in_use(), self._recorder.who
+        session, who, arrivals = self._project.session, self._recorder.who, self._recorder.arrivals
         if session is None or path in (self.path, self.coming):
             return
+        if (shown := self._shown(path)) and path in self._project.cases:
+            self._take(path, shown)
+            return
+        tracks = self._recorder.tracks()
         self.coming = path
 
         def work() -> Read | SegError:
             try:
                 volume = read_answered(path, axes)
-                row = self._project.add(session, volume, fingerprint(volume), in_use)
+                joined = join(session, volume, *known_by(volume), arrivals, tracks, who)
+                row = joined.row
                 if not session.read_only:
                     session.writer.call(lambda store: note_opened(store, row.id, time.time(), who)).result()
                 found = session.writer.call(lambda store: case(store, row.id)).result()
-                return Read(session, found, layer_data(volume, "image"))
+                return Read(session, found, joined, layer_data(volume, "image"))
             except SegError as error:
                 return error
 
@@ -75,10 +81,10 @@ class CaseView:
         self.changed.emit()
 
     def look_again(self, path: Path) -> None:
-        """A mask has come; a person sees it now if it is of the case that is open."""
-        if path == self.path and self._layers:
+        """A mask has come; a person sees it now if its image is open."""
+        if layers := (self._layers if path == self.path else self._shown(path)):
             self._project.see(path)
-            self._recorder.arrivals.came(self._layers[0])
+            self._recorder.arrivals.came(layers[0])
 
     def _arrived(self, path: Path, found: Read | SegError) -> None:
         if self.coming != path:
@@ -87,8 +93,48 @@ class CaseView:
         if isinstance(found, SegError):
             self._project.fail(path, f"{found} {_ASKED}" if isinstance(found, ChoiceNeeded) else str(found))
         elif found.session is self._project.session:
-            self._project.enter(path, found.case)
+            settle(self._recorder, found.session, found.joined, lambda: self._joined(path, found))
+        self.changed.emit()
+
+    def _joined(self, path: Path, found: Read) -> None:
+        if found.session is not self._project.session:
+            return
+        self._project.enter(path, found.case)
+        if found.joined.tracks:  # the window shows it already
+            self._take(path, [track.image for track in found.joined.tracks if track.image is not None])
+            self._project.refresh(path)
+        else:
             self._show(path, found.layers)
+        self.changed.emit()
+
+    def adopt(self) -> None:
+        """An image that is open and in front is the case that is open, if the project knows it."""
+        active = self._viewer.layers.selection.active
+        tracks = [track for track in self._recorder.tracks() if track.layer is active and track.image is not None]
+        front = [track.image for track in tracks] or [active]
+        for layer in [*front, *reversed(self._viewer.layers)]:
+            source = layer.metadata[KEY].source if isinstance(layer, Image) and KEY in layer.metadata else None
+            path = None if source is None else self._project.listed_as(source.path)
+            if self.path is None and path is not None and path in self._project.cases:
+                self._take(path, self._shown(path))
+
+    def let_go(self) -> None:
+        """The case that is open stays open, but not as one of the list."""
+        self.path, self._layers = None, []
+        self.changed.emit()
+
+    def _shown(self, path: Path) -> list[Any]:
+        """The layers of an image that is open, however it was opened."""
+        known = [layer for layer in self._viewer.layers if isinstance(layer, Image) and KEY in layer.metadata]
+        sources = [(layer, layer.metadata[KEY].source) for layer in known]
+        return [layer for layer, source in sources if source and self._project.listed_as(source.path) == path]
+
+    def _take(self, path: Path, layers: list[Any]) -> None:
+        """Layers that are open are the case from now on; those of the one before are closed."""
+        with adding(self._viewer):
+            self._take_away()
+        self.path, self._layers = path, layers
+        self._project.see(path)
         self.changed.emit()
 
     def _show(self, path: Path, layers: list[LayerData]) -> None:

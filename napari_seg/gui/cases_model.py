@@ -10,10 +10,11 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtGui import QFont
 
-from napari_seg.data.formats import stem
 from napari_seg.gui.folder_state import STATE_WORDS, CaseRow
 
 _ORDER = tuple(STATE_WORDS)
+
+NOT_FOUND = "not found"
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,16 @@ class Column:
 
 
 COLUMNS = (
-    Column("Image", "The file", lambda row: stem(row.path), lambda row: stem(row.path).casefold()),
+    Column(
+        "Image",
+        "The file",
+        lambda row: row.name,
+        lambda row: row.name.casefold(),
+    ),
     Column(
         "State",
         "Unseen: nobody has opened it. In work: somebody has. Accepted and flagged: so it was judged.",
-        lambda row: STATE_WORDS[row.state],
+        lambda row: NOT_FOUND if row.missing else STATE_WORDS[row.state],
         lambda row: _ORDER.index(row.state),
     ),
     Column(
@@ -118,7 +124,7 @@ class CasesModel(QAbstractTableModel):
             font.setBold(True)
             return font
         if role == Qt.ItemDataRole.ToolTipRole:
-            return "\n".join(part for part in (row.path.name, row.why, row.detail, row.comment) if part)
+            return "\n".join(part for part in (str(row.path), row.why, row.detail, row.comment) if part)
         return None
 
     def headerData(self, section: int, orientation: Any, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -131,8 +137,8 @@ class CasesModel(QAbstractTableModel):
     def _sorted(self, rows: Sequence[CaseRow]) -> list[CaseRow]:
         by = COLUMNS[self._column].by
         known = [row for row in rows if by(row) is not None]
-        rest = sorted((row for row in rows if by(row) is None), key=lambda row: row.path.name.casefold())
-        known.sort(key=lambda row: row.path.name.casefold())
+        rest = sorted((row for row in rows if by(row) is None), key=lambda row: row.name.casefold())
+        known.sort(key=lambda row: row.name.casefold())
         return [*sorted(known, key=by, reverse=self._descending), *rest]
 
     def _move(self, new: list[CaseRow]) -> None:

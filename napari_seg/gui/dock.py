@@ -11,10 +11,12 @@ from qtpy.QtWidgets import QLabel, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 from napari_seg.gui.around_canvas import AroundCanvas
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Engine
+from napari_seg.gui.folder_state import seen_words
 from napari_seg.gui.leaving import Leaving
 from napari_seg.gui.ledger import Safe
 from napari_seg.gui.pages import PAGES
 from napari_seg.gui.parts import row, text
+from napari_seg.gui.project_menu import ProjectMenu
 from napari_seg.gui.safety import ResumedStrip, safe_words
 from napari_seg.gui.settings import settings
 from napari_seg.gui.state import Options, Segment
@@ -50,7 +52,8 @@ class Panel(QWidget):
             key.activated.connect(lambda at=number - 1: self.tabs.setCurrentIndex(at))
         self.tabs.currentChanged.connect(self.pages.setCurrentIndex)
         self.resumed = ResumedStrip(self.controller.recorder)
-        self.kept = text(name="quiet")
+        self.kept, self.seen = text(name="quiet"), text(name="quiet")
+        self.project = ProjectMenu(self.controller)
         self.saved, self.device = text(name="quiet"), QLabel()
         self.device.setObjectName("quiet")
         layout = QVBoxLayout(self)
@@ -60,10 +63,14 @@ class Panel(QWidget):
         layout.addWidget(self.resumed)
         layout.addWidget(self.pages, 1)
         layout.addWidget(self.kept)
+        layout.addLayout(row(self.seen, self.project))
         layout.addLayout(row(self.saved, self.device))
         follow_theme(self, viewer)
         self.controller.changed.connect(self._foot)
         self.controller.recorder.safety.connect(self._say_kept)
+        self.controller.recorder.changed.connect(self._say_seen)
+        self.controller.batch.changed.connect(self._say_seen)
+        self.controller.reviewing.changed.connect(self._say_seen)
         self.controller.asked_for.connect(self._turn_to)
         self._foot(self.controller.state)
         self._beat = QTimer(self)
@@ -95,3 +102,9 @@ class Panel(QWidget):
         self.kept.setObjectName("trouble" if safe.trouble else "quiet")
         self.kept.style().polish(self.kept)
         self.kept.setText(safe_words(safe))
+        self._say_seen()
+
+    def _say_seen(self, state: Any = None) -> None:
+        """How many of a list a person has seen: of the images of a project, and of what the review asks about."""
+        parts = seen_words(self.controller.batch.state.rows), self.controller.reviewing.seen_words
+        self.seen.setText(", ".join(part for part in parts if part))

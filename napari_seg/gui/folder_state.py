@@ -1,4 +1,4 @@
-"""What the Folder page shows, as one frozen value, and the words in it."""
+"""What the page of a project shows, as one frozen value, and the words in it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from napari_seg.data.formats import stem
 from napari_seg.gui.state import Finding, Question, Running
-from napari_seg.gui.words import measured
+from napari_seg.gui.words import duration, measured
 from napari_seg.session.cases import Case, CaseState
+from napari_seg.session.projects import Recent
 
 RowState = CaseState | Literal["waiting", "running", "failed"]
 
@@ -27,6 +29,9 @@ STATE_WORDS: dict[RowState, str] = {
 }
 """How a state is shown: never by a colour alone."""
 
+_MINUTE = 60.0
+"""Seconds from which on it is said how long somebody worked on an image."""
+
 _SUMMED: tuple[RowState, ...] = ("accepted", "flagged", "rejected", "in work", "unseen", "failed")
 
 
@@ -35,6 +40,7 @@ class CaseRow:
     """One image. ``amount``: what is in its mask, in words; ``size``: by which that is sorted; ``detail``: by class.
 
     ``doubt``: the share of the mask that the model expects to be wrong. ``why``: what went wrong, in a sentence.
+    ``title``: what it is called. ``spent``: the time that went into it. ``missing``: its file is not where it was.
     """
 
     path: Path
@@ -45,6 +51,14 @@ class CaseRow:
     comment: str = ""
     why: str = ""
     detail: str = ""
+    title: str = ""
+    spent: str = ""
+    missing: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called in the list."""
+        return self.title or stem(self.path)
 
     @property
     def known(self) -> bool:
@@ -56,13 +70,22 @@ class CaseRow:
 class Folder:
     """The whole page.
 
-    ``looking``: at the first image, for which model suits. ``due``: how many images wait for a mask, ``renewed`` of
-    them for one in the place of another model's; ``again``: how many were tried in vain. ``place``: the folder in which
-    the masks are kept. ``current``: the image that is open from the list, ``coming`` the one on its way.
+    ``name``: of the project. ``recent``: projects that were worked on, before one is chosen. ``searching``: for more
+    images. ``missing``: how many are not where they were. ``to_add``: how many are open and not in the project.
+    ``told``: what came of what a person asked for. ``looking``: at the first image, for which model suits. ``due``: how
+    many images wait for a mask, ``renewed`` of them for one in the place of another model's; ``again``: how many were
+    tried in vain. ``place``: the folder in which the masks are kept. ``current``: the image that is open from the list,
+    ``coming`` the one on its way.
     """
 
     folder: Path | None = None
+    name: str = ""
+    recent: tuple[Recent, ...] = ()
     reading: bool = False
+    searching: bool = False
+    missing: int = 0
+    to_add: int = 0
+    told: str = ""
     looking: bool = False
     rows: tuple[CaseRow, ...] = ()
     models: tuple[tuple[Path, str], ...] = ()
@@ -92,10 +115,10 @@ class Folder:
         return any(finding.level == "refusal" for finding in self.findings)
 
 
-def row_of(path: Path, case: Case | None, trouble: str) -> CaseRow:
-    """A row from what the project knows of an image, and what went wrong with it in this window."""
+def row_of(path: Path, case: Case | None, trouble: str, title: str = "") -> CaseRow:
+    """A row from what the project knows of an image, and what went wrong with it."""
     if case is None or case.state == "new":
-        return CaseRow(path, "failed" if trouble else "new", why=trouble)
+        return CaseRow(path, "failed" if trouble else "new", why=trouble, title=title)
     amount, size, detail = "", None, ""
     if case.objects is not None:
         amount, size = ("1 object" if case.objects == 1 else f"{case.objects} objects"), float(case.objects)
@@ -104,7 +127,8 @@ def row_of(path: Path, case: Case | None, trouble: str) -> CaseRow:
         amount, size = _measured(total, case), float(total)
         detail = "\n".join(f"{name}: {_measured(count, case)}" for name, count in case.voxels.items())
     doubt = None if case.predicted is None else case.predicted.doubt
-    return CaseRow(path, case.state, amount, size, doubt, case.comment, trouble, detail)
+    spent = f"{duration(case.seconds)} of work" if case.seconds >= _MINUTE else ""
+    return CaseRow(path, case.state, amount, size, doubt, case.comment, trouble, detail, title, spent)
 
 
 def _measured(voxels: int, case: Case) -> str:
@@ -121,6 +145,12 @@ def summary_of(rows: Sequence[CaseRow]) -> str:
     return f"{images}: {', '.join(there)}" if there else images
 
 
+def seen_words(rows: Sequence[CaseRow]) -> str:
+    """``3 of 40 images seen``; empty where there are none."""
+    seen = sum(row.state in ("in work", "accepted", "rejected", "flagged") for row in rows)
+    return f"{seen} of {len(rows)} image{'s' if len(rows) > 1 else ''} seen" if rows else ""
+
+
 def worst_first(rows: Sequence[CaseRow]) -> list[CaseRow]:
     """The rows, those of which the model expects most to be wrong first; those it knows nothing of last."""
     return sorted(rows, key=lambda row: -1.0 if row.doubt is None else row.doubt, reverse=True)
@@ -129,7 +159,7 @@ def worst_first(rows: Sequence[CaseRow]) -> list[CaseRow]:
 def next_case(rows: Sequence[CaseRow], current: Path | None) -> Path | None:
     """The case to open after ``current``: the first unseen one in the order of ``rows``, else the first in work."""
     for state in ("unseen", "in work"):
-        found = [row.path for row in rows if row.state == state and row.path != current]
+        found = [row.path for row in rows if row.state == state and row.path != current and not row.missing]
         if found:
             return found[0]
     return None

@@ -50,6 +50,7 @@ class HistoryDialog(QDialog):
         self.setModal(False)
         self._viewer, self._recorder = viewer, recorder
         self._layer: Any = None
+        self._key: Any = None  # of what is kept of the mask
         self._question = 0  # answers to those with another number are dropped
         self._head: int | None = None
         self._restored: int | None = None  # the head before the last restoring
@@ -128,6 +129,7 @@ class HistoryDialog(QDialog):
         self._layer, self._head, self._restored = layer, None, None
         self._question += 1
         track = self.track
+        self._key = None if track is None else track.key
         began, ndim = (track.row.added, len(track.row.grid)) if track else (0.0, 2)
         self.model.clear(began, ndim)
         self.undo.hide()
@@ -177,6 +179,9 @@ class HistoryDialog(QDialog):
             self._soon.start()
 
     def _read_newest(self) -> None:
+        if self.track is not None and self.track.key != self._key:  # it came into a project, with other numbers
+            self._begin(self._layer)
+            return
         self._read(_NEWEST if self.model.steps.revisions else PIECE)
 
     def _read(self, limit: int) -> None:

@@ -142,6 +142,11 @@ class Ledger:
             else:
                 then(result)
 
+    def move(self, track: Track, key: tuple[Path, int]) -> None:
+        """All that is known of the image of a track is known of that of another session."""
+        self._rows[key] = self._rows.get(track.key, {})
+        self._steps[key] = self._steps.get(track.key, 0)
+
     def complain(self, sentence: str, about: Any = None) -> None:
         """Say what is wrong until it is cured: ``about`` a layer, until it is closed; else until a step is kept."""
         self._complaints.pop(about, None)

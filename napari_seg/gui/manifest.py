@@ -138,6 +138,18 @@ def cancel() -> None:
         panel.controller.cancel()
 
 
+def save_project() -> None:
+    """Command: make a project of the images that are open."""
+    if (panel := _panel()) is not None:
+        panel.project.save_as()
+
+
+def open_project() -> None:
+    """Command: open a project by its folder."""
+    if (panel := _panel()) is not None:
+        panel.project.open_project()
+
+
 def views() -> None:
     """Command: open or close the views from three sides."""
     from napari import current_viewer

@@ -7,7 +7,8 @@ and the next one comes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class _Run:
     axes: str | None
     left: list[Path]
     total: int
+    names: dict[Path, str]
     written: int = 0
     failed: int = 0
 
@@ -67,12 +69,14 @@ class Outgoing:
 
     def start(self, paths: list[Path], folder: Path, axes: str | None) -> None:
         """Write the masks of these images into a folder; files of the same names there are replaced."""
-        if self._project.folder is not None and folder.resolve() == self._project.folder.resolve():
+        listed = self._project.listed
+        if listed is not None and folder.resolve() == listed.resolve():
             self.words = "Here the masks would be taken for images; choose another folder, such as a new one in this."
             self.changed.emit()
         elif self._run is None and paths:
             self._recorder.sweep()
-            self._run, self.words = _Run(folder, axes, list(paths), len(paths)), ""
+            names = mask_names(paths, self._project.titles)
+            self._run, self.words = _Run(folder, axes, list(paths), len(paths), names), ""
             self._next(self._run)
 
     def cancel(self) -> None:
@@ -106,7 +110,7 @@ class Outgoing:
 def _written(session: Session, image: int, path: Path, run: _Run, who: str) -> str:
     """Write all masks of a case, in a thread; what went wrong, in a sentence."""
     try:
-        target = run.folder / mask_name(path)
+        target = run.folder / run.names[path]
         masks = session.writer.call(lambda store: masks_of(store, image, target.name, who)).result()
         volume = read_answered(path, run.axes)
         for mask in masks:
@@ -142,6 +146,27 @@ def _named(target: Path, plane: str) -> Path:
     return target.with_name(f"{name}_{safe}{target.name.removeprefix(name)}")
 
 
-def replaced(images: Iterable[Path], folder: Path) -> int:
+def mask_names(images: Iterable[Path], titles: Mapping[Path, str]) -> dict[Path, str]:
+    """The file of each mask: called as its image, or as that is called in the list where files share a name."""
+    images = list(images)
+    plain = Counter(mask_name(image).casefold() for image in images)
+    names: dict[Path, str] = {}
+    taken = set[str]()
+    for image in images:
+        name = mask_name(image)
+        suffix = name.removeprefix(stem(Path(name)))
+        base = stem(Path(name))
+        if plain[name.casefold()] > 1 or titles.get(image, base) != base:
+            base = "".join(letter if letter.isalnum() or letter in "-. " else "_" for letter in titles.get(image, base))
+        number, free = 1, base
+        while free.casefold() in taken:
+            number += 1
+            free = f"{base} {number}"
+        taken.add(free.casefold())
+        names[image] = free + suffix
+    return names
+
+
+def replaced(images: Iterable[Path], titles: Mapping[Path, str], folder: Path) -> int:
     """How many files of masks are in a folder already."""
-    return sum((folder / mask_name(image)).exists() for image in images)
+    return sum((folder / name).exists() for name in mask_names(images, titles).values())

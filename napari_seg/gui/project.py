@@ -1,108 +1,246 @@
-"""The cases of a folder and the session that keeps them. Reading and writing happen in threads.
+"""The images of a project and the session that keeps them. Reading and writing happen in threads.
 
-The session lies in the folder itself, so that it moves with the images and colleagues find it; where nothing can be
-written there it lies in the user's data folder. A prediction never takes the place of what a person has seen, whatever
-this window believes: the session itself is asked in the same breath.
+A project is a session with a name. One that begins with a folder of images lists what lies there, and its session lies
+in that folder, so that it moves with the images and colleagues find it; where nothing can be written there it lies in
+the user's data folder. One that a person saved lies where they chose. Either lists besides what was added to it.
+A prediction never takes the place of what a person has seen, whatever this window believes: the session itself is asked
+in the same breath.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from psygnal import Signal
 
-from napari_seg.data.formats import images_of
+from napari_seg.data.dicom_series import SeriesSearch
 from napari_seg.data.volume import Source, Volume
 from napari_seg.editing.annotation import CASE, Entry
 from napari_seg.errors import SegError
+from napari_seg.gui.arrivals import Found
 from napari_seg.gui.engine import Engine
+from napari_seg.gui.joining import Joined, join, settle
+from napari_seg.gui.project_listing import Finder, Listing, listing, resolved, title_of
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import planes_of
 from napari_seg.models.spec import ModelSpec
-from napari_seg.session.cases import (
-    Case,
-    case,
-    cases,
-    count,
-    keep_prediction,
-    note_opened,
-    say_of_case,
-    take_over,
-    work_on,
-)
+from napari_seg.session.cases import Case, case, count, keep_prediction, note_opened, say_of_case
 from napari_seg.session.database import NAME, is_writable
+from napari_seg.session.fingerprint import fingerprint, tells_all, voxels_hash
 from napari_seg.session.predicted import Predicted
+from napari_seg.session.projects import FOLDER, About, made_at, place_for, tell_failure
 from napari_seg.session.records import ImageRow, Plane
 from napari_seg.session.session import Session, home
 
-FOLDER = "napari-seg-session"
-"""The name of the folder beside the images."""
+PIECE = 0.2
+"""Seconds of a search in a thread that others wait for too."""
 
 
 def session_folder(folder: Path) -> Path:
-    """Where the session of a folder of images lies, or is to be made."""
+    """Where the session of a folder of images lies, or is to be made; a folder that is a session is its own."""
+    if (folder / NAME).exists():
+        return folder
     beside = folder / FOLDER
+    saved = [path.parent for path in folder.glob(f"*/{NAME}")]
+    if len(saved) == 1:  # a person saved a project here
+        return saved[0]
     if (beside / NAME).exists() or is_writable(folder):
         return beside
     name = hashlib.blake2b(str(folder.resolve()).encode(errors="surrogateescape"), digest_size=16).hexdigest()
     return home() / f"folder-{name}"
 
 
-@dataclass(frozen=True, eq=False)
-class Listing:
-    """What was found in a folder."""
+@dataclass
+class Added:
+    """What came of images that were to be added."""
 
-    session: Session
-    cases: Mapping[Path, Case] = field(repr=False)
-    files: tuple[Path, ...] = field(repr=False)
+    new: list[str] = field(default_factory=list)
+    known: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+
+    def count(self, name: str, new: bool) -> None:
+        (self.new if new else self.known).append(name)
+
+    def refuse(self, why: str) -> None:
+        self.refusals.append(why)
+
+    @property
+    def words(self) -> str:
+        parts = [
+            f"{names[0] if len(names) == 1 else f'{len(names)} images'} {'is' if len(names) == 1 else 'are'} {what}."
+            for names, what in ((self.new, "in the project now"), (self.known, "in the project already"))
+            if names
+        ]
+        return " ".join([*parts, *self.refusals[:1]])
 
 
 class Project:
-    """One for each window. ``troubles``: why something could not be done with an image; ``trouble``: with all."""
+    """One for each window. ``folder``: that a person chose. ``listed``: whose images are listed, if there is one.
+
+    ``troubles``: why something could not be done with an image; ``trouble``: with all. ``missing``: images whose file
+    is not where it was; ``searching``: for more. ``words``: what came of the last thing that a person asked for.
+    """
 
     changed = Signal()
 
-    listed = Signal()
-    """The images of the folder are known."""
+    listed_anew = Signal()
+    """The images are known, or there are others."""
 
     kept = Signal(Path)
     """The mask of this image was kept."""
 
     def __init__(self, engine: Engine, recorder: Recorder) -> None:
         self._engine, self._recorder = engine, recorder
-        self.folder: Path | None = None
+        self._forget(None)
+        recorder.arrivals.found.connect(self._came)
+
+    def _forget(self, folder: Path | None) -> None:
+        self.folder, self.listed, self.name = folder, folder, ""
         self.session: Session | None = None
         self.files: tuple[Path, ...] = ()
+        self._ends: dict[Path, Path] = {}  # the files without links, and as they are listed
+        self.titles: dict[Path, str] = {}
         self.cases: dict[Path, Case] = {}
         self.troubles: dict[Path, str] = {}
-        self.trouble = ""
-        self.reading = False
+        self.missing: frozenset[Path] = frozenset()
+        self.trouble = self.words = ""
+        self.reading = self.searching = False
         self._asked: list[tuple[Path, Future[Case]]] = []
 
+    # which project it is
+
     def choose(self, folder: Path) -> None:
-        """Work on the images of a folder from now on."""
-        self.folder, self.session, self.files, self.cases, self.troubles = folder, None, (), {}, {}
-        self._asked, self.trouble, self.reading = [], "", True
+        """Work on a project from now on, by its own folder, or on the images of a folder."""
+        self._forget(folder)
+        self.reading = True
 
         def work() -> Listing | SegError:
             try:
-                files = tuple(images_of([folder]))
                 session = self._recorder.arrivals.open_project(session_folder(folder))
-                known = session.writer.call(cases).result()
+                return listing(session, folder)
             except SegError as error:
+                self._recorder.arrivals.project = None
                 return error
-            by_path = {where.resolve(): found for found in known if (where := session.path(found.image)) is not None}
-            return Listing(session, {path: by_path[end] for path in files if (end := path.resolve()) in by_path}, files)
 
         self._engine.later(work, lambda found: self._listed(folder, found))
         self.changed.emit()
+
+    def save_as(self, name: str, parent: Path, images: list[Volume], then: Callable[[str], None]) -> None:
+        """Make a project of some images with all the work on them, and work on it from now on.
+
+        ``then`` hears why it could not be made, in a sentence, or nothing. Where it could not, all is as it was.
+        """
+        arrivals, tracks, who = self._recorder.arrivals, self._recorder.tracks(), self._recorder.who
+
+        def work() -> tuple[Session, list[Joined]] | SegError:
+            session = None
+            try:
+                place = place_for(name, parent)
+                try:
+                    session = made_at(place, About(name.strip()))
+                    joined = [join(session, image, *known_by(image), arrivals, tracks, who) for image in images]
+                except SegError:
+                    if session is not None:
+                        session.close()
+                    discard(place)
+                    raise
+            except SegError as error:
+                return error
+            arrivals.sessions[str(place)] = session
+            return session, joined
+
+        def made(found: tuple[Session, list[Joined]] | SegError) -> None:
+            if isinstance(found, SegError):
+                then(str(found))
+                return
+            session, joined = found
+            left = len(joined)
+
+            def settled() -> None:
+                nonlocal left
+                left -= 1
+                if not left:
+                    self.choose(session.folder)
+                    then("")
+
+            if not joined:
+                self.choose(session.folder)
+                then("")
+            for one in joined:
+                settle(self._recorder, session, one, settled)
+
+        self._engine.later(work, made)
+
+    def add(self, images: list[Volume]) -> None:
+        """Add images that are open to the project, with all the work on them."""
+        self._join([partial(_itself, image) for image in images], Added())
+
+    def add_files(self, paths: list[Path], read: Callable[[Path], Volume]) -> None:
+        """Add images by their files, one after the other."""
+        self._join([partial(read, path) for path in paths], Added())
+
+    def _join(self, images: list[Callable[[], Volume]], so_far: Added) -> None:
+        """Add one image after the other."""
+        session, arrivals, who = self.session, self._recorder.arrivals, self._recorder.who
+        if session is None or not images:
+            return
+        tracks, first, rest = self._recorder.tracks(), images[0], images[1:]
+
+        def work() -> Joined | SegError:
+            try:
+                volume = first()
+                return join(session, volume, *known_by(volume), arrivals, tracks, who)
+            except SegError as error:
+                return error
+
+        def joined(found: Joined | SegError) -> None:
+            if session is not self.session:
+                return
+            if isinstance(found, SegError):
+                so_far.refuse(str(found))
+            else:
+                so_far.count(found.row.name, self.listed_as(self._path_of(found.row)) is None)
+                settle(self._recorder, session, found, lambda: self._look_at(session, found.row))
+            self.words = so_far.words
+            self._join(rest, so_far)
+            self.changed.emit()
+
+        self._engine.later(work, joined)
+
+    def find(self, folders: Sequence[Path], axes: str | None) -> None:
+        """Look for the images that are missing: in all of these folders, or without any in those around."""
+        session, folder = self.session, self.folder
+        rows = [self.cases[path].image for path in self.missing if path in self.cases and self.cases[path].image.path]
+        if session is None or session.read_only or not rows:
+            return
+        finder = Finder(session, rows, folders, axes)
+
+        def then(done: bool) -> None:
+            if session is not self.session:
+                return
+            if not done:
+                self._engine.later(lambda: finder.go_on(PIECE), then)
+                return
+            if folders:
+                images = "1 image was" if finder.found == 1 else f"{finder.found} images were"
+                self.words = f"{images} found." if finder.found else "None of them is there; choose another folder."
+            if finder.found and folder is not None:
+                words = self.words
+                self.choose(folder)
+                self.words = words
+            self.changed.emit()
+
+        self._engine.later(lambda: finder.go_on(PIECE), then)
+
+    # what is done with an image
 
     def keep(self, path: Path, answer: Mapping[str, Any], model: ModelSpec) -> None:
         """Keep what the engine answered to ``predict_file``."""
@@ -110,12 +248,16 @@ class Project:
         if session is None:
             return
         predicted = Predicted(model.name, answer["model_hash"], answer["settings"], answer["doubt"])
-        who, in_use = self._recorder.who, self.in_use()
-        shown = {track.row.id for track in self._recorder.tracks() if track.session is session}
+        who, arrivals, tracks = self._recorder.who, self._recorder.arrivals, self._recorder.tracks()
+        shown = {track.row.id for track in tracks if track.session is session}
 
-        def work() -> Case | SegError:
+        def work() -> Case | Joined | SegError:
             try:
-                row = self.add(session, described(path, image), image["fingerprint"], in_use)
+                known = image["fingerprint"], image.get("voxels", "")
+                joined = join(session, described(path, image), *known, arrivals, tracks, who)
+                row = joined.row
+                if joined.tracks:
+                    return joined
                 if row.id in shown:  # the window would not show it, and write back what it shows
                     return session.writer.call(lambda store: case(store, row.id)).result()
                 masks = [
@@ -132,13 +274,20 @@ class Project:
         self._engine.later(work, lambda found: self._arrived(session, path, found))
 
     def fail(self, path: Path, why: str) -> None:
+        """Something could not be done with an image; the session keeps why."""
         self.troubles[path] = why
+        self._tell_failure(path, why)
         self.changed.emit()
+
+    def forget_failure(self, path: Path) -> None:
+        if self.troubles.pop(path, ""):
+            self._tell_failure(path, "")
 
     def enter(self, path: Path, found: Case) -> None:
         """The session knows this of an image."""
         self.cases[path] = found
-        self.troubles.pop(path, None)
+        self.forget_failure(path)
+        self.missing -= {path}
         self.changed.emit()
 
     def say(self, path: Path, entry: Entry) -> None:
@@ -183,15 +332,25 @@ class Project:
             self._asked.remove(pair)
             path, future = pair
             try:
-                self.cases[path] = future.result()
+                found = future.result()
             except SegError as error:
                 self.trouble = str(error)
+            else:
+                if path in self.cases:
+                    self.cases[path] = found
             self.changed.emit()
+
+    # below
 
     def _session_of(self, path: Path) -> Session | None:
         """The session, if it knows an image and has not been closed."""
         known = self.session is not None and path in self.cases and not self.session.writer.closed
         return self.session if known else None
+
+    def _tell_failure(self, path: Path, why: str) -> None:
+        session = self.session
+        if session is not None and not (session.read_only or session.writer.closed):
+            session.writer.send(lambda store: tell_failure(store, session.relative(path), why))
 
     def _listed(self, folder: Path, found: Listing | SegError) -> None:
         if folder != self.folder:
@@ -201,39 +360,128 @@ class Project:
             self.trouble = str(found)
         else:
             self.session, self.files, self.cases = found.session, found.files, dict(found.cases)
-            self.trouble = found.session.read_only
-            self.listed.emit()
+            self.name, self.listed, self.missing = found.name, found.folder, found.missing
+            self.troubles, self.trouble = dict(found.troubles), found.session.read_only
+            self._ends = {resolved(path): path for path in self.files}
+            self.titles = {path: title_of(path, self.files) for path in self.files}
+            if found.search is not None:
+                self.searching = True
+                self._search(folder, found.search)
+            else:
+                self._say_empty()
+            if self.missing:
+                self.find((), None)
+            self.listed_anew.emit()
         self.changed.emit()
 
-    def _arrived(self, session: Session, path: Path, found: Case | SegError) -> None:
+    def _search(self, folder: Path, search: SeriesSearch) -> None:
+        """Look for DICOM series, in pieces, as the thread has other work too."""
+
+        def then(done: bool) -> None:
+            if folder != self.folder:
+                return
+            if not done:
+                self._search(folder, search)
+                return
+            self.searching = False
+            for one in search.found():
+                path = self._list(one.path)
+                if one.path != self.listed:
+                    self.titles[path] = one.title
+            self._say_empty()
+            self.listed_anew.emit()
+            self.changed.emit()
+
+        self._engine.later(lambda: search.go_on(PIECE), then)
+
+    def _say_empty(self) -> None:
+        if not self.files and not self.trouble:
+            where = self.listed or self.folder
+            self.trouble = (
+                f"The folder {where} holds no image that can be read; choose a folder with images."
+                if self.listed
+                else f"There is no image in the project {self.name} yet; open one and add it."
+            )
+
+    def _arrived(self, session: Session, path: Path, found: Case | Joined | SegError) -> None:
         if session is not self.session:
             return
         if isinstance(found, SegError):
-            self.troubles[path] = str(found)
+            self.fail(path, str(found))
+        elif isinstance(found, Joined):
+            settle(self._recorder, session, found, lambda: self._look_at(session, found.row, path))
         else:
             self.enter(path, found)
             self.kept.emit(path)
         self.changed.emit()
 
-    def add(self, session: Session, image: Volume, known_by: str, in_use: frozenset[Path]) -> ImageRow:
-        """The row of an image, with the work that was done on it in a session of its own. In the helper thread.
+    def _look_at(self, session: Session, row: ImageRow, path: Path | None = None) -> None:
+        """An image came into the project, with all its work."""
 
-        ``in_use``: see :meth:`in_use`. Raises ``SegError`` where the session of its own is one of them.
-        """
-        own = home() / known_by
-        work = None
-        if session.writer.call(lambda store: store.find(known_by)).result() is None and (own / NAME).exists():
-            if own in in_use:
-                raise SegError(f"{image.name} is open with a mask of its own; close its layers first.")
-            work = self._recorder.arrivals.ask_own(known_by, lambda store: work_on(store, known_by))
-        row, at, who = session.image(image, known_by).result(), time.time(), self._recorder.who
-        if work is not None:
-            session.writer.call(lambda store: take_over(store, row.id, work, at, who)).result()
-        return row
+        def then(found: Case) -> None:
+            if session is self.session:
+                self._put(path or self._path_of(row), found)
 
-    def in_use(self) -> frozenset[Path]:
-        """The folders of sessions that the window shows layers of."""
-        return frozenset(track.session.folder for track in self._recorder.tracks())
+        if not session.writer.closed:
+            self._recorder.after(session.writer.call(lambda store: case(store, row.id)), then)
+
+    def _put(self, path: Path, found: Case) -> None:
+        """Enter a case under its file, under which it may not be listed yet."""
+        path = self.listed_as(path) or path
+        for before in [other for other, known in self.cases.items() if known.image.id == found.image.id]:
+            if before != path:  # its file lies elsewhere now
+                del self.cases[before]
+                self.files = tuple(other for other in self.files if other != before)
+                self._ends.pop(resolved(before), None)
+                self.missing -= {before}
+        if path not in self.files:
+            self._list(path)
+            self.listed_anew.emit()
+        self.enter(path, found)
+
+    def _list(self, path: Path) -> Path:
+        """Put a file into the list, where it is not there yet; as it is listed."""
+        if (known := self.listed_as(path)) is not None:
+            return known
+        self.files += (path,)
+        self._ends[resolved(path)] = path
+        self.titles[path] = title_of(path, self.files)
+        return path
+
+    def listed_as(self, path: Path) -> Path | None:
+        """How a file stands in the list, if it does."""
+        return self._ends.get(resolved(path))
+
+    def _path_of(self, row: ImageRow) -> Path:
+        """The file of an image; for an image of no file, a name by which it is listed."""
+        where = None if self.session is None else self.session.path(row)
+        return Path(row.name) if where is None else resolved(where)
+
+    def _came(self, found: Found) -> None:
+        """An image came into the view, from wherever it lies now."""
+        if found.session is self.session and found.row.path:
+            path = self._path_of(found.row)
+            known = [other for other, known in self.cases.items() if known.image.id == found.row.id]
+            if known and self.listed_as(path) not in known:
+                self._look_at(found.session, found.row)
+
+
+def _itself(image: Volume) -> Volume:
+    return image
+
+
+def known_by(image: Volume) -> tuple[str, str]:
+    """The fingerprint of an image, and the hash of its voxels where the fingerprint does not tell all."""
+    return fingerprint(image), "" if tells_all(image) else voxels_hash(image)
+
+
+def discard(place: Path) -> None:
+    """Take a project away that was just being made."""
+    for path in (*place.glob("*.sqlite*"), *place.glob("scores/*.npy")):
+        path.unlink(missing_ok=True)
+    for folder in (place / "scores", place):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def described(path: Path, image: Mapping[str, Any]) -> Volume:

@@ -32,12 +32,16 @@ from napari_seg.gui.watch import Watch
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.provenance import EXPORT, provenance
 from napari_seg.session.records import Change, ImageRow, Plane, Step, plain
+from napari_seg.session.session import Session
 from napari_seg.session.store import Store
 
 T = TypeVar("T")
 
 PATIENCE = 0.08
 """Seconds that the main thread waits for a step back; longer ones arrive later, and painting waits for them."""
+
+PAUSE = 1.0
+"""Seconds that a session waits for another one's last step, before it tells so and waits on."""
 
 TOOLS = {"paint": "brush", "erase": "eraser", "fill": "fill", "polygon": "polygon"}
 """napari's tools by their mode, as the history names them."""
@@ -216,6 +220,33 @@ class Recorder:
 
         return track.session.writer.call(work)
 
+    def rehome(
+        self, tracks: list[Track], session: Session, row: ImageRow, fill: Callable[[Store], object]
+    ) -> Future[bool]:
+        """Keep the masks of an image as ``row`` of another session from now on, which ``fill`` first brings all that
+        was kept of them. What is done while that happens comes after it, and what changed without an event is found
+        there as it would be here."""
+        self._gather()
+        last = tracks[0].session.writer.call(lambda _: None)
+        done = session.writer.keep(lambda store: (last.result(PAUSE), fill(store)))
+        for track in tracks:
+            self._ledger.move(track, (session.folder, row.id))
+            track.session, track.row = session, row
+        self.changed.emit()
+        return done
+
+    def after(self, future: Future[T], then: Callable[[T], None]) -> None:
+        """Call ``then`` with what a session answers, at a later :meth:`tick`."""
+        self._ledger.after(future, then)
+
+    def go_back(self, tracks: list[Track], session: Session, row: ImageRow) -> None:
+        """Keep masks where they were kept before :meth:`rehome`, which did not succeed, as they are now."""
+        self._gather()
+        for track in [track for track in tracks if self._tracks.get(track.layer) is track]:
+            self._ledger.move(track, (session.folder, row.id))
+            track.session, track.row = session, row
+            self._sweep(track)
+
     def settle(self, seconds: float = 5.0) -> bool:
         """Bring everything to the disk now, also what changed without an event: before predict, export and close."""
         self._gather()
@@ -229,6 +260,7 @@ class Recorder:
         """Bring in what threads have found, and look at some blocks. Main thread only; call it often."""
         self._gather()
         self._ledger.collect()
+        self.arrivals.tick()
         self._watch.tick(self.tracks(), self._active)
         if (safe := self.safe) != self._told:
             self._told = safe
@@ -239,6 +271,7 @@ class Recorder:
         if self._closed:
             return 0
         self._closed = True
+        self._watch.settle()
         self.settle()
         return self.arrivals.close()
 

@@ -31,7 +31,8 @@ def resumed_words(name: str, found: Found, now: datetime) -> str:
     """What the strip says of an image whose annotation was taken up again."""
     began = datetime.fromtimestamp(found.row.added)
     day = "today" if began.date() == now.date() else f"on {began:%d %B %Y}"
-    return f"Your work on {name}, begun {day} at {began:%H:%M}, is here again: {_steps(found.steps)} so far."
+    where = f" in the project {found.project}" if found.project else ""
+    return f"Your work on {name}{where}, begun {day} at {began:%H:%M}, is here again: {_steps(found.steps)} so far."
 
 
 def _steps(count: int) -> str:

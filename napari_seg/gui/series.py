@@ -19,6 +19,7 @@ from napari_seg.gui.words import duration, shortened
 from napari_seg.inference.predict import PredictSpec
 from napari_seg.jobs import Progress, TimeLeft
 from napari_seg.models.spec import ModelSpec
+from napari_seg.session.session import Session
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class _Run:
     """What is left, and the image that the engine works on: ``retried`` with smaller tiles, ``fraction`` of it done."""
 
     how: How
+    session: Session | None
     left: list[Path]
     total: int
     path: Path
@@ -78,7 +80,7 @@ class Series:
 
     def start(self, paths: list[Path], how: How) -> None:
         first, *left = paths
-        self._run = _Run(how, left, len(paths), first)
+        self._run = _Run(how, self._project.session, left, len(paths), first)
         self._order(self._run, how.settings)
 
     def cancel(self) -> None:
@@ -101,6 +103,10 @@ class Series:
     def _hear(self, message: Message) -> None:
         run = self._run
         if run is None or message.order != run.order:
+            return
+        if run.session is not self._project.session:  # these images are of another project
+            self._run = None
+            self.changed.emit()
             return
         match message:
             case Progressed(progress=progress):

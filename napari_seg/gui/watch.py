@@ -21,6 +21,9 @@ LOOK = 0.3
 IDLE = 60.0
 """Seconds without a change after which time no longer counts as spent."""
 
+TOLD = 10.0
+"""Seconds of a person's time after which the session hears of them."""
+
 
 class Watch:
     """One for each window; ``found`` is called with a layer that holds something else than what is kept of it."""
@@ -28,6 +31,7 @@ class Watch:
     def __init__(self, ledger: Ledger, found: Callable[[Track], None]) -> None:
         self._ledger, self._found = ledger, found
         self._looked = self._spending = time.monotonic()
+        self._spent: tuple[Track, float] | None = None  # seconds that the session does not know of yet
 
     def tick(self, tracks: list[Track], active: Track | None) -> None:
         """Look at the next blocks, if it is time. ``active``: the mask that a person works on."""
@@ -36,10 +40,24 @@ class Watch:
             share, self._looked = min(1.0, (now - self._looked) / MINUTE), now
             for track in tracks:
                 self._look(track, share)
-        if now - self._spending >= MINUTE:
-            if now - self._ledger.active < IDLE and active is not None and not active.session.read_only:
-                active.session.spend(active.row.id, self._ledger.who, now - self._spending)
-            self._spending = now
+        self._spend(now, active)
+
+    def settle(self) -> None:
+        """Let the session know all the time that was spent."""
+        if self._spent is not None:
+            (track, seconds), self._spent = self._spent, None
+            if not (track.session.read_only or track.session.writer.closed):
+                track.session.spend(track.row.id, self._ledger.who, seconds)
+
+    def _spend(self, now: float, active: Track | None) -> None:
+        """Count the time since the last look for the mask that a person works on, if they do."""
+        passed, self._spending = now - self._spending, now
+        if self._spent is not None and self._spent[0] is not active:
+            self.settle()
+        if active is not None and now - self._ledger.active < IDLE:
+            self._spent = active, min(passed, IDLE) + (self._spent[1] if self._spent else 0.0)
+            if self._spent[1] >= TOLD:
+                self.settle()
 
     def _look(self, track: Track, share: float) -> None:
         if in_stroke(track.layer) or track.session.read_only or track.provisional:

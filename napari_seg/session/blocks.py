@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import zlib
 from collections.abc import Iterator
 
@@ -79,8 +80,13 @@ def unpack(packed: bytes, shape: tuple[int, ...]) -> Labels:
     """A block that can be written to. Raises ``SegError`` where it is damaged."""
     if not packed:
         return np.zeros(shape, np.uint8)
+    whole = math.prod(shape) * packed[0]
     try:
-        values: NDArray[np.uint8] = np.frombuffer(bytearray(zlib.decompress(packed[1:])), np.uint8)
+        stream = zlib.decompressobj()
+        plain = stream.decompress(packed[1:], whole + 1)  # and no more, whatever a file claims
+        if not stream.eof:
+            raise ValueError("it does not end where it should")
+        values: NDArray[np.uint8] = np.frombuffer(bytearray(plain), np.uint8)
         return values.view(f"u{packed[0]}").reshape(shape)
     except (zlib.error, ValueError, TypeError):
         raise SegError("A part of the session is damaged on the disk; restore the session from a backup.") from None

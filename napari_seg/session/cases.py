@@ -34,7 +34,7 @@ class Case:
     """``objects``: how many there are; ``voxels`` by class. Each ``None`` where no mask of that kind was counted.
 
     Without any mask a case is ``new``, whoever looked at the image.
-    ``predicted``: the last prediction.
+    ``predicted``: the last prediction. ``seconds``: that people spent on it.
     """
 
     image: ImageRow
@@ -43,6 +43,7 @@ class Case:
     objects: int | None = None
     voxels: Mapping[str, int] | None = None
     predicted: Predicted | None = None
+    seconds: float = 0.0
 
     @property
     def touched(self) -> bool:
@@ -110,36 +111,6 @@ def keep_prediction(
     return case(store, image)
 
 
-@dataclass(frozen=True, eq=False)
-class Work:
-    """The masks of an image as they stand in a session: labels with time in front, and all rows."""
-
-    masks: tuple[tuple[Plane, Labels], ...]
-    rows: Mapping[str, Entry]
-
-
-def work_on(store: Store, fingerprint: str) -> Work | None:
-    """What a person has done on an image so far; ``None`` where that is nothing."""
-    row = store.find(fingerprint)
-    if row is None:
-        return None
-    made = store.made_here(row.id)
-    planes = [plane for plane in store.planes(row.id) if plane.name in made]
-    times = range(row.times)
-    masks = [(plane, np.stack([store.labels(row.id, plane.name, t) for t in times])) for plane in planes]
-    return Work(tuple(masks), store.rows(row.id)) if masks else None
-
-
-def take_over(store: Store, image: int, work: Work, at: float, who: str) -> None:
-    """Put the work of another session into a case, as it stands; its history stays there."""
-    row = store.image(image)
-    for plane, labels in work.masks:
-        store.put_plane(image, plane)
-        store.commit(image, Step("taken over", at, who, _blocks(store, row, plane.name, labels)))
-    store.commit(image, Step("taken over", at, who, rows=work.rows))
-    count(store, image, at, who)
-
-
 def _blocks(store: Store, row: ImageRow, plane: str, labels: Labels) -> dict[Place, Labels]:
     grid, frames = store.grid(row.id), labels.reshape((row.times, *row.grid))
     numbers, times = range(len(grid)), range(row.times)
@@ -163,7 +134,7 @@ def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any
     elif any(what not in _NO_WORK for what, _ in log[_first_mask(log) :]):
         state = "in work"
     else:
-        state = "unseen" if past else "new"
+        state = "unseen"
     return Case(
         row,
         state,
@@ -171,6 +142,7 @@ def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any
         counted.get("objects"),
         counted.get("voxels"),
         past[-1].predicted if past else None,
+        store.spent(row.id),
     )
 
 

@@ -10,6 +10,7 @@ import os
 import sqlite3
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,9 +33,9 @@ def home() -> Path:
     return Path(named) if named else platformdirs.user_data_path("napari-seg", appauthor=False) / "sessions"
 
 
-def folder_for(volume: Volume) -> Path:
-    """The folder of the session that starts by itself for an image."""
-    return home() / fingerprint(volume)
+def twin(known_by: str, voxels: str) -> str:
+    """What an image is known by whose fingerprint is that of another one."""
+    return f"{known_by}-{voxels}"
 
 
 class Session:
@@ -95,15 +96,18 @@ class Session:
         except SegError:
             raise error from None
 
-    def image(self, volume: Volume, known_by: str = "") -> Future[ImageRow]:
+    def image(self, volume: Volume, known_by: str = "", voxels: str = "") -> Future[ImageRow]:
         """The row of an image, added where it is new. ``known_by``: its fingerprint, where that is known already.
 
+        ``voxels``: the hash of all of them. Where the fingerprint belongs to an image of other voxels, this one is
+        another image, with a row of its own. The row follows an image that lies elsewhere, unless a file is still
+        where it was.
         Raises ``SegError`` in the future for an image that is new to a session that cannot be written.
         """
         row = ImageRow(
             id=0,
             name=plain(volume.name),
-            path="" if volume.source is None else plain(self._relative(volume.source.path)),
+            path="" if volume.source is None else plain(self.relative(volume.source.path)),
             fingerprint=known_by or fingerprint(volume),
             grid=volume.grid,
             times=volume.size("T"),
@@ -114,20 +118,41 @@ class Session:
         )
 
         def find(store: Store) -> ImageRow:
-            found = store.find(row.fingerprint)
+            found = self.found(store, row.fingerprint, voxels)
             if found is None:
                 if self.read_only:
                     raise SegError(self.read_only)
-                return store.add_image(row)
+                other = store.find(row.fingerprint) is not None
+                added = store.add_image(replace(row, fingerprint=twin(row.fingerprint, voxels)) if other else row)
+                if voxels:
+                    store.confirm(added.id, voxels)
+                return added
             if (found.grid, found.times) != (row.grid, row.times):
                 raise SegError(
                     f"{row.name} does not fit what the session knows of it; start a session of its own for it."
                 )
             if self.read_only or not row.path or (found.name, found.path) == (row.name, row.path):
                 return found
+            if (before := self.path(found)) is not None and before.exists():
+                return found  # a copy of the image
             return store.move_image(found.id, row.name, row.path)
 
         return self.writer.call(find)
+
+    def found(self, store: Store, known_by: str, voxels: str) -> ImageRow | None:
+        """The row of an image of this fingerprint and these voxels (empty: they are not known), if there is one.
+
+        Voxels of which nothing was known are noted.
+        """
+        first = store.find(known_by)
+        if first is None or not voxels:
+            return first
+        known = store.voxels(first.id)
+        if known in ("", voxels):
+            if not (known or self.read_only):
+                store.confirm(first.id, voxels)
+            return first
+        return store.find(twin(known_by, voxels))
 
     def path(self, image: ImageRow) -> Path | None:
         """Where the file of an image lies, if it comes from one: also after the session was moved together with it."""
@@ -143,9 +168,13 @@ class Session:
         """Write what is left and let go. Returns how many steps could not be kept."""
         return self.writer.close(seconds)
 
-    def _relative(self, path: Path) -> str:
+    def relative(self, path: Path) -> str:
         """A path as it is stored: relative to the session where the image lies beside or below it, else whole."""
-        found, beside = path.resolve(), self.folder.resolve().parent
+        beside = self.folder.resolve().parent
+        try:
+            found = path.resolve()
+        except (OSError, ValueError, RuntimeError):  # what a damaged session names may be no path at all
+            return path.as_posix()
         if found.is_relative_to(beside) and beside != Path(beside.anchor):
             return Path(os.path.relpath(found, self.folder.resolve())).as_posix()
         return found.as_posix()

@@ -10,17 +10,19 @@ A store is used by one thread at a time; :class:`~napari_seg.session.writer.Writ
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Container, Mapping
+from pathlib import Path
 from typing import Any
 
 from napari_seg.editing.annotation import Entry, State
 from napari_seg.errors import SegError
-from napari_seg.session import steps, thinning, tree
+from napari_seg.session import moving, steps, thinning, tree
 from napari_seg.session.blocks import Grid, digest, smallest
 from napari_seg.session.contents import Contents
-from napari_seg.session.database import transaction
+from napari_seg.session.database import connect_to_read, transaction
 from napari_seg.session.records import (
     IMAGE,
     REVISION,
@@ -44,6 +46,10 @@ from napari_seg.session.records import (
 from napari_seg.tasks.base import Labels
 
 UNDO, REDO, RESTORE = "undo", "redo", "restore"
+
+
+class _Rehearsed(Exception):
+    """What was done is to be taken back, as it worked."""
 
 
 class Store:
@@ -90,12 +96,68 @@ class Store:
             self._sql.execute("UPDATE images SET name = ?, path = ? WHERE id = ?", (plain(name), plain(path), image))
         return self.image(image)
 
+    def voxels(self, image: int) -> str:
+        """What :meth:`confirm` was told first; empty where it never was."""
+        row = self._sql.execute("SELECT voxels FROM images WHERE id = ?", (image,)).fetchone()
+        return "" if row is None else str(row[0])
+
     def confirm(self, image: int, voxels: str) -> bool:
         """Whether an image has these voxels (see :func:`~.fingerprint.voxels_hash`), as when it was first asked."""
+        known = self.voxels(image)
+        if not known:
+            with transaction(self._sql):
+                self._sql.execute("UPDATE images SET voxels = ? WHERE id = ?", (voxels, image))
+        return known in ("", voxels)
+
+    def holds_work(self, image: int) -> bool:
+        """Whether there is any mask of an image, or was, or something was said of it."""
+        return moving.holds_work(self._sql, image)
+
+    def bring(self, image: int, folder: Path, known_by: str, *, rehearse: bool = False) -> None:
+        """Fill an image of which nothing is kept yet with the work that the session of a folder holds of it: see
+        :func:`~napari_seg.session.moving.bring`. ``rehearse``: find out whether that works, and keep none of it but
+        the contents of blocks, so that it is quick then."""
+        with contextlib.closing(connect_to_read(folder)) as source:
+            source.execute("BEGIN")
+            if rehearse:
+                with transaction(self._sql):
+                    moving.bring_contents_of(self._sql, source, known_by)
+            with contextlib.suppress(_Rehearsed), transaction(self._sql):
+                moving.bring(self._sql, image, source, known_by)
+                if rehearse:
+                    raise _Rehearsed
+
+    def send_on(self, known_by: str, folder: Path) -> None:
+        """Note that the work on an image goes on in the session of another folder."""
         with transaction(self._sql):
-            self._sql.execute("UPDATE images SET voxels = ? WHERE id = ? AND voxels = ''", (voxels, image))
-            found = self._sql.execute("SELECT voxels FROM images WHERE id = ?", (image,)).fetchone()
-        return bool(found == (voxels,))
+            moving.send_on(self._sql, known_by, folder)
+
+    def gone(self, known_by: str) -> moving.Gone | None:
+        """Where the work on an image goes on, if it is not here."""
+        return moving.gone(self._sql, known_by)
+
+    def forget(self, image: int) -> None:
+        """Take back that an image is known, with all that is kept of it."""
+        with transaction(self._sql):
+            moving.forget(self._sql, image)
+
+    def meta(self, key: str) -> str:
+        """Something that is kept of the session as a whole; empty where it is not."""
+        row = self._sql.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def put_meta(self, key: str, value: str) -> None:
+        """Keep something of the session as a whole; what is empty is taken away."""
+        with transaction(self._sql):
+            if value:
+                self._sql.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, plain(value)))
+            else:
+                self._sql.execute("DELETE FROM meta WHERE key = ?", (key,))
+
+    def metas(self, prefix: str) -> dict[str, str]:
+        """All of these keys that begin so, without the beginning."""
+        found = self._sql.execute("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(prefix), prefix))
+        return {str(key)[len(prefix) :]: str(value) for key, value in found}
 
     def planes(self, image: int) -> list[Plane]:
         found = self._sql.execute("SELECT name, objects, classes FROM planes WHERE image = ? ORDER BY name", (image,))
@@ -265,11 +327,6 @@ class Store:
         """Write something into the log that is no change of labels, such as an export."""
         with transaction(self._sql):
             self._log(image, self.image(image).head, (at, who, what), **details)
-
-    def add_prediction(self, image: int, at: float, model: str, model_hash: str, settings: str) -> None:
-        """The labels an image holds now came from this model with these settings (JSON)."""
-        with transaction(self._sql):
-            self._predicted(image, at, Origin(model, model_hash, settings))
 
     def predictions(self, image: int) -> list[tuple[int, float, str, str, str]]:
         """Revision, time, model, the hash of its file, settings; oldest first."""

@@ -11,18 +11,20 @@ import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.gui.batch import Batch
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.folder_state import CaseRow
-from napari_seg.gui.project import FOLDER, session_folder
+from napari_seg.gui.project import session_folder
 from napari_seg.gui.recorder import Recorder
 from napari_seg.jobs import Progress
 from napari_seg.session.fingerprint import fingerprint
 from napari_seg.session.predicted import predictions
-from napari_seg.session.session import folder_for
+from napari_seg.session.projects import FOLDER
 
 NAMES = ("a", "b", "c")
 SETTINGS = {"device": "cpu", "precision": "fp32", "channel": None}
@@ -405,7 +407,7 @@ def test_work_that_an_image_has_of_its_own_comes_into_the_folder(
     alone.viewer.layers["by hand"].data_setitem((np.array([30]), np.array([30])), 4)
     alone.rest()
     alone.recorder.close()
-    assert folder_for(read(folder / "a.png")).parent == sessions
+    assert (sessions / fingerprint(read(folder / "a.png"))).is_dir()
     window = open_window()
     window.choose(folder)
     window.segment()
@@ -415,20 +417,23 @@ def test_work_that_an_image_has_of_its_own_comes_into_the_folder(
     assert window.viewer.layers["by hand"].data[30, 30] == 4
 
 
-def test_an_image_that_is_open_with_a_mask_of_its_own_is_left_alone(window: Window, folder: Path) -> None:
+def test_an_image_that_is_open_with_a_mask_of_its_own_comes_into_the_folder(window: Window, folder: Path) -> None:
     window.viewer.add_image(read(folder / "a.png").data, name="a")
     window.viewer.add_labels(objects(1), name="by hand")
     window.rest()
-    window.viewer.layers["by hand"].data_setitem((np.array([30]), np.array([30])), 4)
+    layer = window.viewer.layers["by hand"]
+    layer.data_setitem((np.array([30]), np.array([30])), 4)
     window.rest()
+    assert window.recorder.track(layer).session is not window.batch.project.session
     window.segment()
-    assert window.row("a").why == "a is open with a mask of its own; close its layers first."
-    assert window.states == {"a": "failed", "b": "unseen", "c": "unseen"}
-    for name in ("by hand", "a"):
-        window.viewer.layers.remove(name)
+    assert window.states == {"a": "in work", "b": "unseen", "c": "unseen"}
+    track = window.recorder.track(layer)
+    assert track.session is window.batch.project.session
+    layer.undo()
     window.rest()
-    window.segment()
-    assert window.states["a"] == "in work"
+    np.testing.assert_array_equal(layer.data, objects(1))
+    kept = track.session.writer.call(lambda store: store.labels(track.row.id, "by hand")).result()
+    np.testing.assert_array_equal(kept, objects(1))
 
 
 def test_an_image_of_the_folder_dropped_on_the_view_is_kept_in_the_folder(window: Window, folder: Path) -> None:
@@ -567,3 +572,47 @@ def test_another_folder_closes_the_case_and_comes_back(window: Window, folder: P
     window.choose(folder)
     assert window.states == {"a": "in work", "b": "unseen", "c": "unseen"}
     assert not window.batch.project.session.read_only
+
+
+def series(folder: Path, slices: int, uid: str) -> None:
+    """Files of one DICOM series."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for k in range(slices):
+        meta = FileMetaDataset()
+        meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, UID("1.2.840.10008.5.1.4.1.1.2")
+        meta.MediaStorageSOPInstanceUID = UID(f"{uid}.{k}")
+        made = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+        made.SOPClassUID, made.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+        made.SeriesInstanceUID, made.SeriesDescription, made.Modality = uid, f"T{uid[-1]}", "MR"
+        made.ImagePositionPatient, made.ImageOrientationPatient = [0, 0, 2 * k], [1, 0, 0, 0, 1, 0]
+        made.Rows, made.Columns, made.PixelSpacing = 40, 50, [1, 1]
+        made.SamplesPerPixel, made.PhotometricInterpretation, made.PixelRepresentation = 1, "MONOCHROME2", 0
+        made.BitsAllocated = made.BitsStored = 8
+        made.HighBit = 7
+        made.PixelData = np.full((40, 50), k, np.uint8).tobytes()
+        made["PixelData"].VR = "OB"
+        made.save_as(folder / f"{uid}.{k}.dcm", enforce_file_format=True)
+
+
+def test_the_series_of_a_study_are_listed_one_by_one(open_window: Any, tmp_path: Path, engine: Any) -> None:
+    study = tmp_path / "study"
+    shapes = {"1.1": (2, 40, 50), "1.2": (3, 40, 50)}
+    for uid, shape in shapes.items():
+        series(study / "p1", shape[0], uid)
+    write(Volume(np.zeros((9, 9), np.uint8), "YX"), study / "a.png")
+    window = open_window()
+    window.choose(study)
+    assert not window.batch.state.searching
+    assert [row.name for row in window.batch.state.rows] == ["a", "p1 · T1", "p1 · T2"]
+    for row, shape in zip(window.batch.state.rows[1:], shapes.values(), strict=True):
+        window.open(row.path)
+        assert window.viewer.layers[0].data.shape == shape
+        window.viewer.add_labels(np.ones(shape, np.uint8), name="mask")
+        window.rest()
+    window.recorder.close()
+    again = open_window()
+    again.choose(study)
+    assert [row.name for row in again.batch.state.rows] == ["a", "p1 · T1", "p1 · T2"]
+    again.open(again.batch.state.rows[2].path)
+    assert again.viewer.layers[0].data.shape == (3, 40, 50)
+    assert again.viewer.layers["mask"].data.all()

@@ -60,7 +60,7 @@ class TestModel:
         assert model.data(model.index(1, 0), Qt.ItemDataRole.FontRole) is None
         tip = model.headerData(DOUBT, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
         assert "not how good they are" in tip
-        assert model.data(model.index(0, 0), Qt.ItemDataRole.ToolTipRole) == "b.png"
+        assert model.data(model.index(0, 0), Qt.ItemDataRole.ToolTipRole) == "/images/b.png"
 
     def test_only_rows_that_differ_are_drawn_anew(self, qtbot: Any) -> None:
         model = CasesModel()

@@ -14,12 +14,9 @@ from napari_seg.session.cases import (
     Case,
     case,
     cases,
-    count,
     keep_prediction,
     note_opened,
     say_of_case,
-    take_over,
-    work_on,
 )
 from napari_seg.session.database import connect
 from napari_seg.session.predicted import Predicted
@@ -114,21 +111,3 @@ def test_a_case_of_several_masks_is_accepted_when_all_are(tmp_path: Path) -> Non
     assert case(store, image).state == "accepted"
     store.commit(image, step({}, rows={f"mask: {CASE}": Entry(state="flagged", comment="?")}))
     assert (case(store, image).state, case(store, image).comment) == ("flagged", "?")
-
-
-def test_work_of_another_session_is_taken_over(store: Store, tmp_path: Path) -> None:
-    (tmp_path / "own").mkdir()
-    own, image = a_store(tmp_path / "own", (300, 280))
-    assert work_on(own, "an image") is None
-    own.lay(image, step(blocks_of(own, image, labels(1))))
-    assert work_on(own, "an image") is None  # only opened
-    own.commit(image, step(blocks_of(own, image, labels(1, 2)), rows={"mask: object 2": Entry(state="accepted")}))
-    work = work_on(own, "an image")
-    assert work is not None
-    assert work_on(own, "another image") is None
-    take_over(store, 1, work, 1.0, "Ann")
-    np.testing.assert_array_equal(store.labels(1, "mask"), labels(1, 2))
-    assert store.rows(1) == {"mask: object 2": Entry(state="accepted")}
-    assert (case(store, 1).state, case(store, 1).objects) == ("in work", 2)
-    count(store, 1, 2.0, "")
-    assert case(store, 1).objects == 2

@@ -14,7 +14,7 @@ from napari_seg.editing.annotation import CASE, Entry, box_key, object_key, slic
 from napari_seg.errors import SegError
 from napari_seg.session.predicted import Predicted, predictions
 from napari_seg.session.provenance import provenance, record_path, when, write_record
-from napari_seg.session.records import Plane, row_key
+from napari_seg.session.records import Origin, Plane, row_key
 from napari_seg.session.store import Store
 
 TOLD = Predicted("nuclei2d", "0f", {"precision": "fp32", "threshold": None}, 0.125)
@@ -122,7 +122,7 @@ def test_classes_and_their_regions(tmp_path: Path) -> None:
 
 def test_settings_that_were_kept_plainly_are_read(tmp_path: Path) -> None:
     store, image = a_store(tmp_path)
-    store.add_prediction(image, 5.0, "old", "1e", json.dumps({"threshold": 0.4}))
+    store.commit(image, step({}, at=5.0, origin=Origin("old", "1e", json.dumps({"threshold": 0.4}))))
     (past,) = predictions(store, image)
     assert (past.plane, past.predicted) == ("", Predicted("old", "1e", {"threshold": 0.4}))
     assert provenance(store, image, "mask")["prediction"]["model"] == "old"

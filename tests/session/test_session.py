@@ -24,7 +24,7 @@ from napari_seg.session import session as module
 from napari_seg.session.database import DiskFull, refusal
 from napari_seg.session.fingerprint import fingerprint
 from napari_seg.session.records import ImageRow, Place, Plane
-from napari_seg.session.session import OTHER_WINDOW, Session, folder_for, home
+from napari_seg.session.session import OTHER_WINDOW, Session, home
 
 HOLDER = """
 import sys
@@ -167,6 +167,10 @@ def test_an_image_is_known_by_what_it_shows(tmp_path: Path) -> None:
     first = session.image(with_source(film, tmp_path / "a.tif")).result()
     assert (first.grid, first.times, first.spacing, first.unit) == ((30, 20), 4, (0.5, 0.25), "um")
     assert (first.name, first.path, first.fingerprint) == ("a", "../a.tif", fingerprint(film))
+    (tmp_path / "a.tif").touch()
+    copy = session.image(with_source(film, tmp_path / "below" / "b.tif")).result()
+    assert copy == first  # the one that is known is still there
+    (tmp_path / "a.tif").unlink()
     again = session.image(with_source(film, tmp_path / "below" / "b.tif")).result()
     assert again == replace(first, name="b", path="../below/b.tif")  # it was renamed, or lies elsewhere by now
     assert session.image(film).result() == again  # where no file is known the last one stays
@@ -244,11 +248,10 @@ def test_opening_thins(tmp_path: Path) -> None:
 
 
 def test_where_sessions_start_by_themselves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    volume = a_volume((9, 9))
     monkeypatch.delenv("NAPARI_SEG_SESSIONS", raising=False)
     assert home().name == "sessions"
     monkeypatch.setenv("NAPARI_SEG_SESSIONS", str(tmp_path))
-    assert folder_for(volume) == tmp_path / fingerprint(volume)
+    assert home() == tmp_path
 
 
 def test_500_images_are_listed_at_once(tmp_path: Path) -> None:

@@ -226,7 +226,7 @@ def test_other_work_answers_with_its_result_or_its_error(writer: Writer, faults:
     assert writer.call(lambda store: 7).result(20) == 7
     with pytest.raises(ZeroDivisionError):
         writer.call(lambda store: 1 // 0).result(20)
-    with pytest.raises(SegError, match="no such table"):
+    with pytest.raises(SegError, match="damaged or no session; move it away"):
         writer.call(lambda store: store._sql.execute("SELECT * FROM nowhere")).result(20)
     assert faults == []  # who asked is told
 

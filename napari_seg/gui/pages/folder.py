@@ -1,4 +1,5 @@
-"""Page 4: a folder of images. It draws a ``Folder`` and passes clicks on."""
+"""Page 4: a project, the images of a folder or those that were put together. It draws a ``Folder`` and passes clicks
+on."""
 
 from __future__ import annotations
 
@@ -14,19 +15,25 @@ from napari_seg.gui.case_list import CaseList
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.folder_state import Folder
 from napari_seg.gui.parts import Findings, combo, fill, row, say, text
+from napari_seg.gui.words import shortened
+from napari_seg.session.projects import Recent
 
 _BROWSE = "Browse..."
 _ANY = "as the model is used to"
+
+_SHOWN = 6
+"""Projects that are offered on an empty page."""
 
 
 class FolderPage(QScrollArea):
     """The title is what the tab says."""
 
-    title = "Folder"
+    title = "Project"
 
     def __init__(self, controller: Controller) -> None:
         super().__init__()
         self._batch = controller.batch
+        self._recent: tuple[Recent, ...] | None = None
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.start, self.work = QWidget(), QWidget()
@@ -42,8 +49,11 @@ class FolderPage(QScrollArea):
         self.render(self._batch.state)
 
     def _build_start(self) -> None:
-        self.choose = QPushButton("Choose a folder...")
+        self.choose, self.open_project = QPushButton("Choose a folder..."), QPushButton("Open a project...")
         self.choose.setObjectName("main")
+        self.open_project.setToolTip("Choose the folder of a project that was saved before")
+        self.recent, self.recent_title = QVBoxLayout(), text("Worked on last", "quiet")
+        self.start_findings = Findings()
         layout = QVBoxLayout(self.start)
         layout.setContentsMargins(4, 12, 4, 4)
         layout.setSpacing(8)
@@ -53,12 +63,18 @@ class FolderPage(QScrollArea):
         )
         layout.addWidget(self.choose)
         layout.addWidget(text("Your images are not changed: masks are kept in a folder beside them.", "quiet"))
+        layout.addWidget(self.start_findings)
+        layout.addWidget(self.open_project)
+        layout.addWidget(text("The images that are open become a project with the button below.", "quiet"))
+        layout.addWidget(self.recent_title)
+        layout.addLayout(self.recent)
         layout.addStretch(1)
         self.choose.clicked.connect(self._choose)
+        self.open_project.clicked.connect(self._choose)
 
     def _build_work(self) -> None:
         self.folder, self.change = text(name="headline"), QPushButton("Change...")
-        self.change.setToolTip("Choose another folder")
+        self.change.setToolTip("Choose another folder, or another project by its folder")
         self.model, self.model_words = combo("Model"), text(name="quiet")
         self.channel = combo("Channel")
         self.channel_row = QWidget()
@@ -74,6 +90,11 @@ class FolderPage(QScrollArea):
         self.open, self.following = QPushButton("&Open"), QPushButton("Open &next")
         self.open.setToolTip("Show the chosen image with its mask; the one before is closed, all work is kept (Enter)")
         self.following.setToolTip("Open the next image that nobody has seen, in the order of the list (Alt+N)")
+        self.add_open, self.add_files = QPushButton(), QPushButton("Add files...")
+        self.add_open.setToolTip("What is open comes into the project, with its masks and their whole history")
+        self.add_files.setToolTip("Add images to the project by their files; the files stay where they are")
+        self.find, self.told = QPushButton("Find images..."), text(name="quiet")
+        self.find.setToolTip("Choose a folder: the images are known there by what they show, whatever their names are")
         self.save, self.saved = QPushButton("Save masks..."), text(name="quiet")
         self.save.setToolTip("Write all masks as files, each with a record of where it comes from")
         layout = QVBoxLayout(self.work)
@@ -92,6 +113,9 @@ class FolderPage(QScrollArea):
         ):
             layout.addWidget(part) if isinstance(part, QWidget) else layout.addLayout(part)
         layout.addWidget(self.list, 1)
+        layout.addWidget(self.find)
+        layout.addLayout(row(self.add_open, self.add_files))
+        layout.addWidget(self.told)
         layout.addWidget(self.card)
         layout.addLayout(row(self.following, self.open, self.save))
         layout.addWidget(self.saved)
@@ -106,6 +130,9 @@ class FolderPage(QScrollArea):
         self.card.said.connect(self._batch.say)
         self.open.clicked.connect(self._open)
         self.save.clicked.connect(self._save)
+        self.add_open.clicked.connect(self._batch.add_open)
+        self.add_files.clicked.connect(self._add_files)
+        self.find.clicked.connect(self._find)
         self.following.clicked.connect(self._open_next)
         QShortcut(QKeySequence("Ctrl+Return"), self).activated.connect(self._batch.segment)
         leave = QShortcut(QKeySequence("Escape"), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -118,8 +145,9 @@ class FolderPage(QScrollArea):
         self.start.setVisible(state.folder is None)
         self.work.setVisible(state.folder is not None)
         if state.folder is None:
+            self._render_start(state)
             return
-        self.folder.setText(state.folder.name or str(state.folder))
+        self.folder.setText(state.name or state.folder.name or str(state.folder))
         self.folder.setToolTip(f"{state.folder}\nMasks are kept in {state.place}" if state.place else str(state.folder))
         models = [(str(path), name) for path, name in state.models]
         fill(self.model, [*models, (_BROWSE, _BROWSE)], str(state.model) if state.model else "")
@@ -140,6 +168,11 @@ class FolderPage(QScrollArea):
         self.following.setEnabled(any(found.state in ("unseen", "in work") for found in state.rows))
         self.save.setEnabled(state.running is None and any(found.known for found in state.rows))
         say(self.saved, state.saved)
+        self.find.setVisible(state.missing > 0)
+        self.add_open.setText("Add the open image" if state.to_add == 1 else f"Add the {state.to_add} open images")
+        self.add_open.setVisible(state.to_add > 0)
+        self.add_files.setEnabled(bool(state.place) and not state.refused)
+        say(self.told, state.told)
         if had_focus and was_running != (state.running is not None):  # the button that had it is gone
             (self.running.cancel if state.running is not None else self.following).setFocus()
         self._render_chosen()
@@ -149,9 +182,35 @@ class FolderPage(QScrollArea):
         self.card.render(rows)
         self.open.setEnabled(len(rows) == 1 and rows[0].path != self._batch.state.current)
 
+    def _render_start(self, state: Folder) -> None:
+        self.start_findings.render(state.findings)
+        if state.recent == self._recent:
+            return
+        self._recent = state.recent
+        while (item := self.recent.takeAt(0)) is not None:
+            item.widget().hide()
+            item.widget().deleteLater()
+        for one in state.recent[:_SHOWN]:
+            button = QPushButton(shortened(one.name))
+            button.setToolTip(str(one.folder))
+            button.clicked.connect(lambda _=False, folder=one.folder: self._batch.choose_folder(folder))
+            self.recent.addWidget(button)
+        self.recent_title.setVisible(bool(state.recent))
+
+    def _add_files(self) -> None:
+        names, _ = QFileDialog.getOpenFileNames(self, "Add images to the project", str(self._batch.state.folder or ""))
+        self._batch.add_files([Path(name) for name in names])
+
+    def _find(self) -> None:
+        folder = QFileDialog.getExistingDirectory(
+            self, "Where are the images now?", str(self._batch.state.folder or "")
+        )
+        if folder:
+            self._batch.find(Path(folder))
+
     def _choose(self) -> None:
         start = str(self._batch.state.folder or "")
-        folder = QFileDialog.getExistingDirectory(self, "Choose a folder with images", start)
+        folder = QFileDialog.getExistingDirectory(self, "Choose a folder with images, or a project", start)
         if folder:
             self._batch.choose_folder(Path(folder))
 
@@ -186,6 +245,8 @@ class FolderPage(QScrollArea):
 def _words_for_all(state: Folder) -> str:
     if state.reading:
         return "Reading the folder..."
+    if state.searching:
+        return f"{state.summary or 'No images yet'}. Looking for DICOM series..."
     return f"{state.summary}. Looking which model suits..." if state.looking else state.summary
 
 

@@ -1,0 +1,202 @@
+"""What is read of a project when it is opened, in a thread: its images, what is known of them, where they lie now."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from napari_seg.data.dicom_series import SeriesSearch
+from napari_seg.data.formats import FORMATS, images_in, is_image, read_answered, stem
+from napari_seg.errors import SegError
+from napari_seg.session.cases import Case, cases
+from napari_seg.session.database import NAME
+from napari_seg.session.fingerprint import fingerprint, tells_all, voxels_hash
+from napari_seg.session.projects import FOLDER, About, about, failures, remember, tell_about
+from napari_seg.session.records import ImageRow, plain
+from napari_seg.session.session import Session
+from napari_seg.session.store import Store
+
+AT = "at"
+"""Under this key a session keeps where it lay when it was opened last, so that what was moved with it is found."""
+
+GONE = "Its file is not where it was; press Find images..., or open it from where it lies now."
+
+NO_FILE = "This image came from no file; open it again to go on with it."
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """``folder``: whose images are listed, if there is one. ``search``: of DICOM series that are still to come.
+    ``troubles``: why something failed with an image. ``missing``: files that are not where they were."""
+
+    session: Session
+    name: str
+    folder: Path | None
+    cases: Mapping[Path, Case] = field(repr=False)
+    files: tuple[Path, ...] = field(repr=False)
+    troubles: Mapping[Path, str] = field(repr=False)
+    missing: frozenset[Path] = frozenset()
+    search: SeriesSearch | None = None
+
+
+def listing(session: Session, chosen: Path) -> Listing:
+    """Read a project. ``chosen``: the folder that a person named, of images or of the project.
+
+    Raises ``SegError`` where it cannot be read, or holds what no program of ours has written.
+    """
+    try:
+        told = session.writer.call(about).result()
+        known = session.writer.call(cases).result()
+        failed = session.writer.call(failures).result()
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
+        raise SegError(
+            f"{session.folder / NAME} is damaged or no session; move it away, or restore it from a backup."
+        ) from None
+    folder = _folder_of(session, chosen, told)
+    by_name = session.folder.name if folder is None else folder.resolve().name or str(folder)
+    name = told.name or by_name
+    if not session.read_only:
+        session.writer.call(lambda store: _tell(store, session, told, name, folder)).result()
+    remember(name, session.folder, (found.image.fingerprint for found in known))
+    files, search = _images(folder) if folder is not None else ([], None)
+    ends = {resolved(path): path for path in files}
+    by_path: dict[Path, Case] = {}
+    missing = set[Path]()
+    for found in known:
+        where = session.path(found.image)
+        end = Path(found.image.name) if where is None else resolved(where)
+        path = ends.setdefault(end, end)
+        if path not in files:
+            files.append(path)
+            if where is None or not _exists(path):
+                missing.add(path)
+        by_path[path] = found
+    troubles = {path: why for path in files if (why := failed.get(plain(session.relative(path)), ""))}
+    return Listing(session, name, folder, by_path, tuple(files), troubles, frozenset(missing), search)
+
+
+class Finder:
+    """Looks for images that are not where they were, by what they show. In the helper thread, in pieces."""
+
+    def __init__(self, session: Session, rows: Iterable[ImageRow], folders: Iterable[Path], axes: str | None) -> None:
+        """``folders``: where the images may lie, with all that is in them; without any, where things move to."""
+        self._session, self._axes = session, axes
+        self._left = {row.fingerprint: row for row in rows}  # an image that is another one's twin has both hashes
+        self._candidates = self._everywhere(list(folders)) if (folders := list(folders)) else self._near()
+        self.found = 0
+
+    def go_on(self, seconds: float) -> bool:
+        """Look at some files for about so long; whether the search is over."""
+        end = time.monotonic() + seconds
+        while self._left and time.monotonic() < end:
+            path = next(self._candidates, None)
+            if path is None:
+                return True
+            self._look_at(path)
+        return not self._left
+
+    def _look_at(self, path: Path) -> None:
+        try:
+            image = read_answered(path, self._axes)
+        except SegError:
+            return
+        known, voxels = fingerprint(image), "" if tells_all(image) else voxels_hash(image)
+        found = self._session.writer.call(lambda store: self._session.found(store, known, voxels)).result()
+        if found is None or found.fingerprint not in self._left:
+            return
+        row = found
+        name, where = image.name, self._session.relative(path)
+        self._session.writer.call(lambda store: store.move_image(row.id, name, where)).result()
+        del self._left[row.fingerprint]
+        self.found += 1
+
+    def _near(self) -> Iterator[Path]:
+        """Where the images would lie that were moved with the project, or stayed when it was moved; then their names in
+        the folders around."""
+        now, before = self._session.folder.resolve(), Path(self._session.writer.call(_before).result() or ".")
+        rows = list(self._left.values())
+        for row in rows:
+            path = Path(row.path)
+            for place in (before / path, now / os.path.relpath(path, before) if path.is_absolute() else now / path):
+                if _exists(place):
+                    yield resolved(place)
+        for row in rows:
+            for folder in (now, now.parent, now.parent.parent):
+                if row.path and _exists(place := folder / Path(row.path).name):
+                    yield place
+
+    def _everywhere(self, folders: list[Path]) -> Iterator[Path]:
+        names = {Path(row.path).name for row in self._left.values()}
+        images = [path for folder in folders for path in _nested(folder)]
+        yield from sorted(images, key=lambda path: path.name not in names)
+
+
+def title_of(path: Path, files: Iterable[Path]) -> str:
+    """What an image is called in the list: with its folder where another one has its name."""
+    name = stem(path)
+    alone = sum(stem(other).casefold() == name.casefold() for other in files) < 2
+    return name if alone or not path.parent.name else f"{path.parent.name}/{name}"
+
+
+def resolved(path: Path) -> Path:
+    """The path without links, where it can be followed: what a damaged session names may be no path at all."""
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _before(store: Store) -> str:
+    return store.meta(f"{AT} before")
+
+
+def _tell(store: Store, session: Session, told: About, name: str, folder: Path | None) -> None:
+    where, here = "" if folder is None else session.relative(folder), str(session.folder.resolve())
+    if (told.name, told.folder) != (name, where):
+        tell_about(store, About(name, where))
+    if store.meta(AT) != here:
+        store.put_meta(f"{AT} before", store.meta(AT))
+        store.put_meta(AT, here)
+
+
+def _folder_of(session: Session, chosen: Path, told: About) -> Path | None:
+    """The folder of images: the one that was chosen, else the one the session lies in or names."""
+    if resolved(chosen) != session.folder.resolve():
+        return chosen
+    if session.folder.name == FOLDER:
+        return session.folder.resolve().parent
+    folder = session.folder / told.folder if told.folder else None
+    return resolved(folder) if folder is not None and folder.is_dir() else None
+
+
+def _images(folder: Path) -> tuple[list[Path], SeriesSearch | None]:
+    """The images of a folder, and a search for the DICOM series in it."""
+    if is_image(folder) and not FORMATS["dicom"].codec.claims(folder):
+        return [folder], None
+    try:
+        found = [path for path in images_in(folder) if not path.name.lower().endswith(FORMATS["dicom"].suffixes)]
+    except PermissionError:
+        raise SegError(f"You may not read {folder}; ask its owner, or choose another folder.") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SegError(f"{folder} cannot be read ({reason}); choose another folder.") from None
+    return found, SeriesSearch(folder, frozenset({FOLDER}))
+
+
+def _nested(folder: Path) -> Iterator[Path]:
+    """The images of a folder and of all folders in it."""
+    for parent, folders, _ in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != FOLDER]
+        stores = [name for name in folders if name.lower().endswith(".zarr")]
+        folders[:] = sorted(set(folders) - set(stores))
+        yield from images_in(Path(parent))

@@ -1,0 +1,188 @@
+"""What makes a session a project: its name, the folder whose images it lists, what went wrong with which image, and the
+list of those that a person worked on last."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from napari_seg.errors import SegError
+from napari_seg.session.database import NAME, connect_to_read
+from napari_seg.session.records import plain
+from napari_seg.session.session import Session, home, twin
+from napari_seg.session.store import Store
+
+FOLDER = "napari-seg-session"
+"""The name of the folder beside images of a folder."""
+
+RECENT = 12
+"""Projects that are remembered."""
+
+_ABOUT, _FAILED = "project", "failed "
+
+_FORBIDDEN = '<>:"/\\|?*'
+"""In the name of a folder: some system or other takes them for something else."""
+
+
+@dataclass(frozen=True)
+class About:
+    """``folder``: whose images are listed besides those that were added; relative to the session's where it can be,
+    empty where there is none."""
+
+    name: str = ""
+    folder: str = ""
+
+
+def about(store: Store) -> About:
+    """Nothing of it where a session was never named. Raises ``ValueError`` where what is kept is damaged."""
+    known = json.loads(store.meta(_ABOUT) or "{}")
+    return About(str(known.get("name", "")), str(known.get("folder", "")))
+
+
+def name_of(store: Store) -> str:
+    """The name of a project; empty for other sessions."""
+    try:
+        return about(store).name
+    except (ValueError, AttributeError):
+        return ""
+
+
+def tell_about(store: Store, told: About) -> None:
+    store.put_meta(_ABOUT, json.dumps({"name": told.name, "folder": told.folder}))
+
+
+def failures(store: Store) -> dict[str, str]:
+    """Why images could not be segmented, opened or written, by their paths as :meth:`Session.relative` gives them."""
+    return store.metas(_FAILED)
+
+
+def tell_failure(store: Store, path: str, why: str) -> None:
+    """Keep why something could not be done with an image; an empty reason takes it back."""
+    store.put_meta(f"{_FAILED}{plain(path)}", why)
+
+
+def place_for(name: str, parent: Path) -> Path:
+    """The folder that a new project of this name would get. Raises ``SegError`` where it cannot have it."""
+    name = name.strip()
+    if not name.strip(". "):
+        raise SegError("The project has no name yet; type one.")
+    wrong = sorted({letter for letter in name if letter in _FORBIDDEN or not letter.isprintable()})
+    if wrong or name.startswith(".") or name.endswith("."):
+        what = " ".join(letter for letter in wrong if letter.isprintable()) or ". at its ends"
+        raise SegError(f"A folder cannot be called {plain(name)}; leave out {what}.")
+    if len(os.fsencode(name)) > 120:
+        raise SegError("The name is too long for a folder; choose a shorter one.")
+    try:
+        if not parent.is_dir():
+            raise SegError(f"There is no folder {parent}; choose another one.")
+        place = parent / name
+        if (place / NAME).exists():
+            raise SegError(f"There is a project called {name} in {parent} already; choose another name, or open that.")
+        if os.path.lexists(place) and (not place.is_dir() or any(place.iterdir())):
+            raise SegError(f"{name} is in {parent} already; choose another name.")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise SegError(f"{parent} cannot be read ({reason}); choose another folder.") from None
+    return place
+
+
+def made_at(place: Path, told: About) -> Session:
+    """A new project in a folder that :func:`place_for` gave. Raises ``SegError`` where nothing can be kept there."""
+    session = Session.open(place)
+    try:
+        if session.read_only:
+            raise SegError(session.read_only)
+        session.writer.call(lambda store: tell_about(store, told)).result()
+    except SegError:
+        session.close()
+        raise
+    return session
+
+
+@dataclass(frozen=True)
+class Recent:
+    """A project that was worked on: its name, the folder of its session, and the fingerprints of its images.
+
+    These are remembered here, so that an image that comes is not looked for on disks that may be far away.
+    """
+
+    name: str
+    folder: Path
+    images: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+
+def recent() -> list[Recent]:
+    """The projects that were worked on, the last first."""
+    try:
+        known = json.loads(_list().read_text(encoding="utf-8"))
+        return [
+            Recent(str(one["name"]), Path(str(one["folder"])), frozenset(map(str, one.get("images", ()))))
+            for one in known
+        ][:RECENT]
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        return []
+
+
+def knowing(known_by: str, voxels: str) -> Path | None:
+    """The project worked on last that holds work on an image of this fingerprint, and of these voxels where both are
+    known."""
+    found = (one.folder for one in recent() if known_by in one.images)
+    return next((folder for folder in found if _holds(folder, known_by, voxels)), None)
+
+
+def _holds(folder: Path, known_by: str, voxels: str) -> bool:
+    """Whether a project holds work on an image; not where it cannot be read."""
+    try:
+        with contextlib.closing(Store(connect_to_read(folder))) as store:
+            row = store.find(known_by)
+            if row is not None and voxels and store.voxels(row.id) not in ("", voxels):
+                row = store.find(twin(known_by, voxels))
+            return row is not None and store.holds_work(row.id)
+    except (SegError, sqlite3.Error, OSError, ValueError, TypeError, LookupError):
+        return False
+
+
+def remember(name: str, folder: Path, images: Iterable[str]) -> None:
+    """A project is worked on; it comes first from now on. Where that cannot be kept it is let be."""
+    first = Recent(plain(name), Path(plain(str(folder.absolute()))), frozenset(map(_plainly, images)))
+    _write([first, *(one for one in recent() if one.folder != first.folder)][:RECENT])
+
+
+def remember_image(folder: Path, known_by: str) -> None:
+    """An image came into a project that is worked on."""
+    known, known_by, place = recent(), _plainly(known_by), Path(plain(str(folder.absolute())))
+    if any(one.folder == place and known_by not in one.images for one in known):
+        _write([replace(one, images=one.images | {known_by}) if one.folder == place else one for one in known])
+
+
+def drop(folder: Path) -> None:
+    """A project is no longer there."""
+    _write([one for one in recent() if one.folder != folder])
+
+
+def _plainly(known_by: str) -> str:
+    """The fingerprint of an image, also where it is another one's twin."""
+    return known_by.partition("-")[0]
+
+
+def _write(known: Sequence[Recent]) -> None:
+    path = _list()
+    aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [{"name": one.name, "folder": str(one.folder), "images": sorted(one.images)} for one in known]
+        aside.write_text(json.dumps(lines, indent=1), encoding="utf-8")
+        aside.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def _list() -> Path:
+    return home() / "projects.json"

@@ -1,0 +1,602 @@
+"""Images that are open become a project, with all the work on them; others come to it; it is opened again, and found
+where it was moved to."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_seg.data.formats import read, write
+from napari_seg.data.volume import Volume
+from napari_seg.gui import joining
+from napari_seg.gui.batch import Batch
+from napari_seg.gui.engine import Failed
+from napari_seg.gui.layers import layer_data
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.safety import resumed_words
+from napari_seg.session.database import NAME
+from napari_seg.session.projects import FOLDER, recent
+from napari_seg.session.store import Store
+
+
+class Window:
+    """A viewer, its recorder and the page, and everything that threads had to do done by :meth:`rest`."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+        self.viewer = ViewerModel()
+        self.recorder = Recorder(self.viewer, engine, "Ann")
+        self.resumed: list[Any] = []
+        self.recorder.resumed.connect(lambda image, found: self.resumed.append(found))
+        self.batch = Batch(self.viewer, engine, self.recorder)
+
+    def rest(self) -> None:
+        for _ in range(6):
+            self.engine.poll()
+            for session in self.recorder.arrivals.sessions.values():
+                session.writer.flush(10)
+            self.recorder.tick()
+            self.batch.tick()
+
+    def drop(self, path: Path) -> Any:
+        """Open a file as a person does who drops it on the view."""
+        ((data, about, _),) = layer_data(read(path), "image")
+        layer = self.viewer.add_image(data, **about)
+        self.rest()
+        return layer
+
+    def mask(self, name: str = "by hand") -> Any:
+        layer = self.viewer.add_labels(np.zeros((40, 50), np.uint8), name=name)
+        self.rest()
+        return layer
+
+    def save_as(self, name: str, parent: Path) -> str:
+        said: list[str] = []
+        images = [image for image, _ in self.batch.open_images()]
+        self.batch.save_as(name, parent, images, said.append)
+        self.rest()
+        assert len(said) == 1
+        return said[0]
+
+    def choose(self, folder: Path) -> None:
+        self.batch.choose_folder(folder)
+        self.rest()
+
+    def session_of(self, layer: Any) -> Any:
+        return self.recorder.track(layer).session
+
+    def ask(self, layer: Any, work: Any) -> Any:
+        track = self.recorder.track(layer)
+        return track.session.writer.call(lambda store: work(store, track.row.id)).result()
+
+    @property
+    def states(self) -> dict[str, str]:
+        return {row.name: "missing" if row.missing else row.state for row in self.batch.state.rows}
+
+    @property
+    def troubles(self) -> list[str]:
+        return [finding.text for finding in self.batch.state.findings]
+
+
+def paint(layer: Any, row: int, value: int) -> None:
+    layer.data_setitem((np.array([row]), np.array([row])), value)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "images"
+    made.mkdir()
+    for k, name in enumerate("abc"):
+        data = np.random.default_rng(k).integers(0, 255, (40, 50)).astype(np.uint8)
+        write(Volume(data, "YX"), made / f"{name}.png")
+    return made
+
+
+@pytest.fixture
+def open_window(engine: Any) -> Iterator[Any]:
+    made: list[Window] = []
+
+    def make() -> Window:
+        made.append(Window(engine))
+        return made[-1]
+
+    yield make
+    for window in made:
+        window.recorder.close()
+
+
+@pytest.fixture
+def window(open_window: Any) -> Window:
+    made: Window = open_window()
+    return made
+
+
+def test_what_is_open_becomes_a_project_with_its_whole_history(window: Window, folder: Path, tmp_path: Path) -> None:
+    window.drop(folder / "a.png")
+    layer = window.mask()
+    for row in (3, 5, 7):
+        paint(layer, row, row)
+        window.rest()
+    layer.undo()
+    window.rest()
+    own = window.session_of(layer)
+    assert window.save_as("cells", tmp_path) == ""
+    assert window.session_of(layer).folder == tmp_path / "cells"
+    assert window.batch.state.name == "cells"
+    assert window.batch.state.current == folder / "a.png"
+    assert window.states == {"a": "in work"}
+    assert window.recorder.safe.steps == 2
+    assert [found.tool for found in window.ask(layer, Store.history)] == ["edit"] * 3
+    layer.redo()
+    window.rest()
+    assert layer.data[7, 7] == 7
+    paint(layer, 9, 9)
+    for _ in range(4):
+        layer.undo()
+        window.rest()
+    assert not layer.data.any()
+    assert own.writer.call(lambda store: store.depth(1)).result() == 2  # it stays as it was
+    assert [one.folder for one in recent()] == [tmp_path / "cells"]
+
+
+def test_a_step_back_is_the_same_before_and_after(window: Window, folder: Path, tmp_path: Path) -> None:
+    """A row of the table and a stroke that were made before are taken back after, and the other way round."""
+    window.drop(folder / "a.png")
+    layer = window.mask()
+    paint(layer, 3, 3)
+    window.rest()
+    window.recorder.lock(window.recorder.track(layer), 3, True)
+    window.rest()
+    window.save_as("cells", tmp_path)
+    assert window.recorder.is_locked(window.recorder.track(layer), 3)
+    layer.undo()
+    window.rest()
+    assert not window.recorder.is_locked(window.recorder.track(layer), 3)
+    assert layer.data[3, 3] == 3
+
+
+def test_what_is_painted_while_it_is_saved_is_kept_too(
+    window: Window, folder: Path, tmp_path: Path, engine: Any
+) -> None:
+    window.drop(folder / "a.png")
+    layer = window.mask()
+    paint(layer, 3, 3)
+    window.rest()
+    images, said = [image for image, _ in window.batch.open_images()], []
+    window.batch.save_as("cells", tmp_path, images, said.append)
+    paint(layer, 5, 5)  # the work is rehearsed in a thread
+    window.recorder.tick()
+    engine.poll()
+    paint(layer, 7, 7)  # the masks are kept in the project from now on; their history is on its way
+    layer.data[9, 9] = 9  # without an event
+    window.rest()
+    assert said == [""]
+    track = window.recorder.track(layer)
+    assert track.session.folder == tmp_path / "cells"
+    window.recorder.settle()
+    kept = window.ask(layer, lambda store, image: store.labels(image, "by hand"))
+    np.testing.assert_array_equal(kept, layer.data)
+    assert [kept[k, k] for k in (3, 5, 7, 9)] == [3, 5, 7, 9]
+    assert len(window.ask(layer, Store.history)) == 3  # the last two lie in one block
+
+
+def test_it_is_opened_again_and_images_that_are_open_are_added(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any
+) -> None:
+    window.drop(folder / "a.png")
+    paint(window.mask(), 3, 3)
+    window.rest()
+    window.save_as("cells", tmp_path)
+    window.drop(folder / "b.png")
+    other = window.mask("second")
+    paint(other, 5, 5)
+    window.rest()
+    assert window.session_of(other).folder != tmp_path / "cells"
+    window.rest()
+    assert window.batch.state.to_add == 1
+    window.batch.add_open()
+    window.rest()
+    assert window.session_of(other).folder == tmp_path / "cells"
+    assert (window.batch.state.to_add, window.batch.state.told) == (0, "b is in the project now.")
+    assert window.states == {"a": "in work", "b": "in work"}
+    window.batch.add_files([folder / "c.png", folder / "a.png"])
+    window.rest()
+    assert window.states == {"a": "in work", "b": "in work", "c": "new"}
+    assert window.batch.state.told == "c is in the project now. a is in the project already."
+    window.recorder.close()
+    again = open_window()
+    again.rest()
+    assert [one.name for one in again.batch.state.recent] == ["cells"]
+    again.choose(again.batch.state.recent[0].folder)
+    assert again.states == {"a": "in work", "b": "in work", "c": "new"}
+    again.batch.open(folder / "b.png")
+    again.rest()
+    assert again.viewer.layers["second"].data[5, 5] == 5
+    again.viewer.layers["second"].undo()
+    again.rest()
+    assert not again.viewer.layers["second"].data.any()
+
+
+def test_a_folder_and_a_saved_project_are_the_same_thing(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any
+) -> None:
+    window.drop(folder / "a.png")
+    paint(window.mask(), 3, 3)
+    window.rest()
+    window.save_as("cells", folder)
+    window.recorder.close()
+    again = open_window()
+    again.choose(folder)  # of images, in which the project lies
+    assert again.batch.project.session.folder == folder / "cells"
+    assert again.batch.state.name == "cells"
+    assert again.states == {"a": "in work", "b": "new", "c": "new"}
+    again.recorder.close()
+    other = open_window()
+    other.choose(folder / "cells")
+    assert other.states == {"a": "in work", "b": "new", "c": "new"}  # the folder is remembered
+    assert not (folder / FOLDER).exists()
+
+
+def test_an_image_of_a_project_is_kept_there_whoever_opens_it(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any
+) -> None:
+    window.drop(folder / "a.png")
+    paint(window.mask(), 3, 3)
+    window.rest()
+    window.save_as("cells", tmp_path)
+    paint(window.viewer.layers["by hand"], 5, 5)
+    window.batch.add_files([folder / "b.png"])
+    window.rest()
+    window.batch.open(folder / "b.png")  # from the list; it has no session of its own
+    window.rest()
+    paint(window.mask("second"), 7, 7)
+    window.rest()
+    window.recorder.close()
+    again = open_window()  # no project is chosen in it
+    again.drop(folder / "a.png")
+    assert again.viewer.layers["by hand"].data[5, 5] == 5
+    assert again.session_of(again.viewer.layers["by hand"]).folder == tmp_path / "cells"
+    assert "in the project cells" in resumed_words("a", again.resumed[0], __import__("datetime").datetime.now())
+    again.drop(folder / "b.png")
+    assert again.viewer.layers["second"].data[7, 7] == 7
+
+
+def test_a_project_that_is_away_is_told_and_nothing_is_hidden(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any
+) -> None:
+    window.drop(folder / "a.png")
+    paint(window.mask(), 3, 3)
+    window.rest()
+    window.save_as("cells", tmp_path)
+    window.recorder.close()
+    (tmp_path / "cells").rename(tmp_path / "elsewhere")
+    second = open_window()
+    second.drop(folder / "a.png")
+    assert "is in the project cells, which is no longer in" in second.recorder.safe.trouble
+    assert second.recorder.safe.trouble.endswith("open it from where it lies now.")
+    layer = second.viewer.layers["by hand"]
+    assert layer.data[3, 3] == 3
+    paint(layer, 11, 11)
+    second.rest()
+    second.recorder.close()
+    (tmp_path / "elsewhere").rename(tmp_path / "cells")
+    third = open_window()
+    third.drop(folder / "a.png")
+    assert third.viewer.layers["by hand"].data[11, 11] == 11
+    assert third.recorder.safe.trouble.endswith(
+        "went on outside the project cells; open the project to see that of it."
+    )
+
+
+def test_a_project_that_was_moved_finds_its_images(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any
+) -> None:
+    study = tmp_path / "study"
+    study.mkdir()
+    for name in "ab":
+        window.drop(folder / f"{name}.png")
+        paint(window.mask(f"of {name}"), 3, 3)
+        window.rest()
+    window.save_as("cells", study)
+    window.recorder.close()
+    (tmp_path / "new").mkdir()
+    study.rename(tmp_path / "new" / "study")
+    folder.rename(tmp_path / "new" / "images")  # both moved: as they lay to each other
+    again = open_window()
+    again.choose(tmp_path / "new" / "study" / "cells")
+    assert again.states == {"a": "in work", "b": "in work"}
+    assert {row.path.parent for row in again.batch.state.rows} == {tmp_path / "new" / "images"}
+    again.recorder.close()
+    (tmp_path / "archive" / "deep").mkdir(parents=True)
+    (tmp_path / "new" / "images" / "a.png").rename(tmp_path / "archive" / "deep" / "renamed.png")
+    third = open_window()
+    third.choose(tmp_path / "new" / "study" / "cells")
+    assert third.states == {"a": "missing", "b": "in work"}
+    assert third.batch.state.missing == 1
+    row = next(row for row in third.batch.state.rows if row.missing)
+    assert row.why.endswith("press Find images..., or open it from where it lies now.")
+    third.batch.find(tmp_path / "new")
+    third.rest()
+    assert third.batch.state.told == "None of them is there; choose another folder."
+    third.batch.find(tmp_path / "archive")
+    third.rest()
+    assert third.batch.state.told == "1 image was found."
+    assert third.states == {"renamed": "in work", "b": "in work"}
+    third.batch.open(tmp_path / "archive" / "deep" / "renamed.png")
+    third.rest()
+    assert third.viewer.layers["of a"].data[3, 3] == 3
+
+
+def test_a_missing_image_that_is_opened_elsewhere_is_there_again(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any
+) -> None:
+    window.drop(folder / "a.png")
+    paint(window.mask(), 3, 3)
+    window.rest()
+    window.save_as("cells", tmp_path / "images")
+    window.recorder.close()
+    (tmp_path / "away").mkdir()
+    (folder / "a.png").rename(tmp_path / "away" / "z.png")
+    again = open_window()
+    again.choose(folder / "cells")
+    assert again.states == {"a": "missing"}
+    again.batch.open(folder / "a.png")
+    again.rest()
+    assert again.batch.state.current is None
+    again.drop(tmp_path / "away" / "z.png")
+    assert again.states == {"z": "in work"}
+    assert again.batch.state.missing == 0
+
+
+def test_the_same_image_twice(window: Window, folder: Path, engine: Any) -> None:
+    (folder / "copy of a.png").write_bytes((folder / "a.png").read_bytes())
+    window.choose(folder)
+    window.batch.open(folder / "a.png")
+    window.rest()
+    paint(window.mask(), 3, 3)
+    window.rest()
+    window.batch.open(folder / "copy of a.png")
+    window.rest()
+    (row,) = [row for row in window.batch.state.rows if row.name == "copy of a"]
+    assert (
+        row.why == "copy of a.png is the same image as a.png, which is in the project already; open that one instead."
+    )
+    assert window.batch.state.current == folder / "a.png"
+    assert window.states == {"a": "in work", "b": "new", "c": "new", "copy of a": "failed"}
+
+
+def test_reasons_of_failure_are_kept(window: Window, folder: Path, engine: Any, open_window: Any, spots: Path) -> None:
+    window.choose(folder)
+    window.batch.choose_model(spots)
+    window.rest()
+    window.batch.segment()
+    engine.say(Failed(len(engine.orders), "a.png is no picture; check where it comes from."))
+    window.batch.cancel()
+    window.rest()
+    window.recorder.close()
+    again = open_window()
+    again.choose(folder)
+    assert again.states == {"a": "failed", "b": "new", "c": "new"}
+    assert again.batch.state.rows[0].why == "a.png is no picture; check where it comes from."
+    again.batch.open(folder / "a.png")  # it can be read by now
+    again.rest()
+    again.recorder.close()
+    third = open_window()
+    third.choose(folder)
+    assert third.states["a"] == "new"
+
+
+def test_a_project_that_is_open_in_another_window_can_be_looked_at(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any
+) -> None:
+    window.drop(folder / "a.png")
+    paint(window.mask(), 3, 3)
+    window.rest()
+    window.save_as("cells", tmp_path)
+    second = open_window()
+    second.choose(tmp_path / "cells")
+    assert second.states == {"a": "in work"}
+    assert second.troubles == ["This session is open in another window; what you change here is not kept. Go on there."]
+    second.drop(folder / "b.png")
+    second.batch.add_open()
+    second.rest()
+    assert second.batch.state.told.endswith("Go on there.")
+    assert second.save_as("cells", tmp_path).endswith("already; choose another name, or open that.")
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("PRAGMA user_version = 99", "made by a newer version of napari-seg; update napari-seg to open it."),
+        ("DROP TABLE images", "damaged or no session; move it away, or restore it from a backup."),
+        ("UPDATE images SET grid = '{'", "damaged or no session; move it away, or restore it from a backup."),
+        ("UPDATE images SET grid = '7'", "damaged or no session; move it away, or restore it from a backup."),
+        ("UPDATE planes SET classes = 'x'", "damaged or no session; move it away, or restore it from a backup."),
+        ("UPDATE meta SET value = '[]' WHERE key = 'project'", "damaged or no session; move it away, or restore it"),
+        ("UPDATE log SET details = '['", "damaged or no session; move it away, or restore it from a backup."),
+    ],
+)
+def test_a_project_that_is_damaged_or_hostile(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any, statement: str, words: str
+) -> None:
+    window.drop(folder / "a.png")
+    paint(window.mask(), 3, 3)
+    window.rest()
+    window.save_as("cells", tmp_path)
+    window.recorder.close()
+    sql = sqlite3.connect(tmp_path / "cells" / NAME)
+    sql.execute(statement)
+    sql.commit()
+    sql.close()
+    again = open_window()
+    again.choose(tmp_path / "cells")
+    assert words in again.troubles[0]
+    assert again.batch.state.refused
+    assert again.batch.state.rows == ()
+
+
+def test_paths_of_a_hostile_project_are_only_names(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any
+) -> None:
+    window.drop(folder / "a.png")
+    paint(window.mask(), 3, 3)
+    window.rest()
+    window.save_as("cells", tmp_path)
+    window.recorder.close()
+    sql = sqlite3.connect(tmp_path / "cells" / NAME)
+    sql.execute("UPDATE images SET path = 'a' || char(0) || 'b'")
+    sql.commit()
+    sql.close()
+    again = open_window()
+    again.choose(tmp_path / "cells")
+    assert list(again.states.values()) == ["missing"]
+
+
+def test_where_it_cannot_be_saved_all_is_as_it_was(
+    window: Window, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window.drop(folder / "a.png")
+    layer = window.mask()
+    paint(layer, 3, 3)
+    window.rest()
+    own = window.session_of(layer)
+    assert window.save_as("", tmp_path) == "The project has no name yet; type one."
+
+    def full(*known: object, **more: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "bring", full)
+        assert window.save_as("cells", tmp_path).endswith("is full; free some space.")
+    assert not (tmp_path / "cells").exists()
+    assert window.session_of(layer) is own
+    assert window.batch.state.folder is None
+    paint(layer, 5, 5)
+    window.rest()
+    assert window.ask(layer, lambda store, image: store.labels(image, "by hand"))[5, 5] == 5
+    assert window.save_as("cells", tmp_path) == ""
+
+
+def test_work_that_cannot_come_at_the_last_moment_stays_where_it_is(
+    window: Window, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window.drop(folder / "a.png")
+    layer = window.mask()
+    paint(layer, 3, 3)
+    window.rest()
+    own = window.session_of(layer)
+
+    def fail(*known: object) -> None:
+        raise joining.SegError("It cannot be; try again.")
+
+    monkeypatch.setattr(joining, "_bring", fail)
+    images = [image for image, _ in window.batch.open_images()]
+    window.batch.save_as("cells", tmp_path, images, lambda why: None)
+    window.engine.poll()
+    paint(layer, 5, 5)
+    window.rest()
+    assert window.session_of(layer) is own
+    kept = window.ask(layer, lambda store, image: store.labels(image, "by hand"))
+    np.testing.assert_array_equal(kept, layer.data)
+    project = window.recorder.arrivals.sessions[str(tmp_path / "cells")]
+    assert project.writer.call(lambda store: store.images()).result() == []
+
+
+def test_a_project_that_was_ended_before_the_work_came_hides_nothing(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any
+) -> None:
+    image = window.drop(folder / "a.png")
+    paint(window.mask(), 3, 3)
+    window.rest()
+    window.save_as("cells", tmp_path)
+    window.recorder.close()
+    sql = sqlite3.connect(tmp_path / "cells" / NAME)  # as if the program had been killed then
+    for table in ("planes", "blocks", "rows", "revisions", "log"):
+        sql.execute(f"DELETE FROM {table}")
+    sql.execute("UPDATE images SET head = 0")
+    sql.commit()
+    sql.close()
+    (own,) = [path for path in (tmp_path / "sessions").iterdir() if path.is_dir()]
+    sql = sqlite3.connect(own / NAME)
+    sql.execute("DELETE FROM meta WHERE key LIKE 'gone %'")
+    sql.commit()
+    sql.close()
+    again = open_window()
+    again.choose(tmp_path / "cells")
+    image = again.drop(folder / "a.png")
+    layer = again.viewer.layers["by hand"]
+    assert layer.data[3, 3] == 3
+    assert again.session_of(layer).folder == own
+    again.viewer.layers.remove(layer)
+    again.viewer.layers.remove(image)
+    again.batch.open(folder / "a.png")  # from the list: now it comes
+    again.rest()
+    layer = again.viewer.layers["by hand"]
+    assert again.session_of(layer).folder == tmp_path / "cells"
+    layer.undo()
+    again.rest()
+    assert not layer.data.any()
+
+
+def test_a_damaged_project_does_not_keep_images_from_being_opened(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any
+) -> None:
+    window.drop(folder / "a.png")
+    paint(window.mask(), 3, 3)
+    window.rest()
+    window.save_as("cells", tmp_path)
+    window.recorder.close()
+    sql = sqlite3.connect(tmp_path / "cells" / NAME)
+    sql.execute("UPDATE images SET grid = '{'")
+    sql.commit()
+    sql.close()
+    again = open_window()
+    again.choose(tmp_path / "cells")
+    again.drop(folder / "b.png")
+    paint(again.mask("second"), 5, 5)
+    again.rest()
+    assert again.recorder.safe.trouble == ""
+    assert again.session_of(again.viewer.layers["second"]).folder.parent == tmp_path / "sessions"
+
+
+def test_from_one_project_to_another(window: Window, folder: Path, tmp_path: Path, open_window: Any) -> None:
+    window.drop(folder / "a.png")
+    layer = window.mask()
+    paint(layer, 3, 3)
+    window.rest()
+    for name in ("first", "second"):
+        assert window.save_as(name, tmp_path) == ""
+        paint(layer, 5 if name == "first" else 7, 5)
+        window.rest()
+    assert window.session_of(layer).folder == tmp_path / "second"
+    assert window.recorder.safe.steps == 3
+    window.recorder.close()
+    for name, steps in (("first", 2), ("second", 3)):
+        again = open_window()
+        again.choose(tmp_path / name)
+        again.batch.open(folder / "a.png")
+        again.rest()
+        assert again.recorder.safe.steps == steps
+        again.recorder.close()
+
+
+def test_an_image_of_no_file_comes_along(window: Window, tmp_path: Path, open_window: Any) -> None:
+    window.viewer.add_image(np.arange(2000.0).reshape(40, 50), name="made here")
+    layer = window.mask()
+    paint(layer, 3, 3)
+    window.rest()
+    assert window.save_as("cells", tmp_path) == ""
+    assert window.session_of(layer).folder == tmp_path / "cells"
+    assert window.states == {"made here": "missing"}
+    assert window.batch.state.rows[0].why.endswith("open it again to go on with it.")
+    window.recorder.close()
+    again = open_window()
+    again.viewer.add_image(np.arange(2000.0).reshape(40, 50), name="made here")
+    again.rest()
+    assert again.viewer.layers["by hand"].data[3, 3] == 3
