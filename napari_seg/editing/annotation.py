@@ -5,7 +5,7 @@ A tool never writes to the labels. It answers with an :class:`~napari_seg.editin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,7 +66,6 @@ class Extents:
         from scipy.ndimage import find_objects
 
         compact = labels if labels.dtype.itemsize < 4 else np.asarray(labels, np.int64)
-        self._shape = labels.shape
         self._boxes: dict[int, Box] = {}
         if compact.size and int(compact.max()) < 2**24:
             found = find_objects(compact.astype(np.int32, copy=False))
@@ -76,6 +75,15 @@ class Extents:
             found = find_objects(places.reshape(compact.shape).astype(np.int32) + 1)
             boxes = zip(numbers.tolist(), found, strict=True)
             self._boxes = {number: box for number, box in boxes if number and box is not None}
+
+    @classmethod
+    def of_parts(cls, parts: Iterable[tuple[tuple[int, ...], Labels]]) -> Extents:
+        """Where each label lies in parts of a grid, each with its start."""
+        made = object.__new__(cls)
+        made._boxes = {}
+        for start, labels in parts:
+            made.include(start, labels)
+        return made
 
     def copy(self) -> Extents:
         """As they are now, for a thread."""
@@ -88,11 +96,19 @@ class Extents:
 
     def include(self, start: tuple[int, ...], after: Labels) -> None:
         """The labels ``after`` were written at ``start``."""
+        here: Box = tuple(slice(a, a + n) for a, n in zip(start, after.shape, strict=True))
         for label in fastremap.unique(np.ascontiguousarray(after)).tolist():
             if label:
-                here: Box = tuple(slice(a, a + n) for a, n in zip(start, after.shape, strict=True))
-                there = self._boxes.get(label)
-                self._boxes[label] = here if there is None else enclosing(here, there)
+                self._reach(label, here)
+
+    def join(self, others: Extents, labels: Iterable[int] | None = None) -> None:
+        """The labels, or these of them, lie there too."""
+        for label in others._boxes if labels is None else labels:
+            self._reach(label, others._boxes[label])
+
+    def _reach(self, label: int, box: Box) -> None:
+        there = self._boxes.get(label)
+        self._boxes[label] = box if there is None else enclosing(box, there)
 
     @property
     def labels(self) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class Edit:
         """How many voxels change."""
         return sum(int(np.count_nonzero(patch.before != patch.after)) for patch in self.patches)
 
-    @property
+    @cached_property
     def labels(self) -> tuple[int, ...]:
         """The labels that gain or lose voxels."""
         found: set[int] = set()

@@ -1,28 +1,28 @@
 """Tools for whole objects: merge, delete, rename, take apart, clear away.
 
-Each looks at the boxes of its objects alone, whatever the size of the volume; only the two that clear away all small
-ones and all at the border go through all of it. In a mask of classes the thing under the cursor is a connected part.
+Each looks at the boxes of its objects alone, whatever the size of the volume; the two that clear away all small ones
+and all at the border look at those of all objects. In a mask of classes the thing under the cursor is a connected part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
 import cc3d
-import fastremap
 import numpy as np
 from pydantic import Field
 
-from napari_seg.editing.annotation import Annotation, Entry, object_key
+from napari_seg.editing.annotation import Annotation, Box, Entry, object_key
 from napari_seg.editing.changes import Change, parts
 from napari_seg.editing.edit import Edit, edited
 from napari_seg.editing.painting import changing
 from napari_seg.editing.pieces import divided
-from napari_seg.editing.reach import shown_axes, voxel
+from napari_seg.editing.reach import Mask, shown_axes, voxel
 from napari_seg.editing.selection import (
+    Region,
     all_of,
     components,
     only_objects,
@@ -32,7 +32,6 @@ from napari_seg.editing.selection import (
 )
 from napari_seg.editing.tools import Gesture, Options, Reach, targets, tool
 from napari_seg.errors import SegError
-from napari_seg.tasks.base import Labels
 
 
 class Merging(Options):
@@ -202,9 +201,7 @@ class Smallest(Options):
 )
 def delete_small(annotation: Annotation, gesture: Gesture, options: Smallest) -> Edit:
     size = options.size / (np.prod(spacing_of(annotation)) if options.measure == "unit" else 1)
-    things = _things(annotation)
-    numbers, counts = fastremap.unique(things, return_counts=True)
-    edit = _without(annotation, "delete small", things, numbers[counts < size].tolist())
+    edit = _without(annotation, "delete small", [one for one in _things(annotation) if one.size < size])
     return changing(edit, "Nothing here is smaller than this; choose a larger size.")
 
 
@@ -225,25 +222,43 @@ class Sides(Options):
 )
 def delete_border(annotation: Annotation, gesture: Gesture, options: Sides) -> Edit:
     axes = range(len(annotation.grid)) if options.sides == "all" else shown_axes(annotation, gesture)
-    things = _things(annotation)
-    faces = (fastremap.unique(things.take((0, -1), axis)).tolist() for axis in axes)
-    edit = _without(annotation, "delete border", things, sorted({number for face in faces for number in face}))
+    ends = [(axis, annotation.grid[axis]) for axis in axes]
+
+    def touches(box: Box) -> bool:
+        return any(box[axis].start == 0 or box[axis].stop == length for axis, length in ends)
+
+    edit = _without(annotation, "delete border", [one for one in _things(annotation, touches) if touches(one.box)])
     return changing(edit, "Nothing touches the border; there is nothing to delete, go on with another tool.")
 
 
-def _things(annotation: Annotation) -> Labels:
-    """The objects of the whole grid by their numbers; of classes: their connected parts, numbered."""
-    return annotation.labels if annotation.objects else components(annotation.labels)[0]
+def _things(annotation: Annotation, may_be: Callable[[Box], bool] = lambda box: True) -> Iterator[Region]:
+    """The objects that are there and not locked, of classes: their connected parts. Only those of which it ``may_be``,
+    by a box that is perhaps too large."""
+    for label in annotation.extents.labels:
+        rough = annotation.extents[label]
+        if rough is None or label in annotation.locked or not may_be(rough):
+            continue
+        box = annotation.box(label)
+        if box is None:
+            continue  # it is gone
+        mask = annotation.labels[box] == label
+        if annotation.objects:
+            yield Region(label, box, mask)
+        else:
+            yield from _parts(label, box, mask)
 
 
-def _without(annotation: Annotation, name: str, things: Labels, numbers: list[int]) -> Edit:
-    """All of ``things`` with these numbers deleted, but for locked labels."""
-    rows: dict[str, Entry | None] = {}
-    if annotation.objects:
-        found = [all_of(annotation, number) for number in numbers if number and number not in annotation.locked]
-        changes = [Change.of(one, 0) for one in found]
-        rows = {object_key(one.label): None for one in found}
-    else:
-        boxes = cc3d.statistics(things)["bounding_boxes"]
-        changes = [Change(boxes[number], things[boxes[number]] == number, 0) for number in numbers if number]
-    return edited(annotation, name, parts(annotation, changes), rows)
+def _parts(label: int, box: Box, mask: Mask) -> Iterator[Region]:
+    found, count = components(mask)
+    boxes = cc3d.statistics(found)["bounding_boxes"]
+    for number in range(1, count + 1):
+        inner = boxes[number]
+        sides = zip(box, inner, strict=True)
+        place = tuple(slice(side.start + int(part.start), side.start + int(part.stop)) for side, part in sides)
+        yield Region(label, place, found[inner] == number)
+
+
+def _without(annotation: Annotation, name: str, gone: list[Region]) -> Edit:
+    """These deleted, with their rows where they are objects."""
+    rows: dict[str, Entry | None] = {object_key(one.label): None for one in gone} if annotation.objects else {}
+    return edited(annotation, name, parts(annotation, [Change.of(one, 0) for one in gone]), rows)

@@ -76,6 +76,7 @@ class Hands:
         viewer.mouse_drag_callbacks.append(self._press)
         viewer.mouse_double_click_callbacks.append(self._double_click)
         viewer.layers.selection.events.active.connect(self._another_layer)
+        recorder.changed.connect(self.drawn.emit)
         for tool in HELD.values():
             if tool.key:
                 viewer.bind_key(tool.key, self._taking(tool.name), overwrite=True)
@@ -131,10 +132,13 @@ class Hands:
 
     def give_up(self) -> None:
         """Take back what is not finished; where nothing is, put the tool down."""
+        if self.track is not None and self._recorder.give_up(self.track):
+            self._over("Given up: nothing was changed.")
+            return
         doing, self.doing = self.doing, None
         if doing is not None:
             self._withdraw(doing)
-            doing.track.provisional = False
+            doing.track.in_hand = False
             self._say("")
             self.drawn.emit()
         elif self.tool is not None:
@@ -158,6 +162,8 @@ class Hands:
         track, self.acted = self.track, TOOLS[name]
         if track is None:
             self._say("There is no mask to work on; press Segment first, or add a labels layer.")
+            return
+        if self._waits(track):
             return
         doing = self._begin(track, self._viewer.cursor.position, tuple(self._viewer.dims.displayed))
         self._finish(TOOLS[name], doing)
@@ -192,6 +198,8 @@ class Hands:
             return
         if tool.kind == "seeds" and self.doing is not None:
             yield from self._one_more(event)
+            return
+        if self._waits(track):
             return
         doing = self.doing = self._begin(track, event.position, tuple(event.dims_displayed))
         if is_open(self.options.get(tool.name)):
@@ -309,18 +317,54 @@ class Hands:
                 edit = Edit(tool.name, tuple(doing.sketched), doing.rows)
                 self._recorder.keep(doing.track, edit, doing.time)
             elif _is_brush(tool):
-                doing.track.provisional = False
+                doing.track.in_hand = False
                 self._say(self.said)
                 return
             else:
-                edit = tool.run(doing.annotation, self.gesture(doing), self.options[tool.name])
-                self._recorder.apply(doing.track, edit, doing.time)
+                self._work(tool, doing)
+                return
         except SegError as error:
-            doing.track.provisional = False
+            doing.track.in_hand = False
             self._say(str(error))
             return
         self._surroundings.done(doing.track, edit)
         self._say("")
+
+    def _work(self, tool: Tool, doing: Doing) -> None:
+        """Let a tool do in a thread what may take long."""
+        track, gesture, options = doing.track, self.gesture(doing), self.options[tool.name]
+
+        def begin() -> Callable[[], Edit]:
+            annotation = self._surroundings.annotation(track, doing.time)
+            return lambda: _told(tool.run(annotation, gesture, options))
+
+        def then(edit: Edit | SegError) -> None:
+            if isinstance(edit, Edit):
+                self._surroundings.done(track, edit)
+            self._over(str(edit) if isinstance(edit, SegError) else "")
+
+        self._say("")
+        track.layer.bind_key("Escape", self._keys["Escape"], overwrite=True)
+        self._recorder.work(track, tool.title, begin, then, doing.time)
+
+    def _over(self, words: str) -> None:
+        """What a tool did in a thread is done, or given up."""
+        if self.tool is None and self.track is not None:
+            self.track.layer.bind_key("Escape", None)
+        self._say(words)
+
+    def _waits(self, track: Track) -> bool:
+        """Whether something is done with the mask, so that no tool can be used on it yet."""
+        busy = self._recorder.busy(track)
+        if busy:
+            self._say("")
+        return bool(busy) or not self._recorder.look_through(track)
+
+    @property
+    def words(self) -> str:
+        """What is to be said: what is under way, or what came of the last act."""
+        track = self.track
+        return (self._recorder.busy(track) if track is not None else "") or self.said
 
     def gesture(self, doing: Doing) -> Gesture:
         """What was done so far, as tools take it."""
@@ -353,6 +397,12 @@ class Hands:
     def _say(self, words: str) -> None:
         self.said = words
         self.changed.emit()
+
+
+def _told(edit: Edit) -> Edit:
+    """In a thread: an edit of which it is known which labels it changes."""
+    edit.labels  # noqa: B018  found once, and kept
+    return edit
 
 
 def _is_brush(tool: Tool | Measure) -> TypeGuard[Tool]:

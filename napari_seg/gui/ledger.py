@@ -99,6 +99,7 @@ class Ledger:
         named = {row_key(track.plane, key): entry for key, entry in (rows or {}).items()}
         self.take_rows(track, named)
         self.active = time.monotonic()
+        track.version += 1
         step = Step(tool, time.time(), self.who, blocks, named, said, origin=origin)
         self.after(track.session.writer.put(track.row.id, step), lambda kept: self.done(track, kept))
 

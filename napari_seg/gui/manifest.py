@@ -72,8 +72,9 @@ def _write_record(data: Any, path: Path) -> None:
     viewer = current_viewer()
     panels = [] if viewer is None else viewer.window.dock_widgets.values()
     for recorder in [panel.controller.recorder for panel in panels if hasattr(panel, "controller")]:
-        for layer in [track.layer for track in recorder.tracks() if track.layer.data is data]:
-            Record(recorder, layer, path).write()
+        for track in [track for track in recorder.tracks() if track.layer.data is data]:
+            if not track.session.read_only:
+                Record(recorder, track, path, recorder.export(track, path.name)).write()
 
 
 def write_labels(path: str, data: Any, about: dict[str, Any]) -> list[str]:

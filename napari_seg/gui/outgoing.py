@@ -74,10 +74,11 @@ class Outgoing:
             self.words = "Here the masks would be taken for images; choose another folder, such as a new one in this."
             self.changed.emit()
         elif self._run is None and paths:
-            self._recorder.sweep()
             names = mask_names(paths, self._project.titles)
-            self._run, self.words = _Run(folder, axes, list(paths), len(paths), names), ""
-            self._next(self._run)
+            run = self._run = _Run(folder, axes, list(paths), len(paths), names)
+            self.words = ""
+            self.changed.emit()
+            self._recorder.sweep(lambda: self._next(run))
 
     def cancel(self) -> None:
         """Stop after the mask that is being written."""

@@ -6,15 +6,17 @@ the main thread copies the blocks it touched and hands them to the session's wri
 changed without an event is found by looking at some blocks now and then, all of them within a minute. 4. Undo and redo
 are steps of the session; napari's own stack is kept empty.
 
-All of it happens on the main thread but the reading and writing of files.
+Whatever may take long is an errand (see :mod:`~napari_seg.gui.errands`): it waits for what threads find, and copies and
+writes voxels in portions. While one changes an image, nobody paints on it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,9 +25,12 @@ from psygnal import Signal
 from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, object_key
 from napari_seg.editing.edit import Edit
 from napari_seg.errors import SegError
+from napari_seg.gui.acts import Acts, places_of, refuse_read_only, rows_of
 from napari_seg.gui.arrivals import CLASSES, MADE, OBJECTS, PLANE, PREDICTED, Arrivals, Found
 from napari_seg.gui.engine import Engine
+from napari_seg.gui.errands import Errands, Steps
 from napari_seg.gui.ledger import Ledger, Safe
+from napari_seg.gui.portions import copied, looked_through
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import boxes_of, forget_steps, in_stroke, is_own_step, take_over_history
 from napari_seg.gui.watch import Watch
@@ -34,11 +39,9 @@ from napari_seg.session.provenance import EXPORT, provenance
 from napari_seg.session.records import Change, ImageRow, Plane, Step, plain
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
+from napari_seg.tasks.base import Labels
 
 T = TypeVar("T")
-
-PATIENCE = 0.08
-"""Seconds that the main thread waits for a step back; longer ones arrive later, and painting waits for them."""
 
 PAUSE = 1.0
 """Seconds that a session waits for another one's last step, before it tells so and waits on."""
@@ -63,7 +66,12 @@ class Recorder:
         self._viewer, self._engine = viewer, engine
         self._ledger = Ledger(who)
         self._ledger.changed.connect(self.changed.emit)
-        self._watch = Watch(self._ledger, self._differs)
+        self._errands = Errands(self._ledger.complain)
+        self._errands.changed.connect(self._hold)
+        self._errands.changed.connect(self.changed.emit)
+        self._held: dict[Any, str] = {}  # layers that nobody may paint on for a moment, and their modes
+        self._acts = Acts(self._ledger, self._errands, self._gather, self._keeps)
+        self._watch = Watch(self._ledger, self._differs, self._acts.is_quiet)
         self._tracks: dict[Any, Track] = {}  # by layer
         self._marked: tuple[Track, str, list[Box]] | None = None  # the last stroke, its tool and the boxes it touched
         self._closed = False
@@ -94,7 +102,12 @@ class Recorder:
     @property
     def rests(self) -> bool:
         """Whether all that was handed over has been answered."""
-        return not self._ledger.waits
+        return not (self._ledger.waits or self._errands.any)
+
+    def busy(self, track: Track) -> str:
+        """What is done with the image of a layer at the moment, so that it cannot be changed; empty for nothing."""
+        words = self._errands.words(track.key)
+        return f"{words}, Escape gives it up." if self._errands.may_be_given_up(track.key) else words and f"{words}."
 
     @property
     def safe(self) -> Safe:
@@ -152,39 +165,65 @@ class Recorder:
 
     # what is done
 
+    def work(
+        self,
+        track: Track,
+        title: str,
+        begin: Callable[[], Callable[[], Edit]],
+        then: Callable[[Edit | SegError], None],
+        at_time: int = 0,
+    ) -> None:
+        """Let a tool make an edit in a thread, show it and keep it: one step of the history.
+
+        ``begin`` returns what the thread has to do, of the layer as it is. Where that is changed before the edit is
+        there, it is done again. ``then`` hears of the edit, or why there is none.
+        """
+        self._gather()
+        self._errands.begin(track.key, self._acts.working(track, begin, then, at_time), title, optional=True)
+
+    def look_through(self, track: Track, at_time: int = 0) -> bool:
+        """See to it that tools know where each label of a layer lies; whether they do now."""
+        if at_time not in track.extents:
+            self._errands.beside(looked_through(track, at_time, self._errands))
+        return at_time in track.extents
+
     def apply(self, track: Track, edit: Edit, at_time: int = 0) -> None:
-        """Show an edit of one of our tools and keep it: one step of the history."""
-        self.sketch(track, edit, at_time)
-        self.keep(track, edit, at_time)
+        """Show an edit and keep it: one step of the history."""
+        refuse_read_only(track)
+        self._gather()
+        self._errands.begin(track.key, self._acts.applied(track, edit, at_time), "Showing the change")
+
+    def give_up(self, track: Track) -> bool:
+        """Give up what a tool does with an image; whether there was something that could be given up."""
+        return self._errands.give_up(track.key)
 
     def sketch(self, track: Track, edit: Edit, at_time: int = 0) -> None:
         """Show an edit that is not done yet, such as the beginning of a stroke; :meth:`keep` it, or its inverse."""
-        if track.session.read_only:
-            raise SegError(track.session.read_only)
+        refuse_read_only(track)
         self._gather()
-        track.provisional = True
+        track.in_hand = True
         track.patch(edit.patches, at_time)
 
     def keep(self, track: Track, edit: Edit, at_time: int = 0) -> None:
         """Make one step of all that was sketched in the boxes of an edit, and of its rows."""
-        track.provisional = False
-        blocks = track.copies(track.touched(track.box_at(patch.box, at_time) for patch in edit.patches))
-        self._ledger.put(track, edit.tool, blocks, {key: after for key, (_, after) in edit.rows.items()})
+        track.in_hand = False
+        self._ledger.put(track, edit.tool, track.copies(places_of(track, edit, at_time)), rows_of(edit))
 
-    def renew(self, track: Track, edits: Mapping[int, Edit], tool: str, predicted: Predicted | None) -> None:
+    def renew(
+        self,
+        track: Track,
+        edits: Mapping[int, Edit],
+        tool: str,
+        predicted: Predicted | None,
+        then: Callable[[bool], None] = lambda done: None,
+    ) -> None:
         """Show what a model says anew, by time point, and keep it: one step of the history, said by nobody.
 
-        Without ``predicted`` it is only shown: others follow in a moment, as while a threshold moves.
+        Without ``predicted`` it is only shown: others follow in a moment, as while a threshold moves. ``then`` hears
+        whether it is done; it is not where somebody changed what the edits are about since they were worked out.
         """
         self._gather()
-        rows: dict[str, Entry | None] = {}
-        for time_point, edit in edits.items():
-            track.patch(edit.patches, time_point)
-            rows |= {key: after for key, (_, after) in edit.rows.items()}
-        track.provisional = predicted is None
-        if predicted is not None:
-            everything = track.everything()  # also what was only shown before
-            self._ledger.put(track, tool, everything, rows, said="keep", origin=predicted.origin(track.plane))
+        self._errands.begin(track.key, self._acts.renewed(track, edits, tool, predicted, then), "Showing the new mask")
 
     def undo(self, layer: Any) -> None:
         self._step(layer, lambda track, at: lambda store: store.undo(track.row.id, at, self.who))
@@ -199,7 +238,7 @@ class Recorder:
     def say(self, track: Track, rows: Mapping[str, Entry | None], what: str) -> None:
         """Change rows of the table alone, such as that an object is accepted."""
         self._gather()
-        self._ledger.put(track, what, {}, rows)
+        self._errands.begin(track.key, self._said(track, rows, what))
 
     def lock(self, track: Track, label: int, locked: bool) -> None:
         """Let an object, or a class, neither gain nor lose a voxel from now on; or let it again."""
@@ -207,11 +246,24 @@ class Recorder:
         entry = self._ledger.row(track, key)
         self.say(track, {key: replace(entry, locked=locked)}, "lock" if locked else "unlock")
 
+    def frozen(self, track: Track, times: Iterable[int], then: Callable[[dict[int, Annotation]], None]) -> None:
+        """What a layer holds at one moment, for a thread: ``then`` gets annotations of copies, by time point."""
+        self._errands.beside(self._freezing(track, tuple(times), then))
+
+    def hand_out(self, track: Track, file: str, then: Callable[[Labels, Future[dict[str, Any]] | None], None]) -> None:
+        """Like :meth:`export`, without waiting: ``then`` gets a copy of the layer and the record of it, if one is
+        kept."""
+        self._errands.beside(self._handing_out(track, file, then))
+
     def export(self, track: Track, file: str) -> Future[dict[str, Any]]:
         """Keep all of a layer, and write into the log that it goes out as ``file``, as it is now. The record of it
         comes later: see :func:`~napari_seg.session.provenance.provenance`."""
+        self._errands.finish(give_up=False)
         self._gather()
-        self._sweep(track)
+        self._keep_all(track)
+        return self._going_out(track, file)
+
+    def _going_out(self, track: Track, file: str) -> Future[dict[str, Any]]:
         image, plane, at, who = track.row.id, track.plane, time.time(), self.who
 
         def work(store: Store) -> dict[str, Any]:
@@ -226,6 +278,7 @@ class Recorder:
         """Keep the masks of an image as ``row`` of another session from now on, which ``fill`` first brings all that
         was kept of them. What is done while that happens comes after it, and what changed without an event is found
         there as it would be here."""
+        self._errands.finish(give_up=False)
         self._gather()
         last = tracks[0].session.writer.call(lambda _: None)
         done = session.writer.keep(lambda store: (last.result(PAUSE), fill(store)))
@@ -245,21 +298,23 @@ class Recorder:
         for track in [track for track in tracks if self._tracks.get(track.layer) is track]:
             self._ledger.move(track, (session.folder, row.id))
             track.session, track.row = session, row
-            self._sweep(track)
+            self._errands.beside(self._swept([track], lambda: None))
 
     def settle(self, seconds: float = 5.0) -> bool:
-        """Bring everything to the disk now, also what changed without an event: before predict, export and close."""
+        """Wait until everything is on the disk, also what changed without an event: before the window closes."""
+        self._errands.finish()
         self._gather()
         tracks = [track for track in self._tracks.values() if not track.session.writer.closed]
         for track in tracks:
-            if not track.session.read_only:
-                self._ledger.put(track, "other", track.everything())
+            self._keep_all(track)
         return all(track.session.writer.flush(seconds) for track in tracks)
 
     def tick(self) -> None:
         """Bring in what threads have found, and look at some blocks. Main thread only; call it often."""
         self._gather()
         self._ledger.collect()
+        self._errands.tick()
+        self._hold()
         self.arrivals.tick()
         self._watch.tick(self.tracks(), self._active)
         if (safe := self.safe) != self._told:
@@ -271,8 +326,10 @@ class Recorder:
         if self._closed:
             return 0
         self._closed = True
+        self._errands.changed.disconnect()
         self._watch.settle()
         self.settle()
+        self._errands.close()
         return self.arrivals.close()
 
     # layers come and go
@@ -297,9 +354,9 @@ class Recorder:
             layer.events.editable.connect(_stay_closed)
             self._ledger.complain(track.session.read_only, layer)
         elif plane in found.planes:
-            self._take_up(track, found)
+            self._errands.begin(track.key, self._take_up(track, found), "Taking up what was done before")
         else:
-            self._lay(track)
+            self._errands.begin(track.key, self._laid_down(track), "Keeping the mask as it came")
         self.changed.emit()
 
     def _removed(self, event: Any) -> None:
@@ -307,27 +364,25 @@ class Recorder:
         self._ledger.forget(event.value)
         track = self._tracks.get(event.value)
         if track is not None:
-            self._sweep(track)
             del self._tracks[event.value]
+            self._held.pop(event.value, None)
             track.layer.events.paint.disconnect(self._painted)
             track.layer.events.data.disconnect(self._replaced)
+            self._errands.begin(track.key, self._left(track))
             self.changed.emit()
 
-    def sweep(self) -> None:
-        """Keep what changed in any layer without an event, without waiting for it."""
-        self._gather()
-        for track in self._tracks.values():
-            self._sweep(track)
+    def sweep(self, then: Callable[[], None] = lambda: None) -> None:
+        """Keep what changed in any layer without an event, and call ``then``."""
+        self._errands.beside(self._swept(self.tracks(), then))
 
-    def _sweep(self, track: Track) -> None:
-        """Keep what changed in a layer without an event."""
-        if not (self._closed or track.session.read_only or track.provisional):
-            self._ledger.put(track, "other", track.everything())
+    def _keep_all(self, track: Track) -> None:
+        """Keep what changed in a layer without an event. Nobody may write to it until the session has done so."""
+        if not (track.session.read_only or track.provisional):
+            self._ledger.put(track, "other", track.blocks_of(track.layer.data))
 
-    def _lay(self, track: Track) -> None:
+    def _lay(self, track: Track, frozen: Labels) -> None:
         """Put down what a new layer holds, below all steps."""
         shown = track.layer.data
-        frozen = shown.copy()
         objects = bool(track.layer.metadata.get(OBJECTS, True))
         classes = track.layer.metadata.get(CLASSES, ())
         blocks = track.blocks_of(frozen)
@@ -350,23 +405,37 @@ class Recorder:
 
         self._ledger.after(track.session.writer.keep(work), then)
 
-    def _take_up(self, track: Track, found: Found) -> None:
+    def _laid_down(self, track: Track) -> Steps[None]:
+        self._lay(track, (yield self._errands.thread(track.layer.data.copy)))
+
+    def _take_up(self, track: Track, found: Found) -> Steps[None]:
         """Show what the session holds of a layer that was opened again."""
-        image, plane, times = track.row.id, track.plane, track.row.times
+        image, plane, times, data = track.row.id, track.plane, track.row.times, track.layer.data
 
-        def show(frames: list[Any]) -> None:
-            kept = np.stack(frames).reshape(track.layer.data.shape)
-            if np.array_equal(kept, track.layer.data):
-                return
-            if plane not in found.worked_on:  # the file holds something else than when it was opened last
-                self._ledger.put(track, "opened", track.everything(), said="keep")
-                return
-            track.show(kept.astype(np.promote_types(kept.dtype, track.layer.data.dtype), copy=False))
+        def read(store: Store) -> Labels | None:
+            frames = [store.labels(image, plane, t) for t in range(times)]
+            kept = (frames[0] if times == 1 else np.stack(frames)).reshape(data.shape)
+            return None if np.array_equal(kept, data) else kept
+
+        kept = yield track.session.writer.call(read)
+        if kept is not None and plane not in found.worked_on:  # the file holds something else than when it was opened
+            blocks = yield from copied(track, track.all_places())
+            self._ledger.put(track, "opened", blocks, said="keep")
+        elif kept is not None:
+            track.show(kept.astype(np.promote_types(kept.dtype, data.dtype), copy=False))
             self.resumed.emit(track.layer if track.image is None else track.image, found)
+        self._look_through(track)
 
-        self._ledger.after(
-            track.session.writer.call(lambda store: [store.labels(image, plane, t) for t in range(times)]), show
-        )
+    def _left(self, track: Track) -> Steps[None]:
+        """Keep what changed without an event in a layer that was taken away."""
+        if not (self._closed or track.in_hand):
+            self._keep_all(track)
+        yield from ()
+
+    def _look_through(self, track: Track) -> None:
+        """Find out where each label lies, before somebody asks."""
+        if track.row.times == 1:
+            self.look_through(track)
 
     def _free_name(self, name: str, row: ImageRow) -> str:
         taken = {track.plane for track in self._tracks.values() if track.row == row}
@@ -393,6 +462,16 @@ class Recorder:
         if self._marked is None:
             return
         (track, tool, boxes), self._marked = self._marked, None
+        if track.laying:
+            self._errands.begin(track.key, self._gathered_later(track, tool, boxes))
+        else:
+            self._put_stroke(track, tool, boxes)
+
+    def _gathered_later(self, track: Track, tool: str, boxes: list[Box]) -> Steps[None]:
+        self._put_stroke(track, tool, boxes)
+        yield from ()
+
+    def _put_stroke(self, track: Track, tool: str, boxes: list[Box]) -> None:
         forget_steps(track.layer)
         for box in boxes:
             for t, spatial in track.time_and_box(box):
@@ -406,14 +485,17 @@ class Recorder:
             return
         self._marked = None  # its blocks are among those that follow
         forget_steps(track.layer)
-        track.extents = {}
+        track.forget()
         if tuple(track.layer.data.shape) in (track.row.grid, (track.row.times, *track.row.grid)):
-            self._ledger.put(track, "replaced", track.everything())
+            self._errands.begin(track.key, self._replaced_by(track), "Keeping the new contents")
         else:
             del self._tracks[track.layer]
             self._ledger.complain(
                 f"{track.layer.name} got another shape, so its changes are no longer kept; open it anew.", track.layer
             )
+
+    def _keeps(self, track: Track) -> bool:
+        return not self._closed and self._tracks.get(track.layer) is track
 
     @property
     def _active(self) -> Track | None:
@@ -421,41 +503,75 @@ class Recorder:
 
     def _differs(self, track: Track) -> None:
         """Something was changed without an event."""
-        if self._tracks.get(track.layer) is track:
-            track.extents = {}
-            self._ledger.put(track, "other", track.everything())
+        if self._tracks.get(track.layer) is track and not track.comparing:
+            self._errands.beside(self._swept([track], lambda: None))
 
     def _step(self, layer: Any, work: Callable[[Track, float], Callable[[Any], Change | None]]) -> None:
-        """A step back or forth: waited for while it is quick, else painting waits for it."""
+        """A step back or forth."""
         track = self._tracks.get(layer)
-        if track is None or in_stroke(layer) or track.provisional or track.session.read_only:
+        if track is None or in_stroke(layer) or track.in_hand or track.provisional or track.session.read_only:
             return  # what is under way comes to its end first
         self._gather()
-        future = track.session.writer.call(work(track, time.time()))
-        try:
-            change = future.result(PATIENCE)
-        except TimeoutError:
-            layer.editable = False
+        same = [other for other in self._tracks.values() if other.key == track.key]
+        self._errands.begin(track.key, self._acts.stepped(track, same, work(track, time.time())), "Taking the step")
 
-            def late(change: Change | None) -> None:
+    # errands
+
+    def _said(self, track: Track, rows: Mapping[str, Entry | None], what: str) -> Steps[None]:
+        self._ledger.put(track, what, {}, rows)
+        yield from ()
+
+    def _replaced_by(self, track: Track) -> Steps[None]:
+        """Keep all of the array that somebody gave a layer."""
+        self._ledger.put(track, "replaced", (yield from copied(track, track.all_places())))
+        self._look_through(track)
+
+    def _swept(self, tracks: list[Track], then: Callable[[], None]) -> Steps[None]:
+        for track in tracks:
+            yield from self._acts.compared(track)
+        then()
+
+    def _freezing(
+        self, track: Track, times: tuple[int, ...], then: Callable[[dict[int, Annotation]], None]
+    ) -> Steps[None]:
+        for at_time in times:
+            yield from looked_through(track, at_time, self._errands)
+        while True:
+            yield from self._acts.quiet(track)
+            version, frames = track.version, track.frames
+            copies = yield self._errands.thread(partial(_copies, frames, times))
+            if track.version == version and self._acts.is_quiet(track):
+                break
+        known = {t: self.annotation(track, t) for t in times}
+        then({t: replace(known[t], labels=copies[t], extents=known[t].extents.copy()) for t in times})
+
+    def _handing_out(
+        self, track: Track, file: str, then: Callable[[Labels, Future[dict[str, Any]] | None], None]
+    ) -> Steps[None]:
+        yield from self._acts.compared(track)
+        while True:
+            yield from self._acts.quiet(track)
+            version = track.version
+            labels = yield self._errands.thread(track.layer.data.copy)
+            if track.version == version and self._acts.is_quiet(track):
+                break
+        then(labels, None if track.session.read_only else self._going_out(track, file))
+
+    def _hold(self) -> None:
+        """Let nobody paint on an image while something is done with it that takes long."""
+        for track in self._tracks.values():
+            layer = track.layer
+            if self._errands.words(track.key) and not track.session.read_only and not in_stroke(layer):
+                if layer.editable:
+                    self._held.setdefault(layer, str(layer.mode))
+                    layer.editable = False
+            elif layer in self._held and not self._errands.busy(track.key):
                 layer.editable = True
-                self._show_change(track, change)
+                layer.mode = self._held.pop(layer)
 
-            self._ledger.after(future, late)
-        except SegError as error:
-            self._ledger.complain(str(error))
-        else:
-            self._show_change(track, change)
 
-    def _show_change(self, track: Track, change: Change | None) -> None:
-        if change is None:
-            return
-        for other in self._tracks.values():
-            if other.key == track.key:
-                other.write(change.blocks)
-        self._ledger.take_rows(track, change.rows)
-        self._ledger.count(track)
-        self.changed.emit()
+def _copies(frames: Labels, times: tuple[int, ...]) -> dict[int, Labels]:
+    return {time: frames[time].copy() for time in times}
 
 
 def _is_locked_object(key: str, entry: Entry) -> bool:

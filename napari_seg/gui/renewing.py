@@ -7,10 +7,8 @@ comes, and it is worked out again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from napari_seg.editing.annotation import Annotation, Box
 from napari_seg.editing.edit import Edit
@@ -20,6 +18,7 @@ from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import SAID
+from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
 
 Edits = dict[int, Edit]
@@ -48,27 +47,34 @@ class Renewing:
 
     def put(self, track: Track, renewal: Renewal, then: Callable[[], None]) -> None:
         """Show new labels, and keep them; ``then`` is called when that is done."""
-        self._recorder.sweep()  # what another program has written counts as said, too
-        row, plane = track.row, track.plane + SAID
-        frozen = {}
-        for time in self._times(track, renewal):
-            found = self._recorder.annotation(track, time)
-            frozen[time] = replace(found, labels=found.labels.copy(), extents=found.extents.copy())
+        row, plane, times = track.row, track.plane + SAID, self._times(track, renewal)
 
-        def work_out(said: list[Labels]) -> None:
-            self._engine.later(lambda: _edits(frozen, said, renewal, len(row.grid)), show)
+        def read(store: Store) -> list[Labels]:
+            return [store.labels(row.id, plane, t) for t in range(row.times)]
+
+        def ask(frozen: dict[int, Annotation]) -> None:
+            def work_out(said: list[Labels]) -> None:
+                self._engine.later(lambda: _edits(frozen, said, renewal, len(row.grid)), show)
+
+            # after all strokes that are in the copy: what a person has said is never older than the labels
+            self._recorder.ask(
+                track, lambda store: [store.labels(row.id, plane, t) for t in range(row.times)], work_out
+            )
 
         def show(edits: Edits) -> None:
             if self._recorder.track(track.layer) is not track:
                 then()
-            elif any(_stale(track, time, edit) for time, edit in edits.items()):
-                self.put(track, renewal, then)
             else:
-                self._recorder.renew(track, edits, renewal.tool, renewal.predicted)
-                then()
+                self._recorder.renew(track, edits, renewal.tool, renewal.predicted, shown)
 
-        # asked after all strokes that are in the copy: what a person has said is never older than the labels
-        self._recorder.ask(track, lambda store: [store.labels(row.id, plane, t) for t in range(row.times)], work_out)
+        def shown(done: bool) -> None:
+            if done or self._recorder.track(track.layer) is not track:
+                then()
+            else:
+                self.put(track, renewal, then)
+
+        # what another program has written counts as said, too
+        self._recorder.sweep(lambda: self._recorder.frozen(track, times, ask))
 
     def _times(self, track: Track, renewal: Renewal) -> range:
         if renewal.where is None or len(renewal.where) == len(track.row.grid):
@@ -89,9 +95,3 @@ def _edits(frozen: dict[int, Annotation], said: list[Labels], renewal: Renewal, 
 def _whole_sides(box: Box, grid: tuple[int, ...]) -> Box:
     """A box in which every side has a start and a stop."""
     return tuple(slice(*side.indices(n)[:2]) for side, n in zip(box, grid, strict=True))
-
-
-def _stale(track: Track, time: int, edit: Edit) -> bool:
-    """Whether somebody changed what an edit is about since it was worked out."""
-    frame = track.frames[time]
-    return any(not np.array_equal(frame[patch.box], patch.before) for patch in edit.patches)

@@ -69,7 +69,7 @@ class Reviewing:
         self._viewer, self._recorder, self._hands, self._surroundings = viewer, recorder, hands, surroundings
         self._thread = ThreadPoolExecutor(1, "napari-seg-review")
         self._number = 0
-        self._looking: tuple[int, Future[Seen]] | None = None
+        self._looking: tuple[int, Future[Seen] | None] | None = None
         self.seen = Seen()
         self._listed: tuple[Table | None, Mapping[str, Entry], Table | None] = (None, {}, None)
         self.trouble = ""
@@ -87,16 +87,24 @@ class Reviewing:
             return
         self.trouble = ""
         time = self._time(track)
-        found = self._surroundings.annotation(track, time)
-        frozen = replace(found, labels=found.labels.copy(), rows=dict(found.rows))
-        classes = class_names(tuple(track.layer.metadata.get(CLASSES, ())), found.rows)
         self._number += 1
-        image, plane = track.row.id, track.plane
-        asked = self._recorder.answer(
-            track, lambda store: (verdicts(store, image, plane), last_prediction(store, image, plane))
-        )
-        differing = self._surroundings.differing(track, time)
-        self._looking = self._number, self._thread.submit(_look, track, frozen, classes, asked, differing)
+        number = self._number
+        self._looking = number, None
+
+        def look(frozen: dict[int, Annotation]) -> None:
+            if self._number != number:
+                return
+            found = self._surroundings.annotation(track, time)
+            copy = replace(found, labels=frozen[time].labels, rows=dict(found.rows))
+            classes = class_names(tuple(track.layer.metadata.get(CLASSES, ())), found.rows)
+            image, plane = track.row.id, track.plane
+            asked = self._recorder.answer(
+                track, lambda store: (verdicts(store, image, plane), last_prediction(store, image, plane))
+            )
+            differing = self._surroundings.differing(track, time)
+            self._looking = number, self._thread.submit(_look, track, copy, classes, asked, differing)
+
+        self._recorder.frozen(track, (time,), look)
         self.changed.emit()
 
     def table(self) -> Table | None:
@@ -116,9 +124,10 @@ class Reviewing:
 
     def tick(self) -> None:
         """Bring in what the thread has found."""
-        if self._looking is None or not self._looking[1].done():
+        number, future = self._looking or (0, None)
+        if future is None or not future.done():
             return
-        (number, future), self._looking = self._looking, None
+        self._looking = None
         if number == self._number:
             try:
                 self.seen = future.result()

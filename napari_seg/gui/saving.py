@@ -15,12 +15,14 @@ from typing import Any
 from psygnal import Signal
 
 from napari_seg.data.formats import stem, write
+from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.layers import volume_of
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Mask
 from napari_seg.gui.runs import Runs
+from napari_seg.gui.track import Track
 from napari_seg.session.provenance import EXPORT, record_path, write_record
 
 
@@ -53,9 +55,19 @@ class Saving:
         if mask is None or mask.layer is None:
             self._done(("", f"{path.name} was not saved, as the mask is no longer open; press Segment again."))
             return
-        known = volume_of(mask.layer)
-        volume, record = replace(known, data=known.data.copy()), Record(self._recorder, mask.layer, path)
+        known, track = volume_of(mask.layer), self._recorder.track(mask.layer)
+        if track is None:
+            self._write(replace(known, data=known.data.copy()), Record(self._recorder, None, path, None), path)
+        else:
+            self._recorder.hand_out(
+                track,
+                path.name,
+                lambda labels, record: self._write(
+                    replace(known, data=labels), Record(self._recorder, track, path, record), path
+                ),
+            )
 
+    def _write(self, volume: Volume, record: Record, path: Path) -> None:
         def work() -> tuple[str, str]:
             try:
                 write(volume, path)
@@ -81,16 +93,15 @@ class Saving:
 
 
 class Record:
-    """Where the mask of a layer comes from, as it is when this is made: to be written beside the file of the mask.
+    """Where the mask of a layer comes from, to be written beside the file of the mask, as ``known`` to its session.
 
     Nothing is written for a layer that no session keeps.
     """
 
-    def __init__(self, recorder: Recorder, layer: Any, path: Path) -> None:
-        self._track, self._who, self._path = recorder.track(layer), recorder.who, path
-        self._known: Future[dict[str, Any]] | None = None
-        if self._track is not None and not self._track.session.read_only:
-            self._known = recorder.export(self._track, path.name)
+    def __init__(
+        self, recorder: Recorder, track: Track | None, path: Path, known: Future[dict[str, Any]] | None
+    ) -> None:
+        self._track, self._who, self._path, self._known = track, recorder.who, path, known
 
     def write(self) -> str:
         """Wait for the record and write it; what to say of it. Raises ``SegError`` where it cannot be written."""

@@ -61,7 +61,7 @@ class Sketchpad(QWidget):
 
     @property
     def words(self) -> str:
-        return hint(self._hands.tool, self._hands.said or self._hover.words, self._hands.measured)
+        return hint(self._hands.tool, self._hands.words or self._hover.words, self._hands.measured)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         kind = event.type()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,12 @@ class Track:
         self.grid = Grid(row.grid)
         self.extents: dict[int, Extents] = {}
         self.stirred = False  # something was changed while its extents were not known
+        self.coming: dict[int, Extents] = {}  # while it is looked for them: what was written since
         self.scanned = 0
+        self.laying = False  # whether what it shows and what is kept of it differ, as one of them is being changed
+        self.comparing = False  # whether somebody looks for what differs in it from what is kept
+        self.version = 0  # another one after every change
+        self.in_hand = False  # it shows something that is not done yet, such as a stroke of one of our tools
         self.provisional = False  # what it shows is not meant to be kept yet
         if tuple(layer.data.shape) not in (row.grid, (row.times, *row.grid)):
             raise SegError(
@@ -58,6 +63,9 @@ class Track:
     def place(self, number: int) -> Place:
         return Place(self.plane, *divmod(number, len(self.grid)))
 
+    def all_places(self) -> Iterator[Place]:
+        return map(self.place, range(self.places))
+
     def touched(self, boxes: Iterable[Box]) -> set[Place]:
         """The blocks that boxes over the layer's axes reach into."""
         found: set[Place] = set()
@@ -72,27 +80,11 @@ class Track:
         frames = self.frames
         return {place: frames[place.time][self.grid.box(place.block)].copy() for place in places}
 
-    def everything(self) -> dict[Place, Labels]:
-        """What the layer holds in all blocks now."""
-        return self.copies(map(self.place, range(self.places)))
-
     def blocks_of(self, labels: Labels) -> dict[Place, Labels]:
         """All blocks of labels shaped like the layer, as views."""
         frames = labels if labels.ndim > len(self.row.grid) else labels[None]
-        places = map(self.place, range(self.places))
+        places = self.all_places()
         return {place: frames[place.time][self.grid.box(place.block)] for place in places}
-
-    def write(self, blocks: Mapping[Place, Labels]) -> None:
-        """Show other contents of some blocks, and repaint what is seen of them."""
-        boxes = []
-        for place, block in blocks.items():
-            if place.plane == self.plane:
-                self.make_room(int(block.max(initial=0)))
-                box = self.grid.box(place.block)
-                self.frames[place.time][box] = block
-                self.follow(place.time, tuple(side.start for side in box), block)
-                boxes.append(self.box_at(box, place.time))
-        repaint(self.layer, boxes)
 
     def patch(self, patches: Iterable[Patch], time: int) -> None:
         """Show what patches over the grid hold after an edit, at one time point."""
@@ -102,7 +94,13 @@ class Track:
             self.frames[time][patch.box] = patch.after
             self.follow(time, patch.start, patch.after)
             boxes.append(self.box_at(patch.box, time))
+        self.version += 1
         repaint(self.layer, boxes)
+
+    @property
+    def whole(self) -> Box:
+        """All of the layer, as a box over its axes."""
+        return tuple(slice(0, n) for n in self.layer.data.shape)
 
     def box_at(self, box: Box, time: int) -> Box:
         """A box over the grid as one over the layer's axes."""
@@ -112,13 +110,19 @@ class Track:
         """Show other labels altogether."""
         with own_steps(self.layer):
             swap_labels(self.layer, labels)
-        self.extents = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """The layer holds something else altogether."""
+        self.extents, self.coming = {}, {}
+        self.version += 1
 
     def follow(self, time: int, start: tuple[int, ...], after: Labels) -> None:
         """Keep the extents up to date."""
-        if time in self.extents:
-            self.extents[time].include(start, after)
-        else:
+        for known in (self.extents, self.coming):
+            if time in known:
+                known[time].include(start, after)
+        if time not in self.extents:
             self.stirred = True
 
     def extents_at(self, time: int) -> Extents:

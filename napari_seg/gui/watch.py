@@ -9,7 +9,6 @@ import numpy as np
 
 from napari_seg.gui.ledger import Ledger
 from napari_seg.gui.track import Track
-from napari_seg.gui.views import in_stroke
 from napari_seg.session.records import Place
 
 MINUTE = 60.0
@@ -26,10 +25,11 @@ TOLD = 10.0
 
 
 class Watch:
-    """One for each window; ``found`` is called with a layer that holds something else than what is kept of it."""
+    """One for each window; ``found`` is called with a layer that holds something else than what is kept of it.
+    ``quiet`` says whether nothing is under way in a layer."""
 
-    def __init__(self, ledger: Ledger, found: Callable[[Track], None]) -> None:
-        self._ledger, self._found = ledger, found
+    def __init__(self, ledger: Ledger, found: Callable[[Track], None], quiet: Callable[[Track], bool]) -> None:
+        self._ledger, self._found, self._quiet = ledger, found, quiet
         self._looked = self._spending = time.monotonic()
         self._spent: tuple[Track, float] | None = None  # seconds that the session does not know of yet
 
@@ -60,7 +60,7 @@ class Watch:
                 self.settle()
 
     def _look(self, track: Track, share: float) -> None:
-        if in_stroke(track.layer) or track.session.read_only or track.provisional:
+        if track.session.read_only or track.provisional or not self._quiet(track):
             return
         count = min(track.places, max(1, int(np.ceil(track.places * share))))
         numbers = [(track.scanned + k) % track.places for k in range(count)]
@@ -68,7 +68,7 @@ class Watch:
         blocks, image = track.copies(map(track.place, numbers)), track.row.id
 
         def then(differing: list[Place]) -> None:
-            if differing and not in_stroke(track.layer):
+            if differing:
                 self._found(track)
 
         self._ledger.after(track.session.writer.call(lambda store: store.differing(image, blocks)), then)

@@ -35,13 +35,15 @@ class Grid:
         self.counts = tuple(-(-n // b) for n, b in zip(shape, self.block, strict=True))
 
     def __len__(self) -> int:
-        return int(np.prod(self.counts))
+        return math.prod(self.counts)
 
     def box(self, number: int) -> tuple[slice, ...]:
         """Where a block lies; blocks at the far edges are cut."""
-        index = np.unravel_index(number, self.counts)
-        sides = zip(index, self.block, self.shape, strict=True)
-        return tuple(slice(int(k) * b, min((int(k) + 1) * b, n)) for k, b, n in sides)
+        sides = []
+        for count, b, n in zip(reversed(self.counts), reversed(self.block), reversed(self.shape), strict=True):
+            number, k = divmod(number, count)
+            sides.append(slice(k * b, min((k + 1) * b, n)))
+        return tuple(reversed(sides))
 
     def extent(self, number: int) -> tuple[int, ...]:
         """The shape of a block."""
@@ -54,14 +56,17 @@ class Grid:
             start, stop = max(0, side.start), min(side.stop, n)
             spans.append(range(start // b, -(-stop // b)) if start < stop else range(0))
         for index in itertools.product(*spans):
-            yield int(np.ravel_multi_index(index, self.counts))
+            number = 0
+            for k, count in zip(index, self.counts, strict=True):
+                number = number * count + k
+            yield number
 
 
 def smallest(block: Labels) -> Labels:
-    """The block in the smallest dtype that holds it, in C order."""
+    """A copy of the block in the smallest dtype that holds it, in C order."""
     if block.dtype.kind == "i" and int(block.min(initial=0)) < 0:
         raise SegError("Labels below 0 cannot be kept; number the objects from 1.")
-    return np.ascontiguousarray(block, labels_dtype(int(block.max(initial=0))))
+    return np.array(block, labels_dtype(int(block.max(initial=0))), order="C")
 
 
 def digest(block: Labels) -> bytes:

@@ -183,6 +183,11 @@ class Store:
             names |= {place.block: to for place, (_, to) in passed.blocks.items() if place[:2] == (plane, time)}
         return self._contents.assembled(image, names)
 
+    def names(self, image: int, plane: str, times: int) -> dict[Place, bytes]:
+        """What names the contents of each block of a plane that is not background, at so many time points."""
+        found = {time: self._contents.names(image, plane, time) for time in range(times)}
+        return {Place(plane, time, number): name for time, names in found.items() for number, name in names.items()}
+
     def block(self, image: int, place: Place) -> Labels:
         return self._contents.get(image, place.block, self._contents.name(image, place))
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from psygnal import Signal
 
+from napari_seg.gui import errands
 from napari_seg.gui.engine import Message
 
 MANIFEST = Path(__file__).parents[2] / "napari_seg" / "napari.yaml"
@@ -57,6 +58,12 @@ def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where sessions start by themselves, for this test alone."""
     monkeypatch.setenv("NAPARI_SEG_SESSIONS", str(tmp_path / "sessions"))
     return tmp_path / "sessions"
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is begun is waited for, also on a slow machine; tests of what takes long take this away."""
+    monkeypatch.setattr(errands, "PATIENCE", 60.0)
 
 
 @pytest.fixture

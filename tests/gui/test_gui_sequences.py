@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 
 from napari_seg.editing.annotation import Entry, object_key
 from napari_seg.editing.catalogue import TOOLS
+from napari_seg.gui import errands
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
@@ -19,10 +20,11 @@ OPERATIONS = 300
 
 
 class Window:
-    """A viewer on an image and a mask, whose work is kept."""
+    """A viewer on an image and a mask, whose work is kept. ``restless``: a person, or a program, goes on while what
+    was done before is still under way."""
 
-    def __init__(self, engine: Any, image: np.ndarray, labels: np.ndarray) -> None:
-        self.viewer = ViewerModel()
+    def __init__(self, engine: Any, image: np.ndarray, labels: np.ndarray, restless: bool) -> None:
+        self.viewer, self.restless = ViewerModel(), restless
         self.recorder = Recorder(self.viewer, engine, "Ann")
         around = Surroundings(self.recorder)
         self.hands = Hands(self.viewer, self.recorder, around)
@@ -34,7 +36,12 @@ class Window:
         self.track = track
 
     def rest(self) -> None:
-        for _ in range(3):
+        self.tick(3)
+        while not self.recorder.rests:
+            self.tick()
+
+    def tick(self, times: int = 1) -> None:
+        for _ in range(times):
             self.recorder._engine.poll()
             for track in self.recorder.tracks():
                 track.session.writer.flush(10)
@@ -68,7 +75,10 @@ class Window:
             self.recorder.say(self.track, {object_key(label): Entry(1, "accepted", "é")}, "accept")
         else:
             self.layer.undo()
-        self.rest()
+        if self.restless and rng.random() < 0.5:
+            self.tick(int(rng.integers(0, 4)))
+        else:
+            self.rest()
 
     def work_until(self, operations: int, rng: np.random.Generator) -> None:
         """Go on until so many operations have changed something."""
@@ -76,24 +86,31 @@ class Window:
             before = self.recorder.safe.steps
             self.work(rng)
             operations -= self.recorder.safe.steps != before
+        self.rest()
 
     def state(self) -> tuple[np.ndarray, dict[str, Entry]]:
         return self.layer.data.copy(), self.recorder.rows(self.track)
 
 
+@pytest.mark.parametrize("restless", [False, True])
 @pytest.mark.parametrize("shape", [(70, 300), (5, 40, 70)])
-def test_undo_of_everything_leads_back_to_the_start(engine: Any, shape: tuple[int, ...]) -> None:
+def test_undo_of_everything_leads_back_to_the_start(
+    engine: Any, shape: tuple[int, ...], restless: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if restless:  # whatever can be done in portions is, and others come in between
+        monkeypatch.setattr(errands, "PATIENCE", 0.0)
+        monkeypatch.setattr(errands, "PORTION", 0.0)
     rng = np.random.default_rng(7)
     image = rng.integers(0, 255, shape).astype(np.uint8)
     start = np.zeros(shape, np.uint16)
     for label in range(1, 7):
         corner = [int(rng.integers(0, n - min(n, 12) + 1)) for n in shape]
         start[tuple(slice(c, c + 12) for c in corner)] = label
-    window = Window(engine, image, start)
+    window = Window(engine, image, start, restless)
     window.work_until(OPERATIONS // 2, rng)
     middle = window.state()
     window.recorder.close()
-    window = Window(engine, image, start)
+    window = Window(engine, image, start, restless)
     np.testing.assert_array_equal(window.state()[0], middle[0])
     assert window.state()[1] == middle[1]
     window.work_until(OPERATIONS // 2, rng)

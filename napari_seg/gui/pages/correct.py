@@ -180,7 +180,7 @@ class CorrectPage(QWidget):
         options = hands.options.get(tool.name) if tool else None
         self.card.render(tool, options, track.row.unit, {"reach"} if len(track.row.grid) == 2 else set())
         self.card.range.render(options, intensities_of(track.image), label)
-        self.card.say(hands.said)
+        self.card.say(hands.words)
 
     def _dress(self, event: Any = None) -> None:
         """Icons in the colour of the theme's text."""

@@ -1,0 +1,145 @@
+"""What is done with a mask that is kept, as errands: a tool works, an edit is shown, a step is taken back, what nobody
+told of is looked for. While one changes a mask, what is seen and what is kept differ; nobody else changes it then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from napari_seg.editing.annotation import Entry
+from napari_seg.editing.edit import Edit
+from napari_seg.errors import SegError
+from napari_seg.gui.errands import TICK, Errands, Steps
+from napari_seg.gui.ledger import Ledger
+from napari_seg.gui.portions import contents, copied, differing, joined, laying, looked_through, shown, written
+from napari_seg.gui.track import Track
+from napari_seg.gui.views import in_stroke
+from napari_seg.session.predicted import Predicted
+from napari_seg.session.records import Change, Place
+
+
+class Acts:
+    """One for each window. ``gather`` hands over the last stroke; ``keeps`` says whether a layer is still kept."""
+
+    def __init__(
+        self, ledger: Ledger, errands: Errands, gather: Callable[[], None], keeps: Callable[[Track], bool]
+    ) -> None:
+        self._ledger, self._errands, self._gather, self._keeps = ledger, errands, gather, keeps
+
+    def working(
+        self,
+        track: Track,
+        begin: Callable[[], Callable[[], Edit]],
+        then: Callable[[Edit | SegError], None],
+        at_time: int,
+    ) -> Steps[None]:
+        while True:
+            yield from looked_through(track, at_time, self._errands)
+            version = track.version
+            try:
+                refuse_read_only(track)
+                edit = yield self._errands.thread(begin())
+            except SegError as error:
+                then(error)
+                return
+            if track.version == version and (yield from self.applied(track, edit, at_time)):
+                then(edit)
+                return
+
+    def applied(self, track: Track, edit: Edit, at_time: int) -> Steps[bool]:
+        """Show an edit and keep it, if the layer still is as it was when the edit was made."""
+        with laying((track,)):
+            if not (yield from shown(track, edit, at_time, self._errands)):
+                return False
+            blocks = yield from copied(track, (yield self._errands.thread(partial(places_of, track, edit, at_time))))
+            self._ledger.put(track, edit.tool, blocks, rows_of(edit))
+            return True
+
+    def renewed(
+        self,
+        track: Track,
+        edits: Mapping[int, Edit],
+        tool: str,
+        predicted: Predicted | None,
+        then: Callable[[bool], None],
+    ) -> Steps[None]:
+        while in_stroke(track.layer) or track.in_hand:
+            yield TICK
+        self._gather()
+        rows: dict[str, Entry | None] = {}
+        with laying((track,)):
+            for at_time, edit in edits.items():
+                if not (yield from shown(track, edit, at_time, self._errands)):
+                    break
+                rows |= rows_of(edit)
+            else:
+                track.provisional = predicted is None
+                if predicted is not None:
+                    everything = yield from copied(track, track.all_places())  # also what was only shown before
+                    self._ledger.put(track, tool, everything, rows, said="keep", origin=predicted.origin(track.plane))
+                then(True)
+                return
+        then(False)
+
+    def stepped(self, track: Track, same: list[Track], work: Callable[[Any], Change | None]) -> Steps[None]:
+        """A step back or forth, shown in all masks of the image."""
+        with laying(same):
+            change: Change | None = yield track.session.writer.call(work)
+            if change is None:
+                return
+            self._ledger.take_rows(track, change.rows)
+            for other in same:
+                yield from written(other, change.blocks, self._errands)
+        self._ledger.count(track)
+        self._ledger.changed.emit()
+
+    def compared(self, track: Track) -> Steps[None]:
+        """Keep what differs in a layer from what is kept of it."""
+        while track.comparing:
+            yield TICK
+        track.comparing = True
+        try:
+            yield from self.quiet(track)
+            if self._keeps(track) and not (track.session.read_only or track.provisional):
+                yield from self._kept_where_it_differs(track)
+        finally:
+            track.comparing = False
+
+    def _kept_where_it_differs(self, track: Track) -> Steps[None]:
+        image, plane, times = track.row.id, track.plane, track.row.times
+        names = yield track.session.writer.call(lambda store: store.names(image, plane, times))
+        places = yield self._errands.thread(partial(differing, track, names))
+        while places and self._keeps(track):  # else it was taken away, and kept with that
+            yield from self.quiet(track)
+            blocks = yield from copied(track, places)
+            if self.is_quiet(track):
+                self._ledger.put(track, "other", blocks)
+                _, found = yield self._errands.thread(partial(contents, track, blocks))
+                yield from joined(track, found)
+                return
+
+    def quiet(self, track: Track) -> Steps[None]:
+        """Wait until nothing of a layer is under way."""
+        while not self.is_quiet(track):
+            yield TICK
+
+    def is_quiet(self, track: Track) -> bool:
+        self._gather()
+        return not (self._errands.busy(track.key) or in_stroke(track.layer) or track.in_hand)
+
+
+def refuse_read_only(track: Track) -> None:
+    """Raise ``SegError`` for a layer of which nothing can be kept."""
+    if track.session.read_only:
+        raise SegError(track.session.read_only)
+
+
+def places_of(track: Track, edit: Edit, at_time: int) -> set[Place]:
+    """The blocks that an edit reaches into."""
+    return track.touched(track.box_at(patch.box, at_time) for patch in edit.patches)
+
+
+def rows_of(edit: Edit) -> dict[str, Entry | None]:
+    return {key: after for key, (_, after) in edit.rows.items()}

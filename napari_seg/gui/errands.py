@@ -1,0 +1,185 @@
+"""Work that may take longer than a moment, and a window that does not stand still meanwhile.
+
+An errand is a generator on the main thread. It yields a future and goes on with its result when that has come; it
+yields ``MOMENT`` where it may rest, and ``TICK`` to be asked again at the next tick. What it does between two yields
+takes a few milliseconds. A short errand is over when :meth:`Errands.begin` returns, as if it had been a call; a long
+one goes on in portions at every tick.
+
+All that changes an image is an errand of that image, and these come one after the other, in the order in which they
+were begun. So nothing is changed under what is under way, and the order of the history is the order of a person's acts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from psygnal import Signal
+
+from napari_seg.errors import SegError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+PATIENCE = 0.05
+"""Seconds that whoever begins an errand waits for its end."""
+
+PORTION = 0.02
+"""Seconds of the main thread that all errands together get at each tick."""
+
+
+class Rest(Enum):
+    """Where an errand may rest: for a moment, if it has had its portion of time; or until the next tick."""
+
+    MOMENT = 0
+    TICK = 1
+
+
+MOMENT, TICK = Rest.MOMENT, Rest.TICK
+
+Steps = Generator[Future[Any] | Rest, Any, R]
+"""An errand, or a part of one that returns an ``R``."""
+
+
+@dataclass(eq=False)
+class _Errand:
+    steps: Steps[Any]
+    words: str
+    optional: bool
+    waiting: Future[Any] | None = None
+    long: bool = False
+
+
+class Errands:
+    """One for each window. ``complain`` is told, in a sentence, why an errand could not be done."""
+
+    changed = Signal()
+    """Something is under way that was not before, or no longer."""
+
+    def __init__(self, complain: Callable[[str], None]) -> None:
+        self._complain = complain
+        self._queues: dict[Hashable, deque[_Errand]] = {}
+        self._going: set[Hashable] = set()
+        self._threads = ThreadPoolExecutor(2, "napari-seg-errand")
+
+    @property
+    def any(self) -> bool:
+        """Whether something is under way."""
+        return bool(self._queues)
+
+    def busy(self, key: Hashable) -> bool:
+        """Whether something of an image is under way."""
+        return key in self._queues
+
+    def words(self, key: Hashable) -> str:
+        """What is done with an image for so long that it should be said."""
+        queue = self._queues.get(key)
+        return queue[0].words if queue and queue[0].long else ""
+
+    def may_be_given_up(self, key: Hashable) -> bool:
+        queue = self._queues.get(key)
+        return queue is not None and queue[0].optional and queue[0].waiting is not None
+
+    def thread(self, work: Callable[[], T]) -> Future[T]:
+        """Do some work in a thread. It must not write to a layer, nor to anything that others read."""
+        return self._threads.submit(work)
+
+    def begin(self, key: Hashable, steps: Steps[Any], words: str = "", *, optional: bool = False) -> None:
+        """Begin an errand of an image, after those that were begun before. ``optional``: it may be given up."""
+        queue = self._queues.setdefault(key, deque())
+        queue.append(_Errand(steps, words, optional))
+        if len(queue) == 1:
+            self._go_on(key, time.monotonic() + PATIENCE, patient=True)
+            if key in self._queues:
+                queue[0].long = True
+                if words:
+                    self.changed.emit()
+
+    def beside(self, steps: Steps[Any]) -> None:
+        """Begin an errand that changes no image; others do not wait for it."""
+        self.begin(object(), steps)
+
+    def tick(self) -> None:
+        """Go on for a portion of time. Main thread only."""
+        until = time.monotonic() + PORTION
+        for key in list(self._queues):
+            words = self.words(key)
+            self._go_on(key, until)
+            if words != self.words(key):
+                self.changed.emit()
+
+    def give_up(self, key: Hashable) -> bool:
+        """Give up what is under way, where it can be; what its thread still finds is dropped."""
+        if not self.may_be_given_up(key):
+            return False
+        self._queues[key].popleft().steps.close()
+        self._go_on(key, time.monotonic() + PORTION)
+        self.changed.emit()
+        return True
+
+    def finish(self, seconds: float = 5.0, *, give_up: bool = True) -> None:
+        """Wait for the end of all that is under way, but for what waits for ticks. ``give_up`` first what can be."""
+        until, before = time.monotonic() + seconds, 0
+        for key in list(self._queues) if give_up else ():
+            self.give_up(key)
+        while len(self._queues) != before and time.monotonic() < until:
+            before = len(self._queues)
+            for key in list(self._queues):
+                self._go_on(key, until, patient=True)
+        if before:
+            self.changed.emit()
+
+    def close(self) -> None:
+        """Drop what is still under way."""
+        for queue in self._queues.values():
+            for errand in queue:
+                errand.steps.close()
+        self._queues.clear()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _go_on(self, key: Hashable, until: float, *, patient: bool = False) -> None:
+        """Go on with the errands of one image, in their order."""
+        if key in self._going:
+            return  # it begins another one of its own image: that comes after it
+        self._going.add(key)
+        try:
+            queue = self._queues.get(key)
+            while queue and self._is_over(queue[0], until, patient):
+                queue.popleft()
+                for errand in queue:
+                    errand.long = True  # it has waited
+        except BaseException:
+            self._queues[key].popleft()
+            raise
+        finally:
+            self._going.discard(key)
+            if not self._queues.get(key):
+                self._queues.pop(key, None)
+
+    def _is_over(self, errand: _Errand, until: float, patient: bool) -> bool:
+        """Go on with an errand until it is over, or has to wait, or the time is."""
+        while True:
+            future = errand.waiting
+            if future is not None and not future.done():
+                wait((future,), max(0.0, until - time.monotonic()) if patient else 0.0)
+                if not future.done():
+                    return False
+            errand.waiting = None
+            try:
+                error = None if future is None else future.exception()
+                answer = None if future is None or error is not None else future.result()
+                given = errand.steps.send(answer) if error is None else errand.steps.throw(error)
+            except StopIteration:
+                return True
+            except SegError as refusal:
+                self._complain(str(refusal))
+                return True
+            if isinstance(given, Future):
+                errand.waiting = given
+            elif given is TICK or time.monotonic() > until:
+                return False

@@ -1,0 +1,360 @@
+"""Work that takes long goes on at every tick, in its order, and nothing a person does meanwhile is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_seg.editing.annotation import Entry, object_key, whole
+from napari_seg.editing.edit import edited
+from napari_seg.editing.tools import TOOLS
+from napari_seg.errors import SegError
+from napari_seg.gui import errands as module
+from napari_seg.gui.errands import MOMENT, TICK, Errands
+from napari_seg.gui.hands import Hands
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.surroundings import Surroundings
+from napari_seg.session.predicted import Predicted
+
+GRID = (20, 70, 130)
+
+
+@pytest.fixture
+def slow(patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every portion of time is over as soon as it begins."""
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    monkeypatch.setattr(module, "PORTION", 0.0)
+
+
+# the errands themselves
+
+
+def test_a_short_errand_is_over_at_once() -> None:
+    done: list[int] = []
+    errands = Errands(done.append)
+
+    def steps() -> Any:
+        done.append((yield errands.thread(lambda: 7)))
+        yield MOMENT
+        done.append(8)
+
+    errands.begin("image", steps(), "Working")
+    assert done == [7, 8]
+    assert not errands.any
+    assert errands.words("image") == ""
+    errands.close()
+
+
+def test_errands_of_an_image_come_one_after_the_other(slow: None) -> None:
+    done: list[str] = []
+    errands = Errands(done.append)
+    future: Future[str] = Future()
+
+    def first() -> Any:
+        done.append((yield future))
+
+    def second() -> Any:
+        done.append("second")
+        yield TICK
+
+    errands.begin("image", first(), "Working")
+    errands.begin("image", second())
+    errands.begin("other image", second())
+    assert done == ["second"]
+    assert errands.words("image") == "Working"
+    future.set_result("first")
+    for _ in range(5):
+        errands.tick()
+    assert done == ["second", "first", "second"]
+    assert not errands.any
+    errands.close()
+
+
+def test_what_an_errand_cannot_do_is_told() -> None:
+    told: list[str] = []
+    errands = Errands(told.append)
+
+    def steps() -> Any:
+        yield MOMENT
+        raise SegError("This cannot be done; do that.")
+
+    errands.begin("image", steps())
+    assert told == ["This cannot be done; do that."]
+    assert not errands.busy("image")
+    errands.close()
+
+
+# what is done with a mask
+
+
+class Desk:
+    """A mask of objects, of which all are kept, and the hands."""
+
+    def __init__(self, engine: Any) -> None:
+        self.engine, self.viewer = engine, ViewerModel()
+        self.recorder = Recorder(self.viewer, engine, "Ann")
+        self.hands = Hands(self.viewer, self.recorder, Surroundings(self.recorder))
+        self.viewer.add_image(np.random.default_rng(0).integers(0, 99, GRID).astype(np.uint8), name="scan")
+        self.add()
+        self.rest()
+
+    def add(self) -> None:
+        labels = np.zeros(GRID, np.uint8)
+        for number in range(1, 9):
+            labels[2:6, 5:9, 14 * number : 14 * number + number] = number
+        self.viewer.add_labels(labels, name="mask")
+
+    @property
+    def layer(self) -> Any:
+        return self.viewer.layers["mask"]
+
+    @property
+    def track(self) -> Any:
+        return self.recorder.track(self.layer)
+
+    def tick(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.engine.poll()
+            for session in self.recorder.arrivals.sessions.values():
+                session.writer.flush(10)
+            self.recorder.tick()
+
+    def until(self, done: Callable[[], bool]) -> None:
+        for _ in range(20_000):
+            if done():
+                return
+            self.tick()
+        raise AssertionError("it never came")
+
+    def rest(self) -> None:
+        self.tick(3)
+        self.until(lambda: self.recorder.rests)
+
+    def kept(self) -> np.ndarray:
+        row, plane = self.track.row, self.track.plane
+        found: np.ndarray = self.track.session.writer.call(lambda store: store.labels(row.id, plane)).result()
+        return found
+
+    def tools(self) -> list[str]:
+        row = self.track.row
+        return [step.tool for step in self.track.session.writer.call(lambda store: store.history(row.id)).result()]
+
+
+@pytest.fixture
+def desk(engine: Any, slow: None) -> Iterator[Desk]:
+    made = Desk(engine)
+    yield made
+    made.recorder.close()
+
+
+@pytest.fixture
+def held_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """The tool that deletes small objects does not come to its end before this is set."""
+    from dataclasses import replace
+
+    go, tool = threading.Event(), TOOLS["delete small"]
+
+    def run(*args: Any) -> Any:
+        assert go.wait(60)
+        return tool.run(*args)
+
+    monkeypatch.setitem(TOOLS, "delete small", replace(tool, run=run))
+    yield go
+    go.set()
+
+
+def test_nobody_paints_while_a_tool_works_and_what_it_does_is_said(desk: Desk, held_back: threading.Event) -> None:
+    before = desk.layer.data.copy()
+    desk.layer.mode = "paint"
+    desk.hands.set_option("delete small", size=50.0)
+    desk.hands.act("delete small")
+    assert "Delete all smaller than" in desk.hands.words
+    assert "Escape" in desk.hands.words
+    assert not desk.layer.editable
+    desk.hands.act("delete")  # is not taken
+    np.testing.assert_array_equal(desk.layer.data, before)
+    held_back.set()
+    desk.rest()
+    assert desk.tools() == ["delete small"]
+    assert set(np.unique(desk.layer.data)) == {0, 4, 5, 6, 7, 8}
+    np.testing.assert_array_equal(desk.kept(), desk.layer.data)
+    assert desk.layer.editable
+    assert desk.layer.mode == "paint"
+    assert desk.hands.words == ""
+    desk.layer.undo()
+    desk.rest()
+    np.testing.assert_array_equal(desk.layer.data, before)
+
+
+def test_escape_gives_a_tool_up(desk: Desk, held_back: threading.Event) -> None:
+    before = desk.layer.data.copy()
+    desk.hands.set_option("delete small", size=50.0)
+    desk.hands.act("delete small")
+    (escape,) = (use for key, use in desk.layer.keymap.items() if str(key) == "Escape")
+    escape(desk.layer)
+    assert desk.layer.editable
+    assert "Given up" in desk.hands.words
+    held_back.set()
+    desk.rest()
+    np.testing.assert_array_equal(desk.layer.data, before)
+    assert desk.tools() == []
+
+
+def test_what_was_changed_while_a_tool_worked_is_seen_by_it(desk: Desk, held_back: threading.Event) -> None:
+    desk.hands.set_option("delete small", size=50.0)
+    desk.hands.act("delete small")
+    places = np.nonzero(np.pad(np.ones((3, 5, 5)), [(10, 7), (40, 25), (40, 85)]))
+    desk.layer.data_setitem(places, 77)  # by another plugin
+    desk.recorder.say(desk.track, {object_key(8): Entry(1, "accepted")}, "accept")
+    desk.recorder.lock(desk.track, 1, True)
+    held_back.set()
+    desk.rest()
+    assert desk.layer.data[10, 40, 40] == 77
+    assert set(np.unique(desk.layer.data)) == {0, 4, 5, 6, 7, 8, 77}
+    np.testing.assert_array_equal(desk.kept(), desk.layer.data)
+    assert desk.recorder.rows(desk.track)[object_key(8)].state == "accepted"
+
+
+def test_an_undo_comes_after_the_tool_that_works(desk: Desk, held_back: threading.Event) -> None:
+    before = desk.layer.data.copy()
+    desk.hands.set_option("delete small", size=50.0)
+    desk.hands.act("delete small")
+    desk.layer.undo()
+    held_back.set()
+    desk.rest()
+    np.testing.assert_array_equal(desk.layer.data, before)
+    np.testing.assert_array_equal(desk.kept(), before)
+    desk.layer.redo()
+    desk.layer.undo()
+    desk.layer.redo()
+    desk.rest()
+    assert set(np.unique(desk.layer.data)) == {0, 4, 5, 6, 7, 8}
+
+
+def test_a_window_that_is_closed_while_a_tool_works_keeps_what_was_there(
+    desk: Desk, held_back: threading.Event
+) -> None:
+    before = desk.layer.data.copy()
+    desk.hands.set_option("delete small", size=50.0)
+    desk.hands.act("delete small")
+    desk.layer.data[15, 60, 100] = 9  # without an event
+    desk.recorder.close()
+    held_back.set()
+    again = Desk(desk.engine)
+    before[15, 60, 100] = 9
+    np.testing.assert_array_equal(again.layer.data, before)
+    again.recorder.close()
+
+
+def everything_changed(desk: Desk, value: int) -> None:
+    """One step that changes each block."""
+    edit = edited(desk.recorder.annotation(desk.track), "stamp", [(whole(GRID), np.full(GRID, value))])
+    desk.recorder.apply(desk.track, edit)
+    desk.rest()
+
+
+def test_a_layer_that_is_closed_while_a_step_back_is_shown_is_kept_as_it_was_then(desk: Desk) -> None:
+    start = desk.layer.data.copy()
+    everything_changed(desk, 3)
+    desk.layer.undo()
+    desk.until(lambda: (desk.layer.data != 3).any())  # the first of it is seen
+    assert (desk.layer.data == 3).any()
+    desk.viewer.layers.remove("mask")
+    desk.rest()
+    desk.add()
+    desk.rest()
+    np.testing.assert_array_equal(desk.layer.data, start)
+    assert desk.tools() == ["stamp"]
+    desk.layer.redo()
+    desk.rest()
+    assert (desk.layer.data == 3).all()
+
+
+def test_a_stroke_of_another_plugin_in_the_middle_of_a_step_back_stays(desk: Desk) -> None:
+    everything_changed(desk, 3)
+    desk.layer.undo()
+    desk.until(lambda: (desk.layer.data != 3).any())
+    desk.layer.data_setitem((np.array([0]), np.array([0]), np.array([0])), 200)  # where it is shown already
+    desk.rest()
+    assert desk.layer.data[0, 0, 0] == 200
+    np.testing.assert_array_equal(desk.kept(), desk.layer.data)
+    desk.layer.undo()
+    desk.rest()
+    np.testing.assert_array_equal(desk.kept(), desk.layer.data)
+    assert desk.layer.data[0, 0, 0] == 0
+
+
+def test_an_array_that_comes_in_the_middle_of_a_step_back_stays(desk: Desk) -> None:
+    everything_changed(desk, 3)
+    desk.layer.undo()
+    desk.until(lambda: (desk.layer.data != 3).any())
+    desk.layer.data = np.full(GRID, 250, np.uint8)
+    desk.rest()
+    assert (desk.layer.data == 250).all()
+    np.testing.assert_array_equal(desk.kept(), desk.layer.data)
+
+
+def test_what_is_written_while_an_edit_is_shown_takes_it_back_first(desk: Desk) -> None:
+    edit = edited(desk.recorder.annotation(desk.track), "stamp", [(whole(GRID), np.full(GRID, 3))])
+    desk.layer.data[19, 69, 129] = 9  # the edit was made without it
+    before = desk.layer.data.copy()
+    desk.recorder.apply(desk.track, edit)
+    desk.rest()
+    np.testing.assert_array_equal(desk.layer.data, before)
+    heard: list[bool] = []
+    told = Predicted("spots", "0" * 32, {"threshold": 0.5})
+    desk.recorder.renew(desk.track, {0: edit}, "predict", told, heard.append)
+    desk.rest()
+    assert heard == [False]
+    np.testing.assert_array_equal(desk.layer.data, before)
+
+
+def test_what_nobody_told_of_is_kept_before_a_mask_goes_out(desk: Desk) -> None:
+    desk.layer.data[:, 3] = 90
+    handed: list[np.ndarray] = []
+    desk.recorder.hand_out(desk.track, "mask.tif", lambda labels, record: handed.append(labels))
+    desk.until(lambda: bool(handed))
+    np.testing.assert_array_equal(desk.kept(), desk.layer.data)
+    np.testing.assert_array_equal(handed[0], desk.layer.data)
+    assert handed[0] is not desk.layer.data
+    desk.rest()
+    assert desk.tools() == ["other"]
+    assert desk.recorder.annotation(desk.track).box(90) is not None
+
+
+def test_a_layer_that_is_closed_is_kept_with_what_nobody_told_of(desk: Desk) -> None:
+    desk.layer.data[:, 3] = 90
+    painted = desk.layer.data.copy()
+    desk.viewer.layers.remove("mask")
+    desk.add()  # opened again at once
+    desk.rest()
+    np.testing.assert_array_equal(desk.layer.data, painted)
+
+
+def test_nothing_is_looked_for_while_a_step_back_is_shown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from napari_seg.gui import watch
+
+    everything_changed(desk, 3)
+    monkeypatch.setattr(watch, "MINUTE", 0.01)  # all blocks at every look
+    monkeypatch.setattr(watch, "LOOK", 0.0)
+    desk.layer.undo()
+    desk.until(lambda: desk.layer.editable and not (desk.layer.data == 3).all())
+    desk.tick(20)
+    assert desk.tools() == ["stamp"]  # and nothing that "somebody" changed
+
+
+def test_where_the_labels_lie_is_found_while_the_window_lives(desk: Desk) -> None:
+    desk.track.forget()
+    desk.viewer.cursor.position = (3.0, 6.0, 113.0)
+    desk.hands.act("delete")  # it is not known yet
+    desk.rest()
+    desk.hands.act("delete")
+    desk.rest()
+    assert 8 not in desk.layer.data
+    assert desk.tools() == ["delete"]
