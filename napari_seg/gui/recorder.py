@@ -107,7 +107,9 @@ class Recorder:
     def busy(self, track: Track) -> str:
         """What is done with the image of a layer at the moment, so that it cannot be changed; empty for nothing."""
         words = self._errands.words(track.key)
-        return f"{words}, Escape gives it up." if self._errands.may_be_given_up(track.key) else words and f"{words}."
+        if self._errands.may_be_given_up(track.key):
+            return f"{words} is at work; Escape gives it up."
+        return words and f"{words}; one moment."
 
     @property
     def safe(self) -> Safe:
