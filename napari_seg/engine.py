@@ -130,20 +130,21 @@ def predict_file(desk: Desk, order: Order) -> Steps[Answer]:
     """
     from napari_seg.inference.predict import PredictSpec
     from napari_seg.inference.predict import predict as prediction_of
-    from napari_seg.session.fingerprint import fingerprint, tells_all, voxels_hash
+    from napari_seg.session.fingerprint import identity
 
     yield Progress(0, 1, "Reading")
     volume = read_answered(Path(order["path"]), order["axes"])
     model, settings = desk.model(order["model"]), PredictSpec.model_validate(order["settings"])
     prediction = yield from prediction_of.steps(model, volume, settings)
+    known_by, voxels = identity(volume)
     image = {
         "axes": volume.axes,
         "shape": volume.shape,
         "spacing": volume.spacing,
         "unit": volume.unit,
         "name": volume.name,
-        "fingerprint": fingerprint(volume),
-        "voxels": "" if tells_all(volume) else voxels_hash(volume),
+        "fingerprint": known_by,
+        "voxels": voxels,
     }
     return {**_answer(desk, order, prediction), "image": image}
 

@@ -16,10 +16,11 @@ from napari_seg.gui.arrivals import IMAGE
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.joining import Joined, join, settle
 from napari_seg.gui.layers import KEY, LayerData, layer_data
-from napari_seg.gui.project import Project, known_by
+from napari_seg.gui.project import Project
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.views import adding
 from napari_seg.session.cases import Case, case, note_opened
+from napari_seg.session.fingerprint import identity
 from napari_seg.session.session import Session
 
 _ASKED = "Open it from the first page, where this is asked."
@@ -62,7 +63,7 @@ class CaseView:
         def work() -> Read | SegError:
             try:
                 volume = read_answered(path, axes)
-                joined = join(session, volume, *known_by(volume), arrivals, tracks, who)
+                joined = join(session, volume, *identity(volume), arrivals, tracks, who)
                 row = joined.row
                 if not session.read_only:
                     session.writer.call(lambda store: note_opened(store, row.id, time.time(), who)).result()

@@ -9,7 +9,6 @@ in the same breath.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -33,29 +32,14 @@ from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import planes_of
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.cases import Case, case, count, keep_prediction, note_opened, say_of_case
-from napari_seg.session.database import NAME, is_writable
-from napari_seg.session.fingerprint import fingerprint, tells_all, voxels_hash
+from napari_seg.session.fingerprint import identity
 from napari_seg.session.predicted import Predicted
-from napari_seg.session.projects import FOLDER, About, made_at, place_for, tell_failure
+from napari_seg.session.projects import About, discard, made_at, place_for, session_folder, tell_failure
 from napari_seg.session.records import ImageRow, Plane
-from napari_seg.session.session import Session, home
+from napari_seg.session.session import Session
 
 PIECE = 0.2
 """Seconds of a search in a thread that others wait for too."""
-
-
-def session_folder(folder: Path) -> Path:
-    """Where the session of a folder of images lies, or is to be made; a folder that is a session is its own."""
-    if (folder / NAME).exists():
-        return folder
-    beside = folder / FOLDER
-    saved = [path.parent for path in folder.glob(f"*/{NAME}")]
-    if len(saved) == 1:  # a person saved a project here
-        return saved[0]
-    if (beside / NAME).exists() or is_writable(folder):
-        return beside
-    name = hashlib.blake2b(str(folder.resolve()).encode(errors="surrogateescape"), digest_size=16).hexdigest()
-    return home() / f"folder-{name}"
 
 
 @dataclass
@@ -146,7 +130,7 @@ class Project:
                 place = place_for(name, parent)
                 try:
                     session = made_at(place, About(name.strip()))
-                    joined = [join(session, image, *known_by(image), arrivals, tracks, who) for image in images]
+                    joined = [join(session, image, *identity(image), arrivals, tracks, who) for image in images]
                 except SegError:
                     if session is not None:
                         session.close()
@@ -197,7 +181,7 @@ class Project:
         def work() -> Joined | SegError:
             try:
                 volume = first()
-                return join(session, volume, *known_by(volume), arrivals, tracks, who)
+                return join(session, volume, *identity(volume), arrivals, tracks, who)
             except SegError as error:
                 return error
 
@@ -468,20 +452,6 @@ class Project:
 
 def _itself(image: Volume) -> Volume:
     return image
-
-
-def known_by(image: Volume) -> tuple[str, str]:
-    """The fingerprint of an image, and the hash of its voxels where the fingerprint does not tell all."""
-    return fingerprint(image), "" if tells_all(image) else voxels_hash(image)
-
-
-def discard(place: Path) -> None:
-    """Take a project away that was just being made."""
-    for path in (*place.glob("*.sqlite*"), *place.glob("scores/*.npy")):
-        path.unlink(missing_ok=True)
-    for folder in (place / "scores", place):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
 
 
 def described(path: Path, image: Mapping[str, Any]) -> Volume:

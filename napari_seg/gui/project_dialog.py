@@ -92,12 +92,14 @@ class ProjectDialog(QDialog):
 
     def _go(self) -> None:
         self.save.setEnabled(False)
+        self.leave.setEnabled(False)
         self.save.setText("Saving...")
         self._save(self.name.text(), Path(self.folder.text().strip()).expanduser(), self.chosen, self._done)
 
     def _done(self, why: str) -> None:
         self.save.setText("Save")
         self.save.setEnabled(True)
+        self.leave.setEnabled(True)
         if why:
             say(self.trouble, why)
             self.name.setFocus()

@@ -54,6 +54,11 @@ def voxels_hash(volume: Volume, stop: Callable[[], bool] = lambda: False) -> str
     return found.hexdigest()
 
 
+def identity(volume: Volume) -> tuple[str, str]:
+    """The fingerprint of an image, and the hash of its voxels where the fingerprint does not tell all."""
+    return fingerprint(volume), "" if tells_all(volume) else voxels_hash(volume)
+
+
 def _began(volume: Volume) -> hashlib.blake2b:
     found = hashlib.blake2b(digest_size=16)
     found.update(f"{volume.axes} {volume.shape} {volume.dtype.str}".encode())

@@ -4,6 +4,7 @@ list of those that a person worked on last."""
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import sqlite3
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_seg.errors import SegError
-from napari_seg.session.database import NAME, connect_to_read
+from napari_seg.session.database import NAME, connect_to_read, is_writable
 from napari_seg.session.records import plain
 from napari_seg.session.session import Session, home, twin
 from napari_seg.session.store import Store
@@ -67,6 +68,20 @@ def tell_failure(store: Store, path: str, why: str) -> None:
     store.put_meta(f"{_FAILED}{plain(path)}", why)
 
 
+def session_folder(folder: Path) -> Path:
+    """Where the session of a folder of images lies, or is to be made; a folder that is a session is its own."""
+    if (folder / NAME).exists():
+        return folder
+    beside = folder / FOLDER
+    saved = [path.parent for path in folder.glob(f"*/{NAME}")]
+    if len(saved) == 1:  # a person saved a project here
+        return saved[0]
+    if (beside / NAME).exists() or is_writable(folder):
+        return beside
+    name = hashlib.blake2b(str(folder.resolve()).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+    return home() / f"folder-{name}"
+
+
 def place_for(name: str, parent: Path) -> Path:
     """The folder that a new project of this name would get. Raises ``SegError`` where it cannot have it."""
     name = name.strip()
@@ -103,6 +118,15 @@ def made_at(place: Path, told: About) -> Session:
         session.close()
         raise
     return session
+
+
+def discard(place: Path) -> None:
+    """Take a project away that was just being made."""
+    for path in (*place.glob("*.sqlite*"), *place.glob("scores/*.npy")):
+        path.unlink(missing_ok=True)
+    for folder in (place / "scores", place):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,11 @@ from napari_seg.data.volume import Volume
 from napari_seg.gui.batch import Batch
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.folder_state import CaseRow
-from napari_seg.gui.project import session_folder
 from napari_seg.gui.recorder import Recorder
 from napari_seg.jobs import Progress
 from napari_seg.session.fingerprint import fingerprint
 from napari_seg.session.predicted import predictions
-from napari_seg.session.projects import FOLDER
+from napari_seg.session.projects import FOLDER, session_folder
 
 NAMES = ("a", "b", "c")
 SETTINGS = {"device": "cpu", "precision": "fp32", "channel": None}
@@ -521,7 +520,7 @@ def test_masks_go_out_with_their_records(window: Window, folder: Path, tmp_path:
 def test_where_nothing_can_be_written_beside_the_images_it_is_kept_at_home(
     open_window: Any, folder: Path, sessions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_seg.gui.project.is_writable", lambda place: False)
+    monkeypatch.setattr("napari_seg.session.projects.is_writable", lambda place: False)
     assert session_folder(folder).parent == sessions
     window = open_window()
     window.choose(folder)
