@@ -19,12 +19,13 @@ to the mask as it was opened; the file that was saved is whole. The window is ``
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +47,10 @@ def table(outcomes: Sequence[Any], columns: dict[str, str]) -> None:
         print(f"| {moment or '**all**'} | {len(here)} | {' | '.join(sums)} | {faults} | {slowest:.2f} s |")
 
 
-def told(number: int, outcome: Any) -> Any:
-    if outcome.fault or outcome.lost:
-        print(f"kill {number}: {outcome}", flush=True)
-    return outcome
-
-
-def sessions(kills: int, seed: int, folder: Path, program: Path | None) -> list[Any]:
+def sessions(kills: int, seed: int, folder: Path, program: Path | None) -> Iterator[Any]:
     from killing import MOMENTS, PAINTER, Painter, kill_once
 
-    draw, outcomes = random.Random(seed), []
+    draw = random.Random(seed)
 
     def painter(number: int) -> Painter:
         return Painter(folder / str(number), seed + number, program or PAINTER)
@@ -63,28 +58,24 @@ def sessions(kills: int, seed: int, folder: Path, program: Path | None) -> list[
     ready = painter(0)
     for number in range(kills):
         current, ready = ready, painter(number + 1)  # one gets ready while another paints
-        outcomes.append(told(number, kill_once(current, MOMENTS[number % len(MOMENTS)], draw)))
+        yield kill_once(current, MOMENTS[number % len(MOMENTS)], draw)
     ready.end()
-    return outcomes
 
 
-def windows(kills: int, seed: int, folder: Path) -> list[Any]:
+def windows(kills: int, seed: int, folder: Path) -> Iterator[Any]:
     os.environ["NAPARI_CONFIG"] = str(folder / "napari.yaml")
     from killing_window import Chain, Window
     from stroking import MOMENTS
 
-    draw, outcomes, ready = random.Random(seed), [], Window()
+    draw, ready = random.Random(seed), Window()
     moments = [*MOMENTS] * (kills // len(MOMENTS) + 1)
     draw.shuffle(moments)
     for number in range(kills):
         if number % ROUNDS == 0:
             chain = Chain(folder / str(number), seed + number)
         current, ready = ready, Window()  # one gets ready while another paints
-        outcomes.append(told(number, chain.kill_once(current, moments[number], draw)))
-        if number % 10 == 9:
-            print(f"{number + 1} kills at {time.strftime('%H:%M:%S')}", flush=True)
+        yield chain.kill_once(current, moments[number], draw)
     ready.end()
-    return outcomes
 
 
 def main() -> None:
@@ -94,16 +85,23 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--program", type=Path, help="session: another program that paints, and tells the same")
     options = parser.parse_args()
-    began = time.monotonic()
+    began, outcomes = time.monotonic(), list[Any]()
     with tempfile.TemporaryDirectory() as folder:
         if options.what == "session":
-            outcomes = sessions(options.kills, options.seed, Path(folder), options.program)
+            kills = sessions(options.kills, options.seed, Path(folder), options.program)
             columns = {"began": "operations begun", "found": "there", "kept": "reported kept", "lost": "lost"}
         else:
-            outcomes = windows(options.kills, options.seed, Path(folder))
+            kills = windows(options.kills, options.seed, Path(folder))
             columns = {"ended": "done by the person", "due": "had to be there", "lost": "lost"}
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl+C prints what has been found until then
+            for outcome in kills:
+                outcomes.append(outcome)
+                if outcome.fault or outcome.lost:
+                    print(f"kill {len(outcomes)}: {outcome}", flush=True)
+                if len(outcomes) % 10 == 0:
+                    print(f"{len(outcomes)} kills after {time.monotonic() - began:.0f} s", flush=True)
     load = os.getloadavg()[0]
-    print(f"\n{options.kills} kills in {time.monotonic() - began:.0f} s, {os.cpu_count()} cores, load {load:.1f}\n")
+    print(f"\n{len(outcomes)} kills in {time.monotonic() - began:.0f} s, {os.cpu_count()} cores, load {load:.1f}\n")
     table(outcomes, columns)
     if any(outcome.fault or outcome.lost for outcome in outcomes):
         sys.exit(1)

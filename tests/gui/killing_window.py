@@ -33,7 +33,7 @@ from napari_seg.session.session import Session
 GRACE = 1.0
 """Seconds before the kill: what ended earlier must be there."""
 
-PATIENCE = 120.0
+PATIENCE = 180.0
 """Seconds that a program gets to come to the moment."""
 
 LONGEST = {"any": 5.0, "flush": 0.01, "opening": 0.6, "saving": 0.2, "closing": 0.3}
@@ -138,12 +138,16 @@ class Chain:
         window.go(Job(self.folder, self.seed, self.rounds, moment, self._comes))
         self.rounds += 1
         often = moment in ("stroke", "tool", "flush")
-        window.wait_for("ready" if moment == "any" else moment, draw.randrange(1, 12) if often else 1)
+        late = ""
+        try:
+            window.wait_for("ready" if moment == "any" else moment, draw.randrange(1, 12) if often else 1)
+        except TimeoutError as error:
+            late = str(error)
         time.sleep(draw.random() * LONGEST.get(moment, 0.04))
-        return self._outcome(moment, window.kill(), window.told)
+        return self._outcome(moment, window.kill(), window.told, [late] if late else [])
 
-    def _outcome(self, moment: str, killed: float, told: list[Told]) -> Outcome:
-        faults = [str(words) for what, words, _ in told if what == "fault"]
+    def _outcome(self, moment: str, killed: float, told: list[Told], faults: list[str]) -> Outcome:
+        faults += [str(words) for what, words, _ in told if what == "fault"]
         passed = [(what, state, at) for what, state, at in told if what in ("state", "ended")]
         ended = [k for k, (what, _, _) in enumerate(passed) if what == "ended"]
         left = any(what == "left" for what, _, _ in told)
