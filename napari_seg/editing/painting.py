@@ -47,7 +47,8 @@ def holds(annotation: Annotation, gesture: Gesture, box: Box, how: Painting) -> 
     if how.mode == "background":
         return np.asarray((labels == 0) | (labels == gesture.label))
     if how.mode == "inside":
-        return np.asarray(labels == annotation.at(gesture.points[0]))
+        first = annotation.at(gesture.points[0]) if gesture.begun_on is None else gesture.begun_on
+        return np.asarray(labels == first)
     if how.mode == "everywhere":
         return np.ones(labels.shape, bool)
     if how.low is None and how.high is None:

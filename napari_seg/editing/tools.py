@@ -27,13 +27,15 @@ class Gesture:
 
     ``points``: where, in voxel coordinates of the grid (one number per axis), in the order of time. ``shown``: the two
     axes of the slice that is shown, rows first. ``label``: the label to paint with. ``selected``: the labels of the
-    selected objects; empty: the one under the first point.
+    selected objects; empty: the one under the first point. ``begun_on``: the label that lay under the first point
+    when the mouse was pressed, where ``points`` are only the newest of a stroke.
     """
 
     points: tuple[tuple[float, ...], ...] = ()
     shown: tuple[int, int] = (-2, -1)
     label: int = 1
     selected: tuple[int, ...] = ()
+    begun_on: int | None = None
 
 
 class Options(Spec):

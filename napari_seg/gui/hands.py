@@ -40,7 +40,7 @@ class Doing:
     """What is under way: the annotation as it was found, the points in voxels, and what has been sketched so far.
 
     ``shown``: the two axes that are displayed. ``trail``: the same points in the world, for what is drawn over the
-    canvas.
+    canvas. ``begun_on``: the label that lay under the first point.
     """
 
     track: Track
@@ -50,12 +50,13 @@ class Doing:
     points: list[tuple[float, ...]] = field(default_factory=list)
     trail: list[tuple[float, ...]] = field(default_factory=list)
     sketched: list[Patch] = field(default_factory=list)
+    begun_on: int = 0
     rows: dict[str, Any] = field(default_factory=dict)
 
 
 class Hands:
     """One for each window. ``tool``: what is held; ``acted``: else the tool that acted last; ``options``: the settings
-    of each tool by its name."""
+    of each tool by its name; ``selected``: the objects that were clicked on with Shift."""
 
     changed = Signal()
     """Another tool, other settings, or something else to be said."""
@@ -73,7 +74,9 @@ class Hands:
         self.measured = ""
         self.doing: Doing | None = None
         self._held_for: Any = None  # the layer that was prepared for the tool in hand
+        self._seen_from: tuple[int, ...] | None = None  # the axes that the view under the mouse shows
         viewer.mouse_drag_callbacks.append(self._press)
+        viewer.mouse_move_callbacks.append(self._moved)
         viewer.mouse_double_click_callbacks.append(self._double_click)
         viewer.layers.selection.events.active.connect(self._another_layer)
         recorder.changed.connect(self.drawn.emit)
@@ -94,32 +97,51 @@ class Hands:
         return None
 
     def take(self, name: str) -> None:
-        """Take a tool, or put it down where it is held already; one that only acts does so at once."""
+        """What the key of a tool does: take it, or put it down where it is held; one that acts does so at once."""
         tool = HELD[name]
         if tool.kind == "action":
             self.act(name)
         elif self.tool is tool:
             self.put_down()
         else:
-            self.give_up()
-            track = self.track
-            if track is None:
-                self._say("There is no mask to work on; press Segment first, or add a labels layer.")
-                return
-            self._viewer.layers.selection.active = track.layer
-            track.layer.mode = "pan_zoom"
-            track.layer.mouse_pan = False
-            track.layer.events.mode.connect(self._mode_changed)
-            for key, use in self._keys.items():  # on the layer, where napari's own tools have them too
-                track.layer.bind_key(key, use, overwrite=True)
-            self.tool, self.acted = tool, None
-            self._held_for = track.layer
-            self._first_options(track)
-            self._say("")
+            self._hold(tool)
+
+    def pick(self, name: str) -> None:
+        """What the button of a tool does. The mouse is not on an object then: a tool that acts on the one under the
+        cursor is held for the next clicks, and one with settings waits until it is applied."""
+        tool = HELD[name]
+        if self.tool is tool:
+            self.put_down()
+        elif isinstance(tool, Tool) and tool.kind == "action" and not tool.hovers and tool.options.model_fields:
+            self.put_down()
+            self.acted = tool
+            self.changed.emit()
+        elif isinstance(tool, Tool) and tool.kind == "action" and not tool.hovers:
+            self.act(name)
+        else:
+            self._hold(tool)
+
+    def _hold(self, tool: Tool | Measure) -> None:
+        self.put_down()
+        track = self.track
+        if track is None:
+            self._say("There is no mask to work on; press Segment first, or add a labels layer.")
+            return
+        self._viewer.layers.selection.active = track.layer
+        track.layer.mode = "pan_zoom"
+        track.layer.mouse_pan = False
+        track.layer.events.mode.connect(self._mode_changed)
+        for key, use in self._keys.items():  # on the layer, where napari's own tools have them too
+            track.layer.bind_key(key, use, overwrite=True)
+        self.tool, self.acted = tool, None
+        self._held_for = track.layer
+        self._first_options(track)
+        self._say("")
 
     def put_down(self) -> None:
-        """Hold no tool; the mouse moves the view again."""
-        self.tool, self.doing, self.measured = None, None, ""
+        """Hold no tool, and take back what is not finished; the mouse moves the view again."""
+        self._take_back()
+        self.tool, self.measured = None, ""
         layer, self._held_for = self._held_for, None
         if layer is not None:
             layer.events.mode.disconnect(self._mode_changed)
@@ -134,15 +156,20 @@ class Hands:
         """Take back what is not finished; where nothing is, put the tool down."""
         if self.track is not None and self._recorder.give_up(self.track):
             self._over("Given up: nothing was changed.")
-            return
-        doing, self.doing = self.doing, None
-        if doing is not None:
-            self._withdraw(doing)
-            doing.track.in_hand = False
+        elif self._take_back():
             self._say("")
             self.drawn.emit()
         elif self.tool is not None:
             self.put_down()
+
+    def _take_back(self) -> bool:
+        """Whether something was under way that is now as if it had not been begun."""
+        doing, self.doing = self.doing, None
+        if doing is None:
+            return False
+        self._withdraw(doing)
+        doing.track.in_hand = False
+        return True
 
     def set_option(self, tool: str, **values: Any) -> None:
         """Change a setting of a tool. Raises ``SegError`` for one that is not allowed."""
@@ -165,8 +192,16 @@ class Hands:
             return
         if self._waits(track):
             return
-        doing = self._begin(track, self._viewer.cursor.position, tuple(self._viewer.dims.displayed))
-        self._finish(TOOLS[name], doing)
+        shown = self._seen_from or tuple(self._viewer.dims.displayed)
+        if len(shown) != 2 and (self.acted.hovers or self.acted.group == "slices"):
+            self._say("Which place is meant is not seen in 3D; go back to slices first (Ctrl+Y).")
+            return
+        position = np.asarray(self._viewer.dims.point, float)
+        position[list(shown)] = np.asarray(self._viewer.cursor.position, float)[list(shown)]
+        self._finish(TOOLS[name], self._begin(track, position, shown))
+
+    def _moved(self, viewer: Any, event: Any) -> None:
+        self._seen_from = tuple(event.dims_displayed)
 
     def confirm(self) -> None:
         """The last of several clicks was made."""
@@ -194,7 +229,12 @@ class Hands:
 
     def _press(self, viewer: Any, event: Any) -> Generator[None]:
         tool, track = self.tool, self.track
-        if tool is None or track is None or event.button != 1 or event.modifiers or len(event.dims_displayed) != 2:
+        if track is None or event.button != 1 or len(event.dims_displayed) != 2:
+            return
+        if list(event.modifiers) == ["Shift"] and self.doing is None:
+            yield from self._select(track, event)
+            return
+        if tool is None or event.modifiers:
             return
         if tool.kind == "seeds" and self.doing is not None:
             yield from self._one_more(event)
@@ -222,8 +262,21 @@ class Hands:
             self._say("")
             return
         self.doing = None
-        if tool.kind != "click" or not far:
+        if tool.kind not in ("click", "action") or not far:
             self._finish(tool, doing)
+        self.drawn.emit()
+
+    def _select(self, track: Track, event: Any) -> Generator[None]:
+        """Take the object under the mouse to the selected ones, or away from them; on background, let go of all."""
+        label = self._begin(track, event.position, tuple(event.dims_displayed)).begun_on
+        if (yield from held_still(event)) and self._recorder.counts_objects(track):
+            others = tuple(one for one in self.selected if one != label)
+            self.select(() if not label else others if label in self.selected else (*others, label))
+
+    def select(self, labels: tuple[int, ...]) -> None:
+        """The objects that the next tool is for, where it is not for the one under the cursor alone."""
+        self.selected = labels
+        self._say("")
         self.drawn.emit()
 
     def _one_more(self, event: Any) -> Generator[None]:
@@ -245,6 +298,7 @@ class Hands:
         annotation = self._surroundings.annotation(track, time)
         doing = Doing(track, time, annotation, (max(0, rows), max(0, columns)))
         self._add(doing, position)
+        doing.begun_on = annotation.at(doing.points[0])
         return doing
 
     def _add(self, doing: Doing, position: Any) -> None:
@@ -341,6 +395,7 @@ class Hands:
         def then(edit: Edit | SegError) -> None:
             if isinstance(edit, Edit):
                 self._surroundings.done(track, edit)
+                self.selected = ()
             self._over(str(edit) if isinstance(edit, SegError) else "")
 
         self._say("")
@@ -364,12 +419,12 @@ class Hands:
     def words(self) -> str:
         """What is to be said: what is under way, or what came of the last act."""
         track = self.track
-        return (self._recorder.busy(track) if track is not None else "") or self.said
+        return (self._recorder.busy(track) if track is not None else "") or self.said or selected_words(self.selected)
 
     def gesture(self, doing: Doing) -> Gesture:
         """What was done so far, as tools take it."""
         label = int(doing.track.layer.selected_label)
-        return Gesture(tuple(doing.points), doing.shown, label, self.selected)
+        return Gesture(tuple(doing.points), doing.shown, label, self.selected, doing.begun_on)
 
     def _first_options(self, track: Track) -> None:
         """A brush that fits the image, the first time one is taken."""
@@ -390,6 +445,7 @@ class Hands:
             self.put_down()
 
     def _another_layer(self, event: Any = None) -> None:
+        self.selected = ()
         if self.tool is not None and self._viewer.layers.selection.active is not self._held_for:
             self.give_up()
             self.put_down()
@@ -403,6 +459,12 @@ def _told(edit: Edit) -> Edit:
     """In a thread: an edit of which it is known which labels it changes."""
     edit.labels  # noqa: B018  found once, and kept
     return edit
+
+
+def selected_words(labels: tuple[int, ...]) -> str:
+    """What is said while objects are selected."""
+    objects = "1 object is" if len(labels) == 1 else f"{len(labels)} objects are"
+    return f"{objects} selected: tools act on all. Shift and a click on background lets go." if labels else ""
 
 
 def _is_brush(tool: Tool | Measure) -> TypeGuard[Tool]:

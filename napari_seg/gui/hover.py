@@ -8,6 +8,7 @@ is on something else than before.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,14 @@ _MOST = 128
 
 _TINT = 0.55
 
+_MARKS = 50
+"""Selected objects that are outlined, at the most."""
+
 
 class Hover:
     """One for each window. ``idle``: the object under the cursor is outlined too while no tool is held, for the tools
-    that act at once when their key is pressed. ``words``: why nothing comes of the clicks so far."""
+    that act at once when their key is pressed. ``words``: why nothing comes of the clicks so far. ``marked``: the
+    selected objects, outlined in the slice that the main view shows."""
 
     changed = Signal()
 
@@ -44,11 +49,14 @@ class Hover:
         self._viewer, self._hands, self._surroundings = viewer, hands, surroundings
         self.shown: Foreseen | None = None
         self.words = ""
+        self.marked: tuple[Foreseen, ...] = ()
         self.idle = False
         self._last: tuple[Any, tuple[int, ...]] | None = None  # where the mouse was, and in which view
         self._clicks = 0
         viewer.mouse_move_callbacks.append(self._moved)
         hands.changed.connect(self.look)
+        for event in (hands.drawn, recorder.changed, viewer.dims.events.point, viewer.dims.events.order):
+            event.connect(self._mark)
         hands.drawn.connect(self.look)
         recorder.changed.connect(self.look_again)
         viewer.dims.events.point.connect(self.forget)
@@ -85,6 +93,26 @@ class Hover:
             return
         self._clicks, self.words = 0, ""
         self._show(self._at(*self._last) if self._last is not None else None)
+
+    def _mark(self, event: Any = None) -> None:
+        track, before = self._hands.track, self.marked
+        selected = self._hands.selected[:_MARKS] if track is not None and track.layer.visible else ()
+        slab = None
+        if track is not None and selected:
+            slab = self._slab(track, self._viewer.dims.point, tuple(self._viewer.dims.displayed))
+        found = [] if slab is None else [self._outline(slab, label) for label in selected]
+        self.marked = tuple(one for one in found if one is not None)
+        if before or self.marked:
+            self.changed.emit()
+
+    def _outline(self, slab: Slab, label: int) -> Foreseen | None:
+        """All of an object that lies in a slice."""
+        mask = slab.of(slab.layer.data) == label
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        if not len(rows):
+            return None
+        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        return Foreseen(slab, (int(rows[0]), int(columns[0])), label, outlined=mask[box])
 
     def _moved(self, viewer: Any, event: Any) -> None:
         self._last = np.asarray(event.position, float), tuple(event.dims_displayed)
@@ -131,13 +159,12 @@ class Hover:
         same = before is not None and before.label == label and before.slab.same(slab)
         if same and before is not None and before.outlined is not None and (objects or before.has(*here)):
             return before
-        rows, columns = (np.flatnonzero((seen == label).any(axis)) for axis in (1, 0))
-        start = int(rows[0]), int(columns[0])
-        mask = seen[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] == label
-        if not objects:
-            parts = components(np.ascontiguousarray(mask))[0]
-            mask = parts == parts[here[0] - start[0], here[1] - start[1]]
-        return Foreseen(slab, start, label, outlined=mask)
+        found = self._outline(slab, label)
+        if found is not None and found.outlined is not None and not objects:
+            parts = components(np.ascontiguousarray(found.outlined))[0]
+            part = parts == parts[here[0] - found.start[0], here[1] - found.start[1]]
+            found = replace(found, outlined=part)
+        return found
 
     def _painted(self, track: Track, slab: Slab, options: Any) -> Foreseen | None:
         """What a brush would paint around the mouse: the voxels in the range that are not of the label yet."""

@@ -17,6 +17,7 @@ from napari_seg.gui.reticle import on_canvas
 
 _NEXT = {
     "click": "Click on it.",
+    "action": "Click on it.",
     "stroke": "Hold the button and draw.",
     "line": "Hold the button and draw.",
     "drag": "Press, pull and let go.",
@@ -83,8 +84,9 @@ class Sketchpad(QWidget):
         circle = radius * self._viewer.scene.camera.zoom if radius is not None else 0.0
         painter = QPainter(self)  # from here on nothing may fail: Qt does not survive a painter that was left open
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self._hover.shown is not None:
-            self._hover.shown.draw(painter, self._viewer, (float(self.width()), float(self.height())))
+        for one in (*self._hover.marked, self._hover.shown):
+            if one is not None:
+                one.draw(painter, self._viewer, (float(self.width()), float(self.height())))
         if trail and tool is not None and self._hands.radius is None:
             self._draw_trail(painter, trail, tool)
         if circle and self._mouse is not None:

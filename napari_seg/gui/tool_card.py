@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QFrame, QVBoxLayout
+from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout
 
 from napari_seg.editing.ruler import Measure
 from napari_seg.editing.tools import Tool
@@ -29,17 +29,20 @@ class ToolCard(QFrame):
         self.setObjectName("card")
         self.title, self.tip, self.trouble = text(name="headline"), text(), text(name="trouble")
         self.form, self.range = SpecForm(), RangeRow()
+        self.apply = QPushButton("Apply")
+        self.apply.setObjectName("main")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 8)
-        for widget in (self.title, self.tip, self.form, self.range, self.trouble):
+        for widget in (self.title, self.tip, self.form, self.range, self.apply, self.trouble):
             layout.addWidget(widget)
 
-    def render(self, tool: Tool | Measure | None, options: Any, unit: str, without: set[str]) -> None:
+    def render(self, tool: Tool | Measure | None, held: bool, options: Any, unit: str, without: set[str]) -> None:
+        """``held``: it is in the hand, and has not only acted, or is about to act, at once."""
         self.title.setVisible(tool is not None)
         self.form.setVisible(tool is not None)
         self.title.setToolTip("" if tool is None else tool.tip)
-        held = tool is not None and tool.kind != "action"
         self.tip.setVisible(not held)  # what a tool in hand does stands at the foot of the canvas
+        self.apply.setVisible(isinstance(tool, Tool) and not held and not tool.hovers)
         if tool is None:
             self.tip.setText("Choose a tool or press its key; press ? over the image for all keys.")
         else:

@@ -95,20 +95,24 @@ def test_what_acts_at_once_has_settings_too(controller: Controller, qtbot: Any) 
     page = CorrectPage(controller)
     qtbot.addWidget(page)
     layer = open_cells(controller)
-    assert "Right-click" in page.buttons["delete small"].toolTip()
-    assert "Right-click" not in page.buttons["new id"].toolTip()
-    page.buttons["delete small"].customContextMenuRequested.emit(page.rect().topLeft())
+    page.buttons["delete small"].click()
     assert page.card.title.text() == "Delete small  (Shift+D)"
     size = page.card.form.widgets["size"]
     assert isinstance(size, QDoubleSpinBox)
     size.setValue(3)
-    controller.hands.act("delete small")
+    page.card.apply.click()
     assert (layer.data == 6).any()  # it has four pixels
     size.setValue(5)
-    controller.hands.act("delete small")
+    page.card.apply.click()
     assert not (layer.data == 6).any()
     controller.hands.take("brush")
     assert page.card.title.text() == "Brush  (Q)"
+    assert page.card.apply.isHidden()
+    page.buttons["delete"].click()  # the mouse is on the button, not on an object: the next click says which
+    assert controller.hands.tool is TOOLS["delete"]
+    assert page.card.apply.isHidden()
+    page.buttons["delete"].click()
+    assert controller.hands.tool is None
 
 
 def test_a_new_label_and_a_lock(controller: Controller, qtbot: Any) -> None:
@@ -122,7 +126,7 @@ def test_a_new_label_and_a_lock(controller: Controller, qtbot: Any) -> None:
     rest(controller)
     assert page.lock.text() == "Locked"
     controller.viewer.cursor.position = (5.0, 45.0)
-    page.buttons["delete"].click()
+    controller.hands.take("delete")
     rest(controller)
     assert (layer.data == 3).any()
     assert "locked" in page.card.trouble.text()

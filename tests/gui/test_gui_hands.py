@@ -12,6 +12,7 @@ from napari.components import ViewerModel
 
 from napari_seg.errors import SegError
 from napari_seg.gui.hands import Hands
+from napari_seg.gui.hover import Hover
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.sketchpad import hint
 from napari_seg.gui.surroundings import Surroundings, scores_path
@@ -290,3 +291,73 @@ def test_the_first_click_gives_a_brush_its_range_and_the_label_another(desk: Des
     desk.layer.selected_label = 7
     desk.hands.range_of_label()
     assert "nothing of object 7" in desk.hands.said
+
+
+def test_a_tool_put_down_within_a_stroke_leaves_nothing_of_it(desk: Desk) -> None:
+    desk.hands.take("brush")
+    drawing = desk.mouse((20, 20), (20, 30), (20, 40))
+    next(drawing)
+    next(drawing)
+    desk.hands.take("brush")  # its key again
+    for _ in drawing:
+        pass
+    desk.rest()
+    assert not desk.layer.data.any()
+    desk.hands.take("brush")
+    desk.draw((40, 20), (40, 40))
+    assert (desk.steps, bool(desk.layer.data[2, 40, 30])) == (1, True)
+
+
+def test_inside_means_the_label_that_the_stroke_began_on(desk: Desk) -> None:
+    a_bar(desk)
+    desk.layer.selected_label = 7
+    desk.hands.take("brush")
+    desk.hands.set_option("brush", radius=2.0, mode="inside")
+    desk.draw((24, 34), (24, 38), (24, 42), (24, 46), (10, 46))
+    painted = desk.layer.data[2] == 7
+    assert painted[24, 34:47].all()
+    assert not painted[:20].any()
+
+
+def test_a_tool_from_a_button_acts_where_is_clicked_next(desk: Desk) -> None:
+    a_bar(desk)
+    desk.hands.pick("delete")
+    assert (desk.layer.data == 1).any()
+    desk.draw((25, 45))
+    assert not desk.layer.data.any()
+    assert desk.hands.tool is not None
+    desk.hands.pick("finish slice")
+    desk.rest()
+    assert "slice 0 2" in desk.recorder.rows(desk.recorder.tracks()[0])
+
+
+def test_a_key_means_the_slice_of_the_view_that_the_mouse_is_over(desk: Desk) -> None:
+    desk.viewer.cursor.position = (0.0, 17.0, 33.0)  # the slider was moved since
+    desk.hands._moved(None, SimpleNamespace(dims_displayed=(0, 1)))
+    desk.viewer.dims.set_point(2, 50)
+    desk.hands.take("finish slice")
+    desk.rest()
+    assert "slice 2 50" in desk.recorder.rows(desk.recorder.tracks()[0])
+    desk.hands._moved(None, SimpleNamespace(dims_displayed=(0, 1, 2)))
+    desk.hands.take("finish slice")
+    assert "3D" in desk.hands.said
+
+
+def test_objects_selected_with_shift_are_what_a_tool_is_for(desk: Desk) -> None:
+    a_bar(desk)
+    desk.layer.data[2, 40:44, 10:20], desk.layer.data[2, 50:54, 10:20] = 2, 3
+    desk.recorder.settle()
+    desk.rest()
+    hover = Hover(desk.viewer, desk.hands, desk.recorder, Surroundings(desk.recorder))
+    for place in ((25, 45), (42, 15), (52, 15), (52, 15)):
+        desk.draw(place, modifiers=("Shift",))
+    assert desk.hands.selected == (1, 2)
+    assert "2 objects are selected" in desk.hands.words
+    assert [one.label for one in hover.marked] == [1, 2]
+    desk.hands.act("delete")
+    desk.rest()
+    assert np.unique(desk.layer.data).tolist() == [0, 3]
+    assert (desk.hands.selected, hover.marked) == ((), ())
+    desk.draw((52, 15), modifiers=("Shift",))
+    desk.draw((5, 5), modifiers=("Shift",))
+    assert desk.hands.selected == ()

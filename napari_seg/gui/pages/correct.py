@@ -115,6 +115,7 @@ class CorrectPage(QWidget):
         self.classes = ClassList()
         self._listen()
         self.card.form.changed.connect(self._set)
+        self.card.apply.clicked.connect(self._apply)
         self.card.range.changed.connect(self._set_range)
         self.card.range.from_label.clicked.connect(self._hands.range_of_label)
         self.card.range.anew.clicked.connect(lambda: self._set_range(None, None))
@@ -137,13 +138,7 @@ class CorrectPage(QWidget):
         self._add_tools(layout, "Measure", list(MEASURES.values()))
 
     def _add_tools(self, layout: QVBoxLayout, name: str, tools: Sequence[Tool | Measure]) -> None:
-        buttons = {tool.name: tool_button(tool, self._hands.take) for tool in tools}
-        for tool in tools:
-            if isinstance(tool, Tool) and tool.kind == "action" and tool.options.model_fields:
-                button = buttons[tool.name]
-                button.setToolTip(f"{button.toolTip()}\nRight-click: its settings")
-                button.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-                button.customContextMenuRequested.connect(lambda _, tool=tool: self._look_at(tool))
+        buttons = {tool.name: tool_button(tool, self._hands.pick) for tool in tools}
         self.buttons |= buttons
         layout.addWidget(text(name, "quiet"))
         layout.addWidget(ToolGrid(list(buttons.values())))
@@ -178,7 +173,8 @@ class CorrectPage(QWidget):
         self._render_classes(track)
         tool = hands.tool or hands.acted
         options = hands.options.get(tool.name) if tool else None
-        self.card.render(tool, options, track.row.unit, {"reach"} if len(track.row.grid) == 2 else set())
+        without = {"reach"} if len(track.row.grid) == 2 else set()
+        self.card.render(tool, hands.tool is not None, options, track.row.unit, without)
         self.card.range.render(options, intensities_of(track.image), label)
         self.card.say(hands.words)
 
@@ -235,11 +231,9 @@ class CorrectPage(QWidget):
             alone=bool(track.layer.show_selected_label),
         )
 
-    def _look_at(self, tool: Tool) -> None:
-        """Show the settings of a tool that acts at once, before it does."""
-        self._hands.put_down()
-        self._hands.acted = tool
-        self.render()
+    def _apply(self) -> None:
+        if self._hands.acted is not None:
+            self._hands.act(self._hands.acted.name)
 
     def _set(self, name: str, value: Any) -> None:
         tool = self._hands.tool or self._hands.acted
