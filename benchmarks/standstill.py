@@ -165,8 +165,8 @@ def measure(side: int, only: str, where: bool) -> None:
 
         return work
 
-    def point_at(label: int) -> None:
-        viewer.cursor.position = tuple(float(k) for k in np.argwhere(window.layer.data == label)[0])
+    def point_at_an_object() -> None:
+        viewer.cursor.position = tuple(float(k) for k in np.argwhere(window.layer.data)[0])
 
     renewing = Renewing(recorder, window.controller.engine)
     shifted = np.roll(window.truth, 9, axis=1)
@@ -200,7 +200,7 @@ def measure(side: int, only: str, where: bool) -> None:
     line("a first small mask (napari loads what it needs for masks)", window.add_first)
     line("a mask is added, and laid down", window.add, window.kept)
     line("the layer is drawn again (napari alone)", window.layer.refresh)
-    point_at(5)
+    point_at_an_object()
     steps: list[tuple[str, Callable[[], Any], Callable[[], bool]]] = [
         ("delete one object", act("delete"), window.rests),
         ("that undone", lambda: recorder.undo(window.layer), window.rests),
