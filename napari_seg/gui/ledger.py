@@ -38,6 +38,9 @@ class Ledger:
     changed = Signal()
     """Rows, the number of steps, or what is to be said."""
 
+    written = Signal(Track, object)
+    """A layer, and the blocks of it that are others now: copies that nobody writes to."""
+
     def __init__(self, who: str) -> None:
         self.who = who
         self.active = 0.0
@@ -102,6 +105,8 @@ class Ledger:
         track.version += 1
         step = Step(tool, time.time(), self.who, blocks, named, said, origin=origin)
         self.after(track.session.writer.put(track.row.id, step), lambda kept: self.done(track, kept))
+        if blocks:
+            self.written.emit(track, blocks)
 
     def done(self, track: Track, kept: bool) -> None:
         """A step was kept, or can never be. What was in the way of other work is gone where it was kept."""

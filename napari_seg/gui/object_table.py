@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QModelIndex, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -16,7 +17,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_seg.editing.columns import csv
+from napari_seg.editing.annotation import Entry
+from napari_seg.editing.columns import csv, said_csv
 from napari_seg.editing.measures import Table
 from napari_seg.errors import SegError
 from napari_seg.gui.parts import row, text
@@ -27,14 +29,19 @@ _PAUSE = 120
 
 
 class ObjectTable(QWidget):
-    """``chosen`` carries the label of the row that a person chose, not one that :meth:`select` chose."""
+    """``chosen`` carries the label of the row that a person chose, not one that :meth:`select` chose; ``commented`` a
+    label and what was written of it."""
 
     chosen = Signal(int)
+    commented = Signal(int, str)
 
     def __init__(self) -> None:
         super().__init__()
         self.model = TableModel()
+        self.model.commented.connect(self.commented.emit)
+        self._said: Mapping[str, Entry] = {}
         self._selecting = False
+        self._late: Table | None = None
         self._build()
         self.render(None)
 
@@ -52,6 +59,8 @@ class ObjectTable(QWidget):
         self.view.setShowGrid(False)
         self.view.setWordWrap(False)
         self.view.setTabKeyNavigation(False)
+        way = QAbstractItemView.EditTrigger
+        self.view.setEditTriggers(way.DoubleClicked | way.EditKeyPressed)
         self.view.setSortingEnabled(True)
         self.view.verticalHeader().hide()
         self.view.verticalHeader().setDefaultSectionSize(24)
@@ -76,11 +85,17 @@ class ObjectTable(QWidget):
         self.filter.textChanged.connect(lambda _: self._pause.start())
         self.filter.returnPressed.connect(self._narrow)
         self.view.selectionModel().selectionChanged.connect(self._moved)  # focus alone makes the first one current
-        self.view.doubleClicked.connect(lambda index: self.chosen.emit(self.model.label_at(index.row())))
+        self.view.doubleClicked.connect(self._double_clicked)
         self.save.clicked.connect(self._ask)
+        self.view.itemDelegate().closeEditor.connect(lambda *_: QTimer.singleShot(0, self._show_late))
 
-    def render(self, table: Table | None) -> None:
-        """Show a table; order, filter and the chosen label stay where they can."""
+    def render(self, table: Table | None, said: Mapping[str, Entry] | None = None) -> None:
+        """Show a table; order, filter and the chosen label stay where they can. ``said``: the rows of the session, of
+        which those that are no objects go into a file of their own."""
+        self._said = said or {}
+        if self.view.state() == QAbstractItemView.State.EditingState:
+            self._late = table  # what is being written would be lost
+            return
         before, headings = self.selected, self._headings()
         with_selection = self._selecting
         self._selecting = True
@@ -114,17 +129,29 @@ class ObjectTable(QWidget):
             self.view.scrollTo(self.model.index(place, 0))
         self._selecting = False
 
-    def write(self, path: Path) -> None:
-        """Write the rows that are shown as CSV: aside first, then renamed. Raises ``SegError`` where it cannot."""
+    def write(self, path: Path) -> str:
+        """Write the rows that are shown as CSV, and what was said of slices, regions and boxes beside it; what was
+        written, in a sentence. Raises ``SegError`` where it cannot."""
         if self.model.table is None:
-            return
-        aside = path.with_name(f".{path.name}.part")
-        try:
-            aside.write_text(csv(self.model.table, self.model.rows.tolist()), encoding="utf-8")
-            aside.replace(path)
-        except OSError as error:
-            aside.unlink(missing_ok=True)
-            raise SegError(f"{path.name} could not be written ({error.strerror}); choose another folder.") from None
+            return ""
+        _write(path, csv(self.model.table, self.model.rows.tolist()))
+        rows = len(self.model.rows)
+        words = f"Saved {path.name} with {rows} {'row' if rows == 1 else 'rows'}"
+        beside = said_csv(self._said)
+        if beside:
+            other = path.with_name(f"{path.stem} said{path.suffix}")
+            _write(other, beside)
+            words += f", and {other.name} with what you said of slices, regions and boxes"
+        return f"{words}."
+
+    def _show_late(self) -> None:
+        table, self._late = self._late, None
+        if table is not None:
+            self.render(table, self._said)
+
+    def _double_clicked(self, index: QModelIndex) -> None:
+        if not self.model.is_comment(index):
+            self.chosen.emit(self.model.label_at(index.row()))
 
     def _headings(self) -> tuple[str, ...]:
         return tuple(column.heading for column in self.model.shown_columns)
@@ -165,8 +192,19 @@ class ObjectTable(QWidget):
             return
         path = Path(name) if Path(name).suffix else Path(f"{name}.csv")
         try:
-            self.write(path)
+            words = self.write(path)
         except SegError as error:
             self._say(str(error))
         else:
-            self._say(f"Saved {path.name} with {len(self.model.rows)} rows.")
+            self._say(words)
+
+
+def _write(path: Path, text: str) -> None:
+    """Aside first, then renamed; with the mark by which spreadsheets know UTF-8."""
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        aside.write_text(text, encoding="utf-8-sig")
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise SegError(f"{path.name} could not be written ({error.strerror}); choose another folder.") from None

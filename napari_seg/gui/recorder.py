@@ -59,6 +59,9 @@ class Recorder:
     safety = Signal(Safe)
     """How safe everything is, each time that it is otherwise than before, also where only the disk has filled."""
 
+    written = Signal(Track, object)
+    """A layer, and the blocks of it that are others now: copies that nobody writes to."""
+
     resumed = Signal(object, Found)
     """The layer of an image whose annotation was taken up again, and what was found of it."""
 
@@ -66,6 +69,7 @@ class Recorder:
         self._viewer, self._engine = viewer, engine
         self._ledger = Ledger(who)
         self._ledger.changed.connect(self.changed.emit)
+        self._ledger.written.connect(self.written.emit)
         self._errands = Errands(self._ledger.complain)
         self._errands.changed.connect(self._hold)
         self._errands.changed.connect(self.changed.emit)
