@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from napari_seg.editing.annotation import Annotation, Box
+from napari_seg.editing.annotation import Annotation, Box, Entry, object_key
 from napari_seg.editing.edit import Edit, Patch, applied
 from napari_seg.editing.measures import Table, measure, updated
 from napari_seg.editing.suspicion import Suspect, still_there
@@ -30,7 +30,9 @@ class Seen:
 
     ``annotation``: the copy, at time point ``time``. ``suspects``: of those ``found``, the ones that are there yet.
     ``labels`` and ``boxes``: what the last edit changed; ``touched``: all labels that were changed since.
-    ``verdicts``: see :func:`~napari_seg.session.verdicts.verdicts`. ``predicted``: what the model said last, if it did.
+    ``earlier``: the suspects before it, and ``moved``: those at these places of the queue lie elsewhere now; ``None``
+    where some are gone or have come back. ``verdicts``: see :func:`~napari_seg.session.verdicts.verdicts`.
+    ``predicted``: what the model said last, if it did.
     """
 
     track: Track | None = None
@@ -42,6 +44,8 @@ class Seen:
     labels: tuple[int, ...] = ()
     boxes: tuple[Box, ...] = ()
     touched: frozenset[int] = frozenset()
+    earlier: tuple[Suspect, ...] = ()
+    moved: Mapping[int, Suspect] | None = None
     verdicts: Mapping[str, bool] = field(default_factory=dict)
     predicted: Predicted | None = None
 
@@ -52,16 +56,24 @@ class Seen:
 
     def changed(self) -> set[str]:
         """The keys of the suspects that the last edit changed: objects and regions of its labels, and the slices."""
+        if self.annotation is not None and self.annotation.objects:
+            return {object_key(label) for label in self.labels}
         return {
             suspect.key
             for suspect in self.suspects
             if (suspect.label in self.labels if suspect.label else any(_meet(suspect.box, box) for box in self.boxes))
         }
 
-    def near(self) -> set[str]:
-        """The keys of the suspects near which the last edit changed something, so that their pictures are others."""
+    def near(self, suspects: Iterable[Suspect]) -> set[str]:
+        """The keys of those near which the last edit changed something, so that their pictures are others."""
         wide = [_grown(box) for box in self.boxes]
-        return {suspect.key for suspect in self.suspects if any(_meet(_grown(suspect.box), box) for box in wide)}
+        return {suspect.key for suspect in suspects if any(_meet(_grown(suspect.box), box) for box in wide)}
+
+
+def others(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[str]:
+    """The keys of the rows that are not the same. Quick also for many, as those that stay are the same objects."""
+    new = [key for key, entry in after.items() if before.get(key) is not entry]
+    return [key for key in (*new, *(before.keys() - after.keys())) if before.get(key) != after.get(key)]
 
 
 def abreast(seen: Seen, written: Iterable[Mapping[Place, Labels]]) -> Seen:
@@ -80,15 +92,24 @@ def abreast(seen: Seen, written: Iterable[Mapping[Place, Labels]]) -> Seen:
     after = applied(edit, annotation)
     table = updated(table, after, edit) if len(labels) <= _FEW else measure(after, table.classes)
     touched = seen.touched | set(labels)
+    suspects = tuple(still_there(seen.found, after, table, touched))
     return replace(
         seen,
         annotation=after,
         table=table,
-        suspects=tuple(still_there(seen.found, after, table, touched)),
+        suspects=suspects,
+        earlier=seen.suspects,
+        moved=_moved(seen.suspects, suspects),
         labels=labels,
         boxes=tuple(patch.box for patch in edit.patches),
         touched=touched,
     )
+
+
+def _moved(before: tuple[Suspect, ...], after: tuple[Suspect, ...]) -> dict[int, Suspect] | None:
+    if len(before) != len(after) or any(a.key != b.key for a, b in zip(before, after, strict=True)):
+        return None
+    return {k: b for k, (a, b) in enumerate(zip(before, after, strict=True)) if a is not b}
 
 
 def _patches(seen: Seen, blocks: Mapping[Place, Labels]) -> Iterable[Patch]:

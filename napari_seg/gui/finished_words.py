@@ -37,7 +37,8 @@ def of_image(rows: Mapping[str, Entry], grid: Sequence[int], spacing: tuple[floa
     """The line of the page: how many slices and boxes are finished; nothing where none is."""
     if rows.get(CASE, Entry()).state == "accepted":
         return "✓ This case is finished."
-    found = [_SLICE.fullmatch(key) for key, entry in rows.items() if entry.state == "accepted"]
+    slices = (key for key, entry in rows.items() if key.startswith("slice ") and entry.state == "accepted")
+    found = [_SLICE.fullmatch(key) for key in slices]
     axes = [int(match[1]) for match in found if match]
     parts = []
     for axis in sorted(set(axes)):

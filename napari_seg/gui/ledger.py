@@ -116,12 +116,18 @@ class Ledger:
 
     def take_rows(self, track: Track, changes: Mapping[str, Entry | None]) -> None:
         """Rows, as the session names them, are now these."""
-        rows = self._rows.setdefault(track.key, {})
-        self._by_plane.pop(track.key, None)
-        for name, entry in changes.items():
-            rows.pop(name, None)
-            if entry is not None:
-                rows[name] = entry
+        known = self._by_plane.get(track.key, {})
+        tables = [(self._rows.setdefault(track.key, {}), "")]
+        for plane, rows in known.items():
+            if any(name.startswith(row_key(plane, "")) for name in changes):
+                known[plane] = dict(rows)
+                tables.append((known[plane], row_key(plane, "")))
+        for rows, prefix in tables:
+            for name, entry in changes.items():
+                if name.startswith(prefix):
+                    rows.pop(name.removeprefix(prefix), None)
+                    if entry is not None:
+                        rows[name.removeprefix(prefix)] = entry
 
     def count(self, track: Track) -> None:
         """Ask how many steps can be taken back now."""

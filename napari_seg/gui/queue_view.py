@@ -60,7 +60,7 @@ class QueueView(QWidget):
         self._done = 0
         self._verdicts: dict[str, bool] = {}
         self._changed: set[str] = set()
-        self._from = -1  # where the chosen one stood, before it was gone
+        self._gone, self._from = "", -1  # the chosen one that an edit took away, and where it stood
         self._written_on: Suspect | None = None  # what the comment is about
         self._build()
         self.render(())
@@ -138,13 +138,14 @@ class QueueView(QWidget):
         self._show_comment()
 
     def _show(self, suspects: Sequence[Suspect], said: Mapping[str, Entry], classes: tuple[str, ...]) -> None:
-        before, self._from = self.current, self._row
+        current, self._from = self.current, self._row if self._row >= 0 else self._from
+        wanted = self._gone if current is None else current.key
         self.model.render(suspects, said, classes)
         self.empty.setVisible(not suspects)
         self.list.setVisible(bool(suspects))
         self.bar.setVisible(bool(suspects))
-        if before is not None and self.go_to(before.key):
-            self._from = -1
+        found = self.go_to(wanted)
+        self._gone, self._from = "" if found else wanted, -1 if found else self._from
         self._tell()
         self._show_comment()
 
@@ -218,6 +219,7 @@ class QueueView(QWidget):
 
     def _choose(self, row: int) -> None:
         if 0 <= row < len(self.model.suspects):
+            self.model.reveal(row)
             way = QItemSelectionModel.SelectionFlag.ClearAndSelect
             self.list.selectionModel().setCurrentIndex(self.model.index(row), way)
 
@@ -226,6 +228,7 @@ class QueueView(QWidget):
         self._show_comment()
         self._enable()
         if suspect is not None:
+            self._gone, self._from = "", -1
             self.list.scrollTo(self.model.index(self._row))
             self.chosen.emit(suspect)
 

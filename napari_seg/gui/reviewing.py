@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, State
-from napari_seg.editing.measures import Table, listed, measure
+from napari_seg.editing.measures import Table, listed, measure, relisted
 from napari_seg.editing.said import class_names
 from napari_seg.editing.suspicion import Suspect, queue
 from napari_seg.errors import SegError
-from napari_seg.gui.abreast import Seen, abreast
+from napari_seg.gui.abreast import Seen, abreast, others
 from napari_seg.gui.arrivals import CLASSES
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.nearing import come_near
@@ -116,8 +116,11 @@ class Reviewing:
         if found is None or track is None or not self._is_kept(track):
             return found
         rows = self._recorder.rows(track)
-        if self._listed[0] is not found or self._listed[1] != rows:
+        measured, before, shown = self._listed
+        if measured is not found or shown is None:
             self._listed = found, rows, listed(found, rows)
+        elif rows is not before:
+            self._listed = found, rows, relisted(shown, rows, others(before, rows))
         return self._listed[2]
 
     def list_rows(self, which: str) -> None:
@@ -146,8 +149,9 @@ class Reviewing:
         return bool(self._written) or self._following is not None
 
     def go_to(self, suspect: Suspect) -> None:
-        """Show a suspect in the middle of the view, large enough to be judged."""
-        self._show(suspect.place, suspect.box, suspect.label)
+        """Show a suspect in the middle of the view, large enough to be judged; of a slice all of it."""
+        middle = tuple((side.start + side.stop - 1) / 2 for side in suspect.box)
+        self._show(suspect.place if suspect.label else middle, suspect.box, suspect.label)
 
     def go_to_label(self, label: int) -> None:
         """Show an object of the table."""

@@ -14,6 +14,7 @@ from qtpy.QtGui import QIcon, QImage, QPixmap
 
 from napari_seg.editing.annotation import Entry, State
 from napari_seg.editing.suspicion import Suspect
+from napari_seg.gui.abreast import others
 from napari_seg.gui.table_model import STATE_WORDS
 from napari_seg.gui.thumbnail import thumbnail
 
@@ -24,6 +25,9 @@ _HEIGHT = 70
 
 _KEPT = 400
 """So many pictures are kept."""
+
+_PAGE = 200
+"""Rows that Qt is told of at a time: it lays out all it knows whenever one changes."""
 
 _LOOK = 15
 """Milliseconds between two looks at whether a picture is made."""
@@ -39,6 +43,7 @@ class SuspectsModel(QAbstractListModel):
         self.said: dict[str, Entry] = {}
         self.left = 0  # how many nothing was said of
         self._rows: dict[str, int] = {}
+        self._open = _PAGE  # so many rows Qt is told of yet
         self._classes: tuple[str, ...] = ()
         self._image: NDArray[Any] | None = None
         self._labels: NDArray[Any] | None = None
@@ -58,6 +63,7 @@ class SuspectsModel(QAbstractListModel):
         before = {suspect.key: suspect for suspect in self.suspects}
         self.suspects, self.said, self._classes = tuple(suspects), dict(said), classes
         self._rows = {suspect.key: row for row, suspect in enumerate(self.suspects)}
+        self._open = _PAGE
         self.left = sum(self.state(row) == "unseen" for row in range(len(self.suspects)))
         same = {suspect.key for suspect in self.suspects if before.get(suspect.key) is suspect}
         self._pictures = {key: picture for key, picture in self._pictures.items() if key in self._rows}
@@ -66,18 +72,40 @@ class SuspectsModel(QAbstractListModel):
             self._drawing = None
         self.endResetModel()
 
+    def move(self, suspects: tuple[Suspect, ...], moved: Mapping[int, Suspect]) -> None:
+        """The same suspects, of which those in the rows ``moved`` lie elsewhere now."""
+        self.suspects = suspects
+        self.redraw([suspect.key for suspect in moved.values()])
+
+    @property
+    def pictured(self) -> list[Suspect]:
+        """Those of which there are pictures, or will be."""
+        keys = {*self._pictures, *self._wanted, *((self._drawing[0],) if self._drawing else ())}
+        return [self.suspects[self._rows[key]] for key in keys if key in self._rows]
+
+    def reveal(self, row: int) -> None:
+        """Tell Qt of all rows down to this one."""
+        stop = min(len(self.suspects), row + _PAGE)
+        if row >= self._open:
+            self.beginInsertRows(QModelIndex(), self._open, stop - 1)
+            self._open = stop
+            self.endInsertRows()
+
+    def canFetchMore(self, parent: Any = None) -> bool:
+        return self._open < len(self.suspects)
+
+    def fetchMore(self, parent: Any = None) -> None:
+        self.reveal(self._open)
+
     def follow(self, said: Mapping[str, Entry]) -> tuple[str, ...]:
         """What was said is now this; the keys of the suspects of which something else was said before."""
         nothing = Entry()
-        keys = self.said.keys() | said.keys()
-        pairs = ((key, self.said.get(key, nothing), said.get(key, nothing)) for key in keys if key in self._rows)
-        other = [key for key, before, after in pairs if before is not after and before != after]
+        other = [key for key in others(self.said, said) if key in self._rows]
         states = [(self.state_of(key), said.get(key, nothing).state) for key in other]
         self.left += sum((after == "unseen") - (before == "unseen") for before, after in states)
         self.said = dict(said)
         for key in other:
-            row = self._rows[key]
-            self.dataChanged.emit(self.index(row), self.index(row))
+            self._tell(self._rows[key])
         return tuple(key for key, (before, after) in zip(other, states, strict=True) if before != after)
 
     def look_at(self, image: NDArray[Any] | None, labels: NDArray[Any] | None) -> None:
@@ -105,7 +133,7 @@ class SuspectsModel(QAbstractListModel):
         key = self.suspects[row].key
         self.left += (state == "unseen") - (self.state(row) == "unseen")
         self.said[key] = replace(self.said.get(key, Entry()), state=state)
-        self.dataChanged.emit(self.index(row), self.index(row))
+        self._tell(row)
 
     def redraw(self, keys: Iterable[str]) -> None:
         """The labels of these suspects have changed: new pictures."""
@@ -114,8 +142,7 @@ class SuspectsModel(QAbstractListModel):
         if self._drawing is not None and self._drawing[0] in keys:
             self._drawing = None
         for row in (self.row_of(key) for key in keys):
-            if row >= 0:
-                self.dataChanged.emit(self.index(row), self.index(row))
+            self._tell(row)
 
     def row_of(self, key: str) -> int:
         """The row of a key; -1 where there is none."""
@@ -132,7 +159,7 @@ class SuspectsModel(QAbstractListModel):
         return self._classes[suspect.label - 1] if known else f"class {suspect.label}"
 
     def rowCount(self, parent: Any = None) -> int:
-        return 0 if parent is not None and parent.isValid() else len(self.suspects)
+        return 0 if parent is not None and parent.isValid() else min(self._open, len(self.suspects))
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if not index.isValid():
@@ -151,6 +178,11 @@ class SuspectsModel(QAbstractListModel):
         if role == Qt.ItemDataRole.SizeHintRole:
             return QSize(0, _HEIGHT)
         return None
+
+    def _tell(self, row: int) -> None:
+        """Another row than before is to be shown."""
+        if 0 <= row < self._open:
+            self.dataChanged.emit(self.index(row), self.index(row))
 
     def _picture(self, row: int) -> QIcon:
         key = self.suspects[row].key
@@ -188,8 +220,7 @@ class SuspectsModel(QAbstractListModel):
         if len(self._pictures) >= _KEPT:
             self._pictures.pop(next(iter(self._pictures)))
         self._pictures[key] = _icon(made.result())
-        row = self.row_of(key)
-        self.dataChanged.emit(self.index(row), self.index(row), [Qt.ItemDataRole.DecorationRole])
+        self._tell(self.row_of(key))
 
 
 def _icon(picture: NDArray[np.uint8]) -> QIcon:

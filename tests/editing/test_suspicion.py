@@ -282,7 +282,7 @@ def test_whoever_stops_at_the_first_long_run_is_wrong_in_one_of_twenty_reviews_a
 
 
 def test_words_say_what_is_known_and_no_more() -> None:
-    assert stopping([], 5).words == "20 right ones in a row are a reason to stop."
+    assert stopping([], 5).words == "20 right in a row are a reason to stop."
     assert stopping([False, *[True] * 7], 5).words == "7 right in a row; 20 are a reason to stop."
     good = stopping([True] * 20, 67)
     assert good.words == (

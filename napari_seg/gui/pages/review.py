@@ -92,9 +92,13 @@ class ReviewPage(QWidget):
             assert seen.table is not None
             self.queue.look_at(seen.annotation.image, seen.annotation.labels)
             if seen.verdicts is before.verdicts:
-                self.queue.keep_up(seen.suspects, rows, seen.table.classes)
+                if seen.moved is None or self.queue.model.suspects is not seen.earlier:
+                    self.queue.keep_up(seen.suspects, rows, seen.table.classes)
+                else:
+                    self.queue.model.move(seen.suspects, seen.moved)
+                    self.queue.follow(rows)
                 self.queue.changed(seen.changed())
-                self.queue.redraw(seen.near())
+                self.queue.redraw(seen.near(self.queue.model.pictured))
             else:
                 self.queue.render(
                     seen.suspects, said=rows, classes=seen.table.classes, verdicts=seen.verdicts, done=seen.done
