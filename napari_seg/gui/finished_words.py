@@ -40,9 +40,9 @@ def of_image(rows: Mapping[str, Entry], grid: Sequence[int], spacing: tuple[floa
     slices = (key for key, entry in rows.items() if key.startswith("slice ") and entry.state == "accepted")
     found = [_SLICE.fullmatch(key) for key in slices]
     axes = [int(match[1]) for match in found if match]
-    parts = []
+    parts, first = [], thickest(spacing or (1.0,) * len(grid))
     for axis in sorted(set(axes)):
-        across = "" if axis == thickest(spacing) else f" across {_AXES[-len(grid) :][axis]}"
+        across = "" if axis == first else f" across {_AXES[-len(grid) :][axis]}"
         parts.append(f"{axes.count(axis)} of {grid[axis]} slices{across}")
     count = len(boxes(rows))
     if count:

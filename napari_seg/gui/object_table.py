@@ -30,7 +30,8 @@ _PAUSE = 120
 
 class ObjectTable(QWidget):
     """``chosen`` carries the label of the row that a person chose, not one that :meth:`select` chose; ``commented`` a
-    label and what was written of it."""
+    label and what was written of it. ``said``: the rows of the session; those that are no objects go into a file of
+    their own."""
 
     chosen = Signal(int)
     commented = Signal(int, str)
@@ -39,7 +40,7 @@ class ObjectTable(QWidget):
         super().__init__()
         self.model = TableModel()
         self.model.commented.connect(self.commented.emit)
-        self._said: Mapping[str, Entry] = {}
+        self.said: Mapping[str, Entry] = {}
         self._selecting = False
         self._late: Table | None = None
         self._build()
@@ -89,10 +90,8 @@ class ObjectTable(QWidget):
         self.save.clicked.connect(self._ask)
         self.view.itemDelegate().closeEditor.connect(lambda *_: QTimer.singleShot(0, self._show_late))
 
-    def render(self, table: Table | None, said: Mapping[str, Entry] | None = None) -> None:
-        """Show a table; order, filter and the chosen label stay where they can. ``said``: the rows of the session, of
-        which those that are no objects go into a file of their own."""
-        self._said = said or {}
+    def render(self, table: Table | None) -> None:
+        """Show a table; order, filter and the chosen label stay where they can."""
         if self.view.state() == QAbstractItemView.State.EditingState:
             self._late = table  # what is being written would be lost
             return
@@ -137,7 +136,7 @@ class ObjectTable(QWidget):
         _write(path, csv(self.model.table, self.model.rows.tolist()))
         rows = len(self.model.rows)
         words = f"Saved {path.name} with {rows} {'row' if rows == 1 else 'rows'}"
-        beside = said_csv(self._said)
+        beside = said_csv(self.said)
         if beside:
             other = path.with_name(f"{path.stem} said{path.suffix}")
             _write(other, beside)
@@ -147,7 +146,7 @@ class ObjectTable(QWidget):
     def _show_late(self) -> None:
         table, self._late = self._late, None
         if table is not None:
-            self.render(table, self._said)
+            self.render(table)
 
     def _double_clicked(self, index: QModelIndex) -> None:
         if not self.model.is_comment(index):

@@ -106,8 +106,9 @@ class ReviewPage(QWidget):
         elif rows is not self._rows:
             self._rows = rows
             self.queue.follow(rows)
+        self.table.said = rows
         if self.table.model.table is not (table := self._reviewing.table()):
-            self.table.render(table, rows)
+            self.table.render(table)
 
     def _words(self, current: bool) -> str:
         if self._reviewing.trouble:
