@@ -149,9 +149,8 @@ class Reviewing:
         return bool(self._written) or self._following is not None
 
     def go_to(self, suspect: Suspect) -> None:
-        """Show a suspect in the middle of the view, large enough to be judged; of a slice all of it."""
-        middle = tuple((side.start + side.stop - 1) / 2 for side in suspect.box)
-        self._show(suspect.place if suspect.label else middle, suspect.box, suspect.label)
+        """Show a suspect in the middle of the view, large enough to be judged."""
+        self._show(suspect.place, suspect.box, suspect.label)
 
     def go_to_label(self, label: int) -> None:
         """Show an object of the table."""
