@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtCore import QModelIndex, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
@@ -22,7 +23,7 @@ from napari_seg.editing.columns import csv, said_csv
 from napari_seg.editing.measures import Table
 from napari_seg.errors import SegError
 from napari_seg.gui.parts import row, text
-from napari_seg.gui.table_model import TableModel
+from napari_seg.gui.table_model import STATE_WORDS, TableModel
 
 _PAUSE = 120
 """Milliseconds without a key before the filter works."""
@@ -43,6 +44,7 @@ class ObjectTable(QWidget):
         self.said: Mapping[str, Entry] = {}
         self._selecting = False
         self._late: Table | None = None
+        self._letters = ""  # those that the columns were measured in
         self._build()
         self.render(None)
 
@@ -100,7 +102,7 @@ class ObjectTable(QWidget):
         self._selecting = True
         self.model.render(table)
         if self._headings() != headings:
-            self.view.resizeColumnsToContents()
+            self._fit()
         self._selecting = with_selection
         size = next((name for name in ("area", "volume") if name in self.model.names), "voxels")
         self.filter.setPlaceholderText(f"Filter: state:unseen {size}<50")
@@ -110,6 +112,21 @@ class ObjectTable(QWidget):
         self._count()
         if before is not None:
             self.select(before)
+
+    def showEvent(self, event: Any) -> None:
+        """The letters may be others than when the columns were measured."""
+        super().showEvent(event)
+        if self.view.font().toString() != self._letters:
+            self._fit()
+
+    def _fit(self) -> None:
+        """Give each column the room for its heading and its cells, also for what may still be said."""
+        self._letters = self.view.font().toString()
+        self.view.resizeColumnsToContents()
+        for place, column in enumerate(self.model.shown_columns):
+            if column.name == "state":
+                widest = max(self.view.fontMetrics().horizontalAdvance(words) for words in STATE_WORDS.values())
+                self.view.setColumnWidth(place, max(self.view.columnWidth(place), widest + 10))
 
     @property
     def selected(self) -> int | None:

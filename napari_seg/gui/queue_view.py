@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QListView, QProgressBar, QPus
 from napari_seg.editing.annotation import Entry, State
 from napari_seg.editing.stopping import Stop, stopping
 from napari_seg.editing.suspicion import Suspect
-from napari_seg.gui.parts import dress, text
+from napari_seg.gui.parts import dress, say, text
 from napari_seg.gui.suspects_model import PICTURE, SuspectsModel
 
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -101,6 +101,7 @@ class QueueView(QWidget):
         layout.addWidget(self.bar)
         layout.addWidget(self.comment)
         layout.addWidget(self.stop)
+        layout.addStretch()  # where there is no list
         for keys, where, context in (
             (KEYS, self, Qt.ShortcutContext.WidgetWithChildrenShortcut),
             (LIST_KEYS, self.list, Qt.ShortcutContext.WidgetShortcut),
@@ -260,5 +261,5 @@ class QueueView(QWidget):
         self.progress.setValue(total - left)
         self.progress.setFormat(f"{total - left} of {total} seen")
         self.progress.setVisible(total > 0)
-        self.stop.setText(self.stopping.words if total else "")
+        say(self.stop, self.stopping.words if self.model.suspects else "")
         self._enable()

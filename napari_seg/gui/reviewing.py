@@ -257,7 +257,8 @@ def _look(
     """In a thread, on copies."""
     frozen = replace(annotation, extents=Extents(annotation.labels))
     table = measure(frozen, classes)
-    suspects = tuple(queue(frozen, table if frozen.objects else None, differing))
+    found = queue(frozen, table if frozen.objects else None, differing)
+    suspects = tuple(sorted(found, key=lambda suspect: not suspect.reasons))  # what nothing can be said of comes last
     said, past = ({}, None) if asked is None else asked.result()
     predicted = None if past is None else past.predicted
     return Seen(track, time, frozen, table, suspects, suspects, verdicts=said, predicted=predicted)

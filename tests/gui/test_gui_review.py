@@ -417,6 +417,32 @@ def test_the_next_step_is_the_button_that_stands_out(page: ReviewPage, controlle
         page.queue.act("accept")
     rest(controller)
     assert page.begin.objectName() == "main"
+    look(page, controller, qtbot)  # nothing is left: it is said once, at the top
+    assert page.begin.objectName() == ""
+    assert (page.queue.empty.isVisible(), page.queue.stop.isVisible()) == (True, False)
+    assert page.queue.empty.height() < 60
+
+
+def test_what_there_is_no_reason_to_doubt_comes_last(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
+    opened(controller, cells())
+    look(page, controller, qtbot)
+    doubted = [bool(suspect.reasons) for suspect in controller.reviewing.seen.suspects]
+    assert doubted == sorted(doubted, reverse=True)
+    assert doubted[0]
+    assert page.queue.model.data(page.queue.model.index(11)).endswith("No reason to doubt it")
+
+
+def test_every_column_has_room_for_its_words(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
+    opened(controller, cells())
+    look(page, controller, qtbot)
+    view, model = page.table.view, page.table.model
+    page.setStyleSheet("* { font-size: 15pt }")  # as when the panel is dressed after the table was measured
+    page.hide()
+    page.show()
+    for place in range(model.columnCount()):
+        assert view.columnWidth(place) >= view.horizontalHeader().sectionSizeFromContents(place).width()
+    state = [column.name for column in model.shown_columns].index("state")
+    assert view.columnWidth(state) > view.fontMetrics().horizontalAdvance("✓ accepted")
 
 
 def test_a_step_back_asks_again(page: ReviewPage, controller: Controller, qtbot: Any) -> None:

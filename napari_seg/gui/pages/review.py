@@ -81,7 +81,8 @@ class ReviewPage(QWidget):
         if current:
             self.mirror.render()
             self._draw(rows)
-        dress(self.begin, "" if current and self.queue.model.left else "main")
+        seen_all = bool(self.queue.model.suspects) and not self.queue.model.left
+        dress(self.begin, "main" if seen_all or not current else "")
 
     def _draw(self, rows: Mapping[str, Entry]) -> None:
         """The queue and the table of the mask in hand."""
