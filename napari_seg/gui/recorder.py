@@ -246,6 +246,11 @@ class Recorder:
         self._gather()
         self._errands.begin(track.key, self._said(track, rows, what))
 
+    def alter(self, track: Track, key: str, what: str, **values: Any) -> None:
+        """Change some values of one row, as it is when what is under way is done; a row that says nothing goes."""
+        self._gather()
+        self._errands.begin(track.key, self._altered(track, key, what, values))
+
     def lock(self, track: Track, label: int, locked: bool) -> None:
         """Let an object, or a class, neither gain nor lose a voxel from now on; or let it again."""
         key = object_key(label)
@@ -525,6 +530,13 @@ class Recorder:
 
     def _said(self, track: Track, rows: Mapping[str, Entry | None], what: str) -> Steps[None]:
         self._ledger.put(track, what, {}, rows)
+        yield from ()
+
+    def _altered(self, track: Track, key: str, what: str, values: Mapping[str, Any]) -> Steps[None]:
+        before = self._ledger.row(track, key)
+        after = replace(before, **values)
+        if after != before:
+            self._ledger.put(track, what, {}, {key: None if after == Entry() else after})
         yield from ()
 
     def _replaced_by(self, track: Track) -> Steps[None]:

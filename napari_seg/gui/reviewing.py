@@ -183,10 +183,7 @@ class Reviewing:
     def _say(self, key: str, what: str, **values: Any) -> None:
         track = self.seen.track
         if track is not None and self._is_kept(track):
-            before = self._recorder.rows(track).get(key, Entry())
-            after = replace(before, **values)
-            if after != before:
-                self._recorder.say(track, {key: None if after == Entry() else after}, what)
+            self._recorder.alter(track, key, what, **values)
 
     def _is_kept(self, track: Track) -> bool:
         return self._recorder.track(track.layer) is track

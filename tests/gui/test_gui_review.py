@@ -22,6 +22,7 @@ from napari_seg.editing.tools import Gesture
 from napari_seg.gui import finished_words
 from napari_seg.gui.abreast import Seen, abreast
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.errands import TICK
 from napari_seg.gui.finished_mark import FinishedMark
 from napari_seg.gui.pages.review import ReviewPage
 from napari_seg.gui.suspects_model import SuspectsModel
@@ -339,6 +340,29 @@ def test_comments_are_rows_of_the_session(page: ReviewPage, controller: Controll
     rest(controller)
     assert controller.recorder.rows(track) == {}
     assert model.data(model.index(place, column)) == ""
+
+
+def test_a_comment_and_a_verdict_while_something_takes_long_are_both_kept(
+    page: ReviewPage, controller: Controller, qtbot: Any
+) -> None:
+    layer = opened(controller, cells())
+    look(page, controller, qtbot)
+    track = controller.recorder.track(layer)
+    assert track is not None
+    going = True
+
+    def slow() -> Any:
+        while going:
+            yield TICK
+
+    controller.recorder._errands.begin(track.key, slow())
+    page.queue.act("next")
+    qtbot.keyClicks(page.queue.comment, "ask Ada")
+    page.queue.act("accept")
+    assert controller.recorder.rows(track) == {}
+    going = False
+    rest(controller)
+    assert controller.recorder.rows(track) == {object_key(6): Entry(state="accepted", comment="ask Ada")}
 
 
 def test_what_is_being_written_in_the_table_is_not_lost(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
