@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv as comma_separated
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import UNITS
+from napari_seg.editing.annotation import CASE, Entry
 from napari_seg.editing.measures import Table
 
 _AXES = ("z", "y", "x")
@@ -57,7 +58,7 @@ def columns(table: Table) -> tuple[Column, ...]:
         Column("parts", "parts", "", table.parts, "How many pieces that do not touch."),
         Column("edge", "at the edge", "", table.border, "Whether the edge of the image cuts it."),
         *_lengths(table),
-        Column("comment", "comment", "", table.comment),
+        Column("comment", "comment", "", table.comment, "What you wrote about it; press F2 or double-click to write."),
     ]
     return tuple(found)
 
@@ -72,6 +73,24 @@ def csv(table: Table, rows: Iterable[int] | None = None) -> str:
     lists = [[_plain(value) for value in column.values.tolist()] for column in shown]
     writer.writerows(zip(*lists, strict=True) if rows is None else ([cells[row] for cells in lists] for row in rows))
     return text.getvalue()
+
+
+def said_csv(rows: Mapping[str, Entry]) -> str:
+    """What was said of slices, regions, boxes and the case, which have no row in the table: one line each, by the key
+    of its row; nothing where nothing was said."""
+    found = {key: entry for key, entry in rows.items() if key.split()[0] in ("slice", "region", "box", CASE)}
+    if not found:
+        return ""
+    text = io.StringIO()
+    writer = comma_separated.writer(text, lineterminator="\n")
+    writer.writerow(("what", "state", "comment"))
+    writer.writerows((key, entry.state, entry.comment) for key, entry in sorted(found.items(), key=_in_order))
+    return text.getvalue()
+
+
+def _in_order(item: tuple[str, Entry]) -> list[tuple[int, str]]:
+    """Slice 2 comes before slice 10."""
+    return [(int(word), "") if word.isdigit() else (-1, word) for word in item[0].split()]
 
 
 def length_unit(unit: str) -> str:

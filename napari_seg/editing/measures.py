@@ -7,7 +7,7 @@ labels that the edit names, each in its own box. Lengths are along the axes of t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -144,6 +144,21 @@ def listed(table: Table, rows: Mapping[str, Entry]) -> Table:
             category[row] = entry.category if table.objects else category[row]
             state[row], comment[row], locked[row] = entry.state, entry.comment, entry.locked
     return replace(table, category=category, state=state, comment=comment, locked=locked)
+
+
+def relisted(table: Table, rows: Mapping[str, Entry], keys: Iterable[str]) -> Table:
+    """The table with what these rows say, where only those of ``keys`` are others than before; itself if no row of it
+    is."""
+    known = ((key, table.row(int(key.removeprefix("object ")))) for key in keys if key.startswith("object "))
+    changed = [(row, rows.get(key, Entry())) for key, row in known if row is not None]
+    if not changed:
+        return table
+    columns = {name: getattr(table, name).copy() for name in ("category", "state", "comment", "locked")}
+    for row, entry in changed:
+        columns["category"][row] = entry.category if table.objects else table.labels[row]
+        columns["state"][row], columns["comment"][row] = entry.state, entry.comment
+        columns["locked"][row] = entry.locked
+    return replace(table, **columns)
 
 
 def updated(table: Table, annotation: Annotation, edit: Edit) -> Table:

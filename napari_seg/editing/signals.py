@@ -67,7 +67,7 @@ def unsure(uncertainty: Floats) -> Signal:
     values = np.clip(np.nan_to_num(uncertainty), 0, 1)
     usual = float(np.median(values)) if len(values) else 0.0
     odd = values > max(0.2, 1.3 * usual)
-    return Signal(2, values, odd, lambda row: "The model is unsure of it")
+    return Signal(2, values, odd, lambda row: "The model is unsure")
 
 
 def no_middle(astray: Floats, voxels: Ints) -> Signal:
@@ -75,11 +75,11 @@ def no_middle(astray: Floats, voxels: Ints) -> Signal:
 
     In a small object they are weak anyhow, for they fade near the middle; it is not named as a reason there.
     """
-    return Signal(3, astray, (astray > 0.2) & (voxels >= _SMALL), lambda row: "The model sees no clear middle in it")
+    return Signal(3, astray, (astray > 0.2) & (voxels >= _SMALL), lambda row: "The model sees no clear middle")
 
 
 def touching(contact: Floats) -> Signal:
-    return Signal(4, contact, contact > 0.15, lambda row: f"It touches others along {contact[row]:.0%} of its border")
+    return Signal(4, contact, contact > 0.15, lambda row: f"{contact[row]:.0%} of its border touches others")
 
 
 def odd_size(table: Table, groups: Ints) -> tuple[Signal, Signal]:
@@ -102,7 +102,7 @@ def odd_size(table: Table, groups: Ints) -> tuple[Signal, Signal]:
 def odd_shape(table: Table) -> Signal:
     """It fills less of the ellipsoid with its second moments than what has no dents."""
     dents = np.clip(2 * (1 - table.fullness), 0, 1)
-    return Signal(1, dents, dents > 0.3, lambda row: "It has dents or a waist")
+    return Signal(1, dents, dents > 0.3, lambda row: "Has dents or a waist")
 
 
 def in_parts(table: Table) -> Signal:
@@ -117,7 +117,7 @@ def at_the_edge(table: Table) -> Signal:
 def wavering(disagreement: Floats) -> Signal:
     """Mirror images of it get other answers."""
     values = np.clip(5 * disagreement, 0, 1)
-    return Signal(0.7, values, values > 0.3, lambda row: "Seen in a mirror, the model answers otherwise")
+    return Signal(0.7, values, values > 0.3, lambda row: "Answered otherwise in a mirror")
 
 
 def stray(table: Table, groups: Ints) -> Signal:
@@ -133,10 +133,10 @@ def of_slices(seen: Through) -> list[Signal]:
     """The signals of the slices of a volume."""
     mirrored, empty = np.clip(seen.wavering, 0, 1), seen.area == 0
     return [
-        Signal(4, seen.doubt * ~empty, seen.doubt * ~empty > 0.25, lambda row: "The model is unsure of much of it"),
+        Signal(4, seen.doubt * ~empty, seen.doubt * ~empty > 0.25, lambda row: "The model is unsure of much"),
         Signal(4, seen.doubt * empty, empty, lambda row: "Empty, but the model sees something"),
-        Signal(0.5, seen.jump, seen.jump > 0.5, lambda row: "It does not follow from the slices beside it"),
-        Signal(0.5, mirrored, mirrored > 0.5, lambda row: "Seen in a mirror, the model answers otherwise"),
+        Signal(0.5, seen.jump, seen.jump > 0.5, lambda row: "Jumps from the slices beside it"),
+        Signal(0.5, mirrored, mirrored > 0.5, lambda row: "Answered otherwise in a mirror"),
     ]
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ENOUGH = 20
-"""So many right ones in a row are worth stopping for."""
+"""So many right in a row are worth stopping for."""
 
 _RARE = 0.05
 
@@ -105,5 +105,5 @@ def _log_choose(n: int, k: int) -> float:
 
 def _not_yet(run: int) -> str:
     if run == 0:
-        return f"{ENOUGH} right ones in a row are a reason to stop."
+        return f"{ENOUGH} right in a row are a reason to stop."
     return f"{run} right in a row; {ENOUGH} are a reason to stop."

@@ -6,7 +6,7 @@ already is left out. :mod:`~napari_seg.editing.signals` says what is suspicious 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,6 +60,27 @@ def queue(annotation: Annotation, table: Table | None = None, differing: NDArray
         if annotation.labels.ndim == 3:
             found += slice_suspects(annotation, thickest(annotation.spacing), differing)
     return sorted(found, key=lambda suspect: -suspect.score)
+
+
+def still_there(
+    suspects: Sequence[Suspect], annotation: Annotation, table: Table, touched: Container[int]
+) -> list[Suspect]:
+    """Those of a queue that are there yet after labels were ``touched``, objects with the box they have now.
+
+    ``table``: of what there is now. Why they were suspicious is not asked again.
+    """
+    found = []
+    for suspect in suspects:
+        if suspect.label not in touched:
+            found.append(suspect)
+        elif annotation.objects:
+            row = table.row(suspect.label)
+            if row is not None:
+                place = tuple(map(float, _inside(annotation.labels, table, row)))
+                found.append(replace(suspect, place=place, box=table.box(row)))
+        elif annotation.at(suspect.place) == suspect.label:
+            found.append(suspect)
+    return found
 
 
 def disagreement(scores_a: Scores, scores_b: Scores) -> NDArray[np.float16]:

@@ -92,6 +92,7 @@ class Acts:
             self._ledger.take_rows(track, change.rows)
             for other in same:
                 yield from written(other, change.blocks, self._errands)
+                self._ledger.written.emit(other, change.blocks)
         self._ledger.count(track)
         self._ledger.changed.emit()
 

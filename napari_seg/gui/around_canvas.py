@@ -10,6 +10,7 @@ from napari_seg.gui import display, orthogonal, windows
 from napari_seg.gui.canvas_repair import mend_drawing
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.dropping import Dropping
+from napari_seg.gui.finished_mark import FinishedMark
 from napari_seg.gui.keys import Key, napari_keys, offer_commands, tool_keys
 from napari_seg.gui.keys_sheet import KEY, KeysSheet
 from napari_seg.gui.manifest import PLUGIN
@@ -37,6 +38,7 @@ class AroundCanvas:
         Dropping(drop_target(viewer), lambda paths: viewer.open(paths, plugin=PLUGIN))
         canvas = canvas_of(viewer)
         self.sketchpad = Sketchpad(viewer, controller.hands, controller.hover, canvas)
+        self.finished = FinishedMark(viewer, controller.recorder, controller.hands, canvas)
         self.keys = KeysSheet(viewer, canvas)
         self.keys.asked.connect(self._list_keys)
         for part in (orthogonal, windows, display):

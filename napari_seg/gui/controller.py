@@ -19,11 +19,14 @@ from napari.layers import Image
 from psygnal import Signal
 
 from napari_seg.data.volume import Volume
+from napari_seg.editing.edit import Edit
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui import engine as link
+from napari_seg.gui import notice
 from napari_seg.gui.batch import Batch
 from napari_seg.gui.checking import Looks, Wish
 from napari_seg.gui.classes import Classes
+from napari_seg.gui.finished_words import told
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.hover import Hover
 from napari_seg.gui.layers import channel_of, volume_of
@@ -83,7 +86,7 @@ class Controller:
         self.hover = Hover(viewer, self.hands, self.recorder, around)
         self.reviewing = Reviewing(viewer, self.recorder, self.hands, around)
         self.reviewing.listed.connect(lambda _: self.asked_for.emit("Review"))
-        around.edited.connect(lambda track, edit: self.edited.emit(edit.labels))
+        around.edited.connect(self._tell_edit)
         self.runs = Runs(viewer, engine, self.recorder)
         self.mirroring = Mirroring(engine, self.runs, self.hands, self.reviewing, around, self._known)
         self.batch = Batch(viewer, engine, self.recorder)
@@ -326,6 +329,11 @@ class Controller:
         if path not in self._specs:
             self._specs[path] = read_spec(path)
         return self._specs[path]
+
+    def _tell_edit(self, track: Any, edit: Edit) -> None:
+        self.edited.emit(edit.labels)
+        if words := told(edit):
+            notice.say(self.viewer, words)
 
     def _hear(self, message: link.Message) -> None:
         if isinstance(message, link.Finished) and message.order == self._warming:

@@ -38,6 +38,9 @@ class Ledger:
     changed = Signal()
     """Rows, the number of steps, or what is to be said."""
 
+    written = Signal(Track, object)
+    """A layer, and the blocks of it that are others now: copies that nobody writes to."""
+
     def __init__(self, who: str) -> None:
         self.who = who
         self.active = 0.0
@@ -102,6 +105,8 @@ class Ledger:
         track.version += 1
         step = Step(tool, time.time(), self.who, blocks, named, said, origin=origin)
         self.after(track.session.writer.put(track.row.id, step), lambda kept: self.done(track, kept))
+        if blocks:
+            self.written.emit(track, blocks)
 
     def done(self, track: Track, kept: bool) -> None:
         """A step was kept, or can never be. What was in the way of other work is gone where it was kept."""
@@ -111,12 +116,18 @@ class Ledger:
 
     def take_rows(self, track: Track, changes: Mapping[str, Entry | None]) -> None:
         """Rows, as the session names them, are now these."""
-        rows = self._rows.setdefault(track.key, {})
-        self._by_plane.pop(track.key, None)
-        for name, entry in changes.items():
-            rows.pop(name, None)
-            if entry is not None:
-                rows[name] = entry
+        known = self._by_plane.get(track.key, {})
+        tables = [(self._rows.setdefault(track.key, {}), "")]
+        for plane, rows in known.items():
+            if any(name.startswith(row_key(plane, "")) for name in changes):
+                known[plane] = dict(rows)
+                tables.append((known[plane], row_key(plane, "")))
+        for rows, prefix in tables:
+            for name, entry in changes.items():
+                if name.startswith(prefix):
+                    rows.pop(name.removeprefix(prefix), None)
+                    if entry is not None:
+                        rows[name.removeprefix(prefix)] = entry
 
     def count(self, track: Track) -> None:
         """Ask how many steps can be taken back now."""

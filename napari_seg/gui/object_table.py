@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QModelIndex, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -16,25 +18,33 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_seg.editing.columns import csv
+from napari_seg.editing.annotation import Entry
+from napari_seg.editing.columns import csv, said_csv
 from napari_seg.editing.measures import Table
 from napari_seg.errors import SegError
 from napari_seg.gui.parts import row, text
-from napari_seg.gui.table_model import TableModel
+from napari_seg.gui.table_model import STATE_WORDS, TableModel
 
 _PAUSE = 120
 """Milliseconds without a key before the filter works."""
 
 
 class ObjectTable(QWidget):
-    """``chosen`` carries the label of the row that a person chose, not one that :meth:`select` chose."""
+    """``chosen`` carries the label of the row that a person chose, not one that :meth:`select` chose; ``commented`` a
+    label and what was written of it. ``said``: the rows of the session; those that are no objects go into a file of
+    their own."""
 
     chosen = Signal(int)
+    commented = Signal(int, str)
 
     def __init__(self) -> None:
         super().__init__()
         self.model = TableModel()
+        self.model.commented.connect(self.commented.emit)
+        self.said: Mapping[str, Entry] = {}
         self._selecting = False
+        self._late: Table | None = None
+        self._letters = ""  # those that the columns were measured in
         self._build()
         self.render(None)
 
@@ -52,6 +62,8 @@ class ObjectTable(QWidget):
         self.view.setShowGrid(False)
         self.view.setWordWrap(False)
         self.view.setTabKeyNavigation(False)
+        way = QAbstractItemView.EditTrigger
+        self.view.setEditTriggers(way.DoubleClicked | way.EditKeyPressed)
         self.view.setSortingEnabled(True)
         self.view.verticalHeader().hide()
         self.view.verticalHeader().setDefaultSectionSize(24)
@@ -76,17 +88,21 @@ class ObjectTable(QWidget):
         self.filter.textChanged.connect(lambda _: self._pause.start())
         self.filter.returnPressed.connect(self._narrow)
         self.view.selectionModel().selectionChanged.connect(self._moved)  # focus alone makes the first one current
-        self.view.doubleClicked.connect(lambda index: self.chosen.emit(self.model.label_at(index.row())))
+        self.view.doubleClicked.connect(self._double_clicked)
         self.save.clicked.connect(self._ask)
+        self.view.itemDelegate().closeEditor.connect(lambda *_: QTimer.singleShot(0, self._show_late))
 
     def render(self, table: Table | None) -> None:
         """Show a table; order, filter and the chosen label stay where they can."""
+        if self.view.state() == QAbstractItemView.State.EditingState:
+            self._late = table  # what is being written would be lost
+            return
         before, headings = self.selected, self._headings()
         with_selection = self._selecting
         self._selecting = True
         self.model.render(table)
         if self._headings() != headings:
-            self.view.resizeColumnsToContents()
+            self._fit()
         self._selecting = with_selection
         size = next((name for name in ("area", "volume") if name in self.model.names), "voxels")
         self.filter.setPlaceholderText(f"Filter: state:unseen {size}<50")
@@ -96,6 +112,21 @@ class ObjectTable(QWidget):
         self._count()
         if before is not None:
             self.select(before)
+
+    def showEvent(self, event: Any) -> None:
+        """The letters may be others than when the columns were measured."""
+        super().showEvent(event)
+        if self.view.font().toString() != self._letters:
+            self._fit()
+
+    def _fit(self) -> None:
+        """Give each column the room for its heading and its cells, also for what may still be said."""
+        self._letters = self.view.font().toString()
+        self.view.resizeColumnsToContents()
+        for place, column in enumerate(self.model.shown_columns):
+            if column.name == "state":
+                widest = max(self.view.fontMetrics().horizontalAdvance(words) for words in STATE_WORDS.values())
+                self.view.setColumnWidth(place, max(self.view.columnWidth(place), widest + 10))
 
     @property
     def selected(self) -> int | None:
@@ -114,17 +145,29 @@ class ObjectTable(QWidget):
             self.view.scrollTo(self.model.index(place, 0))
         self._selecting = False
 
-    def write(self, path: Path) -> None:
-        """Write the rows that are shown as CSV: aside first, then renamed. Raises ``SegError`` where it cannot."""
+    def write(self, path: Path) -> str:
+        """Write the rows that are shown as CSV, and what was said of slices, regions and boxes beside it; what was
+        written, in a sentence. Raises ``SegError`` where it cannot."""
         if self.model.table is None:
-            return
-        aside = path.with_name(f".{path.name}.part")
-        try:
-            aside.write_text(csv(self.model.table, self.model.rows.tolist()), encoding="utf-8")
-            aside.replace(path)
-        except OSError as error:
-            aside.unlink(missing_ok=True)
-            raise SegError(f"{path.name} could not be written ({error.strerror}); choose another folder.") from None
+            return ""
+        _write(path, csv(self.model.table, self.model.rows.tolist()))
+        rows = len(self.model.rows)
+        words = f"Saved {path.name} with {rows} {'row' if rows == 1 else 'rows'}"
+        beside = said_csv(self.said)
+        if beside:
+            other = path.with_name(f"{path.stem} said{path.suffix}")
+            _write(other, beside)
+            words += f", and {other.name} with what you said of slices, regions and boxes"
+        return f"{words}."
+
+    def _show_late(self) -> None:
+        table, self._late = self._late, None
+        if table is not None:
+            self.render(table)
+
+    def _double_clicked(self, index: QModelIndex) -> None:
+        if not self.model.is_comment(index):
+            self.chosen.emit(self.model.label_at(index.row()))
 
     def _headings(self) -> tuple[str, ...]:
         return tuple(column.heading for column in self.model.shown_columns)
@@ -165,8 +208,19 @@ class ObjectTable(QWidget):
             return
         path = Path(name) if Path(name).suffix else Path(f"{name}.csv")
         try:
-            self.write(path)
+            words = self.write(path)
         except SegError as error:
             self._say(str(error))
         else:
-            self._say(f"Saved {path.name} with {len(self.model.rows)} rows.")
+            self._say(words)
+
+
+def _write(path: Path, text: str) -> None:
+    """Aside first, then renamed; with the mark by which spreadsheets know UTF-8."""
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        aside.write_text(text, encoding="utf-8-sig")
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise SegError(f"{path.name} could not be written ({error.strerror}); choose another folder.") from None

@@ -44,6 +44,14 @@ def text(words: str = "", name: str = "") -> QLabel:
     return label
 
 
+def dress(widget: QWidget, name: str) -> None:
+    """Give a widget the looks of a name (see ``theme``), also after it was shown."""
+    if widget.objectName() != name:
+        widget.setObjectName(name)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
 def info_button(what: str) -> QToolButton:
     button = QToolButton()
     button.setText("i")

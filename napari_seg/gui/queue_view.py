@@ -13,12 +13,12 @@ from typing import Any
 from numpy.typing import NDArray
 from qtpy.QtCore import QItemSelectionModel, QSize, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QHBoxLayout, QListView, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QListView, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_seg.editing.annotation import State
+from napari_seg.editing.annotation import Entry, State
 from napari_seg.editing.stopping import Stop, stopping
 from napari_seg.editing.suspicion import Suspect
-from napari_seg.gui.parts import text
+from napari_seg.gui.parts import dress, say, text
 from napari_seg.gui.suspects_model import PICTURE, SuspectsModel
 
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -46,11 +46,13 @@ _STATES: Mapping[str, State] = {"accept": "accepted", "reject": "rejected", "fla
 
 
 class QueueView(QWidget):
-    """``chosen`` carries a suspect to go to; ``judged`` one and its new state; ``fixing`` one to be corrected."""
+    """``chosen`` carries a suspect to go to; ``judged`` one and its new state; ``fixing`` one to be corrected;
+    ``commented`` one and what was written of it."""
 
     chosen = Signal(object)
     judged = Signal(object, str)
     fixing = Signal(object)
+    commented = Signal(object, str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,6 +60,8 @@ class QueueView(QWidget):
         self._done = 0
         self._verdicts: dict[str, bool] = {}
         self._changed: set[str] = set()
+        self._gone, self._from = "", -1  # the chosen one that an edit took away, and where it stood
+        self._written_on: Suspect | None = None  # what the comment is about
         self._build()
         self.render(())
 
@@ -84,6 +88,10 @@ class QueueView(QWidget):
             button.clicked.connect(lambda _=False, what=name: self.act(what))
             buttons.addWidget(button, 1)
             self.buttons[name] = button
+        self.comment = QLineEdit()
+        self.comment.setAccessibleName("Comment on the chosen one")
+        self.comment.setPlaceholderText("Comment: Enter keeps it")
+        self.comment.editingFinished.connect(self._keep_comment)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -91,7 +99,9 @@ class QueueView(QWidget):
         layout.addWidget(self.empty)
         layout.addWidget(self.list, 1)
         layout.addWidget(self.bar)
+        layout.addWidget(self.comment)
         layout.addWidget(self.stop)
+        layout.addStretch()  # where there is no list
         for keys, where, context in (
             (KEYS, self, Qt.ShortcutContext.WidgetWithChildrenShortcut),
             (LIST_KEYS, self.list, Qt.ShortcutContext.WidgetShortcut),
@@ -107,22 +117,38 @@ class QueueView(QWidget):
         self,
         suspects: Sequence[Suspect],
         *,
-        states: Mapping[str, State] | None = None,
+        said: Mapping[str, Entry] | None = None,
         classes: tuple[str, ...] = (),
         verdicts: Mapping[str, bool] | None = None,
         done: int = 0,
     ) -> None:
-        """Show a queue. ``states``: what was said of these suspects; ``done``: how many others were decided before, and
+        """Show a queue. ``said``: the rows of these suspects; ``done``: how many others were decided before, and
         ``verdicts``: by their keys, in the order of time, whether each was accepted as it was."""
-        before = self.current
         self._verdicts, self._done = dict(verdicts or {}), done
-        self.model.render(suspects, states or {}, classes)
+        self._show(suspects, said or {}, classes)
+
+    def keep_up(self, suspects: Sequence[Suspect], said: Mapping[str, Entry], classes: tuple[str, ...]) -> None:
+        """The same queue after an edit: some are gone, or lie elsewhere."""
+        self._show(suspects, said, classes)
+
+    def follow(self, said: Mapping[str, Entry]) -> None:
+        """What was said is now this, also by a step back."""
+        for key in self.model.follow(said):
+            self._count(key, self.model.state_of(key))
+        self._tell()
+        self._show_comment()
+
+    def _show(self, suspects: Sequence[Suspect], said: Mapping[str, Entry], classes: tuple[str, ...]) -> None:
+        current, self._from = self.current, self._row if self._row >= 0 else self._from
+        wanted = self._gone if current is None else current.key
+        self.model.render(suspects, said, classes)
         self.empty.setVisible(not suspects)
         self.list.setVisible(bool(suspects))
         self.bar.setVisible(bool(suspects))
-        if before is not None:
-            self.go_to(before.key)
+        found = self.go_to(wanted)
+        self._gone, self._from = "" if found else wanted, -1 if found else self._from
         self._tell()
+        self._show_comment()
 
     def look_at(self, image: NDArray[Any] | None, labels: NDArray[Any] | None) -> None:
         """The arrays that pictures are made from."""
@@ -151,13 +177,17 @@ class QueueView(QWidget):
         self._changed |= keys
         self.model.redraw(keys)
 
+    def redraw(self, keys: Iterable[str]) -> None:
+        """Something beside these has changed: their pictures are made again."""
+        self.model.redraw(keys)
+
     def act(self, what: str) -> None:
         """What a button or a key does: one of ``KEYS``."""
         row = self._row
         if what == "previous":
             self._choose(max(row - 1, 0))
         elif what == "next" or row < 0:
-            self._choose(self._next(row))
+            self._choose(self._next(row if row >= 0 else max(self._from - 1, -1)))
         elif what == "fix":
             self.fixing.emit(self.model.suspects[row])
         else:
@@ -166,12 +196,17 @@ class QueueView(QWidget):
     def _judge(self, row: int, state: State) -> None:
         suspect = self.model.suspects[row]
         self.model.mark(row, state)
-        self._verdicts.pop(suspect.key, None)  # what was said last counts, as the last
-        self._verdicts[suspect.key] = state == "accepted" and suspect.key not in self._changed
+        self._count(suspect.key, state)
         self._tell()
         following = self.model.suspects[self._next(row)].key
         self.judged.emit(suspect, state)  # whoever listens may show another queue
         self._choose(self.model.row_of(following))
+
+    def _count(self, key: str, state: State) -> None:
+        """For the rule to stop: what was said last counts, as the last."""
+        self._verdicts.pop(key, None)
+        if state != "unseen":
+            self._verdicts[key] = state == "accepted" and key not in self._changed
 
     def _next(self, row: int) -> int:
         """The next one that nothing was said of: after ``row``, else from the top; ``row`` where there is none."""
@@ -185,19 +220,39 @@ class QueueView(QWidget):
 
     def _choose(self, row: int) -> None:
         if 0 <= row < len(self.model.suspects):
+            self.model.reveal(row)
             way = QItemSelectionModel.SelectionFlag.ClearAndSelect
             self.list.selectionModel().setCurrentIndex(self.model.index(row), way)
 
     def _moved(self) -> None:
         suspect = self.current
+        self._show_comment()
         self._enable()
         if suspect is not None:
+            self._gone, self._from = "", -1
             self.list.scrollTo(self.model.index(self._row))
             self.chosen.emit(suspect)
+
+    def _show_comment(self) -> None:
+        """What was written of the chosen one; what is being written stays while it is the same."""
+        suspect = self.current
+        if self._written_on is not None and (suspect is None or suspect.key != self._written_on.key):
+            self._keep_comment()
+        self._written_on = suspect
+        if not self.comment.isModified():
+            self.comment.setText("" if suspect is None else self.model.comment(self._row))
+        self.comment.setVisible(suspect is not None)
+
+    def _keep_comment(self) -> None:
+        suspect = self._written_on
+        if suspect is not None and self.comment.isModified():
+            self.comment.setModified(False)
+            self.commented.emit(suspect, self.comment.text().strip())
 
     def _enable(self) -> None:
         for name, button in self.buttons.items():
             button.setEnabled(bool(self.model.suspects) and (name == "next" or self._row >= 0))
+        dress(self.buttons["next"], "main" if self._row < 0 and self.model.left else "")
 
     def _tell(self) -> None:
         total = self._done + len(self.model.suspects)
@@ -206,5 +261,5 @@ class QueueView(QWidget):
         self.progress.setValue(total - left)
         self.progress.setFormat(f"{total - left} of {total} seen")
         self.progress.setVisible(total > 0)
-        self.stop.setText(self.stopping.words if total else "")
+        say(self.stop, self.stopping.words if self.model.suspects else "")
         self._enable()

@@ -59,6 +59,9 @@ class Recorder:
     safety = Signal(Safe)
     """How safe everything is, each time that it is otherwise than before, also where only the disk has filled."""
 
+    written = Signal(Track, object)
+    """A layer, and the blocks of it that are others now: copies that nobody writes to."""
+
     resumed = Signal(object, Found)
     """The layer of an image whose annotation was taken up again, and what was found of it."""
 
@@ -66,6 +69,7 @@ class Recorder:
         self._viewer, self._engine = viewer, engine
         self._ledger = Ledger(who)
         self._ledger.changed.connect(self.changed.emit)
+        self._ledger.written.connect(self.written.emit)
         self._errands = Errands(self._ledger.complain)
         self._errands.changed.connect(self._hold)
         self._errands.changed.connect(self.changed.emit)
@@ -241,6 +245,11 @@ class Recorder:
         """Change rows of the table alone, such as that an object is accepted."""
         self._gather()
         self._errands.begin(track.key, self._said(track, rows, what))
+
+    def alter(self, track: Track, key: str, what: str, **values: Any) -> None:
+        """Change some values of one row, as it is when what is under way is done; a row that says nothing goes."""
+        self._gather()
+        self._errands.begin(track.key, self._altered(track, key, what, values))
 
     def lock(self, track: Track, label: int, locked: bool) -> None:
         """Let an object, or a class, neither gain nor lose a voxel from now on; or let it again."""
@@ -521,6 +530,13 @@ class Recorder:
 
     def _said(self, track: Track, rows: Mapping[str, Entry | None], what: str) -> Steps[None]:
         self._ledger.put(track, what, {}, rows)
+        yield from ()
+
+    def _altered(self, track: Track, key: str, what: str, values: Mapping[str, Any]) -> Steps[None]:
+        before = self._ledger.row(track, key)
+        after = replace(before, **values)
+        if after != before:
+            self._ledger.put(track, what, {}, {key: None if after == Entry() else after})
         yield from ()
 
     def _replaced_by(self, track: Track) -> Steps[None]:

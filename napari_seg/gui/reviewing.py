@@ -1,14 +1,14 @@
 """A review without widgets: what is suspicious, what each object measures, going there, and what was said of it.
 
 Looking through a mask takes seconds on a large one, so it is done in a thread, on copies; what comes late, about an
-older state, is dropped by its number.
+older state, is dropped by its number. What is written into the mask after that is followed in the same thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,19 +16,22 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, State
-from napari_seg.editing.measures import Table, listed, measure
+from napari_seg.editing.measures import Table, listed, measure, relisted
 from napari_seg.editing.said import class_names
 from napari_seg.editing.suspicion import Suspect, queue
 from napari_seg.errors import SegError
+from napari_seg.gui.abreast import Seen, abreast, others
 from napari_seg.gui.arrivals import CLASSES
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.nearing import come_near
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
-from napari_seg.session.predicted import Past, Predicted
+from napari_seg.session.predicted import Past
 from napari_seg.session.provenance import last_prediction
+from napari_seg.session.records import Place
 from napari_seg.session.verdicts import verdicts
+from napari_seg.tasks.base import Labels
 
 VERBS: dict[State, str] = {"accepted": "accept", "rejected": "reject", "flagged": "flag", "unseen": "ask again"}
 """What the history says of a verdict."""
@@ -37,30 +40,13 @@ _LEAST = 24
 """Voxels that are shown as large as that at the most, so that a speck is seen among its neighbours."""
 
 
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """What was found in a mask. ``track`` is ``None`` before anything was looked at. ``verdicts``: see
-    :func:`~napari_seg.session.verdicts.verdicts`. ``predicted``: what the model said last, if one did."""
-
-    track: Track | None = None
-    table: Table | None = None
-    suspects: tuple[Suspect, ...] = ()
-    states: dict[str, State] = field(default_factory=dict)
-    image: NDArray[Any] | None = None
-    labels: NDArray[Any] | None = None
-    verdicts: Mapping[str, bool] = field(default_factory=dict)
-    predicted: Predicted | None = None
-
-    @property
-    def done(self) -> int:
-        """How many were judged that are no longer in the queue."""
-        return len(self.verdicts.keys() - {suspect.key for suspect in self.suspects})
-
-
 class Reviewing:
     """One for each window."""
 
     changed = Signal()
+
+    picked = Signal(int)
+    """The label that a person has chosen in the view."""
 
     listed = Signal(str)
     """Only these rows of the table are to be shown: the text of a filter."""
@@ -70,9 +56,25 @@ class Reviewing:
         self._thread = ThreadPoolExecutor(1, "napari-seg-review")
         self._number = 0
         self._looking: tuple[int, Future[Seen] | None] | None = None
+        self._following: tuple[int, Future[Seen]] | None = None
+        self._written: list[tuple[Track, Mapping[Place, Labels]]] = []
+        self._watched: Any = None  # the layer in which labels are chosen
         self.seen = Seen()
         self._listed: tuple[Table | None, Mapping[str, Entry], Table | None] = (None, {}, None)
         self.trouble = ""
+        recorder.written.connect(self._note)
+
+    @property
+    def current(self) -> bool:
+        """Whether what was found is of the mask in hand."""
+        track = self.seen.track
+        return track is not None and self._is_kept(track) and self._hands.track is track
+
+    @property
+    def rows(self) -> Mapping[str, Entry]:
+        """What was said, by the keys of rows, of the mask that was looked through, else of the one in hand."""
+        track = self.seen.track if self.current else self._hands.track
+        return {} if track is None else self._recorder.rows(track)
 
     @property
     def looking(self) -> bool:
@@ -94,6 +96,7 @@ class Reviewing:
         def look(frozen: dict[int, Annotation]) -> None:
             if self._number != number:
                 return
+            self._written.clear()  # the copy has it
             found = self._surroundings.annotation(track, time)
             copy = replace(found, labels=frozen[time].labels, rows=dict(found.rows))
             classes = class_names(tuple(track.layer.metadata.get(CLASSES, ())), found.rows)
@@ -102,7 +105,7 @@ class Reviewing:
                 track, lambda store: (verdicts(store, image, plane), last_prediction(store, image, plane))
             )
             differing = self._surroundings.differing(track, time)
-            self._looking = number, self._thread.submit(_look, track, copy, classes, asked, differing)
+            self._looking = number, self._thread.submit(_look, track, time, copy, classes, asked, differing)
 
         self._recorder.frozen(track, (time,), look)
         self.changed.emit()
@@ -110,11 +113,14 @@ class Reviewing:
     def table(self) -> Table | None:
         """What was measured, with what was said of each object until now; the same until something more is said."""
         found, track = self.seen.table, self.seen.track
-        if found is None or track is None or self._recorder.track(track.layer) is not track:
+        if found is None or track is None or not self._is_kept(track):
             return found
         rows = self._recorder.rows(track)
-        if self._listed[0] is not found or self._listed[1] != rows:
+        measured, before, shown = self._listed
+        if measured is not found or shown is None:
             self._listed = found, rows, listed(found, rows)
+        elif rows is not before:
+            self._listed = found, rows, relisted(shown, rows, others(before, rows))
         return self._listed[2]
 
     def list_rows(self, which: str) -> None:
@@ -123,17 +129,24 @@ class Reviewing:
         self.listed.emit(which)
 
     def tick(self) -> None:
-        """Bring in what the thread has found."""
+        """Bring in what the thread has found, and hand it what was written since."""
         number, future = self._looking or (0, None)
-        if future is None or not future.done():
-            return
-        self._looking = None
-        if number == self._number:
-            try:
-                self.seen = future.result()
-            except SegError as error:
-                self.trouble = str(error)
-            self.changed.emit()
+        if future is not None and future.done():
+            self._looking = None
+            self._take(number, future)
+        if self._following is not None and self._following[1].done():
+            (number, followed), self._following = self._following, None
+            self._take(number, followed)
+        if self._written and self._looking is None and self._following is None:
+            mine = [blocks for track, blocks in self._written if track is self.seen.track]
+            self._written.clear()
+            if mine:
+                self._following = self._number, self._thread.submit(abreast, self.seen, mine)
+
+    @property
+    def behind(self) -> bool:
+        """Whether something was written that is not measured yet."""
+        return bool(self._written) or self._following is not None
 
     def go_to(self, suspect: Suspect) -> None:
         """Show a suspect in the middle of the view, large enough to be judged."""
@@ -148,10 +161,11 @@ class Reviewing:
 
     def judge(self, suspect: Suspect, state: State) -> None:
         """Keep what a person says of a suspect: one step of the history."""
-        track = self.seen.track
-        if track is not None:
-            entry = self._recorder.rows(track).get(suspect.key, Entry())
-            self._recorder.say(track, {suspect.key: replace(entry, state=state)}, VERBS[state])
+        self._say(suspect.key, VERBS[state], state=state)
+
+    def comment(self, key: str, words: str) -> None:
+        """Keep what a person writes of an object, a slice or a region: one step of the history."""
+        self._say(key, "comment", comment=words.strip())
 
     @property
     def seen_words(self) -> str:
@@ -165,6 +179,44 @@ class Reviewing:
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _say(self, key: str, what: str, **values: Any) -> None:
+        track = self.seen.track
+        if track is not None and self._is_kept(track):
+            self._recorder.alter(track, key, what, **values)
+
+    def _is_kept(self, track: Track) -> bool:
+        return self._recorder.track(track.layer) is track
+
+    def _note(self, track: Track, blocks: Mapping[Place, Labels]) -> None:
+        """Something was written."""
+        if self._looking is not None or track is self.seen.track:
+            self._written.append((track, blocks))
+
+    def _take(self, number: int, future: Future[Seen]) -> None:
+        if number != self._number:
+            return
+        before = self.seen
+        try:
+            self.seen = future.result()
+        except SegError as error:
+            self.trouble = str(error)
+        if self.seen is not before or self.trouble:
+            self._watch()
+            self.changed.emit()
+
+    def _watch(self) -> None:
+        """Hear which label is chosen in the layer that was looked through."""
+        layer = None if self.seen.track is None else self.seen.track.layer
+        if layer is not self._watched:
+            if self._watched is not None:
+                self._watched.events.selected_label.disconnect(self._picked)
+            self._watched = layer
+            if layer is not None:
+                layer.events.selected_label.connect(self._picked)
+
+    def _picked(self, event: Any) -> None:
+        self.picked.emit(int(event.source.selected_label))
 
     def _time(self, track: Track) -> int:
         if track.layer.ndim == len(track.row.grid):
@@ -193,6 +245,7 @@ class Reviewing:
 
 def _look(
     track: Track,
+    time: int,
     annotation: Annotation,
     classes: tuple[str, ...],
     asked: Future[tuple[dict[str, bool], Past | None]] | None,
@@ -201,8 +254,8 @@ def _look(
     """In a thread, on copies."""
     frozen = replace(annotation, extents=Extents(annotation.labels))
     table = measure(frozen, classes)
-    suspects = tuple(queue(frozen, table if frozen.objects else None, differing))
-    states = {key: entry.state for key, entry in frozen.rows.items()}
+    found = queue(frozen, table if frozen.objects else None, differing)
+    suspects = tuple(sorted(found, key=lambda suspect: not suspect.reasons))  # what nothing can be said of comes last
     said, past = ({}, None) if asked is None else asked.result()
     predicted = None if past is None else past.predicted
-    return Seen(track, table, suspects, states, frozen.image, frozen.labels, said, predicted)
+    return Seen(track, time, frozen, table, suspects, suspects, verdicts=said, predicted=predicted)

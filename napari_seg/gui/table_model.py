@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 
 from napari_seg.editing.columns import Column, columns
 from napari_seg.editing.filtering import matching
@@ -30,7 +30,9 @@ _MUCH = 1000.0
 
 class TableModel(QAbstractTableModel):
     """Shows a :class:`~napari_seg.editing.measures.Table`; :meth:`render` takes the next one and keeps order and
-    filter."""
+    filter. ``commented`` carries a label and what was written of it."""
+
+    commented = Signal(int, str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +121,7 @@ class TableModel(QAbstractTableModel):
         if not index.isValid():
             return None
         column = self._columns[index.column()]
-        if role == Qt.ItemDataRole.DisplayRole:
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
             return _cell(column, self._rows[index.row()])
         if role == Qt.ItemDataRole.TextAlignmentRole:
             side = Qt.AlignmentFlag.AlignRight if column.values.dtype.kind in "iuf" else Qt.AlignmentFlag.AlignLeft
@@ -127,6 +129,20 @@ class TableModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return _cell(column, self._rows[index.row()]) if column.values.dtype.kind in "UO" else column.tip
         return None
+
+    def is_comment(self, index: QModelIndex) -> bool:
+        return index.isValid() and self._columns[index.column()].name == "comment"
+
+    def flags(self, index: QModelIndex) -> Any:
+        flags = super().flags(index)
+        return flags | Qt.ItemFlag.ItemIsEditable if self.is_comment(index) else flags
+
+    def setData(self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        """Say what was written; it is shown when the next table is."""
+        if not self.is_comment(index) or role != Qt.ItemDataRole.EditRole:
+            return False
+        self.commented.emit(self.label_at(index.row()), str(value))
+        return True
 
     def headerData(self, section: int, orientation: Any, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         if orientation != Qt.Orientation.Horizontal or not 0 <= section < len(self._columns):
@@ -165,9 +181,8 @@ def _shown(all_: tuple[Column, ...]) -> tuple[Column, ...]:
         hidden.add("volume" if len(sizes) and float(np.median(sizes)) >= _MUCH else "ml")
     if len(named["class"].values) > 1 and len(np.unique(named["class"].values)) == 1:
         hidden.add("class")
-    for name in ("comment", "locked"):
-        if not any(named[name].values):
-            hidden.add(name)
+    if not any(named["locked"].values):
+        hidden.add("locked")
     return tuple(column for column in all_ if column.name not in hidden)
 
 

@@ -25,20 +25,21 @@ _OTHER = np.array([140, 140, 140], np.uint8)
 def thumbnail(image: NDArray[Any] | None, labels: NDArray[Any], suspect: Suspect, size: int = 64) -> NDArray[np.uint8]:
     """``(size, size, 3)``: the crop of the image, from its 1st to its 99th percentile, the outline of the suspect in
     yellow and of its neighbours in grey. Of a volume the slice through its place is shown, across the thinnest axis of
-    its box where that is a single slice, else across the first. ``image`` and ``labels`` have one shape."""
+    its box where that is a single slice, else across the first. ``image`` and ``labels`` have one shape; of one that
+    lies in a file only the crop is read."""
     box = suspect.box
     if labels.ndim == 3:
         axis = next((a for a, side in enumerate(box) if side.stop - side.start == 1), 0)
         at = int(np.clip(round(suspect.place[axis]), 0, labels.shape[axis] - 1))
-        labels = np.moveaxis(labels, axis, 0)[at]
-        image = None if image is None else np.moveaxis(image, axis, 0)[at]
+        one = (slice(None),) * axis + (at,)
+        labels, image = labels[one], None if image is None else image[one]
         box = tuple(side for a, side in enumerate(box) if a != axis)
     room = _ROOM
     if suspect.label == 0:  # a slice: around what it holds, all of it where it is empty
         box, room = _filled(labels, box), _ROOM if labels.any() else 0.0
     lines = _lines(box, room, size)
     shown = _sampled(labels, lines)
-    ground = np.zeros((size, size), np.uint8) if image is None else _grey(_smooth(image, lines))
+    ground = np.zeros((size, size), np.uint8) if image is None else _grey(_smooth(*_cropped(image, lines)))
     picture = np.repeat(ground[:, :, None], 3, axis=2)
     own = shown == suspect.label if suspect.label else shown > 0
     picture[_outline(np.where(own, 0, shown)) & ~own] = _OTHER
@@ -61,6 +62,14 @@ def _lines(box: tuple[slice, ...], room: float, size: int) -> list[NDArray[np.fl
     width = max(longest * (1 + 2 * room), _LEAST)
     steps = ((np.arange(size) + 0.5) / size - 0.5) * width
     return [(side.start + side.stop - 1) / 2 + steps for side in box]
+
+
+def _cropped(array: NDArray[Any], lines: list[NDArray[np.float64]]) -> tuple[NDArray[Any], list[NDArray[np.float64]]]:
+    """The part that the lines, and one more on each side of them, run through, and the lines in it."""
+    low = [min(max(int(line[0]) - 1, 0), n - 1) for line, n in zip(lines, array.shape, strict=True)]
+    high = [max(int(line[-1]) + 3, start + 1) for line, start in zip(lines, low, strict=True)]
+    part = np.asarray(array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))])
+    return part, [line - start for line, start in zip(lines, low, strict=True)]
 
 
 def _sampled(array: NDArray[Any], lines: list[NDArray[np.float64]]) -> NDArray[Any]:

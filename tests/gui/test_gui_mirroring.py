@@ -74,7 +74,7 @@ def test_it_says_what_it_costs_and_runs_in_the_engine(segmented: Controller, eng
     engine.say(Finished(len(engine.orders), {"seconds": 1.0}))
     qtbot.waitUntil(lambda: (segmented.tick(), not segmented.reviewing.looking)[1], timeout=20_000)
     reasons = {suspect.label: suspect.reasons for suspect in segmented.reviewing.seen.suspects}
-    assert [label for label, why in reasons.items() if "Seen in a mirror, the model answers otherwise" in why] == [2]
+    assert [label for label, why in reasons.items() if "Answered otherwise in a mirror" in why] == [2]
     assert page.mirror.words.text() == "Mirrored predictions are compared too."
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_seg.editing.annotation import object_key, slice_key
+from napari_seg.editing.annotation import Entry, object_key, slice_key
 from napari_seg.editing.said import region_key
 from napari_seg.editing.suspicion import Suspect
 from napari_seg.gui.queue_view import KEYS, LIST_KEYS, QueueView
@@ -167,8 +167,8 @@ def test_keys_do_not_clash_with_naparis() -> None:
 
 
 def test_what_was_said_is_passed_over_and_the_end_stays(queue: QueueView) -> None:
-    states: dict[str, Any] = {object_key(2): "accepted", object_key(3): "rejected"}
-    queue.render([suspect(k) for k in range(1, 5)], states=states, done=10)
+    rows = {object_key(2): Entry(state="accepted"), object_key(3): Entry(state="rejected")}
+    queue.render([suspect(k) for k in range(1, 5)], said=rows, done=10)
     assert queue.progress.text() == "12 of 14 seen"
     words = said(queue)
     queue.act("next")
@@ -183,7 +183,7 @@ def test_what_was_said_is_passed_over_and_the_end_stays(queue: QueueView) -> Non
 
 
 def test_twenty_right_ones_in_a_row_are_told(queue: QueueView) -> None:
-    assert queue.stop.text() == "20 right ones in a row are a reason to stop."
+    assert queue.stop.text() == "20 right in a row are a reason to stop."
     queue.act("next")
     queue.act("reject")
     for _ in range(20):
@@ -191,7 +191,7 @@ def test_twenty_right_ones_in_a_row_are_told(queue: QueueView) -> None:
     assert queue.stop.text().startswith("The last 20 were right. If the rest is no worse, at most 2 of the 9 left")
     queue.changed([object_key(22)])
     queue.act("accept")  # it was changed: so it was not right as it was
-    assert queue.stop.text() == "20 right ones in a row are a reason to stop."
+    assert queue.stop.text() == "20 right in a row are a reason to stop."
     queue.render([suspect(k) for k in range(1, 31)], verdicts={object_key(k): True for k in range(101, 126)})
     assert queue.stopping.run == 25
 
@@ -254,7 +254,7 @@ def test_titles_of_slices_and_regions_and_no_empty_box(queue: QueueView) -> None
         classes=("liver", "spleen"),
     )
     titles = [text_of(queue, row).split("\n") for row in range(3)]
-    assert titles == [[name, "Nothing about it is odd"] for name in ("Slice 7", "spleen", "class 5")]
+    assert titles == [[name, "No reason to doubt it"] for name in ("Slice 7", "spleen", "class 5")]
     assert not queue.empty.isVisible()
     queue.render([])
     assert (queue.empty.isVisible(), queue.list.isVisible(), queue.bar.isVisible()) == (True, False, False)

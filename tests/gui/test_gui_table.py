@@ -193,7 +193,7 @@ def test_csv_is_what_is_shown(table: ObjectTable, tmp_path: Path, monkeypatch: p
         "napari_seg.gui.object_table.QFileDialog.getSaveFileName", staticmethod(lambda *a: (name, "Table (*.csv)"))
     )
     table.save.click()
-    lines = (tmp_path / "nuclei.csv").read_text(encoding="utf-8").splitlines()
+    lines = (tmp_path / "nuclei.csv").read_text(encoding="utf-8-sig").splitlines()
     assert lines[0].startswith("label,class,state,locked,pixels,area (um2),mean intensity")
     assert [line.split(",")[0] for line in lines[1:4]] == ["39", "36", "33"]
     assert table.trouble.text() == "Saved nuclei.csv with 13 rows."

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton, QSplitter, QVBoxLayout, QWidget
 
+from napari_seg.editing.annotation import Entry, object_key
+from napari_seg.editing.suspicion import Suspect
+from napari_seg.gui import notice
+from napari_seg.gui.abreast import Seen
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.finished_words import of_image
 from napari_seg.gui.mirror_row import MirrorRow
 from napari_seg.gui.object_table import ObjectTable
-from napari_seg.gui.parts import text
+from napari_seg.gui.parts import dress, say, text
 from napari_seg.gui.queue_view import KEYS, QueueView
 
 
@@ -23,9 +29,9 @@ class ReviewPage(QWidget):
         super().__init__()
         self._controller, self._reviewing = controller, controller.reviewing
         self.begin = QPushButton("Find what to look at")
-        self.begin.setObjectName("main")
         self.begin.setToolTip("Look through the mask: what is most likely wrong comes first")
-        self.words = text()
+        self.headline, self.words = text("Look through this mask", name="headline"), text()
+        self.finished = text(name="quiet")
         self.mirror = MirrorRow(controller.mirroring)
         self.queue, self.table = QueueView(), ObjectTable()
         self.parts = QSplitter(Qt.Orientation.Vertical)
@@ -35,15 +41,18 @@ class ReviewPage(QWidget):
         self.parts.setSizes([600, 400])  # shares
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
-        layout.addWidget(self.begin)
-        layout.addWidget(self.mirror)
-        layout.addWidget(self.words)
+        for part in (self.headline, self.words, self.begin, self.mirror, self.finished):
+            layout.addWidget(part)
         layout.addWidget(self.parts, 1)
+        layout.addStretch()  # the empty page stands at the top
         self.begin.clicked.connect(self._reviewing.look)
         self.queue.chosen.connect(self._reviewing.go_to)
         self.queue.judged.connect(self._reviewing.judge)
         self.queue.fixing.connect(self._fix)
+        self.queue.commented.connect(lambda suspect, words: self._reviewing.comment(suspect.key, words))
         self.table.chosen.connect(self._reviewing.go_to_label)
+        self.table.commented.connect(lambda label, words: self._reviewing.comment(object_key(label), words))
+        self._reviewing.picked.connect(self.table.select)
         self._reviewing.changed.connect(self.render)
         self._reviewing.listed.connect(lambda which: self.table.filter.setText(which))
         controller.recorder.changed.connect(self.render)
@@ -54,29 +63,52 @@ class ReviewPage(QWidget):
             for key in keys:
                 if "Return" not in key:
                     viewer.bind_key(key, lambda _, what=what: self._act(what), overwrite=True)
-        self._shown: Any = None
+        self._shown = Seen()
+        self._rows: Mapping[str, Entry] = {}
         self.render()
 
     def render(self, event: Any = None) -> None:
         """Draw what is there now."""
-        seen, track = self._reviewing.seen, self._controller.hands.track
-        current = track is not None and seen.track is track
+        track, current = self._controller.hands.track, self._reviewing.current
+        self.headline.setVisible(not current)
         self.begin.setEnabled(track is not None and not self._reviewing.looking)
         self.begin.setText("Look again" if current else "Find what to look at")
-        self.words.setText(self._words(current))
-        self.words.setVisible(bool(self.words.text()))
+        say(self.words, self._words(current))
+        rows = self._reviewing.rows
+        say(self.finished, "" if track is None else of_image(rows, track.row.grid, track.row.spacing))
         self.parts.setVisible(current)
         self.mirror.setVisible(current)
         if current:
             self.mirror.render()
-        if current and seen is not self._shown:
-            self._shown = seen
-            classes = seen.table.classes if seen.table is not None else ()
-            self.queue.look_at(seen.image, seen.labels)
-            self.queue.render(
-                seen.suspects, states=seen.states, classes=classes, verdicts=seen.verdicts, done=seen.done
-            )
-        if current and self.table.model.table is not (table := self._reviewing.table()):
+            self._draw(rows)
+        seen_all = bool(self.queue.model.suspects) and not self.queue.model.left
+        dress(self.begin, "main" if seen_all or not current else "")
+
+    def _draw(self, rows: Mapping[str, Entry]) -> None:
+        """The queue and the table of the mask in hand."""
+        seen, before = self._reviewing.seen, self._shown
+        if seen is not before:
+            self._shown, self._rows = seen, rows
+            assert seen.annotation is not None
+            assert seen.table is not None
+            self.queue.look_at(seen.annotation.image, seen.annotation.labels)
+            if seen.verdicts is before.verdicts:
+                if seen.moved is None or self.queue.model.suspects is not seen.earlier:
+                    self.queue.keep_up(seen.suspects, rows, seen.table.classes)
+                else:
+                    self.queue.model.move(seen.suspects, seen.moved)
+                    self.queue.follow(rows)
+                self.queue.changed(seen.changed())
+                self.queue.redraw(seen.near(self.queue.model.pictured))
+            else:
+                self.queue.render(
+                    seen.suspects, said=rows, classes=seen.table.classes, verdicts=seen.verdicts, done=seen.done
+                )
+        elif rows is not self._rows:
+            self._rows = rows
+            self.queue.follow(rows)
+        self.table.said = rows
+        if self.table.model.table is not (table := self._reviewing.table()):
             self.table.render(table)
 
     def _words(self, current: bool) -> str:
@@ -84,20 +116,35 @@ class ReviewPage(QWidget):
             return self._reviewing.trouble
         if self._reviewing.looking:
             return "Looking through the mask..."
-        if self._controller.hands.track is None:
+        track = self._controller.hands.track
+        if track is None:
             return "There is no mask yet: press Segment on the first page, or open one."
-        if not current:
-            return "The queue shows the objects of this mask that are most likely wrong, the worst first, and why."
-        return ""
+        if current:
+            return self._found(self._reviewing.seen.suspects)
+        what = "objects"
+        if not self._controller.recorder.counts_objects(track):
+            what = "regions and slices" if len(track.row.grid) == 3 else "regions"
+        return f"You get a list of the {what} that are most likely wrong, the worst first, each with the reasons."
+
+    def _found(self, suspects: tuple[Suspect, ...]) -> str:
+        doubtful = sum(bool(suspect.reasons) for suspect in suspects)
+        if not suspects:
+            return ""
+        if not doubtful:
+            return f"There is no reason to doubt any of these {len(suspects)}."
+        rest = len(suspects) - doubtful
+        return f"{doubtful} with a reason to doubt" + (f", {rest} without." if rest else ".")
 
     def _edited(self, labels: tuple[int, ...]) -> None:
-        """Pictures of what was edited are made again."""
+        """Accepting what was just edited is no "right as it was"."""
         self.queue.changed(suspect.key for suspect in self._reviewing.seen.suspects if suspect.label in labels)
 
     def _act(self, what: str) -> None:
-        """A key pressed over the image."""
-        if self._reviewing.seen.suspects:
+        """A key pressed over the image: it is about what this page shows, of the mask in hand."""
+        if self._reviewing.current:
             self.queue.act(what)
+        elif self._reviewing.seen.suspects and self._controller.hands.track is not None:
+            notice.say(self._controller.viewer, "This is another mask than the one that was looked through")
 
     def _fix(self, suspect: Any) -> None:
         self._reviewing.go_to(suspect)
