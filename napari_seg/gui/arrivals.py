@@ -1,12 +1,16 @@
 """Layers come, and the sessions of their images are found: an annotation that was worked on is shown again.
 
+A mask belongs to the image it names, else to the selected one of its grid, else to the only one. Where that is not
+clear, or the image is not there yet, it is kept on its own until its image comes. Nobody paints on it before it is kept
+(see :mod:`~napari_seg.gui.gate`).
+
 Sessions are opened in a thread. What comes of it is told by signals, on the main thread.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ from napari_seg.editing.annotation import Entry
 from napari_seg.errors import SegError
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.engine import Engine
+from napari_seg.gui.gate import Gate
 from napari_seg.gui.layers import KEY, beside, volume_of
 from napari_seg.gui.notice import say
 from napari_seg.gui.track import axes_by_number
@@ -57,6 +62,10 @@ PREDICTED = "napari_seg_predicted"
 """Under this key a layer's metadata holds the ``Predicted`` that its voxels were, where a model made them."""
 
 
+_OPEN_IT = "open its file with napari-seg."
+_NUMBER_IT = "number the objects from 1 and open it again."
+
+
 @dataclass(frozen=True, eq=False)
 class Found:
     """The session of an image and what it knows: the planes there are and those that were worked on, the rows of its
@@ -82,6 +91,10 @@ class Found:
         names = frozenset(plane.name for plane in planes)
         told = store.rows(row.id), store.depth(row.id), name_of(store)
         return cls(session, row, names, names & made, *told, note, added)
+
+
+class _Unfit(SegError):
+    """A mask that no session can keep."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +128,17 @@ class Arrivals:
     trouble = Signal(object, str)
     """A layer of which nothing can be kept, or found, and why."""
 
-    def __init__(self, viewer: Any, engine: Engine) -> None:
-        self._viewer, self._engine = viewer, engine
+    def __init__(
+        self,
+        viewer: Any,
+        engine: Engine,
+        gate: Gate,
+        open_planes: Callable[[Found], set[str]],
+        orphans: Callable[[], list[Any]],
+    ) -> None:
+        """``open_planes``: those of an image that are kept already. ``orphans``: the masks without an image."""
+        self._viewer, self._engine, self._gate = viewer, engine, gate
+        self._open_planes, self._orphans = open_planes, orphans
         self.sessions: dict[str, Session] = {}  # touched by the helper thread alone, until all is closed
         self.project: Session | None = None
         self._former: list[Session] = []  # those that could only be read, and were opened anew
@@ -126,12 +148,19 @@ class Arrivals:
     def came(self, layer: Any) -> None:
         if ONLY_SHOWN in layer.metadata:
             return
-        if isinstance(layer, Labels) and isinstance(layer.data, np.ndarray):
-            image = self._image_of(layer)
+        if isinstance(layer, Labels):
+            self._gate.close(layer)
+            if not isinstance(layer.data, np.ndarray):
+                self._refuse(layer, f"{layer.name} is not in memory, so no change of it can be kept; {_OPEN_IT}")
+                return
+            image = self.image_of(layer)
             volume = volume_as_kept(layer if image is None else image)
             sure = image is None or tells_all(volume)  # what is painted on has no hash that lasts
-            self._open(layer, volume, True, sure, lambda found: self.attached.emit(layer, image, found))
+            self._open(layer, volume, True, sure, lambda found: self._attach(layer, image, found))
         elif isinstance(layer, Image):
+            for mask in self._orphans():
+                if _mask_shape(volume_as_kept(layer)) == tuple(mask.data.shape) and len(self.images_for(mask)) == 1:
+                    self.came(mask)
             volume = volume_as_kept(layer)
             self._open(layer, volume, False, tells_all(volume), lambda found: self._resume(layer, found))
 
@@ -144,10 +173,24 @@ class Arrivals:
         self.voxels.close()
         return sum(session.close() for session in [*self.sessions.values(), *self._former])
 
+    def _attach(self, layer: Any, image: Any, found: Found) -> None:
+        if image is None and len(self.images_for(layer)) == 1:  # it has come in the meantime
+            self.came(layer)
+        else:
+            self.attached.emit(layer, image, found)
+
+    def _refuse(self, layer: Any, words: str) -> None:
+        self._gate.refuse(layer)
+        self.trouble.emit(layer, words)
+
     def _open(self, layer: Any, volume: Volume, make: bool, sure: bool, then: Callable[[Found], None]) -> None:
-        """Find the session of a layer's image, or ``make`` it, in a thread. ``sure``: its fingerprint tells all."""
+        """Find the session of a layer's image, or ``make`` it for a mask, in a thread. ``sure``: its fingerprint tells
+        all."""
+        labels = layer.data if make else None
 
         def find(known_by: str, voxels: str, certain: bool) -> Found | SegError | _Unsure | None:
+            if labels is not None and labels.dtype.kind == "i" and int(labels.min(initial=0)) < 0:
+                return _Unfit(f"{layer.name} holds numbers below 0, which cannot be kept; {_NUMBER_IT}")
             try:
                 return self._found(volume, known_by or fingerprint(volume), voxels, make, certain)
             except SegError as error:
@@ -156,12 +199,13 @@ class Arrivals:
         def arrived(found: Found | SegError | _Unsure | None) -> None:
             if isinstance(found, _Unsure):
                 if make:
-                    layer.editable = False
                     say(self._viewer, COMPARING)
-                self.voxels.after(volume, lambda voxels: self._engine.later(again(found, voxels), compared))
-            elif isinstance(found, SegError):
+                self.voxels.after(volume, lambda voxels: self._engine.later(again(found, voxels), arrived))
+            elif isinstance(found, SegError) and make:
                 rest = f" Until you open {layer.name} again then, nothing of it is kept; save it to a file."
-                self.trouble.emit(layer, f"{found}{rest if make else ''}")
+                self._refuse(layer, str(found) if isinstance(found, _Unfit) else f"{found}{rest}")
+            elif isinstance(found, SegError):
+                self.trouble.emit(layer, str(found))
             elif found is not None:
                 if found.note:
                     self.trouble.emit(layer, found.note)
@@ -172,11 +216,6 @@ class Arrivals:
 
         def again(unsure: _Unsure, voxels: str) -> Callable[[], Any]:
             return lambda: find(unsure.known_by, voxels, True)
-
-        def compared(found: Any) -> None:
-            if make:
-                layer.editable = True
-            arrived(found)
 
         self._engine.later(lambda: find("", "", sure), arrived)
 
@@ -284,31 +323,65 @@ class Arrivals:
 
     def _resume(self, image: Any, found: Found) -> None:
         """Show the planes of an image that were worked on and are not open."""
-        in_project, row = found.session is self.project, found.row
-        shown = {layer.metadata.get(PLANE, layer.name) for layer in self._viewer.layers}
-        missing = sorted((found.planes if in_project else found.worked_on) - shown)
+        in_project = found.session is self.project
+        wanted = found.planes if in_project else found.worked_on
+
+        def then() -> None:
+            if not in_project:  # its list says where the work stopped
+                self.resumed.emit(image, found)
+
+        self.show_planes(image, found, wanted, then)
+
+    def show_planes(self, image: Any, found: Found, wanted: Collection[str], then: Callable[[], None]) -> None:
+        """Show planes of an image that are not open; ``then`` is called if there were any. Channels of one image come
+        as several layers, and each asks for the same: so it is asked again when they are there."""
+        row = found.row
+        missing = sorted(set(wanted) - self._shown(image, found))
 
         def load(store: Store) -> list[tuple[Plane, list[Any]]]:
             planes = [plane for plane in store.planes(row.id) if plane.name in missing]
             return [(plane, [store.labels(row.id, plane.name, t) for t in range(row.times)]) for plane in planes]
 
-        def show(masks: list[tuple[Plane, list[Any]]]) -> None:
-            if image in self._viewer.layers:
+        def ask() -> list[tuple[Plane, list[Any]]] | SegError:
+            try:
+                return found.session.writer.call(load).result()
+            except SegError as error:
+                return error
+
+        def show(masks: list[tuple[Plane, list[Any]]] | SegError) -> None:
+            if isinstance(masks, SegError):
+                self.trouble.emit(image, str(masks))
+                return
+            shown = self._shown(image, found)
+            masks = [mask for mask in masks if mask[0].name not in shown]
+            if image in self._viewer.layers and masks:
                 for plane, frames in masks:
                     self._show_again(image, plane, frames)
-                if not in_project:  # its list says where the work stopped
-                    self.resumed.emit(image, found)
+                then()
 
         if missing:
-            self._engine.later(lambda: found.session.writer.call(load).result(), show)
+            self._engine.later(ask, show)
+
+    def _shown(self, image: Any, found: Found) -> set[str]:
+        """The planes of an image that are open, or will be in a moment."""
+        coming = {
+            str(layer.metadata.get(PLANE, layer.name))
+            for layer in self._viewer.layers
+            if isinstance(layer, Labels) and ONLY_SHOWN not in layer.metadata and self._gate.is_closed(layer)
+            if _same(self.image_of(layer), image)
+        }
+        return coming | self._open_planes(found)
 
     def _show_again(self, image: Any, plane: Plane, frames: list[Any]) -> None:
-        """Add a layer; when it has come, it finds its plane in the session, with these very voxels."""
+        """Add a layer; when it has come, it finds its plane in the session, with these very voxels. ``image``: that of
+        it, or another mask of it where there is none."""
         volume = volume_as_kept(image)
         labels = np.stack(frames) if "T" in volume.axes else frames[0]
         if plane.objects:
             labels = labels.astype(np.promote_types(labels.dtype, np.uint16), copy=False)  # room for new ones
-        about = {PLANE: plane.name, IMAGE: str(image.unique_id), OBJECTS: plane.objects, CLASSES: plane.classes}
+        about: dict[str, Any] = {PLANE: plane.name, OBJECTS: plane.objects, CLASSES: plane.classes}
+        if isinstance(image, Image):
+            about[IMAGE] = str(image.unique_id)
         with contextlib.suppress(SegError):
             about[KEY] = volume_of(image).mask(labels, name=plane.name)
         looks = {} if plane.objects else class_looks(plane.classes)
@@ -317,13 +390,37 @@ class Arrivals:
                 labels, name=plane.name, opacity=0.5, metadata=about, **beside(image, volume), **looks
             )
 
-    def _image_of(self, layer: Any) -> Any:
-        """The layer of the image that a mask lies on: the one it names, else the topmost with its grid."""
-        images = [other for other in self._viewer.layers if isinstance(other, Image)]
-        named = [image for image in images if str(image.unique_id) == layer.metadata.get(IMAGE)]
-        shape = tuple(layer.data.shape)
-        fitting = named or [image for image in images if _mask_shape(volume_as_kept(image)) == shape]
-        return fitting[-1] if fitting else None
+    def image_of(self, layer: Any) -> Any:
+        """The layer of the image that a mask belongs to, if that is clear."""
+        named = [image for image in self._images() if str(image.unique_id) == layer.metadata.get(IMAGE)]
+        if named:
+            return named[0]
+        fitting = self.images_for(layer)
+        selected = self._viewer.layers.selection.active
+        if isinstance(selected, Labels) and selected is not layer:
+            selected = self.image_of(selected) if IMAGE in selected.metadata else None
+        found = [image for image in fitting if _same(image, selected)]
+        if found:
+            return found[0]
+        return fitting[0] if len(fitting) == 1 else None
+
+    def images_for(self, layer: Any) -> list[Any]:
+        """The images of the grid of a mask; of several channels of one the topmost."""
+        shape, found = tuple(layer.data.shape), list[Any]()
+        for image in reversed(self._images()):
+            if _mask_shape(volume_as_kept(image)) == shape and not any(_same(image, other) for other in found):
+                found.append(image)
+        return found
+
+    def _images(self) -> list[Any]:
+        return [other for other in self._viewer.layers if isinstance(other, Image)]
+
+
+def _same(image: Any, other: Any) -> bool:
+    """Whether two layers show one image, or channels of one."""
+    if image is None or other is None:
+        return False
+    return image is other or (KEY in image.metadata and image.metadata[KEY] is other.metadata.get(KEY))
 
 
 def volume_as_kept(layer: Any) -> Volume:

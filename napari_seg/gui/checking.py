@@ -97,7 +97,7 @@ class Looks:
                 self._look = look
                 self.changed.emit()
 
-        self._engine.later(lambda: look_at(wish), then)
+        self._engine.later(lambda: look_at(wish), then, "checks")
         return self._look
 
 

@@ -98,7 +98,7 @@ class Engine:
             queue.SimpleQueue()
         )
         self._porter = ThreadPoolExecutor(1, "napari-seg-porter")  # carries orders and arrays, one after the other
-        self._helper = ThreadPoolExecutor(1, "napari-seg-helper")
+        self._lanes: dict[str, ThreadPoolExecutor] = {}
         self._closed = False
 
     @property
@@ -126,14 +126,19 @@ class Engine:
             self._waiting[number] = time.monotonic()
             self._porter.submit(self._send, self._process, {"id": number, "verb": "cancel"})
 
-    def later(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        """Do a piece of ``work`` that needs no torch in a thread; :meth:`poll` hands what it returns to ``then``."""
+    def later(self, work: Callable[[], Any], then: Callable[[Any], None], lane: str = "sessions") -> None:
+        """Do a piece of ``work`` that needs no torch in a thread; :meth:`poll` hands what it returns to ``then``.
+
+        One waits for the other only within a ``lane``: nobody waits for a session because an image is being looked at.
+        """
 
         def run() -> None:
             result = work()
             self._inbox.put((None, lambda: then(result)))
 
-        self._helper.submit(run).add_done_callback(_raise_aloud)
+        if lane not in self._lanes:
+            self._lanes[lane] = ThreadPoolExecutor(1, f"napari-seg-{lane}")
+        self._lanes[lane].submit(run).add_done_callback(_raise_aloud)
 
     def poll(self) -> None:
         """Emit what has come in since the last time. Call it often, on the main thread."""
@@ -157,7 +162,7 @@ class Engine:
         """End the process and remove the folder. The engine cannot be used after that."""
         if not self._closed:
             self._closed = True
-            for pool in (self._porter, self._helper):
+            for pool in (self._porter, *self._lanes.values()):
                 pool.shutdown(wait=False, cancel_futures=True)
             self._end()
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -125,7 +125,7 @@ class Hands:
         self.put_down()
         track = self.track
         if track is None:
-            self._say("There is no mask to work on; press Segment first, or add a labels layer.")
+            self._say_there_is_none()
             return
         self._viewer.layers.selection.active = track.layer
         track.layer.mode = "pan_zoom"
@@ -188,7 +188,7 @@ class Hands:
         """Use a tool that needs no gesture, where the cursor is or on what is selected."""
         track, self.acted = self.track, TOOLS[name]
         if track is None:
-            self._say("There is no mask to work on; press Segment first, or add a labels layer.")
+            self._say_there_is_none()
             return
         if self._waits(track):
             return
@@ -449,6 +449,11 @@ class Hands:
         if self.tool is not None and self._viewer.layers.selection.active is not self._held_for:
             self.give_up()
             self.put_down()
+
+    def _say_there_is_none(self) -> None:
+        coming = self._recorder.safe.coming
+        none = "There is no mask to work on; press Segment first, or add a labels layer."
+        self._say(f"One moment: {coming} can be changed as soon as it is kept." if coming else none)
 
     def _say(self, words: str) -> None:
         self.said = words

@@ -25,6 +25,9 @@ KEY = "napari_seg"
 
 CHANNEL = "napari_seg_channel"
 
+MOVED = "no longer lies on its image; give it the scale and the place of the image again."
+"""What is said of a mask that :func:`lies_elsewhere`."""
+
 _UNIT_NAMES = {"pixel": "pixel", "nm": "nanometer", "um": "micrometer", "mm": "millimeter", "m": "meter"}
 _SHORT_UNITS = {name: unit for unit, name in _UNIT_NAMES.items()}
 _COLORMAPS = ("cyan", "magenta", "yellow", "green", "bop blue", "bop orange")
@@ -146,9 +149,9 @@ def volume_of(layer: Any, axes: str | None = None) -> Volume:
     data, levels = (layer.data[0], tuple(layer.data[1:])) if layer.multiscale else (layer.data, ())
     if isinstance(known, Volume):
         if CHANNEL in layer.metadata:
-            return known
+            return _as_large(known, layer)
         if known.shape == tuple(data.shape):
-            return replace(known, data=data, levels=levels, name=layer.name)
+            return _as_large(replace(known, data=data, levels=levels, name=layer.name), layer)
     axes = axes or _axes_of(layer, data.ndim)
     spatial = [k for k, axis in enumerate(axes) if axis in SPATIAL]
     units = [_SHORT_UNITS.get(str(layer.units[k]), "pixel") for k in spatial]
@@ -156,6 +159,36 @@ def volume_of(layer: Any, axes: str | None = None) -> Volume:
     scale = [abs(float(layer.scale[k])) * UNITS[u] / UNITS[unit] for k, u in zip(spatial, units, strict=True)]
     spacing = tuple(scale) if unit != "pixel" or any(s != 1 for s in scale) else None
     return Volume(data, axes, spacing=spacing, unit=unit, name=layer.name, levels=levels)
+
+
+def _as_large(volume: Volume, layer: Any) -> Volume:
+    """A volume with the size of voxels that its layer has now: a person may have given it another than its file."""
+    axes = [axis for axis in volume.axes if axis not in "CS"]
+    if layer.ndim != len(axes):
+        return volume
+    given = dict(zip(axes, _place(volume)["scale"], strict=True))
+    wanted = {axis: abs(float(size)) for axis, size in zip(axes, layer.scale, strict=True)}
+    factors = [wanted[axis] / given[axis] if axis in wanted else 1.0 for axis in SPATIAL]
+    if np.allclose(factors, 1.0):
+        return volume
+    unit = _SHORT_UNITS.get(str(layer.units[-1]), "pixel")
+    affine = None if volume.affine is None else volume.affine @ np.diag([*factors, 1.0])
+    return replace(volume, spacing=tuple(wanted[axis] for axis in volume.spatial), unit=unit, affine=affine)
+
+
+def lies_elsewhere(layer: Any, image: Any = None) -> bool:
+    """Whether a mask does not lie on the ``image`` it belongs to, or where the file of that says: somebody moved it."""
+    ends = np.vstack([np.zeros(layer.ndim), np.diag(layer.data.shape)])
+    known = layer.metadata.get(KEY)
+    if image is not None and image.ndim == layer.ndim:
+        there = [image.data_to_world(end) for end in ends]
+    elif isinstance(known, Volume):
+        place = _place(known)
+        there = [end * place["scale"] + place["translate"] for end in ends]
+    else:
+        return False
+    here = [layer.data_to_world(end) for end in ends]
+    return not np.allclose(here, there, rtol=1e-4, atol=1e-3 * float(np.abs(layer.scale).min()))
 
 
 def _axes_of(layer: Any, dimensions: int) -> str:

@@ -30,6 +30,7 @@ class Safe:
     waiting: int = 0
     trouble: str = ""
     lost: int = 0
+    coming: str = ""
 
 
 class Ledger:
@@ -61,12 +62,14 @@ class Ledger:
         """What was complained of last and is not cured."""
         return next(reversed(self._complaints.values()), "")
 
-    def open(self, track: Track, rows: dict[str, Entry], steps: int) -> None:
-        """What was found in the session of a layer's image; what this very session has told already is newer."""
-        if self._sessions.get(track.key) is not track.session:
+    def open(self, track: Track, rows: dict[str, Entry], steps: int, *, afresh: bool) -> None:
+        """What was found in the session of a layer's image. What this very session has told already is newer, but
+        ``afresh``, where no mask of the image was open: then only the session knows what was done meanwhile."""
+        if afresh or self._sessions.get(track.key) is not track.session:
             self._sessions[track.key] = track.session
-            self._rows[track.key], self._steps[track.key] = rows, steps
+            self._rows[track.key] = rows
             self._by_plane.pop(track.key, None)
+        self._steps[track.key] = steps
 
     def rows(self, track: Track) -> dict[str, Entry]:
         """The rows of a plane, the same mapping until one of them changes; nobody writes to it. Those of all planes of

@@ -10,7 +10,7 @@ from typing import Any
 from napari_seg.data.formats import format_of, write
 from napari_seg.errors import SegError
 from napari_seg.gui.colours import class_looks
-from napari_seg.gui.layers import LayerData, layer_data, volume_of
+from napari_seg.gui.layers import MOVED, LayerData, layer_data, lies_elsewhere, volume_of
 
 PLUGIN = "napari-seg"
 """How napari calls this plugin."""
@@ -58,7 +58,10 @@ def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[
     """Write one layer into the grid of the image it belongs to; raises ``SegError`` where that is not possible."""
     from napari.layers import Layer
 
-    saved = write(volume_of(Layer.create(data, about, kind)), Path(path))
+    layer = Layer.create(data, about, kind)
+    if kind == "labels" and lies_elsewhere(layer):
+        raise SegError(f"{layer.name} {MOVED}")
+    saved = write(volume_of(layer), Path(path))
     _write_record(data, saved)
     return [str(saved)]
 

@@ -1,7 +1,8 @@
 """Keeps every change of every labels layer on the disk, whoever made it, and takes it back when asked.
 
-The general pattern is: 1. a labels layer appears; a thread finds or makes the session of its image; what the layer
-holds is laid down there, or what the session holds is shown in the layer. 2. An event says that something was painted:
+The general pattern is: 1. a labels layer appears, closed to painting; a thread finds or makes the session of its image;
+what the layer holds is laid down there, or what the session holds is shown in the layer (see
+:mod:`~napari_seg.session.openings`); then it is open, and kept. 2. An event says that something was painted:
 the main thread copies the blocks it touched and hands them to the session's writer; that is one revision. 3. What
 changed without an event is found by looking at some blocks now and then, all of them within a minute. 4. Undo and redo
 are steps of the session; napari's own stack is kept empty.
@@ -12,12 +13,13 @@ writes voxels in portions. While one changes an image, nobody paints on it.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from psygnal import Signal
@@ -26,25 +28,48 @@ from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, objec
 from napari_seg.editing.edit import Edit
 from napari_seg.errors import SegError
 from napari_seg.gui.acts import Acts, places_of, refuse_read_only, rows_of
-from napari_seg.gui.arrivals import CLASSES, MADE, OBJECTS, PLANE, PREDICTED, Arrivals, Found
+from napari_seg.gui.arrivals import CLASSES, IMAGE, MADE, OBJECTS, PLANE, PREDICTED, Arrivals, Found, volume_as_kept
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.errands import Errands, Steps
+from napari_seg.gui.gate import Gate
+from napari_seg.gui.layers import KEY, lies_elsewhere, volume_of
 from napari_seg.gui.ledger import Ledger, Safe
 from napari_seg.gui.portions import copied, looked_through
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import boxes_of, forget_steps, in_stroke, is_own_step, take_over_history
 from napari_seg.gui.watch import Watch
+from napari_seg.session.openings import Opened, afresh, open_mask, went_out
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.provenance import EXPORT, provenance
-from napari_seg.session.records import Change, ImageRow, Plane, Step, plain
+from napari_seg.session.records import SAID, Change, ImageRow, Plane, Step, plain
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
 
 T = TypeVar("T")
 
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What a session says of a mask that came: ``kept``, what is to be shown instead, and where its labels lie."""
+
+    opened: Opened
+    kept: Labels | None
+    extents: dict[int, Extents]
+
+
 PAUSE = 1.0
 """Seconds that a session waits for another one's last step, before it tells so and waits on."""
+
+OTHER = (
+    "{name} is not the mask of that name that you worked on here, or was changed elsewhere: it is shown as it was "
+    "opened. Ctrl+Z brings your work back."
+)
+CLOSED = "That step was made in a mask that is not open, which is shown again: {names}."
+WHOSE = "{name} is kept as a mask of {image}. If that is wrong, remove it, select its image, and open it again."
+DAMAGED = (
+    "A part of the session of {name} cannot be read from the disk, and is shown empty; restore {folder} from a backup."
+)
 
 TOOLS = {"paint": "brush", "erase": "eraser", "fill": "fill", "polygon": "polygon"}
 """napari's tools by their mode, as the history names them."""
@@ -65,6 +90,9 @@ class Recorder:
     resumed = Signal(object, Found)
     """The layer of an image whose annotation was taken up again, and what was found of it."""
 
+    noted = Signal(str)
+    """Something that a person has to know of a mask, which is no trouble."""
+
     def __init__(self, viewer: Any, engine: Engine, who: str = "") -> None:
         self._viewer, self._engine = viewer, engine
         self._ledger = Ledger(who)
@@ -77,10 +105,13 @@ class Recorder:
         self._acts = Acts(self._ledger, self._errands, self._gather, self._keeps)
         self._watch = Watch(self._ledger, self._differs, self._acts.is_quiet)
         self._tracks: dict[Any, Track] = {}  # by layer
+        self._coming: dict[Any, Track] = {}  # those whose session is looking at them
+        self._stirred: set[Any] = set()  # of those, the ones that somebody wrote to meanwhile
+        self._gate = Gate()
         self._marked: tuple[Track, str, list[Box]] | None = None  # the last stroke, its tool and the boxes it touched
         self._closed = False
         self._told = Safe()
-        self.arrivals = Arrivals(viewer, engine)
+        self.arrivals = Arrivals(viewer, engine, self._gate, self._open_planes, self._orphans)
         self.arrivals.attached.connect(self._attach)
         self.arrivals.resumed.connect(self.resumed.emit)
         self.arrivals.trouble.connect(lambda layer, words: self._ledger.complain(words, layer))
@@ -123,7 +154,7 @@ class Recorder:
         troubles = [state.trouble for state in states if state.trouble] or [self._ledger.trouble]
         steps = self._ledger.steps(self._active or next(iter(self._tracks.values()), None))
         waiting, lost = sum(state.waiting for state in states), sum(state.lost for state in states)
-        return Safe(max(moments, default=None), steps, waiting, troubles[0], lost)
+        return Safe(max(moments, default=None), steps, waiting, troubles[0], lost, self._gate.waiting)
 
     def rows(self, track: Track) -> dict[str, Entry]:
         """The object table of a layer, and what was said of its slices, boxes and case."""
@@ -241,6 +272,10 @@ class Recorder:
         """Bring back how an image was at a revision (0: as it was opened): one more step of the history."""
         self._step(layer, lambda track, at: lambda store: store.restore(track.row.id, revision, at, self.who))
 
+    def start_afresh(self, layer: Any) -> None:
+        """Go back to how the masks of an image came: one more step of the history."""
+        self._step(layer, lambda track, at: lambda store: afresh(store, track.row.id, at, self.who))
+
     def say(self, track: Track, rows: Mapping[str, Entry | None], what: str) -> None:
         """Change rows of the table alone, such as that an object is accepted."""
         self._gather()
@@ -278,7 +313,7 @@ class Recorder:
         image, plane, at, who = track.row.id, track.plane, time.time(), self.who
 
         def work(store: Store) -> dict[str, Any]:
-            store.note(image, at, who, EXPORT, file=file)
+            store.note(image, at, who, EXPORT, file=file, **went_out(store, image, plane))
             return provenance(store, image, plane)
 
         return track.session.writer.call(work)
@@ -291,6 +326,7 @@ class Recorder:
         there as it would be here."""
         self._errands.finish(give_up=False)
         self._gather()
+        tracks = self._with_coming(tracks)
         last = tracks[0].session.writer.call(lambda _: None)
         done = session.writer.keep(lambda store: (last.result(PAUSE), fill(store)))
         for track in tracks:
@@ -306,10 +342,15 @@ class Recorder:
     def go_back(self, tracks: list[Track], session: Session, row: ImageRow) -> None:
         """Keep masks where they were kept before :meth:`rehome`, which did not succeed, as they are now."""
         self._gather()
-        for track in [track for track in tracks if self._tracks.get(track.layer) is track]:
+        for track in [track for track in self._with_coming(tracks) if self._tracks.get(track.layer) is track]:
             self._ledger.move(track, (session.folder, row.id))
             track.session, track.row = session, row
             self._errands.beside(self._swept([track], lambda: None))
+
+    def _with_coming(self, tracks: list[Track]) -> list[Track]:
+        """Masks of an image, and those of it that came since."""
+        every = [*self._tracks.values(), *self._coming.values()]
+        return tracks + [track for track in every if track not in tracks and track.key == tracks[0].key]
 
     def settle(self, seconds: float = 5.0) -> bool:
         """Wait until everything is on the disk, also what changed without an event: before the window closes."""
@@ -346,41 +387,141 @@ class Recorder:
     # layers come and go
 
     def _attach(self, layer: Any, image: Any, found: Found) -> None:
-        """Keep a layer from now on."""
-        if self._closed or layer not in self._viewer.layers or layer in self._tracks:
+        """Bring a layer together with what its session knows of it; from then on it is kept."""
+        before = self._tracks.get(layer)
+        if self._closed or layer not in self._viewer.layers or layer in self._coming:
             return
-        plane = layer.metadata.get(PLANE) or self._free_name(plain(layer.name), found.row)
+        if before is not None and (before.image is not None or image is None):
+            self._gate.open(layer)
+            return
+        worked = before is not None and self._ledger.steps(before) > 0
+        wanted = layer.metadata.get(PLANE)
+        plane = self._free_name(wanted or plain(layer.name), found)
+        copy = layer.source.parent is not None or wanted not in (None, plane)
         try:
             track = Track(layer, found.session, found.row, plane, image)
         except SegError as error:
+            self._gate.refuse(layer)
             self._ledger.complain(str(error), layer)
             return
+        if before is not None:
+            self._let_go(before)
+        if image is not None:
+            if IMAGE not in layer.metadata and len(self.arrivals.images_for(layer)) > 1:
+                self.noted.emit(WHOSE.format(name=layer.name, image=image.name))
+            layer.metadata[IMAGE] = str(image.unique_id)
+            if KEY not in layer.metadata and not lies_elsewhere(layer, image):  # it is written on the grid of that
+                with contextlib.suppress(SegError):
+                    layer.metadata[KEY] = volume_of(image).mask(layer.data, name=layer.name)
+        if track.session.read_only:
+            self._gate.refuse(layer)
+            self._keep(track, found.rows, found.steps)
+            self._ledger.complain(track.session.read_only, layer)
+        else:
+            made = layer.metadata.pop(MADE, "") or ("copy" if copy else "moved" if worked else "")
+            self._join(track, found, made, layer.metadata.pop(PREDICTED, None))
+        self.changed.emit()
+
+    def _join(self, track: Track, found: Found, made: str, predicted: Predicted | None) -> None:
+        """Lay down what a layer holds, or find out what is to be shown in it. ``made``: by which step it came, where it
+        is no file that was opened."""
+        layer, data, image = track.layer, track.layer.data, track.row.id
+        self._coming[layer] = track
+        objects, classes = bool(layer.metadata.get(OBJECTS, True)), tuple(layer.metadata.get(CLASSES, ()))
+        plane = Plane(track.plane, objects, classes)
+        origin = None if predicted is None else predicted.origin(plane.name)
+        step = Step(made or "opened", time.time(), self.who, track.blocks_of(data), said="keep", origin=origin)
+        without = track.image is None
+        answer: list[_Answer | SegError] = []
+        layer.events.paint.connect(self._painted)
+
+        def work(store: Store) -> None:
+            try:
+                opened = open_mask(store, image, plane, step, new=bool(made), blank=without and not data.any())
+            except SegError as error:  # trying again would not help
+                answer[:] = [error]
+                return
+            kept = None if opened.labels is None else np.stack(opened.labels).reshape(data.shape)
+            kept = None if kept is None else kept.astype(np.promote_types(kept.dtype, data.dtype), copy=False)
+            once = track.row.times == 1
+            answer[:] = [
+                _Answer(
+                    opened, kept, {0: Extents((data if kept is None else kept).reshape(track.row.grid))} if once else {}
+                )
+            ]
+
+        def then(kept: bool) -> None:
+            if self._coming.get(layer) is track and not self._closed:
+                self._joined(track, found, data, answer[0] if answer else None)
+
+        self._ledger.after(track.session.writer.keep(work), then)
+
+    def _joined(self, track: Track, found: Found, data: Any, answer: _Answer | SegError | None) -> None:
+        layer, stirred = track.layer, track.layer in self._stirred
+        self._stirred.discard(layer)
+        del self._coming[layer]
+        if not isinstance(answer, _Answer):
+            self._gate.refuse(layer)
+            if answer is not None:  # else the session itself says what is wrong
+                self._ledger.complain(str(answer), layer)
+            return
+        opened = answer.opened
+        self._keep(track, opened.rows, opened.steps)
+        self._ledger.forget(None)  # what was in the way of other work is gone
+        if layer.data is not data or stirred:  # somebody wrote to it meanwhile
+            self._take_array(track, "keep")
+        else:
+            if answer.kept is not None:
+                track.show(answer.kept)
+            track.extents = answer.extents
+        self._gate.open(layer)
+        about = layer if track.image is None else track.image
+        if opened.news == "resumed":
+            self.resumed.emit(about, found)
+        elif opened.news == "other":
+            self.noted.emit(OTHER.format(name=layer.name))
+        if opened.damaged:
+            self.noted.emit(DAMAGED.format(name=about.name, folder=track.session.folder))
+        self.changed.emit()
+
+    def _keep(self, track: Track, rows: dict[str, Entry], steps: int) -> None:
+        """From now on every change of a layer is kept."""
+        layer = track.layer
+        afresh = not any(other.key == track.key for other in self._tracks.values())
+        self._ledger.open(track, rows, steps, afresh=afresh)
         self._tracks[layer] = track
-        self._ledger.open(track, found.rows, found.steps)
         take_over_history(layer, lambda: self.undo(layer), lambda: self.redo(layer))
         layer.events.paint.connect(self._painted)
         layer.events.data.connect(self._replaced)
-        if track.session.read_only:
-            layer.editable = False
-            layer.events.editable.connect(_stay_closed)
-            self._ledger.complain(track.session.read_only, layer)
-        elif plane in found.planes:
-            self._errands.begin(track.key, self._take_up(track, found), "Taking up what was done before")
-        else:
-            self._errands.begin(track.key, self._laid_down(track), "Keeping the mask as it came")
-        self.changed.emit()
+        (layer if track.image is None else track.image).events.scale.connect(self._resized)
+
+    def _let_go(self, track: Track) -> None:
+        """Keep no more of a layer than what it holds now."""
+        del self._tracks[track.layer]
+        self._held.pop(track.layer, None)
+        track.layer.events.paint.disconnect(self._painted)
+        track.layer.events.data.disconnect(self._replaced)
+        self._errands.begin(track.key, self._left(track))
 
     def _removed(self, event: Any) -> None:
         self._gather()
         self._ledger.forget(event.value)
+        self._gate.forget(event.value)
+        self._stirred.discard(event.value)
+        self._coming.pop(event.value, None)
         track = self._tracks.get(event.value)
         if track is not None:
-            del self._tracks[event.value]
-            self._held.pop(event.value, None)
-            track.layer.events.paint.disconnect(self._painted)
-            track.layer.events.data.disconnect(self._replaced)
-            self._errands.begin(track.key, self._left(track))
+            self._let_go(track)
             self.changed.emit()
+
+    def _open_planes(self, found: Found) -> set[str]:
+        """The planes of an image that are kept, or will be in a moment."""
+        key = found.session.folder, found.row.id
+        return {track.plane for track in [*self._tracks.values(), *self._coming.values()] if track.key == key}
+
+    def _orphans(self) -> list[Any]:
+        """Masks whose image is not there yet."""
+        return [track.layer for track in self._tracks.values() if track.image is None]
 
     def sweep(self, then: Callable[[], None] = lambda: None) -> None:
         """Keep what changed in any layer without an event, and call ``then``."""
@@ -390,52 +531,6 @@ class Recorder:
         """Keep what changed in a layer without an event. Nobody may write to it until the session has done so."""
         if not (track.session.read_only or track.provisional):
             self._ledger.put(track, "other", track.blocks_of(track.layer.data))
-
-    def _lay(self, track: Track, frozen: Labels) -> None:
-        """Put down what a new layer holds, below all steps."""
-        shown = track.layer.data
-        objects = bool(track.layer.metadata.get(OBJECTS, True))
-        classes = track.layer.metadata.get(CLASSES, ())
-        blocks = track.blocks_of(frozen)
-        image, plane, made = track.row.id, Plane(track.plane, objects, tuple(classes)), track.layer.metadata.get(MADE)
-        predicted = track.layer.metadata.get(PREDICTED)
-        origin = None if predicted is None else predicted.origin(plane.name)
-        step = Step(made or "opened", time.time(), self.who, blocks, said="keep", origin=origin)
-        found: dict[int, Extents] = {}
-
-        def work(store: Store) -> None:
-            store.put_plane(image, plane)
-            store.commit(image, step) if made else store.lay(image, step)
-            if track.row.times == 1:
-                found[0] = Extents(frozen.reshape(track.row.grid))
-
-        def then(kept: bool) -> None:
-            if track.layer.data is shown and not track.stirred:
-                track.extents = found | track.extents
-            self._ledger.done(track, kept)
-
-        self._ledger.after(track.session.writer.keep(work), then)
-
-    def _laid_down(self, track: Track) -> Steps[None]:
-        self._lay(track, (yield self._errands.thread(track.layer.data.copy)))
-
-    def _take_up(self, track: Track, found: Found) -> Steps[None]:
-        """Show what the session holds of a layer that was opened again."""
-        image, plane, times, data = track.row.id, track.plane, track.row.times, track.layer.data
-
-        def read(store: Store) -> Labels | None:
-            frames = [store.labels(image, plane, t) for t in range(times)]
-            kept = (frames[0] if times == 1 else np.stack(frames)).reshape(data.shape)
-            return None if np.array_equal(kept, data) else kept
-
-        kept = yield track.session.writer.call(read)
-        if kept is not None and plane not in found.worked_on:  # the file holds something else than when it was opened
-            blocks = yield from copied(track, track.all_places())
-            self._ledger.put(track, "opened", blocks, said="keep")
-        elif kept is not None:
-            track.show(kept.astype(np.promote_types(kept.dtype, data.dtype), copy=False))
-            self.resumed.emit(track.layer if track.image is None else track.image, found)
-        self._look_through(track)
 
     def _left(self, track: Track) -> Steps[None]:
         """Keep what changed without an event in a layer that was taken away."""
@@ -448,8 +543,9 @@ class Recorder:
         if track.row.times == 1:
             self.look_through(track)
 
-    def _free_name(self, name: str, row: ImageRow) -> str:
-        taken = {track.plane for track in self._tracks.values() if track.row == row}
+    def _free_name(self, name: str, found: Found) -> str:
+        taken = self._open_planes(found)
+        name = f"{name} (mask)" if name.endswith(SAID) else name  # the ending means something in a session
         number = 1
         while (free := name if number == 1 else f"{name} {number}") in taken:
             number += 1
@@ -457,9 +553,19 @@ class Recorder:
 
     # changes
 
+    def _resized(self, event: Any) -> None:
+        """A person said how large a voxel is."""
+        for track in self._tracks.values():
+            if (track.layer if track.image is None else track.image) is event.source:
+                found = volume_as_kept(event.source)
+                row = track.row = replace(track.row, spacing=found.spacing or (), unit=found.unit)
+                if not track.session.read_only:
+                    track.session.writer.send(partial(_resize, row))
+
     def _painted(self, event: Any) -> None:
         track = self._tracks.get(event.source)
         if track is None:
+            self._stirred.update({event.source} & self._coming.keys())
             return
         self._gather()  # what was painted before is in the array by now; this stroke perhaps not yet
         self._marked = track, TOOLS.get(str(track.layer.mode), "edit"), boxes_of(event.value)
@@ -497,12 +603,23 @@ class Recorder:
         self._marked = None  # its blocks are among those that follow
         forget_steps(track.layer)
         track.forget()
-        if tuple(track.layer.data.shape) in (track.row.grid, (track.row.times, *track.row.grid)):
-            self._errands.begin(track.key, self._replaced_by(track), "Keeping the new contents")
+        self._take_array(track, "add")
+
+    def _take_array(self, track: Track, said: Literal["add", "keep"]) -> None:
+        data = track.layer.data
+        fits = isinstance(data, np.ndarray) and tuple(data.shape) in (
+            track.row.grid,
+            (track.row.times, *track.row.grid),
+        )
+        if fits and not (data.dtype.kind == "i" and int(data.min(initial=0)) < 0):
+            self._errands.begin(track.key, self._replaced_by(track, said), "Keeping the new contents")
         else:
             del self._tracks[track.layer]
+            self._gate.refuse(track.layer)
             self._ledger.complain(
-                f"{track.layer.name} got another shape, so its changes are no longer kept; open it anew.", track.layer
+                f"{track.layer.name} got another shape, or numbers that cannot be kept, so its changes are no longer "
+                "kept; open it anew.",
+                track.layer,
             )
 
     def _keeps(self, track: Track) -> bool:
@@ -524,7 +641,19 @@ class Recorder:
             return  # what is under way comes to its end first
         self._gather()
         same = [other for other in self._tracks.values() if other.key == track.key]
-        self._errands.begin(track.key, self._acts.stepped(track, same, work(track, time.time())), "Taking the step")
+        self._errands.begin(track.key, self._stepped(track, same, work(track, time.time())), "Taking the step")
+
+    def _stepped(self, track: Track, same: list[Track], work: Callable[[Any], Change | None]) -> Steps[None]:
+        made: list[Change] = []
+
+        def take(store: Store) -> Change | None:
+            change = work(store)
+            made.extend([] if change is None else [change])
+            return change
+
+        yield from self._acts.stepped(track, same, take)
+        for change in made:
+            self._show_closed(track, change)
 
     # errands
 
@@ -539,9 +668,9 @@ class Recorder:
             self._ledger.put(track, what, {}, {key: None if after == Entry() else after})
         yield from ()
 
-    def _replaced_by(self, track: Track) -> Steps[None]:
+    def _replaced_by(self, track: Track, said: Literal["add", "keep"]) -> Steps[None]:
         """Keep all of the array that somebody gave a layer."""
-        self._ledger.put(track, "replaced", (yield from copied(track, track.all_places())))
+        self._ledger.put(track, "replaced", (yield from copied(track, track.all_places())), said=said)
         self._look_through(track)
 
     def _swept(self, tracks: list[Track], then: Callable[[], None]) -> Steps[None]:
@@ -587,16 +716,23 @@ class Recorder:
                 layer.editable = True
                 layer.mode = self._held.pop(layer)
 
+    def _show_closed(self, track: Track, change: Change) -> None:
+        """A step that changes a mask that was closed shows that mask again."""
+        found = Found(track.session, track.row, frozenset(), frozenset(), {}, 0)
+        closed = {place.plane for place in change.blocks} - self._open_planes(found)
+        if closed:
+            about = track.layer if track.image is None else track.image
+            words = CLOSED.format(names=", ".join(sorted(closed)))
+            self.arrivals.show_planes(about, found, closed, lambda: self.noted.emit(words))
+
+
+def _resize(row: ImageRow, store: Store) -> None:
+    store.resize_image(row.id, row.spacing, row.unit)
+
 
 def _copies(frames: Labels, times: tuple[int, ...]) -> dict[int, Labels]:
     return {time: frames[time].copy() for time in times}
 
 
 def _is_locked_object(key: str, entry: Entry) -> bool:
-    return entry.locked and key.startswith("object ")
-
-
-def _stay_closed(event: Any) -> None:
-    """napari opens a layer to painting whenever it gets new data; not one of which nothing is kept."""
-    if event.source.editable:
-        event.source.editable = False
+    return entry.locked and key.startswith("object ") and key.removeprefix("object ").isdecimal()

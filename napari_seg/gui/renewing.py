@@ -54,7 +54,7 @@ class Renewing:
 
         def ask(frozen: dict[int, Annotation]) -> None:
             def work_out(said: list[Labels]) -> None:
-                self._engine.later(lambda: _edits(frozen, said, renewal, len(row.grid)), show)
+                self._engine.later(lambda: _edits(frozen, said, renewal, len(row.grid)), show, "edits")
 
             # after all strokes that are in the copy: what a person has said is never older than the labels
             self._recorder.ask(

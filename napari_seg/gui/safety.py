@@ -21,6 +21,8 @@ def safe_words(safe: Safe) -> str:
         return f"Not kept: {safe.trouble}{waiting if safe.waiting else ''}"
     if safe.lost:
         return f"{_steps(safe.lost)} could not be kept; save the mask to a file."
+    if safe.coming:
+        return f"One moment: {safe.coming} can be painted on as soon as it is kept"
     if safe.at is None:
         return f"{_steps(safe.steps)} can be undone" if safe.steps else ""
     words = f"Kept at {datetime.fromtimestamp(safe.at):%H:%M:%S}"
@@ -40,7 +42,8 @@ def _steps(count: int) -> str:
 
 
 class ResumedStrip(QFrame):
-    """Says that work was taken up again, and offers to begin anew, which is a step like any other."""
+    """Says that work was taken up again, and offers to begin anew, which is a step like any other; or what else
+    there is to know of a mask that was opened."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
@@ -51,7 +54,7 @@ class ResumedStrip(QFrame):
         self.words = text()
         self.afresh = QPushButton("Start afresh")
         self.afresh.setToolTip(
-            "Go back to how the masks were when they were first opened. Ctrl+Z brings the work back."
+            "Go back to how the masks were when they were opened or predicted. Ctrl+Z brings the work back."
         )
         self.hide_it = QPushButton("Go on")
         buttons = QHBoxLayout()
@@ -64,15 +67,20 @@ class ResumedStrip(QFrame):
         self.hide_it.clicked.connect(self.hide)
         self.afresh.clicked.connect(self._start_afresh)
         recorder.resumed.connect(self._tell)
+        recorder.noted.connect(self._say)
         self.hide()
 
     def _tell(self, image: Any, found: Found) -> None:
         self._layer, self._found = image, found
-        self.words.setText(resumed_words(image.name, found, datetime.now()))
+        self._say(resumed_words(image.name, found, datetime.now()), afresh=True)
+
+    def _say(self, words: str, *, afresh: bool = False) -> None:
+        self.afresh.setVisible(afresh)
+        self.words.setText(words)
         self.show()
 
     def _start_afresh(self) -> None:
         self.hide()
-        tracks = [track for track in self._recorder.tracks() if track.row.id == self._found.row.id]
+        tracks = [track for track in self._recorder.tracks() if track.row.fingerprint == self._found.row.fingerprint]
         for track in tracks[:1]:  # one step for all masks of the image
-            self._recorder.restore(track.layer, 0)
+            self._recorder.start_afresh(track.layer)

@@ -18,7 +18,7 @@ from napari_seg.data.formats import stem, write
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.gui.engine import Engine
-from napari_seg.gui.layers import volume_of
+from napari_seg.gui.layers import MOVED, lies_elsewhere, volume_of
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Mask
 from napari_seg.gui.runs import Runs
@@ -55,6 +55,9 @@ class Saving:
         if mask is None or mask.layer is None:
             self._done(("", f"{path.name} was not saved, as the mask is no longer open; press Segment again."))
             return
+        if lies_elsewhere(mask.layer, mask.target.layer):
+            self._done(("", f"{path.name} was not saved, as the mask {MOVED}"))
+            return
         known, track = volume_of(mask.layer), self._recorder.track(mask.layer)
         if track is None:
             self._write(replace(known, data=known.data.copy()), Record(self._recorder, None, path, None), path)
@@ -80,7 +83,7 @@ class Saving:
                 return "", f"Saved {path.name}, but not where it comes from. {error}"
             return f"Saved {path.name} at {datetime.now():%H:%M:%S}{words}", ""
 
-        self._engine.later(work, self._done)
+        self._engine.later(work, self._done, "files")
 
     def forget(self) -> None:
         """Another mask is on its way, which nobody has saved."""

@@ -10,13 +10,14 @@ import hashlib
 import itertools
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import labels_dtype
 from napari_seg.errors import SegError
+from napari_seg.session.records import Place
 from napari_seg.tasks.base import Labels
 
 BLOCK = {2: (256, 256), 3: (16, 64, 64)}
@@ -74,6 +75,15 @@ def digest(block: Labels) -> bytes:
     if not block.any():
         return b""
     return hashlib.blake2b(block.data.cast("B"), digest_size=16, person=str(block.itemsize).encode()).digest()
+
+
+def named(blocks: Mapping[Place, bytes]) -> str:
+    """What names the contents of a whole plane, from what names those of its blocks (background left out or empty)."""
+    found = hashlib.blake2b(digest_size=16)
+    for place, name in sorted(blocks.items()):
+        if name:
+            found.update(f"{place.time} {place.block} {name.hex()} ".encode())
+    return found.hexdigest()
 
 
 def pack(block: Labels) -> bytes:

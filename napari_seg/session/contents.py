@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_seg.errors import SegError
 from napari_seg.session.blocks import Grid, digest, pack, smallest, unpack
-from napari_seg.session.records import SAID, Place, keepable
+from napari_seg.session.records import SAID, Place, keepable, parsed
 from napari_seg.tasks.base import Labels
 
 AT_ONCE = 500
@@ -28,10 +27,14 @@ ALONE = 32
 
 
 class Contents:
-    """Contents go by the name that :func:`~napari_seg.session.blocks.digest` gives; background has the empty one."""
+    """Contents go by the name that :func:`~napari_seg.session.blocks.digest` gives; background has the empty one.
+
+    What is ``damaged`` on the disk, by its name, is read as background, so that it costs no other block.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sql = connection
+        self.damaged: set[bytes] = set()
         self._shapes: dict[int, tuple[Grid, int]] = {}
 
     def grid(self, image: int) -> Grid:
@@ -54,7 +57,7 @@ class Contents:
     def get(self, image: int, block: int, name: bytes) -> Labels:
         """Contents in the shape of a block."""
         packed = self._packed([name])[name] if name else b""
-        return unpack(packed, self.grid(image).extent(block))
+        return self._unpacked(name, packed, self.grid(image).extent(block))
 
     def keep(self, block: Labels) -> bytes:
         """Keep contents, where they are not kept yet, and name them. In a transaction."""
@@ -77,16 +80,16 @@ class Contents:
 
     def assembled(self, image: int, names: Mapping[int, bytes]) -> Labels:
         """A whole grid in the smallest dtype, from the contents of its blocks."""
-        wanted = [(number, name) for number, name in names.items() if name]
-        packed = self._packed({name for _, name in wanted})
         grid = self.grid(image)
-        itemsize = max((data[0] for data in packed.values()), default=1)
-        labels: NDArray[Any] = np.zeros(grid.shape, f"u{itemsize}")
+        wanted = [(number, name) for number, name in names.items() if name and 0 <= number < len(grid)]
+        packed = self._packed({name for _, name in wanted})
+        itemsizes = {data[0] for data in packed.values() if data}
+        labels: NDArray[Any] = np.zeros(grid.shape, f"u{max(itemsizes & {1, 2, 4, 8}, default=1)}")
 
         def fill(part: Iterable[tuple[int, bytes]]) -> None:
             for number, name in part:
                 box = grid.box(number)
-                labels[box] = unpack(packed[name], tuple(side.stop - side.start for side in box))
+                labels[box] = self._unpacked(name, packed[name], tuple(side.stop - side.start for side in box))
 
         if len(wanted) <= ALONE:
             fill(wanted)
@@ -113,7 +116,7 @@ class Contents:
             row = self._sql.execute("SELECT grid, times FROM images WHERE id = ?", (image,)).fetchone()
             if row is None:
                 raise SegError(f"There is no image {image} in this session; choose another.")
-            self._shapes[image] = Grid(tuple(json.loads(row[0]))), int(row[1])
+            self._shapes[image] = Grid(tuple(parsed(row[0]))), int(row[1])
         return self._shapes[image]
 
     def _packed(self, names: Iterable[bytes]) -> dict[bytes, bytes]:
@@ -124,6 +127,12 @@ class Contents:
             part = wanted[first : first + AT_ONCE]
             marks = ",".join("?" * len(part))
             found.update(self._sql.execute(f"SELECT hash, data FROM blobs WHERE hash IN ({marks})", part))
-        if len(found) < len(wanted):
-            raise SegError("A part of the session is missing on the disk; restore the session from a backup.")
-        return found
+        self.damaged.update(name for name in wanted if not found.get(name))
+        return dict.fromkeys(wanted, b"") | found
+
+    def _unpacked(self, name: bytes, packed: bytes, shape: tuple[int, ...]) -> Labels:
+        try:
+            return unpack(packed, shape)
+        except SegError:
+            self.damaged.add(name)
+            return np.zeros(shape, np.uint8)

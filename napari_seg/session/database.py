@@ -193,7 +193,7 @@ def refusal(path: Path, error: sqlite3.Error) -> SegError:
     words = str(error)
     if "full" in words:
         return DiskFull(f"The disk of {path.parent} is full; free some space.")
-    if "not a database" in words or "malformed" in words or "no such" in words:
+    if any(part in words for part in ("not a database", "malformed", "no such")):
         return SegError(f"{path} is damaged or no session; move it away, or restore it from a backup.")
     if "locked" in words:
         return SegError(f"{path} is being written to by another program; close it there first.")

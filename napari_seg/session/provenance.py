@@ -21,6 +21,7 @@ from napari_seg.data.volume import SPATIAL
 from napari_seg.editing.annotation import CASE, Entry, State, object_key
 from napari_seg.editing.said import class_names
 from napari_seg.errors import SegError
+from napari_seg.session.openings import passed
 from napari_seg.session.predicted import Past, predictions
 from napari_seg.session.records import ImageRow, Plane, row_key
 from napari_seg.session.store import REDO, UNDO, Store
@@ -104,9 +105,9 @@ def when(at: float) -> str:
 
 
 def last_prediction(store: Store, image: int, plane: str) -> Past | None:
-    """The newest prediction of a plane that was not taken back; ``None`` where there is none."""
-    undone = {revision.id for revision in store.history(image) if revision.undone}
-    found = [past for past in predictions(store, image) if past.plane in (plane, "") and past.revision not in undone]
+    """The newest prediction of a plane that it came by; ``None`` where there is none."""
+    way = passed(store, image, plane)
+    found = [past for past in predictions(store, image) if past.plane in (plane, "") and past.revision in way]
     return found[-1] if found else None
 
 

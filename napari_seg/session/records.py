@@ -14,6 +14,9 @@ from napari_seg.tasks.base import Labels
 SAID = "/said"
 """A plane of this ending holds where a person has changed voxels of the plane it is named after."""
 
+CAME = "as it came"
+"""The note of a step that brought a mask, as it was opened or predicted."""
+
 NAMED = 1000
 """A revision names at most so many of the labels it changed."""
 
@@ -162,23 +165,34 @@ REVISION = "id, parent, at, who, tool, labels, voxels, note"
 
 def image_of(row: Sequence[Any]) -> ImageRow:
     number, name, path, fingerprint, grid, times, spacing, unit, added, head = row
-    shape, lengths = tuple(json.loads(grid)), tuple(json.loads(spacing))
+    shape, lengths = tuple(parsed(grid)), tuple(parsed(spacing))
     return ImageRow(number, name, path, fingerprint, shape, times, lengths, unit, added, head)
 
 
 def revision_of(row: Sequence[Any], *, undone: bool = False) -> Revision:
     number, parent, at, who, tool, labels, voxels, note = row
-    return Revision(number, parent, at, who, tool, tuple(json.loads(labels)), voxels, note, undone)
+    return Revision(number, parent, at, who, tool, tuple(parsed(labels)), voxels, note, undone)
 
 
 def entry_of(text: str) -> Entry:
     """What a later version knows besides is left out."""
-    found = json.loads(text)
+    found = parsed(text, dict)
     return Entry(**{name: found[name] for name in ENTRY if name in found})
 
 
 def text_of(entry: Entry) -> str:
     return json.dumps(asdict(replace(entry, category=int(entry.category))))
+
+
+def parsed(text: str, kind: type = list) -> Any:
+    """A list, or a ``dict``, as it stands in a table. Raises ``SegError`` where it is damaged."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, kind):
+        raise SegError("A part of the session is damaged on the disk; restore the session from a backup.")
+    return found
 
 
 def row_key(plane: str, key: str) -> str:

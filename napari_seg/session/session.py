@@ -131,6 +131,8 @@ class Session:
                 raise SegError(
                     f"{row.name} does not fit what the session knows of it; start a session of its own for it."
                 )
+            if not self.read_only and (found.spacing, found.unit) != (row.spacing, row.unit):
+                found = store.resize_image(found.id, row.spacing, row.unit)
             if self.read_only or not row.path or (found.name, found.path) == (row.name, row.path):
                 return found
             if (before := self.path(found)) is not None and before.exists():

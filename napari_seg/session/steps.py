@@ -45,7 +45,7 @@ def made(sql: sqlite3.Connection, contents: Contents, image: int, step: Step) ->
         before, after = contents.name(image, place), contents.keep(wanted)
         where = said_of(place)
         said = contents.name(image, where)
-        if after != before:
+        if after != before and (after or before not in contents.damaged):  # that nothing is left of is background
             delta.blocks[place] = (before, after)
             changed = changes.add(contents.get(image, place.block, before), wanted)
             if step.said == "add":

@@ -20,10 +20,11 @@ from typing import Any
 from napari_seg.editing.annotation import Entry, State
 from napari_seg.errors import SegError
 from napari_seg.session import moving, steps, thinning, tree
-from napari_seg.session.blocks import Grid, digest, smallest
+from napari_seg.session.blocks import Grid, digest, named, smallest
 from napari_seg.session.contents import Contents
 from napari_seg.session.database import connect_to_read, transaction
 from napari_seg.session.records import (
+    CAME,
     IMAGE,
     REVISION,
     SAID,
@@ -39,6 +40,7 @@ from napari_seg.session.records import (
     entry_of,
     image_of,
     keepable,
+    parsed,
     plain,
     revision_of,
     row_key,
@@ -101,6 +103,14 @@ class Store:
         row = self._sql.execute("SELECT voxels FROM images WHERE id = ?", (image,)).fetchone()
         return "" if row is None else str(row[0])
 
+    def resize_image(self, image: int, spacing: tuple[float, ...], unit: str) -> ImageRow:
+        """A voxel of an image has another size than was known."""
+        with transaction(self._sql):
+            self._sql.execute(
+                "UPDATE images SET spacing = ?, unit = ? WHERE id = ?", (json.dumps(spacing), unit, image)
+            )
+        return self.image(image)
+
     def confirm(self, image: int, voxels: str) -> bool:
         """Whether an image has these voxels (see :func:`~.fingerprint.voxels_hash`), as when it was first asked."""
         known = self.voxels(image)
@@ -161,7 +171,15 @@ class Store:
 
     def planes(self, image: int) -> list[Plane]:
         found = self._sql.execute("SELECT name, objects, classes FROM planes WHERE image = ? ORDER BY name", (image,))
-        return [Plane(name, bool(objects), tuple(json.loads(classes))) for name, objects, classes in found]
+        planes = []
+        for name, objects, classes in found:
+            try:
+                names = parsed(classes)
+            except SegError:
+                self._contents.damaged.add(name.encode())
+                names = []
+            planes.append(Plane(name, bool(objects), tuple(names)))
+        return planes
 
     def put_plane(self, image: int, plane: Plane) -> None:
         """Add a plane, or say anew what its numbers mean."""
@@ -188,6 +206,30 @@ class Store:
         found = {time: self._contents.names(image, plane, time) for time in range(times)}
         return {Place(plane, time, number): name for time, names in found.items() for number, name in names.items()}
 
+    @property
+    def damaged(self) -> int:
+        """How many parts were found damaged or missing so far: blocks, which are read as background, and rows."""
+        return len(self._contents.damaged)
+
+    def keeps(self, image: int, plane: str) -> bool:
+        """Whether anything was ever kept of a plane but background that was opened."""
+        found = self._sql.execute(
+            "SELECT EXISTS (SELECT 1 FROM blocks WHERE image = ?1 AND plane = ?2) OR EXISTS (SELECT 1 FROM revisions r "
+            "JOIN block_changes c ON c.revision = r.id WHERE r.image = ?1 AND c.plane = ?2)",
+            (image, plane),
+        )
+        return bool(found.fetchone()[0])
+
+    def state(self, image: int, plane: str, *, revision: int | None = None) -> str:
+        """What names the contents of a whole plane (see :func:`~.blocks.named`); now, or as they were."""
+        row = self.image(image)
+        names = self.names(image, plane, row.times)
+        if revision is not None:
+            passed = tree.way(self._sql, image, row.head, revision)
+            names |= {place: to for place, (_, to) in passed.blocks.items() if place.plane == plane}
+        damaged, count = self._contents.damaged, len(self.grid(image))
+        return named({p: name for p, name in names.items() if name not in damaged and 0 <= p.block < count})
+
     def block(self, image: int, place: Place) -> Labels:
         return self._contents.get(image, place.block, self._contents.name(image, place))
 
@@ -207,7 +249,13 @@ class Store:
 
     def rows(self, image: int) -> dict[str, Entry]:
         found = self._sql.execute("SELECT key, value FROM rows WHERE image = ?", (image,))
-        return {key: entry_of(value) for key, value in found}
+        rows = {}
+        for key, value in found:
+            try:
+                rows[key] = entry_of(value)
+            except SegError:
+                self._contents.damaged.add(key.encode())
+        return rows
 
     def grid(self, image: int) -> Grid:
         return self._contents.grid(image)
@@ -221,7 +269,8 @@ class Store:
         """
         with transaction(self._sql):
             for plane in {place.plane for place in step.blocks}:
-                self._refuse_kept(image, plane)
+                if self.keeps(image, plane):
+                    raise ValueError(f"something is kept of the plane {plane} already")
             checked = {self._contents.check(image, place, block): block for place, block in step.blocks.items()}
             self._contents.put(image, {place: self._contents.keep(block) for place, block in checked.items()})
             self._log(image, self.image(image).head, (step.at, step.who, step.tool))
@@ -263,7 +312,45 @@ class Store:
             made = self._revise(image, step, passed, steps.tally(self._contents, image, passed))
             return self._change(image, made, passed)
 
+    def bring_back(self, image: int, wanted: Mapping[str, int], step: Step) -> Change | None:
+        """Bring back how each of some planes and its rows were at a revision, as one new revision."""
+        passed = Delta()
+        head = self.image(image).head
+        for plane, revision in wanted.items():
+            found, prefix = tree.way(self._sql, image, head, revision), row_key(plane, "")
+            passed.blocks.update((p, change) for p, change in found.blocks.items() if p.plane in (plane, plane + SAID))
+            passed.rows.update((key, change) for key, change in found.rows.items() if key.startswith(prefix))
+        if not passed:
+            return None
+        with transaction(self._sql):
+            made = self._revise(image, step, passed, steps.tally(self._contents, image, passed))
+            return self._change(image, made, passed)
+
     # the history
+
+    def lines(self, image: int, plane: str) -> dict[int, int]:
+        """By every revision of an image the one that began the line it belongs to (see :mod:`.openings`), or 0."""
+        found = self._sql.execute(
+            "SELECT r.id, r.parent, r.tool, r.note FROM revisions r JOIN block_changes c ON c.revision = r.id "
+            "WHERE r.image = ? AND c.plane = ? GROUP BY r.id ORDER BY r.id",
+            (image, plane),
+        ).fetchall()
+        begin = {number for number, _, _, note in found if note == CAME}
+        begin |= {number for number, _, tool, _ in found[:1] if tool == "predict"}  # of older versions
+        lines: dict[int, int] = {}
+        every = self._sql.execute("SELECT id, parent, tool, note FROM revisions WHERE image = ? ORDER BY id", (image,))
+        for number, parent, tool, note in every:
+            before = int(note) if tool == RESTORE and note.isdecimal() else parent
+            lines[number] = number if number in begin else lines.get(before, 0)
+        return lines
+
+    def line(self, image: int, plane: str) -> int:
+        """The revision that began the line where a plane stands now; 0 where that lies below all revisions."""
+        return self.lines(image, plane).get(self.image(image).head, 0)
+
+    def newest_of(self, image: int, plane: str, line: int) -> int:
+        """The newest revision of a line."""
+        return max((number for number, its in self.lines(image, plane).items() if its == line), default=line)
 
     def revision(self, number: int) -> Revision:
         row = self._sql.execute(f"SELECT {REVISION} FROM revisions WHERE id = ?", (number,)).fetchone()
@@ -400,15 +487,6 @@ class Store:
             "INSERT INTO predictions (image, revision, at, model, model_hash, settings) VALUES (?,?,?,?,?,?)",
             (image, self.image(image).head, at, plain(origin.model), origin.model_hash, origin.settings),
         )
-
-    def _refuse_kept(self, image: int, plane: str) -> None:
-        found = self._sql.execute(
-            "SELECT EXISTS (SELECT 1 FROM blocks WHERE image = ?1 AND plane = ?2) OR EXISTS (SELECT 1 FROM revisions r "
-            "JOIN block_changes c ON c.revision = r.id WHERE r.image = ?1 AND c.plane = ?2)",
-            (image, plane),
-        )
-        if found.fetchone()[0]:
-            raise ValueError(f"something is kept of the plane {plane} already")
 
     def _log(self, image: int, revision: int, said: tuple[float, str, str], **details: Any) -> None:
         at, who, what = said[0], plain(said[1]), plain(said[2])

@@ -2,9 +2,9 @@
 
 Every revision of the last 30 days is kept. Of older ones those that one person made within an hour, one after the
 other, become one: the last of them, which then holds all they changed. Where the history branches, where an image
-stands now, predictions, what was restored, what restored it, and what was exported are left alone: steps back grow
-longer, but lead to the same places. Contents that no revision needs any more are removed. The log stays as it was
-written.
+stands now, predictions, masks that were opened, what was restored, what restored it, and what was exported are left
+alone: steps back grow longer, but lead to the same places. Contents that no revision needs any more are removed. The
+log stays as it was written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from napari_seg.session import tree
 from napari_seg.session.database import transaction
-from napari_seg.session.records import NAMED, REVISION, Delta, Revision, revision_of
+from napari_seg.session.records import CAME, NAMED, REVISION, Delta, Revision, revision_of
 
 DAY = 24 * 3600.0
 KEPT = 30 * DAY
@@ -77,6 +77,7 @@ def _left_alone(sql: sqlite3.Connection, image: int, revisions: list[Revision]) 
     children = Counter(revision.parent for revision in revisions)
     alone = {number for number, count in children.items() if count > 1}
     alone |= {revision.id for revision in revisions if revision.tool in ALONE}
+    alone |= {revision.id for revision in revisions if revision.note == CAME}
     alone |= {int(revision.note) for revision in revisions if revision.tool == "restore" and revision.note.isdigit()}
     alone |= {row[0] for row in sql.execute("SELECT head FROM images WHERE id = ?", (image,))}
     alone |= {row[0] for row in sql.execute("SELECT revision FROM predictions WHERE image = ?", (image,))}

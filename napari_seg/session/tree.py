@@ -24,7 +24,7 @@ def delta(sql: sqlite3.Connection, revision: int) -> Delta:
 
 
 ANCESTORS = (
-    "WITH RECURSIVE way(id, parent) AS (SELECT id, parent FROM revisions WHERE id = ?1 UNION ALL "
+    "WITH RECURSIVE way(id, parent) AS (SELECT id, parent FROM revisions WHERE id = ?1 UNION "
     "SELECT r.id, r.parent FROM revisions r JOIN way ON r.id = way.parent WHERE r.id >= ?2) "
 )
 
@@ -66,4 +66,7 @@ def way(sql: sqlite3.Connection, image: int, here: int, there: int) -> Delta:
 
 
 def _parent(sql: sqlite3.Connection, revision: int) -> int:
-    return int(sql.execute("SELECT parent FROM revisions WHERE id = ?", (revision,)).fetchone()[0])
+    row = sql.execute("SELECT parent FROM revisions WHERE id = ?", (revision,)).fetchone()
+    if row is None or not 0 <= row[0] < revision:
+        raise SegError("The history of this image is damaged on the disk; restore the session from a backup.")
+    return int(row[0])

@@ -38,7 +38,7 @@ class PretendEngine:
     def cancel(self, number: int) -> None:
         self.cancelled.append(number)
 
-    def later(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+    def later(self, work: Callable[[], Any], then: Callable[[Any], None], lane: str = "") -> None:
         self._work.append((work, then))
 
     def poll(self) -> None:

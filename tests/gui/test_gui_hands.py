@@ -35,8 +35,8 @@ class Desk:
     def rest(self) -> None:
         for _ in range(4):
             self.recorder._engine.poll()
-            for track in self.recorder.tracks():
-                track.session.writer.flush(10)
+            for session in self.recorder.arrivals.sessions.values():
+                session.writer.flush(10)
             self.recorder.tick()
 
     def mouse(self, *points: tuple[float, float], modifiers: tuple[str, ...] = ()) -> Iterator[None]:

@@ -43,8 +43,8 @@ class Window:
     def tick(self, times: int = 1) -> None:
         for _ in range(times):
             self.recorder._engine.poll()
-            for track in self.recorder.tracks():
-                track.session.writer.flush(10)
+            for session in self.recorder.arrivals.sessions.values():
+                session.writer.flush(10)
             self.recorder.tick()
 
     def work(self, rng: np.random.Generator) -> None:

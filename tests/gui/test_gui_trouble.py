@@ -103,10 +103,13 @@ def test_a_mask_opened_on_a_full_disk_is_kept_once_there_is_space(windows: list[
     labels = noise(1)
     layer = window.viewer.add_labels(labels.copy(), name="second")
     window.live(lambda: "is full; free some space" in window.recorder.safe.trouble)
+    assert window.recorder.safe.waiting == 1
+    assert not layer.editable  # nobody paints on what is not kept
+    free()
+    window.rest()
+    assert layer.editable
     layer.paint((5, 20, 30), 3)
     painted = layer.data.copy()
-    assert window.recorder.safe.waiting == 1
-    free()
     window.rest()
     assert (window.recorder.safe.trouble, window.recorder.safe.waiting) == ("", 0)
     np.testing.assert_array_equal(window.kept(layer), painted)

@@ -441,20 +441,49 @@ def lose_blob(store: Store) -> None:
 
 
 @pytest.mark.parametrize("harm", [damage_blob, lose_blob])
-def test_damaged_contents_are_told_and_nothing_is_changed(tmp_path: Path, harm: Callable[[Store], None]) -> None:
+def test_damaged_contents_are_told_and_cost_nothing_else(tmp_path: Path, harm: Callable[[Store], None]) -> None:
     store, image = a_store(tmp_path)
     for value in (1, 2):
         store.commit(image, step(blocks_of(store, image, np.full((300, 300), value, np.uint8))))
     harm(store)
-    for ask in (
-        lambda: store.labels(image, "mask"),
-        lambda: store.undo(image, 0.0),
-        lambda: store.restore(image, 1, 0.0),
-    ):
-        with pytest.raises(SegError, match="on the disk; restore the session from a backup"):
-            ask()
+    assert store.damaged == 0
+    assert not store.labels(image, "mask").any()
+    assert store.damaged > 0
+    store.commit(image, step(blocks_of(store, image, np.zeros((300, 300), np.uint8))))  # what is shown is no change
     assert store.depth(image) == 2
-    assert len(store.log(image)) == 2
+    labels = np.zeros((300, 300), np.uint8)
+    labels[:5, :5] = 3
+    store.commit(image, step(blocks_of(store, image, labels)))
+    np.testing.assert_array_equal(store.labels(image, "mask"), labels)
+    for _ in range(3):
+        assert store.undo(image, 0.0) is not None
+    store.restore(image, 1, 0.0)
+    assert store.damaged > 0
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "harm", ["UPDATE images SET grid = 'x'", "UPDATE images SET grid = '7'", "UPDATE revisions SET labels = '{'"]
+)
+def test_text_that_is_damaged_is_told(tmp_path: Path, harm: str) -> None:
+    store, image = a_store(tmp_path)
+    store.commit(image, step(blocks_of(store, image, np.ones((300, 300), np.uint8))))
+    store._sql.execute(harm)
+    with pytest.raises(SegError, match="on the disk; restore the session from a backup"):
+        store.history(image)
+    store.close()
+
+
+def test_a_damaged_row_or_class_costs_that_alone(tmp_path: Path) -> None:
+    store, image = a_store(tmp_path)
+    store.commit(image, step({}, rows={"mask: object 1": Entry(comment="a"), "mask: object 2": Entry(comment="b")}))
+    store._sql.execute("UPDATE rows SET value = '{' WHERE key = 'mask: object 1'")
+    store._sql.execute("UPDATE planes SET classes = 'x'")
+    store._sql.execute("INSERT INTO blocks VALUES (?, 'mask', 0, 999999, x'00')", (image,))
+    assert set(store.rows(image)) == {"mask: object 2"}
+    assert store.planes(image) == [Plane("mask", True)]
+    assert not store.labels(image, "mask").any()
+    assert store.damaged == 2
     store.close()
 
 

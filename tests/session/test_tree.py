@@ -64,3 +64,18 @@ def test_there_is_no_way_into_another_image(tmp_path: Path) -> None:
         with pytest.raises(SegError, match=f"no revision {number} of this image; choose"):
             store.restore(other, number, 0.0)
     store.close()
+
+
+@pytest.mark.parametrize("harm", ["UPDATE revisions SET parent = 4 WHERE id = 2", "DELETE FROM revisions WHERE id = 2"])
+def test_a_damaged_tree_is_told_and_ends(tmp_path: Path, harm: str) -> None:
+    store, image = a_store(tmp_path)
+    for value in (1, 2, 3, 4):
+        store.commit(image, step(blocks_of(store, image, np.full((300, 300), value, np.uint8))))
+    store._sql.execute(harm)
+    assert store.depth(image) <= 4
+    assert store.history(image)
+    with pytest.raises(SegError, match="restore the session from a backup"):
+        store.restore(image, 0, 0.0)
+    store.commit(image, step(blocks_of(store, image, np.full((300, 300), 5, np.uint8))))
+    assert np.all(store.labels(image, "mask") == 5)
+    store.close()

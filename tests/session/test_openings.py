@@ -1,0 +1,98 @@
+"""Masks that are opened again: which line of work they belong to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from session_images import a_store, blocks_of, step
+
+from napari_seg.editing.annotation import Entry
+from napari_seg.session.openings import afresh, open_mask, went_out
+from napari_seg.session.records import CAME, Plane
+from napari_seg.session.thinning import KEPT
+from napari_seg.session.thinning import thin as thinned
+
+MASK = Plane("mask", True)
+
+
+def filled(value: int) -> Any:
+    return np.full((300, 300), value, np.uint8)
+
+
+def test_a_mask_belongs_to_the_line_that_knows_it(tmp_path: Path) -> None:
+    store, image = a_store(tmp_path)
+
+    def opened(value: int) -> Any:
+        return open_mask(store, image, MASK, step(blocks_of(store, image, filled(value)), tool="opened", said="keep"))
+
+    def now() -> int:
+        return int(store.labels(image, "mask")[0, 0])
+
+    assert opened(1).news == ""
+    assert store.depth(image) == 0  # below all steps
+    assert opened(1).labels is None
+    store.commit(image, step(blocks_of(store, image, filled(2)), rows={"mask: object 2": Entry(state="accepted")}))
+    found = opened(1)
+    assert (found.news, now(), found.steps) == ("resumed", 2, 1)
+    assert found.labels is not None
+    assert opened(2).news == ""  # as it was left
+    store.note(image, 0.0, "", "export", file="out", **went_out(store, image, "mask"))
+    store.commit(image, step(blocks_of(store, image, filled(3))))
+    assert opened(2).news == "resumed"  # what went out
+    assert now() == 3
+    found = opened(7)
+    assert (found.news, found.labels, now()) == ("other", None, 7)
+    assert found.rows == {}  # what was said of the objects of another mask
+    store.commit(image, step(blocks_of(store, image, filled(8))))
+    assert opened(2).news == "resumed"
+    assert now() == 3
+    assert store.rows(image).keys() == {"mask: object 2"}
+    store.commit(image, step(blocks_of(store, image, filled(4))))
+    assert opened(7).news == "resumed"
+    assert now() == 8
+    assert opened(1).news == "resumed"
+    assert now() == 4
+    opened(7)
+    afresh(store, image, 0.0, "")
+    assert now() == 7  # as it came
+    store.close()
+
+
+def test_what_was_only_opened_gives_way_in_silence(tmp_path: Path) -> None:
+    store, image = a_store(tmp_path)
+    for value in (1, 2):
+        blocks = blocks_of(store, image, filled(value))
+        assert open_mask(store, image, MASK, step(blocks, tool="opened", said="keep")).news == ""
+    assert store.labels(image, "mask")[0, 0] == 2
+    store.close()
+
+
+def test_a_blank_mask_and_a_new_one_are_never_earlier_ones(tmp_path: Path) -> None:
+    store, image = a_store(tmp_path)
+    empty = step(blocks_of(store, image, filled(0)), tool="opened")
+    open_mask(store, image, MASK, empty, blank=True)
+    store.commit(image, step(blocks_of(store, image, filled(2))))
+    assert open_mask(store, image, MASK, empty, blank=True).news == "other"
+    assert not store.labels(image, "mask").any()
+    store.undo(image, 0.0)
+    assert open_mask(store, image, MASK, empty, new=True).news == "other"
+    assert not store.labels(image, "mask").any()
+    store.close()
+
+
+def test_masks_that_came_are_never_joined(tmp_path: Path) -> None:
+    store, image = a_store(tmp_path)
+    blocks = blocks_of(store, image, filled(1))
+    open_mask(store, image, MASK, step(blocks, tool="predict", at=0.0), new=True)
+    for value in (2, 3):
+        store.commit(image, step(blocks_of(store, image, filled(value)), at=1.0))
+    assert open_mask(store, image, MASK, step(blocks_of(store, image, filled(7)), at=2.0)).news == "other"
+    for value in (8, 9):
+        store.commit(image, step(blocks_of(store, image, filled(value)), at=3.0))
+    thinned(store._sql, 2 * KEPT)
+    assert [r.note == CAME for r in store.history(image)].count(True) == 2
+    assert open_mask(store, image, MASK, step(blocks)).news == "resumed"
+    assert store.labels(image, "mask")[0, 0] == 3
+    store.close()
