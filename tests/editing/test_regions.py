@@ -200,3 +200,13 @@ def test_filling_says_why_it_does_nothing() -> None:
         fill(annotation, Gesture(points=((4.0, 4.0),)), Fill())
     with pytest.raises(SegError, match="locked"):
         fill(annotation, Gesture(points=((4.0, 4.0),), label=2), Fill())
+
+
+def test_growing_begins_and_stays_where_the_image_has_numbers() -> None:
+    image, mask = blob((40, 40), (20, 20), 6, noise=0)
+    image[20, 24] = np.nan
+    annotation = Annotation.of(np.zeros((40, 40), np.uint8), image=image)
+    labels = after(annotation, grow(annotation, Gesture(((20.0, 20.0), (20.0, 32.0))), Grow(smooth=0)))
+    assert np.array_equal(labels > 0, mask & np.isfinite(image))
+    with pytest.raises(SegError, match="no intensity at the seed"):
+        grow(annotation, Gesture(((20.0, 24.0), (20.0, 32.0))), Grow())
