@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import labels_dtype
-from napari_seg.editing.annotation import CASE, Annotation, Box, Entry, object_key, whole
+from napari_seg.editing.annotation import CASE, Annotation, Box, Entry, label_of, unused, whole
 from napari_seg.editing.edit import Edit, edited
 from napari_seg.editing.reach import Mask, overlapping, relative
 from napari_seg.errors import SegError
@@ -113,11 +113,10 @@ def _objects(renewal: Renewal, tool: str) -> Edit:
     annotation = renewal.annotation
     said, free = _table(renewal)
     frozen = _frozen(renewal, said, free)
-    numbers, gone = _numbers(annotation, said, free, frozen)
-    rows: dict[str, Entry | None] = {object_key(label): None for label in gone if object_key(label) in annotation.rows}
+    numbers = _numbers(annotation, said, free, frozen)
     on_free = ~np.isin(free.old, frozen)
     if np.array_equal(_looked_up(free.new, numbers)[on_free], free.old[on_free]):
-        return edited(annotation, tool, (), rows)
+        return edited(annotation, tool, ())
     largest = max(int(numbers[1].max(initial=0)), int(free.old.max(initial=0)), int(said.old.max(initial=0)))
     ice = np.stack([frozen, np.ones_like(frozen)])
 
@@ -127,7 +126,7 @@ def _objects(renewal: Renewal, tool: str) -> Edit:
             stays = renewal.said(part) | (_looked_up(old, ice) > 0)
             yield part, np.where(stays, old, _looked_up(renewal.new(part), numbers).astype(labels_dtype(largest)))
 
-    return edited(annotation, tool, parts(), rows)
+    return edited(annotation, tool, parts())
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +175,7 @@ def _kept(annotation: Annotation) -> set[int]:
 
 def _rows(annotation: Annotation) -> dict[int, Entry]:
     """The rows of the objects or classes, by their label."""
-    words = ((key.split(), entry) for key, entry in annotation.rows.items())
-    return {int(word[1]): entry for word, entry in words if word[0] == "object"}
+    return {label: entry for key, entry in annotation.rows.items() if (label := label_of(key))}
 
 
 def _frozen(renewal: Renewal, said: Shared, free: Shared) -> Numbers:
@@ -197,9 +195,8 @@ def _within(inner: Box | None, outer: Box) -> bool:
     return inner is not None and all(o.start <= i.start and i.stop <= o.stop for i, o in zip(inner, outer, strict=True))
 
 
-def _numbers(annotation: Annotation, said: Shared, free: Shared, frozen: Numbers) -> tuple[NDArray[Any], list[int]]:
-    """What each new label is called, two rows: new labels and their numbers, 0 for one that is dropped. And which
-    labels vanish."""
+def _numbers(annotation: Annotation, said: Shared, free: Shared, frozen: Numbers) -> NDArray[Any]:
+    """What each new label is called, two rows: new labels and their numbers, 0 for one that is dropped."""
     loose = ~np.isin(free.old, frozen)
     old, new, voxels = free.old[loose], free.new[loose], free.voxels[loose]
     names = np.unique(np.concatenate([said.new, free.new]))
@@ -213,10 +210,10 @@ def _numbers(annotation: Annotation, said: Shared, free: Shared, frozen: Numbers
     for place, label in heirs.items():
         numbers[np.searchsorted(names, place)] = label
     fresh = np.flatnonzero(stays & (numbers == 0))
-    taken = {*annotation.locked, *_rows(annotation)}  # also objects that are gone: something is known of them
-    following = max(annotation.following, annotation.extents.largest + 1, *(label + 1 for label in taken))
+    largest = max(annotation.extents.largest, *annotation.locked, 0)
+    following = max(annotation.following, unused(largest, annotation.rows))
     numbers[fresh] = np.arange(following, following + len(fresh))
-    return np.stack([names, numbers]), sorted(set(before.tolist()) - set(heirs.values()))
+    return np.stack([names, numbers])
 
 
 def _heirs(before: Numbers, sizes: Numbers, names: Numbers, left: Numbers, shared: Shared) -> dict[int, int]:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 from psygnal import Signal
 
-from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, object_key
+from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, object_key, unused
 from napari_seg.editing.edit import Edit
 from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import CLASSES, MADE, OBJECTS, PLANE, PREDICTED, Arrivals, Found
@@ -122,7 +122,8 @@ class Recorder:
             unit=track.row.unit,
             rows=rows,
             locked=self.locked(track),
-            following=extents.largest + 1,
+            following=unused(track.largest, rows),
+            elsewhere=lambda label: track.elsewhere(label, time),
             **known,
         )
 

@@ -165,6 +165,9 @@ def check(annotation: Annotation, edit: Edit) -> None:
         assert there.rows.get(object_key(label)) == annotation.rows.get(object_key(label))
     for key, (before, after) in edit.rows.items():
         assert annotation.rows.get(key) == before != after
+    if annotation.objects:  # nobody inherits the row of what is gone
+        gone = set(np.unique(annotation.labels).tolist()) - set(np.unique(there.labels).tolist())
+        assert not there.rows.keys() & {object_key(label) for label in gone}
     back = applied(edit.inverse(), there)
     assert np.array_equal(back.labels, annotation.labels)
     assert back.rows == dict(annotation.rows)
