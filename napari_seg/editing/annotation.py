@@ -52,7 +52,7 @@ def object_key(label: int) -> str:
 def label_of(key: str) -> int:
     """The label that a row is about; 0 where it is about something else."""
     kind, _, number = key.partition(" ")
-    return int(number) if kind == "object" else 0
+    return int(number) if kind == "object" and number.isdecimal() else 0
 
 
 def slice_key(axis: int, index: int) -> str:

@@ -172,20 +172,32 @@ class Recorder:
         blocks = track.copies(track.touched(track.box_at(patch.box, at_time) for patch in edit.patches))
         self._ledger.put(track, edit.tool, blocks, {key: after for key, (_, after) in edit.rows.items()})
 
-    def renew(self, track: Track, edits: Mapping[int, Edit], tool: str, predicted: Predicted | None) -> None:
+    def renew(
+        self,
+        track: Track,
+        edits: Mapping[int, Edit],
+        tool: str,
+        predicted: Predicted | None,
+        still: Callable[[], bool] = lambda: True,
+    ) -> bool:
         """Show what a model says anew, by time point, and keep it: one step of the history, said by nobody.
 
-        Without ``predicted`` it is only shown: others follow in a moment, as while a threshold moves.
+        Without ``predicted`` others follow in a moment, as while a threshold moves: all of them are one step. Nothing
+        is done, and ``False`` returned, unless things are ``still`` as they were when the edits were worked out.
         """
         self._gather()
+        if not still():
+            return False
         rows: dict[str, Entry | None] = {}
+        boxes = []
         for time_point, edit in edits.items():
             track.patch(edit.patches, time_point)
+            boxes += [track.box_at(patch.box, time_point) for patch in edit.patches]
             rows |= {key: after for key, (_, after) in edit.rows.items()}
-        track.provisional = predicted is None
-        if predicted is not None:
-            everything = track.everything()  # also what was only shown before
-            self._ledger.put(track, tool, everything, rows, said="keep", origin=predicted.origin(track.plane))
+        origin = None if predicted is None else predicted.origin(track.plane)
+        blocks = track.copies(track.touched(boxes))
+        self._ledger.put(track, tool, blocks, rows, said="keep", origin=origin, goes_on=True)
+        return True
 
     def undo(self, layer: Any) -> None:
         self._step(layer, lambda track, at: lambda store: store.undo(track.row.id, at, self.who))

@@ -18,6 +18,7 @@ from napari_seg.editing.renewal import renewed
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
+from napari_seg.gui.views import in_stroke
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import SAID
 from napari_seg.tasks.base import Labels
@@ -31,7 +32,7 @@ class Renewal:
     """``labels`` of a model for a mask, all of it or the box ``where`` over the layer's axes.
 
     ``tool`` says in the history what brought them. ``predicted``: by which model, and how; ``None`` for labels that
-    others will follow in a moment, as while a threshold moves: they are shown, and are no step yet.
+    others will follow in a moment, as while a threshold moves: together they are one step.
     """
 
     labels: Labels
@@ -48,8 +49,15 @@ class Renewing:
 
     def put(self, track: Track, renewal: Renewal, then: Callable[[], None]) -> None:
         """Show new labels, and keep them; ``then`` is called when that is done."""
+        if self._recorder.track(track.layer) is not track:
+            then()
+            return
+        if self._is_at_work(track):
+            self._engine.later(lambda: None, lambda _: self.put(track, renewal, then))
+            return
         self._recorder.sweep()  # what another program has written counts as said, too
         row, plane = track.row, track.plane + SAID
+        rows, version = self._recorder.rows(track), track.version
         frozen = {}
         for time in self._times(track, renewal):
             found = self._recorder.annotation(track, time)
@@ -61,14 +69,24 @@ class Renewing:
         def show(edits: Edits) -> None:
             if self._recorder.track(track.layer) is not track:
                 then()
-            elif any(_stale(track, time, edit) for time, edit in edits.items()):
-                self.put(track, renewal, then)
-            else:
-                self._recorder.renew(track, edits, renewal.tool, renewal.predicted)
+            elif self._is_at_work(track):
+                self._engine.later(lambda: None, lambda _: show(edits))
+            elif self._recorder.renew(track, edits, renewal.tool, renewal.predicted, lambda: still(edits)):
                 then()
+            else:
+                self.put(track, renewal, then)
+
+        def still(edits: Edits) -> bool:
+            """Whether nobody has changed anything, or said anything of an object, since that was worked out."""
+            same = track.version == version and self._recorder.rows(track) == rows
+            return same and not any(_stale(track, time, edit) for time, edit in edits.items())
 
         # asked after all strokes that are in the copy: what a person has said is never older than the labels
         self._recorder.ask(track, lambda store: [store.labels(row.id, plane, t) for t in range(row.times)], work_out)
+
+    def _is_at_work(self, track: Track) -> bool:
+        """Whether a person is in the middle of a stroke: it is seen, and not yet what was said."""
+        return track.provisional or in_stroke(track.layer)
 
     def _times(self, track: Track, renewal: Renewal) -> range:
         if renewal.where is None or len(renewal.where) == len(track.row.grid):
@@ -92,6 +110,6 @@ def _whole_sides(box: Box, grid: tuple[int, ...]) -> Box:
 
 
 def _stale(track: Track, time: int, edit: Edit) -> bool:
-    """Whether somebody changed what an edit is about since it was worked out."""
+    """Whether somebody changed what an edit is about without telling."""
     frame = track.frames[time]
     return any(not np.array_equal(frame[patch.box], patch.before) for patch in edit.patches)

@@ -32,6 +32,7 @@ class Track:
         self.extents = {}
         self.stirred = False  # something was changed while its extents were not known
         self.scanned = 0
+        self.version = 0  # another one after every change
         self.provisional = False  # what it shows is not meant to be kept yet
         if tuple(layer.data.shape) not in (row.grid, (row.times, *row.grid)):
             raise SegError(
@@ -123,9 +124,11 @@ class Track:
         with own_steps(self.layer):
             swap_labels(self.layer, labels)
         self.extents = {}
+        self.version += 1
 
     def follow(self, time: int, start: tuple[int, ...], after: Labels) -> None:
-        """Keep the extents up to date."""
+        """Labels were written: keep the extents up to date."""
+        self.version += 1
         if time in self.extents:
             self.extents[time].include(start, after)
             return

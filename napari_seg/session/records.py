@@ -15,7 +15,7 @@ SAID = "/said"
 """A plane of this ending holds where a person has changed voxels of the plane it is named after."""
 
 NAMED = 1000
-"""A revision names at most so many of the labels it changed."""
+"""A revision, and its line in the log, names at most so many of the labels it changed."""
 
 
 class Place(NamedTuple):
@@ -71,7 +71,8 @@ class Step:
 
     ``said``: whether changed voxels count as said by a person (``add``), say nothing of that (``keep``), or take back
     what was said in these blocks (``clear``). ``blocks`` belong to the step: nobody writes to them any more.
-    ``origin``: the model that predicted it.
+    ``origin``: the model that predicted it. ``goes_on``: it becomes one with the step before it, if that is of the same
+    tool and person, has no origin yet and nothing else hangs on it: so a threshold that moves is one step.
     """
 
     tool: str
@@ -82,6 +83,7 @@ class Step:
     said: Literal["add", "keep", "clear"] = "add"
     note: str = ""
     origin: Origin | None = None
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,7 @@ def test_a_prediction_is_a_step_and_comes_back(opened: Any, scan: np.ndarray) ->
     edit = edited(annotation, "thresholds", [(whole(SHAPE), np.full(SHAPE, 3))])
     recorder.renew(track, {0: edit}, "thresholds", None)  # while a threshold moves
     rest(recorder)
-    assert tools(recorder, layer) == ["predict"]
+    assert tools(recorder, layer) == ["thresholds", "predict"]
     told = Predicted("spots", "0" * 32, {"threshold": 0.5})
     recorder.renew(track, {0: edited(annotation, "thresholds", [])}, "thresholds", told)
     rest(recorder)
