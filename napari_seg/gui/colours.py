@@ -38,8 +38,9 @@ NAMES: Mapping[str, str] = {
 }
 """What each colour is called."""
 
-_START = 16040
-"""Where the checksum of a name starts: there common organs and cells hardly ever share a colour."""
+_START = 100411
+"""Where the checksum of a name starts: there common organs and cells hardly ever share a colour, and those that lie
+beside each other get colours that lie far apart."""
 
 _FILE = "class_colours.json"
 

@@ -110,12 +110,15 @@ class Grey:
         self.ndim = len(self.shape)
         self.dtype = np.dtype(np.float32)
 
-    def __getitem__(self, index: Any) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = np.asarray(self._colours[index]).mean(-1, dtype=np.float32)
-        return found
+    def __getitem__(self, index: Any) -> Grey:
+        return Grey(self._colours[index])
+
+    @property
+    def T(self) -> Grey:
+        return Grey(np.moveaxis(self._colours, -1, 0).T)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[...], dtype)
+        return np.asarray(np.asarray(self._colours).mean(-1, dtype=np.float32), dtype)
 
 
 def _mapped(path: Path) -> Any:

@@ -86,6 +86,8 @@ def test_a_picture_is_grey_where_it_is_looked_at_alone(seen: Any, channels: int)
     assert np.array_equal(image, grey)
     assert np.array_equal(image[3:9, 70:], grey[3:9, 70:])
     assert np.array_equal(image[np.ix_([1, 5], [0, 7])], grey[np.ix_([1, 5], [0, 7])])
+    assert isinstance(image[3:9].T, Grey)
+    assert np.array_equal(image[3:9].T[5], grey[3:9].T[5])
     labels = np.zeros(grey.shape, np.uint8)
     labels[10:20, 10:30] = 1
     drag, corners = ((15.0, 15.0), (15.0, 40.0)), ((12.0, 15.0), (18.0, 15.0), (18.0, 28.0))
