@@ -51,8 +51,7 @@ def object_key(label: int) -> str:
 
 def label_of(key: str) -> int:
     """The label that a row is about; 0 where it is about something else."""
-    kind, _, number = key.partition(" ")
-    return int(number) if kind == "object" and number.isdecimal() else 0
+    return int(key[7:]) if key.startswith("object ") and key[7:].isdecimal() else 0
 
 
 def slice_key(axis: int, index: int) -> str:

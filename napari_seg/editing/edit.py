@@ -12,7 +12,17 @@ import fastremap
 import numpy as np
 
 from napari_seg.data.volume import labels_dtype
-from napari_seg.editing.annotation import Annotation, Box, Entry, label_of, object_key, unused, whole, wider
+from napari_seg.editing.annotation import (
+    Annotation,
+    Box,
+    Entry,
+    enclosing,
+    label_of,
+    object_key,
+    unused,
+    whole,
+    wider,
+)
 from napari_seg.tasks.base import Labels
 
 RowChange = tuple[Entry | None, Entry | None]
@@ -117,7 +127,10 @@ def _gone(annotation: Annotation, patches: Sequence[Patch]) -> list[int]:
 
 def _goes_on(annotation: Annotation, patches: Sequence[Patch], label: int, lost: int) -> bool:
     """Whether a label has voxels beyond patches that take all ``lost`` ones within them."""
-    if len(patches) == 1:  # most go on right beside what was painted
+    if len(patches) == 1:  # all of it, or most go on right beside what was painted
+        box = annotation.extents[label]
+        if box is not None and enclosing(box, patches[0].box) == patches[0].box:
+            return False
         near = wider(patches[0].box, 1, annotation.grid)
         if np.count_nonzero(annotation.labels[near] == label) > lost:
             return True
