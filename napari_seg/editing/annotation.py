@@ -5,7 +5,7 @@ A tool never writes to the labels. It answers with an :class:`~napari_seg.editin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,6 +47,11 @@ CASE = "case"
 
 def object_key(label: int) -> str:
     return f"object {label}"
+
+
+def label_of(key: str) -> int:
+    """The label that a row is about; 0 where it is about something else."""
+    return int(key[7:]) if key.startswith("object ") and key[7:].isdecimal() else 0
 
 
 def slice_key(axis: int, index: int) -> str:
@@ -120,6 +125,17 @@ class Extents:
         return max(self._boxes, default=0)
 
 
+def unused(largest: int, rows: Mapping[str, Entry]) -> int:
+    """The number for a new object: above the ``largest`` label at any time, and above all that something is known of,
+    also of objects that are gone."""
+    return max(largest, *(label_of(key) for key in rows), 0) + 1
+
+
+def never(label: int) -> bool:
+    """There is but one time."""
+    return False
+
+
 @dataclass(frozen=True, eq=False)
 class Annotation:
     """The labels ``(*grid)`` of one plane, 2D or 3D, at one time.
@@ -127,7 +143,8 @@ class Annotation:
     ``objects``: numbers count objects; else they are classes. ``spacing`` is in ``unit``, one number per axis.
     ``image`` (intensities) and ``scores`` (``(channels, *grid)``, 0..1) lie on the same grid where there are any.
     ``rows`` by the keys above. ``locked`` labels neither gain nor lose a voxel. ``following``: the number that a new
-    object gets. ``last``: the edit that led here, if it is known; some tools repeat it.
+    object gets (see :func:`unused`). ``elsewhere``: whether a label occurs at another time. ``last``: the edit that led
+    here, if it is known; some tools repeat it.
     """
 
     labels: Labels
@@ -140,6 +157,7 @@ class Annotation:
     rows: Mapping[str, Entry] = field(default_factory=dict)
     locked: frozenset[int] = frozenset()
     following: int = 1
+    elsewhere: Callable[[int], bool] = never
     last: Edit | None = None
 
     @classmethod
@@ -147,7 +165,7 @@ class Annotation:
         """An annotation of labels that nothing is known of yet: looks at all of them."""
         extents = Extents(labels)
         known.setdefault("spacing", (1.0,) * labels.ndim)
-        known.setdefault("following", extents.largest + 1)
+        known.setdefault("following", unused(extents.largest, known.get("rows", {})))
         return cls(labels, extents, **known)
 
     @property

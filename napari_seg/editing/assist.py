@@ -19,6 +19,7 @@ from napari_seg.editing.annotation import Annotation, Box, wider
 from napari_seg.editing.connected import filled, goes_on, piece, trimmed
 from napari_seg.editing.edit import Edit, edited
 from napari_seg.editing.evidence import Field, borders, confidence, separated, steepness
+from napari_seg.editing.numbers import finite
 from napari_seg.editing.painting import Painting, changing, named, painted
 from napari_seg.editing.reach import Area, Mask, first_voxel, overlapping, reached, relative, swept
 from napari_seg.editing.selection import spacing_of
@@ -193,7 +194,7 @@ def _sharpest(annotation: Annotation, box: Box, regions: list[Mask], label: int)
     from scipy.ndimage import binary_dilation, binary_erosion
 
     image = annotation.image
-    values = confidence(annotation, label, box) if image is None else np.asarray(image[box], np.float32)
+    values = confidence(annotation, label, box) if image is None else finite(image[box])
     steep = steepness(values, annotation)
     apart = ~binary_dilation(annotation.labels[box] != 0)
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.editing.annotation import Annotation
+from napari_seg.editing.numbers import likely
 from napari_seg.errors import SegError
 from napari_seg.tasks.base import Scores
 
@@ -58,7 +59,7 @@ class Astray:
     def __call__(self, planes: slice, inside: NDArray[np.bool_]) -> Values:
         squares = np.zeros(np.count_nonzero(inside), np.float32)
         for channel in self.directions:
-            squares += (2 * np.asarray(channel[planes])[inside].astype(np.float32) - 1) ** 2
+            squares += (2 * likely(np.asarray(channel[planes])[inside]) - 1) ** 2
         short: Values = np.clip(1 - np.sqrt(squares), 0, 1)
         return short
 

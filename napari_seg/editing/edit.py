@@ -3,18 +3,34 @@ gate that keeps locked labels as they are and stores nothing but what changes.""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import fastremap
 import numpy as np
 
 from napari_seg.data.volume import labels_dtype
-from napari_seg.editing.annotation import Annotation, Box, Entry
+from napari_seg.editing.annotation import (
+    Annotation,
+    Box,
+    Entry,
+    enclosing,
+    label_of,
+    object_key,
+    unused,
+    whole,
+    wider,
+)
 from napari_seg.tasks.base import Labels
 
 RowChange = tuple[Entry | None, Entry | None]
 """A row before and after; ``None`` where there is none."""
+
+_AT_ONCE = 1 << 18
+"""Voxels that are looked at at a time for the rest of an object."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +87,9 @@ def edited(
     """The edit after which each box of ``parts`` holds the labels given for it, and ``rows`` hold what is given.
 
     Boxes must not overlap. Voxels of locked labels stay as they are, and no voxel becomes one of them. Rows of locked
-    objects stay too.
+    objects stay too. The row of an object goes with its last voxel, at any time: whatever gets its number later is
+    another object.
     """
-    from napari_seg.editing.annotation import object_key
-
     patches = []
     for box, wanted in parts:
         before = annotation.labels[box]
@@ -85,13 +100,56 @@ def edited(
         patch = _trimmed(box, before, after)
         if patch is not None:
             patches.append(patch)
-    kept = {object_key(label) for label in annotation.locked}
+    wanted_rows = {**dict.fromkeys(map(object_key, _gone(annotation, patches))), **(rows or {})}
     changes = {
         key: (annotation.rows.get(key), entry)
-        for key, entry in (rows or {}).items()
-        if annotation.rows.get(key) != entry and key not in kept
+        for key, entry in wanted_rows.items()
+        if annotation.rows.get(key) != entry and label_of(key) not in annotation.locked
     }
     return Edit(tool, tuple(patches), changes)
+
+
+def _gone(annotation: Annotation, patches: Sequence[Patch]) -> list[int]:
+    """The objects with a row of which the patches leave nothing."""
+    if not annotation.objects or not annotation.rows:
+        return []
+    lost, left = Counter[int](), set[int]()
+    for patch in patches:
+        lost.update(dict(zip(*(found.tolist() for found in _counted(patch.before)), strict=True)))
+        left.update(_counted(patch.after)[0].tolist())
+    return [
+        label
+        for label in sorted(lost.keys() - left)
+        if object_key(label) in annotation.rows
+        and not _goes_on(annotation, patches, label, lost[label])
+        and not annotation.elsewhere(label)
+    ]
+
+
+def _goes_on(annotation: Annotation, patches: Sequence[Patch], label: int, lost: int) -> bool:
+    """Whether a label has voxels beyond patches that take all ``lost`` ones within them."""
+    if len(patches) == 1:  # all of it, or most go on right beside what was painted
+        box = annotation.extents[label]
+        if box is not None and enclosing(box, patches[0].box) == patches[0].box:
+            return False
+        near = wider(patches[0].box, 1, annotation.grid)
+        if np.count_nonzero(annotation.labels[near] == label) > lost:
+            return True
+    first, *rest = annotation.extents[label] or whole(annotation.grid)
+    planes = max(1, _AT_ONCE // max(1, math.prod(side.stop - side.start for side in rest)))
+    found = 0
+    for start in range(first.start, first.stop, planes):
+        part = annotation.labels[(slice(start, min(start + planes, first.stop)), *rest)]
+        found += int(np.count_nonzero(part == label))
+        if found > lost:
+            return True
+    return False
+
+
+def _counted(labels: Labels) -> tuple[Labels, Labels]:
+    """The labels that occur, and how often."""
+    found: tuple[Labels, Labels] = fastremap.unique(np.ascontiguousarray(labels), return_counts=True)
+    return found
 
 
 def _trimmed(box: Box, before: Labels, after: Labels) -> Patch | None:
@@ -130,5 +188,5 @@ def applied(edit: Edit, annotation: Annotation) -> Annotation:
         rows.pop(key, None)
         if entry is not None:
             rows[key] = entry
-    following = max(annotation.following, annotation.extents.largest + 1)
+    following = max(annotation.following, unused(annotation.extents.largest, rows))
     return replace(annotation, labels=labels, rows=rows, following=following, last=edit)

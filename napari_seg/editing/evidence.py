@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.editing.annotation import Annotation, Box
+from napari_seg.editing.numbers import finite, likely
 from napari_seg.editing.reach import Mask
 from napari_seg.editing.selection import spacing_of
 from napari_seg.errors import SegError
@@ -30,7 +31,7 @@ def confidence(annotation: Annotation, label: int, box: Box) -> Field:
     if not alone and label >= len(scores):
         most = len(scores) - 1
         raise SegError(f"The model knows the classes up to {most}, not {label}; choose one of them or use the brush.")
-    found = np.asarray(scores[0 if alone else label][box], np.float32)
+    found = likely(scores[0 if alone else label][box])
     return 1 - found if alone and not label else found
 
 
@@ -48,14 +49,14 @@ def borders(annotation: Annotation, box: Box) -> Field:
     """
     found = np.zeros([side.stop - side.start for side in box], np.float32)
     if annotation.scores is not None:
-        scores = np.asarray(annotation.scores[(slice(None), *box)], np.float32)
+        scores = likely(annotation.scores[(slice(None), *box)])
         found += _scaled(
             sum((steepness(s, annotation) for s in (scores[:1] if annotation.objects else scores)), found * 0)
         )
         if annotation.objects and len(scores) > 1:
             found += _scaled(_parting(scores[1:], annotation))
     if annotation.image is not None:
-        found += _scaled(steepness(np.asarray(annotation.image[box], np.float32), annotation))
+        found += _scaled(steepness(finite(annotation.image[box]), annotation))
     elif annotation.scores is None:
         raise SegError("There is neither an image nor a prediction to find the border in; open one, or use the brush.")
     return found
@@ -74,7 +75,7 @@ def separated(annotation: Annotation, box: Box, region: Mask) -> Labels | None:
     scores, ndim = scores_of(annotation), len(annotation.grid)
     if not annotation.objects or len(scores) != 1 + ndim:
         return None
-    near = np.array(scores[(slice(None), *box)], np.float32)
+    near = likely(scores[(slice(None), *box)])
     near[0] = region
     return Instance(ndim=3 if ndim == 3 else 2).decode(near, spacing_of(annotation))
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_seg.editing.annotation import Annotation, wider
 from napari_seg.editing.basins import Landscape, depth
+from napari_seg.editing.numbers import finite, likely
 from napari_seg.editing.reach import relative
 from napari_seg.editing.selection import Region, spacing_of
 from napari_seg.errors import SegError
@@ -51,7 +52,7 @@ def _steepness(annotation: Annotation, image: NDArray[Any], one: Region) -> Heig
 
     box = wider(one.box, _MARGIN, annotation.grid)
     spacing = np.array(spacing_of(annotation))
-    values = np.asarray(image[box], np.float32)
+    values = finite(image[box])
     steep: Height = gaussian_gradient_magnitude(values, spacing.min() / spacing, mode="nearest")
     return steep[relative(one.box, box)]
 
@@ -64,14 +65,12 @@ def _doubt(annotation: Annotation, scores: Scores, one: Region) -> Height:
     """
     if annotation.objects and len(scores) == 1 + len(annotation.grid):
         box = wider(one.box, _MARGIN, annotation.grid)
-        return _parting(np.asarray(scores[(slice(1, None), *box)], np.float32), spacing_of(annotation))[
-            relative(one.box, box)
-        ]
-    values = scores[(slice(None), *one.box)]
+        return _parting(likely(scores[(slice(1, None), *box)]), spacing_of(annotation))[relative(one.box, box)]
+    values = likely(scores[(slice(None), *one.box)])
     channel = 0 if annotation.objects and len(scores) == 1 else min(one.label, len(scores) - 1)
     if annotation.objects and len(scores) > 1:
-        return np.asarray(values[0], np.float32)  # the background's
-    return -np.asarray(values[channel], np.float32)
+        return np.asarray(values[0])  # the background's
+    return np.asarray(-values[channel])
 
 
 def _parting(scores: Height, spacing: tuple[float, ...]) -> Height:

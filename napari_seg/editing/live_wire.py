@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.edit import Edit
+from napari_seg.editing.numbers import finite
 from napari_seg.editing.outline import inside
 from napari_seg.editing.painting import Painting, intensities, painted
 from napari_seg.editing.reach import Point, reached, shown_axes, voxel
@@ -52,7 +53,7 @@ def path(annotation: Annotation, a: Point, b: Point, shown: tuple[int, int]) -> 
         low, high = max(0, min(first, last) - margin), min(annotation.grid[axis], max(first, last) + margin + 1)
         window[axis] = slice(low, high, step)
         start.append(low)
-    values = intensities(annotation, tuple(window)).squeeze(tuple(k for k in range(len(slab)) if k not in axes))
+    values = finite(intensities(annotation, tuple(window))).squeeze(tuple(k for k in range(len(slab)) if k not in axes))
     values = values.T if axes[0] > axes[1] else values
     spacing = tuple(spacing_of(annotation)[axis] for axis in axes)
     costs = _costs(values, spacing)

@@ -56,10 +56,10 @@ def merge(annotation: Annotation, gesture: Gesture, options: Merging) -> Edit:
     labels = _to_merge(annotation, gesture, options)
     if len(labels) < 2:
         raise SegError("There is only one object to merge; drag from it to another one.")
-    first, *others = targets(annotation, replace(gesture, selected=labels))
+    first, *_ = targets(annotation, replace(gesture, selected=labels))
     _, *found = (all_of(annotation, label) for label in labels)
     changes = [Change.of(one, first) for one in found]
-    rows: dict[str, Entry | None] = {object_key(label): None for label in others}
+    rows: dict[str, Entry | None] = {}
     comments = dict.fromkeys(annotation.entry(label).comment for label in labels)
     entry = replace(annotation.entry(first), comment="; ".join(comment for comment in comments if comment))
     if object_key(first) in annotation.rows or entry != Entry():
@@ -106,12 +106,8 @@ class Reaching(Options):
     hovers=True,
 )
 def delete(annotation: Annotation, gesture: Gesture, options: Reaching) -> Edit:
-    found = regions(annotation, gesture)
-    gone = [within(one, options.reach, annotation, gesture) for one in found]
-    rows: dict[str, Entry | None] = {}
-    if annotation.objects:
-        rows = {object_key(a.label): None for a, b in zip(found, gone, strict=True) if a.size == b.size}
-    return edited(annotation, "delete", parts(annotation, [Change.of(one, 0) for one in gone]), rows)
+    gone = [within(one, options.reach, annotation, gesture) for one in regions(annotation, gesture)]
+    return edited(annotation, "delete", parts(annotation, [Change.of(one, 0) for one in gone]))
 
 
 @tool(
@@ -130,7 +126,7 @@ def new_id(annotation: Annotation, gesture: Gesture, options: Options) -> Edit:
     for number, one in enumerate(regions(annotation, gesture), annotation.following):
         changes.append(Change.of(one, number))
         if object_key(one.label) in annotation.rows:
-            rows |= {object_key(one.label): None, object_key(number): annotation.entry(one.label)}
+            rows[object_key(number)] = annotation.entry(one.label)
     return edited(annotation, "new id", parts(annotation, changes), rows)
 
 
@@ -259,6 +255,4 @@ def _parts(label: int, box: Box, mask: Mask) -> Iterator[Region]:
 
 
 def _without(annotation: Annotation, name: str, gone: list[Region]) -> Edit:
-    """These deleted, with their rows where they are objects."""
-    rows: dict[str, Entry | None] = {object_key(one.label): None for one in gone} if annotation.objects else {}
-    return edited(annotation, name, parts(annotation, [Change.of(one, 0) for one in gone]), rows)
+    return edited(annotation, name, parts(annotation, [Change.of(one, 0) for one in gone]))

@@ -32,7 +32,8 @@ def inside(annotation: Annotation, gesture: Gesture, corners: Sequence[Point]) -
     shape = np.ceil(places.max(0)).astype(int) + 2 - start  # one voxel of outside on every side
     fence = np.zeros(shape, bool)
     steps = np.floor(places - start + 0.5).astype(int)
-    for (row, column), (to_row, to_column) in zip(steps, np.roll(steps, -1, axis=0), strict=True):
+    for ends in zip(steps.tolist(), np.roll(steps, -1, axis=0).tolist(), strict=True):
+        (row, column), (to_row, to_column) = sorted(ends)  # a line of pixels goes another way when it is drawn back
         fence[line(row, column, to_row, to_column)] = True
     mask, cells = _enclosed(fence), np.argwhere(fence)
     mask[fence] = points_in_poly(cells, places - start)  # the line itself is decided by the middles of its voxels

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_seg.data.volume import labels_dtype
 from napari_seg.editing.annotation import Annotation, Box
 from napari_seg.editing.edit import Edit, edited
+from napari_seg.editing.numbers import as_floats
 from napari_seg.editing.reach import Area, Mask
 from napari_seg.editing.tools import Gesture
 from napari_seg.errors import SegError
@@ -35,10 +36,10 @@ def named(annotation: Annotation, label: int) -> str:
 
 
 def intensities(annotation: Annotation, box: Box) -> NDArray[np.float32]:
-    """The image in a box. Raises ``SegError`` where there is no image."""
+    """The image in a box, perhaps with NaN and infinity. Raises ``SegError`` where there is no image."""
     if annotation.image is None:
         raise SegError("There is no image to look at; open the image of this mask, or use the brush.")
-    return np.asarray(annotation.image[box], np.float32)
+    return as_floats(annotation.image[box])
 
 
 def holds(annotation: Annotation, gesture: Gesture, box: Box, how: Painting) -> Mask:

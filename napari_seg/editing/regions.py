@@ -16,6 +16,7 @@ import numpy as np
 from napari_seg.editing.annotation import Annotation, Box, wider
 from napari_seg.editing.connected import goes_on, piece
 from napari_seg.editing.edit import Edit
+from napari_seg.editing.numbers import finite
 from napari_seg.editing.outline import inside
 from napari_seg.editing.painting import Mode, Painting, holds, intensities, named, painted
 from napari_seg.editing.reach import Area, Mask, first_voxel, overlapping, reached, relative, swept
@@ -156,7 +157,10 @@ def _alike(annotation: Annotation, area: Area, seed: tuple[int, ...], smooth: fl
     flat = [side.stop - side.start == 1 for side in area.box]
     box = wider(area.box, math.ceil(3 * smooth), annotation.grid)
     box = tuple(side if thin else wide for side, wide, thin in zip(area.box, box, flat, strict=True))
-    values = intensities(annotation, box)
+    known = np.isfinite(intensities(annotation, area.box))
+    if not known[seed]:
+        raise SegError("The image has no intensity at the seed; begin at a place that has one, or use the brush.")
+    values = finite(intensities(annotation, box))
     widths = [
         0.0 if thin else smooth * min(spacing_of(annotation)) / s
         for s, thin in zip(spacing_of(annotation), flat, strict=True)
@@ -165,5 +169,5 @@ def _alike(annotation: Annotation, area: Area, seed: tuple[int, ...], smooth: fl
     away = np.abs(calm - calm[seed])
     longest = int(np.argmax(values.shape))
     noise = float(np.median(np.abs(np.diff(values, axis=longest)))) if values.shape[longest] > 1 else 0.0
-    alike: Mask = away <= max(float(threshold_otsu(away[area.mask])), noise)
+    alike: Mask = known & (away <= max(float(threshold_otsu(away[area.mask & known])), noise))
     return alike

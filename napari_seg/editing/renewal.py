@@ -1,9 +1,10 @@
 """A new prediction, or new thresholds, put under the work of a person.
 
-What a person has said stays: voxels that were touched, objects that were touched or accepted (whole), finished slices,
-boxes and cases, and locked labels. Of the new objects remains what does not lie on any of these, if it is half of the
-object at least: so what was deleted does not come back, and no crumbs appear beside what was corrected. An object that
-nobody has touched keeps its number, and with it its row, if the new one in its place is the same.
+What a person has said stays: voxels that were touched, objects that were touched or accepted (whole), accepted regions
+of classes, finished slices, boxes and cases, and locked labels. Of the new objects remains what does not lie on any of
+these, if it is half of the object at least: so what was deleted does not come back, and no crumbs appear beside what
+was corrected. An object that nobody has touched keeps its number, and with it its row, if the new one in its place is
+the same.
 
 All is decided in one table: how many voxels each old label shares with each new one. Labels come in runs, so only the
 ends of runs are counted.
@@ -20,9 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import labels_dtype
-from napari_seg.editing.annotation import CASE, Annotation, Box, Entry, object_key, whole
+from napari_seg.editing.annotation import CASE, Annotation, Box, Entry, label_of, unused, whole
 from napari_seg.editing.edit import Edit, edited
 from napari_seg.editing.reach import Mask, overlapping, relative
+from napari_seg.editing.said import decided_regions
+from napari_seg.editing.selection import components, part_at, roomy
 from napari_seg.errors import SegError
 from napari_seg.tasks.base import Labels
 
@@ -95,29 +98,66 @@ def renewed(
 
 
 def _classes(renewal: Renewal, tool: str) -> Edit:
-    """Every voxel gets its new class but those that were touched; accepted classes neither gain nor lose any."""
+    """Every voxel gets its new class but those that were touched; accepted classes neither gain nor lose any, and
+    nothing is added to an accepted region."""
     annotation = renewal.annotation
     kept = np.array(sorted(_kept(annotation)), np.int64)
+    accepted = _accepted(annotation)
+    left = _left(renewal, accepted)
 
     def parts() -> Iterator[tuple[Box, Labels]]:
         for part in renewal.parts(_BLOCK[len(annotation.grid)]):
             old, new = annotation.labels[part], renewal.new(part)
             if not np.array_equal(old, new):
                 stays = renewal.said(part) | np.isin(old, kept) | np.isin(new, kept)
+                for box, mask in accepted:
+                    both = overlapping(box, part)
+                    stays[relative(both, part)] |= mask[relative(both, box)]
+                if left is not None:
+                    new = np.where(left[relative(part, renewal.box)], new, 0)
                 yield part, np.where(stays, old, new)
 
     return edited(annotation, tool, parts())
+
+
+def _accepted(annotation: Annotation) -> list[tuple[Box, Mask]]:
+    """The regions of classes that a person accepted, each with the voxels around it, so that nothing grows on to it."""
+    from scipy.ndimage import binary_dilation
+
+    found = []
+    for label, voxel in decided_regions(annotation.rows, ("accepted",)):
+        if len(voxel) == len(annotation.grid) and annotation.at(voxel) == label:
+            one = part_at(annotation, voxel)
+            wide = roomy(one, tuple(range(len(annotation.grid))), annotation)
+            corners = np.ones((3,) * wide.mask.ndim, bool)
+            found.append((wide.box, np.asarray(binary_dilation(wide.mask, corners))))
+    return found
+
+
+def _left(renewal: Renewal, accepted: list[tuple[Box, Mask]]) -> Mask | None:
+    """Where the prediction counts: not in regions of it that lie by more than half on accepted ones, of which no crumbs
+    should remain beside those. ``None``: everywhere."""
+    covered = np.zeros(renewal.labels.shape, bool)
+    for box, mask in accepted:
+        both = overlapping(box, renewal.box)
+        covered[relative(both, renewal.box)] |= mask[relative(both, box)]
+    if not covered.any():
+        return None
+    new, _ = components(renewal.labels)
+    sizes, taken = np.bincount(new.ravel()), np.bincount(new[covered], minlength=int(new.max()) + 1)
+    stays = 2 * (sizes - taken) >= sizes
+    stays[0] = True
+    return np.asarray(stays[new])
 
 
 def _objects(renewal: Renewal, tool: str) -> Edit:
     annotation = renewal.annotation
     said, free = _table(renewal)
     frozen = _frozen(renewal, said, free)
-    numbers, gone = _numbers(annotation, said, free, frozen)
-    rows: dict[str, Entry | None] = {object_key(label): None for label in gone if object_key(label) in annotation.rows}
+    numbers = _numbers(annotation, said, free, frozen)
     on_free = ~np.isin(free.old, frozen)
     if np.array_equal(_looked_up(free.new, numbers)[on_free], free.old[on_free]):
-        return edited(annotation, tool, (), rows)
+        return edited(annotation, tool, ())
     largest = max(int(numbers[1].max(initial=0)), int(free.old.max(initial=0)), int(said.old.max(initial=0)))
     ice = np.stack([frozen, np.ones_like(frozen)])
 
@@ -127,7 +167,7 @@ def _objects(renewal: Renewal, tool: str) -> Edit:
             stays = renewal.said(part) | (_looked_up(old, ice) > 0)
             yield part, np.where(stays, old, _looked_up(renewal.new(part), numbers).astype(labels_dtype(largest)))
 
-    return edited(annotation, tool, parts(), rows)
+    return edited(annotation, tool, parts())
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +216,7 @@ def _kept(annotation: Annotation) -> set[int]:
 
 def _rows(annotation: Annotation) -> dict[int, Entry]:
     """The rows of the objects or classes, by their label."""
-    words = ((key.split(), entry) for key, entry in annotation.rows.items())
-    return {int(word[1]): entry for word, entry in words if word[0] == "object"}
+    return {label: entry for key, entry in annotation.rows.items() if (label := label_of(key))}
 
 
 def _frozen(renewal: Renewal, said: Shared, free: Shared) -> Numbers:
@@ -197,9 +236,8 @@ def _within(inner: Box | None, outer: Box) -> bool:
     return inner is not None and all(o.start <= i.start and i.stop <= o.stop for i, o in zip(inner, outer, strict=True))
 
 
-def _numbers(annotation: Annotation, said: Shared, free: Shared, frozen: Numbers) -> tuple[NDArray[Any], list[int]]:
-    """What each new label is called, two rows: new labels and their numbers, 0 for one that is dropped. And which
-    labels vanish."""
+def _numbers(annotation: Annotation, said: Shared, free: Shared, frozen: Numbers) -> NDArray[Any]:
+    """What each new label is called, two rows: new labels and their numbers, 0 for one that is dropped."""
     loose = ~np.isin(free.old, frozen)
     old, new, voxels = free.old[loose], free.new[loose], free.voxels[loose]
     names = np.unique(np.concatenate([said.new, free.new]))
@@ -213,10 +251,10 @@ def _numbers(annotation: Annotation, said: Shared, free: Shared, frozen: Numbers
     for place, label in heirs.items():
         numbers[np.searchsorted(names, place)] = label
     fresh = np.flatnonzero(stays & (numbers == 0))
-    taken = {*annotation.locked, *_rows(annotation)}  # also objects that are gone: something is known of them
-    following = max(annotation.following, annotation.extents.largest + 1, *(label + 1 for label in taken))
+    largest = max(annotation.extents.largest, *annotation.locked, 0)
+    following = max(annotation.following, unused(largest, annotation.rows))
     numbers[fresh] = np.arange(following, following + len(fresh))
-    return np.stack([names, numbers]), sorted(set(before.tolist()) - set(heirs.values()))
+    return np.stack([names, numbers])
 
 
 def _heirs(before: Numbers, sizes: Numbers, names: Numbers, left: Numbers, shared: Shared) -> dict[int, int]:

@@ -35,9 +35,9 @@ def class_names(made_with: Sequence[str], rows: Mapping[str, Entry]) -> tuple[st
     return tuple(named.get(k, f"class {k}") for k in range(1, max(named, default=0) + 1))
 
 
-def decided_regions(rows: Mapping[str, Entry]) -> list[tuple[int, tuple[int, ...]]]:
-    """Label and voxel of each region that is accepted or rejected."""
-    found = ((_REGION.fullmatch(key), entry) for key, entry in rows.items() if entry.state in DECIDED)
+def decided_regions(rows: Mapping[str, Entry], states: tuple[str, ...] = DECIDED) -> list[tuple[int, tuple[int, ...]]]:
+    """Label and voxel of each region that is accepted or rejected, or in one of these states."""
+    found = ((_REGION.fullmatch(key), entry) for key, entry in rows.items() if entry.state in states)
     return [(int(m[1]), tuple(int(k) for k in m[2].split())) for m, _ in found if m]
 
 

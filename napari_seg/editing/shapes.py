@@ -82,14 +82,16 @@ def _laid_together(stack: Field, places: NDArray[np.integer], place: int) -> Fie
 def motion(here: NDArray[np.floating], there: NDArray[np.floating]) -> NDArray[np.float32]:
     """Where each pixel of the slice ``there`` lay in the slice ``here``: offsets in pixels, ``(2, rows, columns)``.
 
-    The optical flow of their images (TV-L1; Zach, Pock and Bischof, DAGM 2007).
+    The optical flow of their images (TV-L1; Zach, Pock and Bischof, DAGM 2007); ``here`` and ``there`` are finite.
     """
     from skimage.registration import optical_flow_tvl1
 
     low, high = np.percentile(here, (1, 99))
     scale = max(float(high - low), float(np.finfo(np.float32).eps))
-    pair = ((np.asarray(one, np.float32) - low) / scale for one in (there, here))
-    return np.asarray(optical_flow_tvl1(*pair, num_warp=3, num_iter=5), np.float32)
+    room = [(0, max(0, 2 - n)) for n in here.shape]  # a slope needs two pixels
+    pair = (np.pad((np.asarray(one, np.float32) - low) / scale, room, mode="edge") for one in (there, here))
+    flow = np.asarray(optical_flow_tvl1(*pair, num_warp=3, num_iter=5), np.float32)
+    return flow[:, : here.shape[0], : here.shape[1]]
 
 
 def carried(field: Field, offsets: NDArray[np.float32]) -> Field:

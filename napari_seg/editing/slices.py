@@ -11,6 +11,7 @@ import numpy as np
 from napari_seg.data.volume import labels_dtype
 from napari_seg.editing.annotation import Annotation, Box, Extents, enclosing, wider
 from napari_seg.editing.edit import Edit, Patch, edited
+from napari_seg.editing.numbers import finite
 from napari_seg.editing.painting import changing
 from napari_seg.editing.reach import Mask
 from napari_seg.editing.selection import depth_axis, shown_index, spacing_of
@@ -181,7 +182,7 @@ def copy_to_next(annotation: Annotation, gesture: Gesture, options: Carrying) ->
         frame = enclosing(frame, box)
     offsets = np.zeros((2, *here.shape), np.float32)
     if options.fit == "image" and annotation.image is not None:
-        pair = (np.asarray(annotation.image[(slice(None),) * axis + (k,)])[frame] for k in (index, target))
+        pair = (finite(annotation.image[(slice(None),) * axis + (k,)][frame]) for k in (index, target))
         offsets[(slice(None), *frame)] = motion(*pair)
     plane = Overlay(here.shape)
     for label, box in boxes.items():

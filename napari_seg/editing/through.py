@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.editing.numbers import likely
 from napari_seg.editing.runs import Floats
 from napari_seg.tasks.base import Labels, Scores
 
@@ -70,7 +71,7 @@ def _along(plane: NDArray[Any], axis: int) -> Any:
 
 def _expected(labels: Labels, scores: Scores) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """For each pixel how likely it is wrong, and how likely it lacks a label."""
-    p = np.asarray(scores, np.float32)
+    p = likely(scores)
     beside = np.where(labels > 0, 0, p[0] if len(p) == 1 else 1 - p[0])
     beside[beside <= _FAINT] = 0
     bad = beside.copy()

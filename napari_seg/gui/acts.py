@@ -63,25 +63,27 @@ class Acts:
         edits: Mapping[int, Edit],
         tool: str,
         predicted: Predicted | None,
+        still: Callable[[], bool],
         then: Callable[[bool], None],
     ) -> Steps[None]:
         while in_stroke(track.layer) or track.in_hand:
             yield TICK
         self._gather()
+        then((yield from self._renewed(track, edits, tool, predicted)) if still() else False)
+
+    def _renewed(self, track: Track, edits: Mapping[int, Edit], tool: str, predicted: Predicted | None) -> Steps[bool]:
+        origin = None if predicted is None else predicted.origin(track.plane)
         rows: dict[str, Entry | None] = {}
+        places: set[Place] = set()
         with laying((track,)):
             for at_time, edit in edits.items():
                 if not (yield from shown(track, edit, at_time, self._errands)):
-                    break
+                    return False
                 rows |= rows_of(edit)
-            else:
-                track.provisional = predicted is None
-                if predicted is not None:
-                    everything = yield from copied(track, track.all_places())  # also what was only shown before
-                    self._ledger.put(track, tool, everything, rows, said="keep", origin=predicted.origin(track.plane))
-                then(True)
-                return
-        then(False)
+                places |= yield self._errands.thread(partial(places_of, track, edit, at_time))
+            blocks = yield from copied(track, places)
+            self._ledger.put(track, tool, blocks, rows, said="keep", origin=origin, goes_on=True)
+        return True
 
     def stepped(self, track: Track, same: list[Track], work: Callable[[Any], Change | None]) -> Steps[None]:
         """A step back or forth, shown in all masks of the image."""
@@ -103,7 +105,7 @@ class Acts:
         track.comparing = True
         try:
             yield from self.quiet(track)
-            if self._keeps(track) and not (track.session.read_only or track.provisional):
+            if self._keeps(track) and not track.session.read_only:
                 yield from self._kept_where_it_differs(track)
         finally:
             track.comparing = False

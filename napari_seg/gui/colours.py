@@ -15,37 +15,52 @@ from typing import Any
 from napari_seg.errors import SegError
 from napari_seg.session.session import home
 
-PALETTE = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#f8f8f8")
-"""Okabe and Ito, Color Universal Design (2008); their black, unseen on most images, became white."""
+PALETTE = (
+    *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#f8f8f8"),
+    *("#8c14fb", "#97c26e", "#934226", "#9179fe", "#aff8b7", "#894871", "#5e41c3", "#6afe74"),
+)
+"""First those of Okabe and Ito, Color Universal Design (2008); their black, unseen on most images, became white. The
+others were sought so that any two of all are as easily told apart as any two of those, by people without red, green or
+blue cones too (as Machado, Oliveira and Fernandes, IEEE Trans. Vis. Comput. Graph. 2009, say what they see)."""
 
 SHADES = (
     *("#8a5f00", "#1f6f9c", "#00543b", "#8f8900", "#003e60", "#7a3500", "#7d3b5e", "#8c8c8c"),
     *("#ffcf70", "#a9daf5", "#6fd3b3", "#fbf7a8", "#6fb3dc", "#f2a26b", "#e9bcd5", "#c6c6c6"),
 )
-"""Darker and lighter ones of the palette, for images with more than eight classes."""
+"""Darker and lighter ones of the first, for images with more classes than the palette has colours."""
+
+_HUES = ("orange", "sky blue", "green", "yellow", "blue", "vermilion", "purple", "grey")
+_OTHERS = ("violet", "leaf green", "brown", "lavender", "mint", "plum", "indigo", "bright green")
 
 NAMES: Mapping[str, str] = {
-    colour: f"{shade}{name}"
-    for shade, row in (("", PALETTE), ("dark ", SHADES[:8]), ("light ", SHADES[8:]))
-    for colour, name in zip(
-        row, ("orange", "sky blue", "green", "yellow", "blue", "vermilion", "purple", "grey"), strict=True
-    )
-} | {"#f8f8f8": "white"}
+    **dict(zip(PALETTE, (*_HUES[:-1], "white", *_OTHERS), strict=True)),
+    **dict(zip(SHADES, (f"{shade} {hue}" for shade in ("dark", "light") for hue in _HUES), strict=True)),
+}
 """What each colour is called."""
+
+_START = 100411
+"""Where the checksum of a name starts: there common organs and cells hardly ever share a colour, and those that lie
+beside each other get colours that lie far apart."""
 
 _FILE = "class_colours.json"
 
 
 def class_colours(names: Sequence[str], chosen: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A colour for each class: the one that was ``chosen`` for its name, else the one its name stands for, or the next
-    one that no class before it has taken."""
-    taken = {name: colour for name, colour in (chosen or {}).items() if name in names}
-    for name in names:
-        if name not in taken:
-            first = zlib.crc32(name.lower().encode()) % len(PALETTE)
-            order = [PALETTE[(first + k) % len(PALETTE)] for k in range(len(PALETTE))]
-            taken[name] = next((colour for colour in (*order, *SHADES) if colour not in taken.values()), order[0])
-    return {name: taken[name] for name in names}
+    """A colour for each class: the one that was ``chosen`` for its name, else that of its name, whatever the other
+    classes are. Of two with one colour the one whose checksum is smaller has it, and the other one gets the next that
+    is left."""
+    sums = {name: zlib.crc32(name.lower().encode(), _START) for name in names}
+    order = sorted(sums, key=lambda name: (sums[name], name))
+    colours = {name: colour for name, colour in (chosen or {}).items() if name in sums}
+    others = [name for name in order if name not in colours]
+    own = {PALETTE[sums[name] % len(PALETTE)]: name for name in reversed(others)}
+    colours |= {name: colour for colour, name in own.items() if colour not in colours.values()}
+    for name in others:
+        first = sums[name] % len(PALETTE)
+        after = (*PALETTE[first:], *PALETTE[:first], *SHADES)
+        if name not in colours:
+            colours[name] = next((colour for colour in after if colour not in colours.values()), after[0])
+    return {name: colours[name] for name in names}
 
 
 def class_looks(names: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The log of an image as a table: when, who, what, how much."""
+"""The log of an image as a table: when, who, what, on which labels, how much."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from napari_seg.errors import SegError
 from napari_seg.gui.revisions import done_words
 
-HEADINGS = ("time", "who", "what", "step", "revision", "voxels", "details")
+HEADINGS = ("time", "who", "what", "step", "revision", "labels", "voxels", "details")
 
 Line = tuple[float, str, int, str, int, dict[str, Any]]
 """What :meth:`~napari_seg.session.store.Store.log` tells."""
@@ -21,17 +21,17 @@ Line = tuple[float, str, int, str, int, dict[str, Any]]
 
 def log_csv(lines: Iterable[Line]) -> str:
     """Comma-separated values, oldest first. ``what`` is in words, ``step`` as the session names it; times as ISO 8601
-    with their zone; what else is known stands under ``details`` as JSON."""
+    with their zone; ``labels`` with spaces between them, as many as a revision names; what else is known stands under
+    ``details`` as JSON."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADINGS)
     for at, who, _, what, revision, known in lines:
         time = datetime.fromtimestamp(at).astimezone().isoformat(timespec="milliseconds")
-        rest = {name: value for name, value in known.items() if name != "voxels"}
-        voxels = known.get("voxels", "")
-        writer.writerow(
-            (time, who, done_words(what), what, revision, voxels, json.dumps(rest, ensure_ascii=False) if rest else "")
-        )
+        rest = {name: value for name, value in known.items() if name not in ("voxels", "labels")}
+        labels, voxels = " ".join(map(str, known.get("labels", ()))), known.get("voxels", "")
+        details = json.dumps(rest, ensure_ascii=False) if rest else ""
+        writer.writerow((time, who, done_words(what), what, revision, labels, voxels, details))
     return text.getvalue()
 
 

@@ -97,6 +97,7 @@ class Ledger:
         rows: Mapping[str, Entry | None] | None = None,
         said: Literal["add", "keep", "clear"] = "add",
         origin: Origin | None = None,
+        goes_on: bool = False,
     ) -> None:
         """Hand a step to the session of a layer."""
         if track.session.read_only:
@@ -106,7 +107,7 @@ class Ledger:
         self.take_rows(track, named)
         self.active = time.monotonic()
         track.version += 1
-        step = Step(tool, time.time(), self.who, blocks, named, said, origin=origin)
+        step = Step(tool, time.time(), self.who, blocks, named, said, origin=origin, goes_on=goes_on)
         self.after(track.session.writer.put(track.row.id, step), lambda kept: self.done(track, kept))
         if blocks:
             self.written.emit(track, blocks)

@@ -99,6 +99,7 @@ def joined(track: Track, found: Mapping[int, Extents]) -> Steps[None]:
     track.version += 1
     for time, extents in found.items():
         labels, track.stirred = extents.labels, track.stirred or time not in track.extents
+        track.rise(time, extents.largest)
         for first in range(0, len(labels), _LABELS):
             for known in (track.extents, track.coming):
                 if time in known:

@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from psygnal import Signal
 
-from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, object_key
+from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, object_key, unused
 from napari_seg.editing.edit import Edit
 from napari_seg.errors import SegError
 from napari_seg.gui.acts import Acts, places_of, refuse_read_only, rows_of
@@ -172,7 +172,8 @@ class Recorder:
             unit=track.row.unit,
             rows=rows,
             locked=self.locked(track),
-            following=extents.largest + 1,
+            following=unused(track.largest, rows),
+            elsewhere=lambda label: track.elsewhere(label, time),
             **known,
         )
 
@@ -252,15 +253,17 @@ class Recorder:
         edits: Mapping[int, Edit],
         tool: str,
         predicted: Predicted | None,
+        still: Callable[[], bool] = lambda: True,
         then: Callable[[bool], None] = lambda done: None,
     ) -> None:
         """Show what a model says anew, by time point, and keep it: one step of the history, said by nobody.
 
-        Without ``predicted`` it is only shown: others follow in a moment, as while a threshold moves. ``then`` hears
-        whether it is done; it is not where somebody changed what the edits are about since they were worked out.
+        Without ``predicted`` others follow in a moment, as while a threshold moves: all of them are one step. ``then``
+        hears whether it is done; it is not unless things are ``still`` as they were when the edits were worked out.
         """
         self._gather()
-        self._errands.begin(track.key, self._acts.renewed(track, edits, tool, predicted, then), "Showing the new mask")
+        renewing = self._acts.renewed(track, edits, tool, predicted, still, then)
+        self._errands.begin(track.key, renewing, "Showing the new mask")
 
     def undo(self, layer: Any) -> None:
         self._step(layer, lambda track, at: lambda store: store.undo(track.row.id, at, self.who))
@@ -529,7 +532,7 @@ class Recorder:
 
     def _keep_all(self, track: Track) -> None:
         """Keep what changed in a layer without an event. Nobody may write to it until the session has done so."""
-        if not (track.session.read_only or track.provisional):
+        if not track.session.read_only:
             self._ledger.put(track, "other", track.blocks_of(track.layer.data))
 
     def _left(self, track: Track) -> Steps[None]:
@@ -637,7 +640,7 @@ class Recorder:
     def _step(self, layer: Any, work: Callable[[Track, float], Callable[[Any], Change | None]]) -> None:
         """A step back or forth."""
         track = self._tracks.get(layer)
-        if track is None or in_stroke(layer) or track.in_hand or track.provisional or track.session.read_only:
+        if track is None or in_stroke(layer) or track.in_hand or track.session.read_only:
             return  # what is under way comes to its end first
         self._gather()
         same = [other for other in self._tracks.values() if other.key == track.key]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from napari_seg.editing.annotation import Annotation, Box
+from napari_seg.editing.annotation import Annotation, Box, Entry
 from napari_seg.editing.edit import Edit
 from napari_seg.editing.renewal import renewed
 from napari_seg.gui.engine import Engine
@@ -30,7 +30,7 @@ class Renewal:
     """``labels`` of a model for a mask, all of it or the box ``where`` over the layer's axes.
 
     ``tool`` says in the history what brought them. ``predicted``: by which model, and how; ``None`` for labels that
-    others will follow in a moment, as while a threshold moves: they are shown, and are no step yet.
+    others will follow in a moment, as while a threshold moves: together they are one step.
     """
 
     labels: Labels
@@ -52,20 +52,29 @@ class Renewing:
         def read(store: Store) -> list[Labels]:
             return [store.labels(row.id, plane, t) for t in range(row.times)]
 
+        def same() -> tuple[int, dict[str, Entry]]:
+            """What is another when somebody changes something, or says something of an object."""
+            return track.version, self._recorder.rows(track)
+
+        worked_on: list[tuple[int, dict[str, Entry]]] = []
+
         def ask(frozen: dict[int, Annotation]) -> None:
+            worked_on.append(same())
+
             def work_out(said: list[Labels]) -> None:
                 self._engine.later(lambda: _edits(frozen, said, renewal, len(row.grid)), show, "edits")
 
             # after all strokes that are in the copy: what a person has said is never older than the labels
-            self._recorder.ask(
-                track, lambda store: [store.labels(row.id, plane, t) for t in range(row.times)], work_out
-            )
+            self._recorder.ask(track, read, work_out)
 
         def show(edits: Edits) -> None:
             if self._recorder.track(track.layer) is not track:
                 then()
             else:
-                self._recorder.renew(track, edits, renewal.tool, renewal.predicted, shown)
+                self._recorder.renew(track, edits, renewal.tool, renewal.predicted, still, shown)
+
+        def still() -> bool:
+            return same() == worked_on[0]
 
         def shown(done: bool) -> None:
             if done or self._recorder.track(track.layer) is not track:

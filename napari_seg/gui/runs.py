@@ -294,10 +294,7 @@ class Runs:
         self.changed.emit()
 
     def _no_more(self, why: str) -> None:
-        """The thresholds of the mask can no longer be changed; what was shown of new ones stays and is kept."""
-        track = None if self.mask is None else self._recorder.track(self.mask.layer)
-        if track is not None:
-            track.provisional = False
+        """The thresholds of the mask can no longer be changed; what was shown of new ones stays."""
         if self._outcome is not None:
             advice = f"{why} {_IN_PART}" if self._behind else why
             self._outcome = replace(self._outcome, thresholds=None, advice=advice)

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.edit import Edit
+from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import volume_as_kept
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
@@ -25,7 +27,6 @@ class Surroundings:
         self._recorder = recorder
         self._scores: dict[Path, tuple[int, Any]] = {}
         self._last: dict[Track, Edit] = {}
-        self._grey: tuple[Any, int, Any] | None = None  # an array, the time, its mean over red, green, blue
 
     def annotation(self, track: Track, time: int) -> Annotation:
         """All that a tool may look at."""
@@ -45,8 +46,8 @@ class Surroundings:
                 return None  # they are those of an earlier prediction
         except OSError:
             return None
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        if found.shape[-len(track.row.grid) :] != track.row.grid:
+        found = _mapped(path)
+        if found is None or found.shape[-len(track.row.grid) :] != track.row.grid:
             return None
         return found[time] if found.ndim > len(track.row.grid) else found
 
@@ -64,36 +65,68 @@ class Surroundings:
         self.edited.emit(track, edit)
 
     def image(self, track: Track, time: int) -> Any:
-        """The intensities on the grid: one channel, or the mean of red, green and blue."""
+        """The intensities on the grid: one channel, or the mean of red, green and blue. ``None`` where there are none,
+        also where the layer was given an image of another shape."""
         if track.image is None:
             return None
-        volume = volume_as_kept(track.image)
-        data, axes = track.image.data, volume.axes
+        try:
+            axes = volume_as_kept(track.image).axes
+        except SegError:
+            return None
+        data = track.image.data
         if track.image.multiscale:
             data = data[0]
         if data.ndim < len(axes):  # the layer shows one channel
             axes = axes.replace("C", "")
+        if data.ndim != len(axes):
+            return None
         index = tuple(time if axis == "T" else 0 if axis == "C" else slice(None) for axis in axes)
-        frame = data[index]
-        if "S" not in axes:
-            return frame
-        if self._grey is None or self._grey[0] is not data or self._grey[1] != time:
-            self._grey = data, time, frame.mean(-1)
-        return self._grey[2]
+        frame = Grey(data[index]) if "S" in axes else data[index]
+        return frame if tuple(frame.shape) == track.row.grid else None
 
     def _scores_of(self, track: Track, time: int) -> Any:
-        """The scores of the last prediction, mapped from their file beside the database."""
+        """The scores of the last prediction, mapped from their file beside the database; ``None`` without a file that
+        can be read and is of this grid."""
         path = scores_path(track)
         try:
             stamp = path.stat().st_mtime_ns
         except OSError:
             return None
         if path not in self._scores or self._scores[path][0] != stamp:
-            self._scores[path] = stamp, np.load(path, mmap_mode="r", allow_pickle=False)
+            self._scores[path] = stamp, _mapped(path)
         scores = self._scores[path][1]
-        if scores.shape[-len(track.row.grid) :] != track.row.grid:
+        if scores is None or scores.shape[-len(track.row.grid) :] != track.row.grid:
             return None
         return scores[time] if scores.ndim > len(track.row.grid) + 1 else scores
+
+
+class Grey:
+    """The mean of red, green and blue of a picture ``(*grid, 3 or 4)``, worked out only where it is looked at: of all
+    of a large picture it would take longer than a press of the mouse may."""
+
+    def __init__(self, colours: Any) -> None:
+        self._colours = colours[..., :3]
+        self.shape: tuple[int, ...] = tuple(colours.shape[:-1])
+        self.ndim = len(self.shape)
+        self.dtype = np.dtype(np.float32)
+
+    def __getitem__(self, index: Any) -> Grey:
+        return Grey(self._colours[index])
+
+    @property
+    def T(self) -> Grey:
+        return Grey(np.moveaxis(self._colours, -1, 0).T)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(np.asarray(self._colours).mean(-1, dtype=np.float32), dtype)
+
+
+def _mapped(path: Path) -> Any:
+    """Scores, mapped from a file; ``None`` for one that is damaged: it is a cache, and tools do without it."""
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError):
+        return None
 
 
 def scores_path(track: Track) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import SPATIAL, labels_dtype
-from napari_seg.editing.annotation import Box, Extents
+from napari_seg.editing.annotation import Box, Extents, whole
 from napari_seg.editing.edit import Patch
 from napari_seg.errors import SegError
 from napari_seg.gui.views import own_steps, repaint, swap_labels
@@ -23,13 +23,13 @@ from napari_seg.tasks.base import Labels
 class Track:
     """What is known of a layer that is kept: ``plane`` of image ``row`` in ``session``.
 
-    ``image``: the layer of the image, if there is one. ``extents``: where each label lies, by time point.
+    ``image``: the layer of the image, if there is one.
     """
 
     def __init__(self, layer: Any, session: Session, row: ImageRow, plane: str, image: Any = None) -> None:
         self.layer, self.session, self.row, self.plane, self.image = layer, session, row, plane, image
         self.grid = Grid(row.grid)
-        self.extents: dict[int, Extents] = {}
+        self.extents = {}
         self.stirred = False  # something was changed while its extents were not known
         self.coming: dict[int, Extents] = {}  # while it is looked for them: what was written since
         self.scanned = 0
@@ -37,12 +37,21 @@ class Track:
         self.comparing = False  # whether somebody looks for what differs in it from what is kept
         self.version = 0  # another one after every change
         self.in_hand = False  # it shows something that is not done yet, such as a stroke of one of our tools
-        self.provisional = False  # what it shows is not meant to be kept yet
         if tuple(layer.data.shape) not in (row.grid, (row.times, *row.grid)):
             raise SegError(
                 f"{layer.name} has the shape {tuple(layer.data.shape)}, its image {row.grid}, so what you change in it "
                 "is not kept; open it with its own image."
             )
+
+    @property
+    def extents(self) -> dict[int, Extents]:
+        """Where each label lies, by time point, as far as that is known."""
+        return self._extents
+
+    @extents.setter
+    def extents(self, found: dict[int, Extents]) -> None:
+        self._extents = found
+        self._tops: dict[int, int] = {}  # the largest label of other time points
 
     @property
     def key(self) -> tuple[Path, int]:
@@ -118,17 +127,39 @@ class Track:
         self.version += 1
 
     def follow(self, time: int, start: tuple[int, ...], after: Labels) -> None:
-        """Keep the extents up to date."""
+        """Labels were written: keep the extents up to date."""
         for known in (self.extents, self.coming):
             if time in known:
                 known[time].include(start, after)
         if time not in self.extents:
             self.stirred = True
+            self.rise(time, int(after.max(initial=0)))
+
+    def rise(self, time: int, label: int) -> None:
+        """A label occurs at a time."""
+        if time in self._tops:
+            self._tops[time] = max(self._tops[time], label)
 
     def extents_at(self, time: int) -> Extents:
         if time not in self.extents:
             self.extents[time] = Extents(self.frames[time])
         return self.extents[time]
+
+    @property
+    def largest(self) -> int:
+        """The largest label at any time: in a film a number means the same object throughout."""
+        for time, frame in enumerate(self.frames):
+            if time not in self.extents and time not in self._tops:
+                self._tops[time] = int(frame.max(initial=0))
+        return max([*self._tops.values(), *(known.largest for known in self.extents.values())], default=0)
+
+    def elsewhere(self, label: int, time: int) -> bool:
+        """Whether a label occurs at another time than this."""
+        for other, frame in enumerate(self.frames):
+            box = self.extents[other][label] if other in self.extents else whole(frame.shape)
+            if other != time and box is not None and (frame[box] == label).any():
+                return True
+        return False
 
     def time_and_box(self, box: Box) -> Iterator[tuple[int, Box]]:
         """A box over the layer's axes as boxes over the grid, by time point."""

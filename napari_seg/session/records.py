@@ -18,7 +18,7 @@ CAME = "as it came"
 """The note of a step that brought a mask, as it was opened or predicted."""
 
 NAMED = 1000
-"""A revision names at most so many of the labels it changed."""
+"""A revision, and its line in the log, names at most so many of the labels it changed."""
 
 
 class Place(NamedTuple):
@@ -74,7 +74,8 @@ class Step:
 
     ``said``: whether changed voxels count as said by a person (``add``), say nothing of that (``keep``), or take back
     what was said in these blocks (``clear``). ``blocks`` belong to the step: nobody writes to them any more.
-    ``origin``: the model that predicted it.
+    ``origin``: the model that predicted it. ``goes_on``: it becomes one with the step before it, if that is of the same
+    tool and person, has no origin yet and nothing else hangs on it: so a threshold that moves is one step.
     """
 
     tool: str
@@ -85,6 +86,7 @@ class Step:
     said: Literal["add", "keep", "clear"] = "add"
     note: str = ""
     origin: Origin | None = None
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
-from napari_seg.editing.annotation import Entry, State
+from napari_seg.editing.annotation import Entry, State, label_of
 from napari_seg.errors import SegError
 from napari_seg.session import moving, steps, thinning, tree
 from napari_seg.session.blocks import Grid, digest, named, smallest
@@ -26,6 +26,7 @@ from napari_seg.session.database import connect_to_read, transaction
 from napari_seg.session.records import (
     CAME,
     IMAGE,
+    NAMED,
     REVISION,
     SAID,
     Change,
@@ -280,6 +281,8 @@ class Store:
         with transaction(self._sql):
             made, changes = steps.made(self._sql, self._contents, image, step)
             revision = self._revise(image, step, made, changes) if made else None
+            if revision is not None and step.goes_on:
+                revision = self._joined(image, revision)
             if step.origin is not None:
                 self._predicted(image, step.at, step.origin)
         return revision
@@ -459,14 +462,38 @@ class Store:
         rows = [(number, key, *change) for key, change in made.rows.items()]
         self._sql.executemany("INSERT INTO row_changes VALUES (?,?,?,?)", rows)
         self._put(image, number, made)
-        self._log(image, number, (step.at, who, tool), voxels=voxels)
-        return Revision(number, head, step.at, who, tool, labels, voxels, note)
+        made_one = Revision(number, head, step.at, who, tool, labels, voxels, note)
+        self._log(image, number, (step.at, who, tool), **_amount(made_one, made))
+        return made_one
+
+    def _joined(self, image: int, revision: Revision) -> Revision:
+        """One revision with the one before it, where that may be."""
+        before = self._sql.execute(
+            f"SELECT {REVISION} FROM revisions WHERE id = ?1 AND tool = ?2 AND who = ?3 "
+            "AND NOT EXISTS (SELECT 1 FROM predictions WHERE revision = ?1) "
+            "AND NOT EXISTS (SELECT 1 FROM revisions WHERE parent = ?1 AND id != ?4) "
+            "AND NOT EXISTS (SELECT 1 FROM log WHERE revision = ?1 AND what != ?2)",
+            (revision.parent, revision.tool, revision.who, revision.id),
+        ).fetchone()
+        if before is None:
+            return revision
+        thinning.join(self._sql, [revision_of(before), revision], revision.note)
+        made = tree.delta(self._sql, revision.id)
+        changes = steps.tally(self._contents, image, made)
+        self._sql.execute(
+            "UPDATE revisions SET labels = ?, voxels = ? WHERE id = ?",
+            (json.dumps(changes.named), changes.voxels, revision.id),
+        )
+        self._sql.execute("DELETE FROM log WHERE revision IN (?, ?)", (revision.parent, revision.id))
+        one = self.revision(revision.id)
+        self._log(image, one.id, (one.at, one.who, one.tool), **_amount(one, made))
+        return one
 
     def _move(self, image: int, over: Revision, head: int, made: Delta, said: tuple[float, str, str]) -> Change:
         """Step over a revision, back or forward."""
         change = self._change(image, over, made)
         self._put(image, head, made)
-        self._log(image, over.id, said, voxels=over.voxels)
+        self._log(image, over.id, said, **_amount(over, made))
         return change
 
     def _put(self, image: int, head: int, made: Delta) -> None:
@@ -503,3 +530,11 @@ class Store:
         }
         rows = {key: None if after is None else entry_of(after) for key, (_, after) in made.rows.items()}
         return Change(revision, contents, rows)
+
+
+def _amount(revision: Revision, made: Delta) -> dict[str, Any]:
+    """What the log says of a step: how many voxels it changes, and of which labels it changes voxels or the row, as
+    many as a revision names."""
+    rows = {label_of(key.rpartition(": ")[2]) for key in made.rows} - {0}
+    labels = sorted({*revision.labels, *rows})[:NAMED]
+    return {"voxels": revision.voxels} | ({"labels": labels} if labels else {})

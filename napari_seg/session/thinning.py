@@ -41,7 +41,7 @@ def thin(sql: sqlite3.Connection, now: float) -> int:
     for (image,) in sql.execute("SELECT id FROM images").fetchall():
         for run in _runs(sql, image, now - KEPT):
             with transaction(sql):
-                _join(sql, run)
+                join(sql, run, f"{len(run)} steps in one")
             gone += len(run) - 1
     with transaction(sql):
         if gone:
@@ -85,7 +85,8 @@ def _left_alone(sql: sqlite3.Connection, image: int, revisions: list[Revision]) 
     return alone
 
 
-def _join(sql: sqlite3.Connection, run: list[Revision]) -> None:
+def join(sql: sqlite3.Connection, run: list[Revision], note: str) -> None:
+    """Make one revision, the last of them, of some that follow each other. In a transaction."""
     made = Delta.joined(tree.delta(sql, revision.id) for revision in run)
     last, gone = run[-1].id, [(revision.id,) for revision in run]
     sql.executemany("DELETE FROM block_changes WHERE revision = ?", gone)
@@ -102,7 +103,7 @@ def _join(sql: sqlite3.Connection, run: list[Revision]) -> None:
             run[0].parent,
             json.dumps(labels),
             sum(revision.voxels for revision in run),
-            f"{len(run)} steps in one",
+            note,
             last,
         ),
     )

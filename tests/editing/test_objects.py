@@ -261,8 +261,8 @@ class TestParts:
         annotation = Annotation.of(self.labels, rows=ROWS)
         edit = use("split apart", annotation, Gesture(((3, 4),)))
         found = after(annotation, edit)
-        assert np.array_equal(found, drawn("11..3", "11.3.", ".....", "2...4"))
-        assert edit.rows == {row(3): (ROWS[row(3)], Entry(2)), row(4): (None, Entry(2))}
+        assert np.array_equal(found, drawn("11..4", "11.4.", ".....", "2...5"))  # 3 is known, though it is gone
+        assert edit.rows == {row(4): (None, Entry(2)), row(5): (None, Entry(2))}
 
     def test_numbers_go_on_from_the_following_one(self):
         annotation = Annotation.of(self.labels, following=255)

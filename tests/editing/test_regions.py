@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from outcome import after
@@ -116,11 +118,20 @@ def test_a_polygon_is_filled_in_the_slice_that_is_shown() -> None:
         assert np.count_nonzero(labels) == 3 * 16
 
 
+def off_the_outline(place: np.ndarray[Any, Any], corners: np.ndarray[Any, Any]) -> float:
+    """How far a pixel lies from the nearest side."""
+    sides = np.roll(corners, -1, axis=0) - corners
+    lengths = np.maximum((sides**2).sum(1), 1e-12)
+    along = np.clip(((place - corners) * sides).sum(1) / lengths, 0, 1)
+    return float(np.linalg.norm(place - corners - along[:, None] * sides, axis=1).min())
+
+
 corner = st.tuples(st.floats(-4, 24, allow_nan=False), st.floats(-4, 24, allow_nan=False))
 
 
 @settings(max_examples=80, deadline=None)
 @given(corners=st.lists(corner, min_size=3, max_size=9, unique=True))
+@example(corners=[(11.0, 1.0), (0.0, 12.0), (0.0, -1.0), (0.0, 0.0), (20.0, 7.0), (0.0, -3.0)])
 def test_an_outline_leaves_no_hole_and_does_not_depend_on_its_direction(corners: list[Point]) -> None:
     annotation = Annotation.of(np.zeros((20, 20), np.uint8))
     try:
@@ -129,7 +140,8 @@ def test_an_outline_leaves_no_hole_and_does_not_depend_on_its_direction(corners:
         assert "encloses no voxel" in str(error)  # noqa: PT017
         return
     back = after(annotation, lasso(annotation, Gesture(points=tuple(corners[::-1])), Painting()))
-    assert np.count_nonzero(labels != back) <= 2 * len(corners)  # a line of pixels may turn the other way at its half
+    apart = np.argwhere(labels != back)  # the middle of a pixel on a side lies inside one way round
+    assert all(off_the_outline(place, np.array(corners)) < 1e-6 for place in apart)
     rows, columns = np.nonzero(labels)
     low, high = np.min(corners, axis=0), np.max(corners, axis=0)
     assert (np.array([rows.min(), columns.min()]) >= low - 1e-6).all()
@@ -200,3 +212,13 @@ def test_filling_says_why_it_does_nothing() -> None:
         fill(annotation, Gesture(points=((4.0, 4.0),)), Fill())
     with pytest.raises(SegError, match="locked"):
         fill(annotation, Gesture(points=((4.0, 4.0),), label=2), Fill())
+
+
+def test_growing_begins_and_stays_where_the_image_has_numbers() -> None:
+    image, mask = blob((40, 40), (20, 20), 6, noise=0)
+    image[20, 24] = np.nan
+    annotation = Annotation.of(np.zeros((40, 40), np.uint8), image=image)
+    labels = after(annotation, grow(annotation, Gesture(((20.0, 20.0), (20.0, 32.0))), Grow(smooth=0)))
+    assert np.array_equal(labels > 0, mask & np.isfinite(image))
+    with pytest.raises(SegError, match="no intensity at the seed"):
+        grow(annotation, Gesture(((20.0, 24.0), (20.0, 32.0))), Grow())

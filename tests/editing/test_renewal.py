@@ -16,6 +16,7 @@ from outcome import after
 from napari_seg.editing.annotation import CASE, Annotation, Entry, box_key, object_key, slice_key
 from napari_seg.editing.edit import applied
 from napari_seg.editing.renewal import renewed
+from napari_seg.editing.said import region_key
 from napari_seg.errors import SegError
 
 GRID = (9, 11)
@@ -177,6 +178,32 @@ def test_classes_are_renewed_voxel_by_voxel() -> None:
     expected = new.copy()
     expected[0, 0], expected[5, 5] = 1, 0
     assert np.array_equal(labels, expected)
+
+
+def test_accepted_regions_of_classes_stay_as_they_are() -> None:
+    """Also without the voxels that the new prediction adds to them, and without what it says beside them."""
+    old = squares((2, 2), (2, 20), (15, 2), size=6)
+    old[old > 0] = 1
+    old[15:21, 20:26] = 2
+    rows = {region_key(1, (4, 4)): Entry(state="accepted"), region_key(1, (4, 22)): Entry(state="rejected")}
+    annotation = Annotation.of(old, objects=False, rows=rows)
+    labels = after(annotation, renewed(annotation, np.zeros_like(old)))
+    assert np.array_equal(labels[:, :12], np.where(np.arange(30)[:, None] < 12, old, 0)[:, :12])
+    assert not labels[:, 12:].any()
+    larger = np.zeros_like(old)
+    larger[1:9, 1:9] = 1  # it would grow by a rim
+    larger[20:28, 20:28] = 1
+    labels = after(annotation, renewed(annotation, larger))
+    assert np.array_equal(labels[:12, :12], old[:12, :12])
+    assert np.array_equal(labels[12:], larger[12:])
+    much = np.zeros_like(old)
+    much[4:7, 4:30] = 1  # most of it lies elsewhere
+    labels = after(annotation, renewed(annotation, much))
+    assert np.array_equal(labels[:12, :8], old[:12, :8])
+    assert not labels[:, 8].any()
+    assert labels[5, 9:30].all()
+    gone = replace(annotation, rows={region_key(2, (4, 4)): Entry(state="accepted")})  # another class lies there now
+    assert np.array_equal(after(gone, renewed(gone, larger)), larger)
 
 
 def test_in_a_box_objects_that_go_on_beyond_it_stay() -> None:

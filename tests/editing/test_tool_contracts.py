@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
+import dask.array
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -70,7 +71,7 @@ def _annotation(labels: NDArray[Any], objects: bool, image: NDArray[Any] | None 
 def frozen(annotation: Annotation) -> Annotation:
     """The same, and whoever writes to it fails."""
     for array in (annotation.labels, annotation.image, annotation.scores):
-        if array is not None:
+        if isinstance(array, np.ndarray):
             array.flags.writeable = False
     return annotation
 
@@ -164,6 +165,9 @@ def check(annotation: Annotation, edit: Edit) -> None:
         assert there.rows.get(object_key(label)) == annotation.rows.get(object_key(label))
     for key, (before, after) in edit.rows.items():
         assert annotation.rows.get(key) == before != after
+    if annotation.objects:  # nobody inherits the row of what is gone
+        gone = set(np.unique(annotation.labels).tolist()) - set(np.unique(there.labels).tolist())
+        assert not there.rows.keys() & {object_key(label) for label in gone}
     back = applied(edit.inverse(), there)
     assert np.array_equal(back.labels, annotation.labels)
     assert back.rows == dict(annotation.rows)
@@ -233,6 +237,14 @@ class TestEdits:
                 if edit is not None:
                     check(annotation, edit)
 
+    @pytest.mark.parametrize("kind", ["NaN here and there", "NaN", "infinite", "yes or no", "huge", "even", "dask"])
+    def test_odd_images(self, tool: Tool, kind: str) -> None:
+        for annotation in _odd_images(kind):
+            for gesture in gestures(len(annotation.grid))[1:12:3] + odd_gestures(annotation.grid)[::2]:
+                edit = answer(tool, annotation, gesture)
+                if edit is not None:
+                    check(annotation, edit)
+
     def test_knows_neither_image_nor_scores(self, tool: Tool) -> None:
         annotation = replace(_with_last(_known(3, True)), image=None, scores=None)
         for gesture in gestures(3)[1::2]:
@@ -253,6 +265,35 @@ def _with_last(annotation: Annotation) -> Annotation:
     here = (slice(3, 4), slice(8, 12), slice(8, 12))
     last = edited(annotation, "eraser", [(here, np.zeros_like(annotation.labels[here]))])
     return replace(annotation, last=last)
+
+
+@cache
+def _odd_images(kind: str) -> list[Annotation]:
+    """Images as they come: with places that were not measured, of truth values, or read from the disk as needed; also
+    of a single voxel."""
+    known = (_known(2, True), _known(3, True), *(_annotation(labels, objects=True) for labels in odd_labels()))
+    return [frozen(_with_odd_image(annotation, kind)) for annotation in known]
+
+
+def _with_odd_image(annotation: Annotation, kind: str) -> Annotation:
+    rng = np.random.default_rng(0)
+    image = np.asarray(rng.normal(100, 20, annotation.grid) + 50.0 * (annotation.labels > 0))
+    few = rng.random(annotation.grid) < 0.1
+    few[(0,) * few.ndim] = True
+    scores = annotation.scores
+    assert scores is not None
+    if kind.startswith("NaN"):
+        scores = np.where(few, np.nan, scores)
+    image = {
+        "NaN here and there": np.where(few, np.nan, image),
+        "NaN": np.full_like(image, np.nan),
+        "infinite": np.where(few, rng.choice([-np.inf, np.inf], few.shape), image),
+        "yes or no": image > 110,
+        "huge": image * 1e300,
+        "even": np.full(image.shape, 7, np.int16),
+        "dask": image,
+    }[kind]
+    return replace(annotation, image=dask.array.from_array(image) if kind == "dask" else image, scores=scores)
 
 
 def odd_labels() -> list[NDArray[Any]]:

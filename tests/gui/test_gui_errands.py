@@ -309,7 +309,7 @@ def test_what_is_written_while_an_edit_is_shown_takes_it_back_first(desk: Desk) 
     np.testing.assert_array_equal(desk.layer.data, before)
     heard: list[bool] = []
     told = Predicted("spots", "0" * 32, {"threshold": 0.5})
-    desk.recorder.renew(desk.track, {0: edit}, "predict", told, heard.append)
+    desk.recorder.renew(desk.track, {0: edit}, "predict", told, then=heard.append)
     desk.rest()
     assert heard == [False]
     np.testing.assert_array_equal(desk.layer.data, before)
@@ -351,7 +351,7 @@ def test_nothing_is_looked_for_while_a_step_back_is_shown(desk: Desk, monkeypatc
 
 def test_where_the_labels_lie_is_found_while_the_window_lives(desk: Desk) -> None:
     desk.track.forget()
-    desk.viewer.cursor.position = (3.0, 6.0, 113.0)
+    desk.viewer.dims.point = desk.viewer.cursor.position = (3.0, 6.0, 113.0)
     desk.hands.act("delete")  # it is not known yet
     desk.rest()
     desk.hands.act("delete")

@@ -165,7 +165,7 @@ def test_a_picture_of_nothing_and_of_very_much() -> None:
 
 def test_the_log_as_a_table(tmp_path: Path) -> None:
     lines = [
-        (NOON.timestamp(), 'Ann "A", MD', 1, "split", 3, {"voxels": 12}),
+        (NOON.timestamp(), 'Ann "A", MD', 1, "split", 3, {"voxels": 12, "labels": [4, 9]}),
         (NOON.timestamp(), "", 1, "export", 3, {"path": "é.nii"}),
     ]
     write_log(lines, tmp_path / "log.csv")
@@ -173,8 +173,8 @@ def test_the_log_as_a_table(tmp_path: Path) -> None:
         found = list(csv.reader(file))
     assert tuple(found[0]) == HEADINGS
     assert datetime.fromisoformat(found[1][0]) == NOON.astimezone()
-    assert found[1][1:] == ['Ann "A", MD', "Split by line", "split", "3", "12", ""]
-    assert found[2][1:] == ["", "Exported", "export", "3", "", '{"path": "é.nii"}']
+    assert found[1][1:] == ['Ann "A", MD', "Split by line", "split", "3", "4 9", "12", ""]
+    assert found[2][1:] == ["", "Exported", "export", "3", "", "", '{"path": "é.nii"}']
     assert log_csv([]) == ",".join(HEADINGS) + "\n"
     with pytest.raises(SegError, match="choose another folder"):
         write_log(lines, tmp_path / "nowhere" / "log.csv")

@@ -129,9 +129,10 @@ def test_thresholds_of_a_large_image_are_seen_first_where_it_is_looked_at(
     shown: list[np.ndarray] = []
     renew = controller.recorder.renew
 
-    def watched(*given: Any) -> None:
-        renew(*given)
+    def watched(*given: Any) -> bool:
+        done = renew(*given)
         shown.append(mask.data.copy())
+        return done
 
     monkeypatch.setattr(controller.recorder, "renew", watched)
     page(panel).outcome.sliders.edge.setValue(0.3)

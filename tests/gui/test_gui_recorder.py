@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Annotation, Entry, object_key, whole
+from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.edit import edited
+from napari_seg.editing.tools import Gesture
 from napari_seg.errors import SegError
 from napari_seg.gui import watch as module
 from napari_seg.gui.arrivals import MADE
+from napari_seg.gui.layers import layer_data
 from napari_seg.gui.recorder import Recorder
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.session import Session
@@ -183,7 +187,7 @@ def test_a_prediction_is_a_step_and_comes_back(opened: Any, scan: np.ndarray) ->
     edit = edited(annotation, "thresholds", [(whole(SHAPE), np.full(SHAPE, 3))])
     recorder.renew(track, {0: edit}, "thresholds", None)  # while a threshold moves
     rest(recorder)
-    assert tools(recorder, layer) == ["predict"]
+    assert tools(recorder, layer) == ["thresholds", "predict"]
     told = Predicted("spots", "0" * 32, {"threshold": 0.5})
     recorder.renew(track, {0: edited(annotation, "thresholds", [])}, "thresholds", told)
     rest(recorder)
@@ -242,6 +246,38 @@ def test_films_2d_and_a_mask_without_image(opened: Any) -> None:
     viewer.layers["dot"].data_setitem((np.array([0]), np.array([0])), 1)
     rest(recorder)
     assert kept(recorder, viewer.layers["dot"]) == [[1]]
+
+
+def test_in_a_film_a_number_means_one_object(opened: Any) -> None:
+    film = np.random.default_rng(3).integers(0, 255, (3, 60, 70)).astype(np.uint8)
+    labels = np.zeros(film.shape, np.uint16)
+    labels[0, 5:15, 5:15], labels[1, 30:40, 30:40], labels[2, 30:40, 30:40] = 1, 2, 3
+    labels[0, 50:55, 50:55] = 2
+    viewer = ViewerModel()
+    recorder = Recorder(viewer, opened(None)[1]._engine)
+    for data, about, _ in layer_data(Volume(film, "TYX", name="film"), "image"):
+        viewer.add_image(data, **about)
+    layer = viewer.add_labels(labels, name="mask")
+    rest(recorder)
+    track = recorder.track(layer)
+    assert track is not None
+    assert recorder.annotation(track, 0).following == 4
+    layer.data_setitem((np.array([2]), np.array([0]), np.array([0])), 9)
+    recorder.settle()
+    assert recorder.annotation(track, 0).following == 10
+    recorder.say(track, {object_key(k): Entry(state="accepted") for k in (1, 2, 20)}, "accept")
+    assert recorder.annotation(track, 0).following == 21
+
+    def gone(time: int, place: tuple[float, float]) -> set[str]:
+        edit = TOOLS["delete"].run(recorder.annotation(track, time), Gesture((place,)), TOOLS["delete"].options())
+        recorder.apply(track, edit, time)
+        return set(edit.rows)
+
+    assert gone(0, (8, 8)) == {object_key(1)}
+    assert gone(0, (52, 52)) == set()  # it is there at another time
+    assert gone(1, (32, 32)) == {object_key(2)}
+    assert set(recorder.rows(track)) == {object_key(20)}
+    recorder.close()
 
 
 def test_where_nothing_can_be_kept_that_is_said(opened: Any, scan: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from skimage.color import rgb2lab
 
 from napari_seg.data.volume import Volume
 from napari_seg.gui.colours import PALETTE, class_colours
@@ -48,8 +49,38 @@ def test_a_volume_in_a_line_and_on_a_sheet() -> None:
     assert dict(facts_of_volume(volume))["Orientation"] == towards
 
 
+COMMON = [
+    *("liver", "spleen", "pancreas", "kidney", "heart", "lung", "aorta", "stomach", "bladder", "bone", "tumour"),
+    *("lesion", "nucleus", "cell", "anterior", "posterior", "vessel", "colon", "brain", "ventricle"),
+]
+
+
 def test_classes_have_colours_of_their_own_that_stay() -> None:
-    names = ("liver", "spleen", "kidney", "aorta", "tumour", "stomach", "vein", "bone")
-    colours = class_colours(names)
-    assert set(colours.values()) == set(PALETTE)
-    assert class_colours(("liver",))["liver"] == colours["liver"]
+    pairs = [(a, b) for a in COMMON for b in COMMON if a != b]
+    moved = [(a, b) for a, b in pairs if class_colours([a, b])[b] != class_colours([b])[b]]
+    assert len(moved) <= 5
+    for a, b in pairs:
+        colours = class_colours([a, b])
+        assert colours[a] != colours[b]
+        assert colours == class_colours([b, a])
+        assert list(colours) == [a, b]
+        assert any(colours[name] == class_colours([name])[name] for name in (a, b))
+    alone = {name: class_colours([name])[name] for name in COMMON}
+    together = class_colours(COMMON)
+    assert len(set(together.values())) == len(COMMON)
+    assert sum(together[name] == alone[name] for name in COMMON) == len(set(alone.values()))  # nobody else is moved
+
+
+def test_colours_are_told_apart_with_any_kind_of_colour_vision() -> None:
+    seen_by = {  # Machado, Oliveira and Fernandes (2009), in linear RGB, nothing left of one kind of cone
+        "all cones": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+        "no red": ((0.1523, 1.0526, -0.2049), (0.1145, 0.7863, 0.0992), (-0.0039, -0.0481, 1.0520)),
+        "no green": ((0.3673, 0.8606, -0.2280), (0.2801, 0.6725, 0.0474), (-0.0118, 0.0429, 0.9689)),
+        "no blue": ((1.2555, -0.0767, -0.1788), (-0.0784, 0.9308, 0.1476), (0.0047, 0.6914, 0.3039)),
+    }
+    colours = np.array([[int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)] for colour in PALETTE])
+    light = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    for matrix in seen_by.values():
+        seen = rgb2lab(np.clip(light @ np.array(matrix).T, 0, 1) ** (1 / 2.2))
+        apart = np.linalg.norm(seen[:, None] - seen[None], axis=-1)
+        assert apart[~np.eye(len(PALETTE), dtype=bool)].min() > 15

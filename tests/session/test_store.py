@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from session_images import SAID_PLANE, a_store, an_image, blocks_of, step, unused_blobs
 
-from napari_seg.editing.annotation import Entry
+from napari_seg.editing.annotation import CASE, Entry, object_key
 from napari_seg.errors import SegError
 from napari_seg.session.blocks import digest, smallest
 from napari_seg.session.database import connect
-from napari_seg.session.records import Origin, Place, Plane, Step
+from napari_seg.session.records import Origin, Place, Plane, Revision, Step, row_key
 from napari_seg.session.store import Store
 
 PLANES = ("mask", "Überlappung / 2")
@@ -349,8 +349,49 @@ def test_the_log_says_what_was_done_by_whom(tmp_path: Path) -> None:
     store.note(image, 4.0, "d", "export", file="mask.tif")
     what = [("Zoë\\ud800", "brush", 1), ("b", "undo", 1), ("c", "redo", 1), ("", "restore", 2), ("d", "export", 2)]
     assert [(who, tool, revision) for _, who, _, tool, revision, _ in store.log()] == what
-    assert [entry[5] for entry in store.log(image)] == [{"voxels": 90_000}] * 4 + [{"file": "mask.tif"}]
+    assert [entry[5] for entry in store.log(image)] == [{"voxels": 90_000, "labels": [1]}] * 4 + [{"file": "mask.tif"}]
     assert store.log(image + 1) == []
+    rows = {row_key("a: b", object_key(k)): Entry(state="accepted") for k in (12, 7)} | {row_key("a", CASE): Entry()}
+    store.commit(image, step({}, tool="accept", rows=rows))
+    assert store.log(image)[-1][5] == {"voxels": 0, "labels": [7, 12]}
+    store.close()
+
+
+def test_steps_that_go_on_are_one(tmp_path: Path) -> None:
+    """As while a threshold moves: one revision and one line of the log, and what a person does between stays apart."""
+    store, image = a_store(tmp_path)
+    empty = np.zeros((300, 300), np.uint8)
+
+    def moved(top: int, **about: Any) -> Revision | None:
+        labels = empty.copy()
+        labels[:top] = 1
+        return store.commit(image, step(blocks_of(store, image, labels), tool="thresholds", goes_on=True, **about))
+
+    for top in (5, 200, 20):
+        made = moved(top)
+    assert made is not None
+    assert store.history(image) == [made]
+    assert (made.parent, made.voxels, made.labels) == (0, 20 * 300, (1,))
+    assert [line[4:] for line in store.log(image)] == [(made.id, {"voxels": 6000, "labels": [1]})]
+    moved(30, origin=Origin("m", "0f", "{}"))
+    assert [one.voxels for one in store.history(image)] == [9000]
+    moved(40)  # after what was predicted another step begins
+    store.commit(image, step(blocks_of(store, image, empty), tool="brush"))
+    moved(50)
+    moved(60, who="somebody else")
+    assert [one.tool for one in store.history(image)] == [
+        "thresholds",
+        "thresholds",
+        "brush",
+        "thresholds",
+        "thresholds",
+    ]
+    for rows in (50, 0, 40, 30, 0):
+        store.undo(image, 0.0)
+        assert np.count_nonzero(store.labels(image, "mask")) == rows * 300
+    moved(10)
+    moved(20)
+    assert store.redo(image, 0.0) is None
     store.close()
 
 
