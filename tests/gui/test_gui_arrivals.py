@@ -525,3 +525,17 @@ def test_a_name_that_means_something_in_a_session_gets_another(window: Any) -> N
     here.paint(layer, (4, 20, 20), 5)
     np.testing.assert_array_equal(here.kept(layer), layer.data)
     assert here.recorder.safe.trouble == ""
+
+
+def test_what_was_written_without_an_event_is_known_to_tools(window: Any) -> None:
+    here = window()
+    here.image(noise(0))
+    layer = here.mask(square(1))
+    track = here.recorder.track(layer)
+    assert here.recorder.annotation(track).following == 2
+    layer.data[0, :4, :4] = 5
+    here.recorder.sweep()
+    here.rest()
+    found = here.recorder.annotation(track)
+    assert found.following == 6
+    assert found.extents[5] is not None

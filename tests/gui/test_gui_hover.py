@@ -42,8 +42,8 @@ class Desk:
     def rest(self) -> None:
         for _ in range(4):
             self.engine.poll()
-            for track in self.recorder.tracks():
-                track.session.writer.flush(10)
+            for session in self.recorder.arrivals.sessions.values():
+                session.writer.flush(10)
             self.recorder.tick()
 
     def move(self, row: float, column: float) -> Any:

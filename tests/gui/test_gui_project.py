@@ -415,9 +415,8 @@ def test_a_project_that_is_open_in_another_window_can_be_looked_at(
     [
         ("PRAGMA user_version = 99", "made by a newer version of napari-seg; update napari-seg to open it."),
         ("DROP TABLE images", "damaged or no session; move it away, or restore it from a backup."),
-        ("UPDATE images SET grid = '{'", "damaged or no session; move it away, or restore it from a backup."),
-        ("UPDATE images SET grid = '7'", "damaged or no session; move it away, or restore it from a backup."),
-        ("UPDATE planes SET classes = 'x'", "damaged or no session; move it away, or restore it from a backup."),
+        ("UPDATE images SET grid = '{'", "damaged on the disk; restore the session from a backup."),
+        ("UPDATE images SET grid = '7'", "damaged on the disk; restore the session from a backup."),
         ("UPDATE meta SET value = '[]' WHERE key = 'project'", "damaged or no session; move it away, or restore it"),
         ("UPDATE log SET details = '['", "damaged or no session; move it away, or restore it from a backup."),
     ],
