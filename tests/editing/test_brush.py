@@ -26,7 +26,7 @@ def near(grid: tuple[int, ...], points: list[Point], radius: float, spacing: tup
         for a, b in legs:
             p, start, end = (np.array(x, float) * spacing for x in (index, a, b))
             step = end - start
-            share = np.clip((p - start) @ step / (step @ step), 0, 1) if step.any() else 0.0
+            share = np.clip((p - start) @ step / (step @ step), 0, 1) if step @ step > 0 else 0.0
             found[index] |= np.linalg.norm(p - start - share * step) <= radius * (1 + 1e-9)
     return found
 

@@ -309,7 +309,7 @@ def test_the_page_gives_objects_a_class_and_lists_the_locked_ones(controller: Co
     track = cells(controller)
     page.classes.new.click()
     controller.viewer.cursor.position = (1.0, 1.0)
-    page.buttons["change class"].click()
+    controller.hands.take("change class")
     page.classes.locked.emit(2, True)
     rest(controller)
     assert controller.recorder.locked(track) == {1}

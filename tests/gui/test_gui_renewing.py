@@ -61,7 +61,7 @@ class Desk:
         self.recorder.tick()
 
     def rest(self) -> None:
-        for _ in range(6):
+        for _ in range(20):
             self.engine.poll()
             for session in self.recorder.arrivals.sessions.values():
                 session.writer.flush(10)
