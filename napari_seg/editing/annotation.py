@@ -5,14 +5,14 @@ A tool never writes to the labels. It answers with an :class:`~napari_seg.editin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.editing.counting import counted, slabs
 from napari_seg.tasks.base import Labels, Scores
 
 if TYPE_CHECKING:
@@ -63,23 +63,19 @@ def box_key(box: Box) -> str:
     return "box " + " ".join(f"{side.start}:{side.stop}" for side in box)
 
 
+_SLAB = 1 << 24
+"""Voxels that boxes are looked for in at once: it keeps other threads waiting for about 30 ms."""
+
+
 class Extents:
     """Where each label lies: a box that holds all of it, perhaps larger than needed. It follows edits at no cost."""
 
     def __init__(self, labels: Labels) -> None:
         """Looks at all of ``labels`` once: about a second for 512 x 512 x 512."""
-        from scipy.ndimage import find_objects
-
-        compact = labels if labels.dtype.itemsize < 4 else np.asarray(labels, np.int64)
         self._boxes: dict[int, Box] = {}
-        if compact.size and int(compact.max()) < 2**24:
-            found = find_objects(compact.astype(np.int32, copy=False))
-            self._boxes = {number: box for number, box in enumerate(found, 1) if box is not None}
-        elif compact.size:  # numbers so large that a list of all would not fit into memory
-            numbers, places = np.unique(compact, return_inverse=True)
-            found = find_objects(places.reshape(compact.shape).astype(np.int32) + 1)
-            boxes = zip(numbers.tolist(), found, strict=True)
-            self._boxes = {number: box for number, box in boxes if number and box is not None}
+        for slab in slabs(labels, _SLAB):
+            for label, (first, *others) in _boxes(labels[slab]):
+                self._reach(label, (slice(first.start + slab.start, first.stop + slab.start), *others))
 
     @classmethod
     def of_parts(cls, parts: Iterable[tuple[tuple[int, ...], Labels]]) -> Extents:
@@ -102,7 +98,7 @@ class Extents:
     def include(self, start: tuple[int, ...], after: Labels) -> None:
         """The labels ``after`` were written at ``start``."""
         here: Box = tuple(slice(a, a + n) for a, n in zip(start, after.shape, strict=True))
-        for label in fastremap.unique(np.ascontiguousarray(after)).tolist():
+        for label in counted(after):
             if label:
                 self._reach(label, here)
 
@@ -123,6 +119,20 @@ class Extents:
     @property
     def largest(self) -> int:
         return max(self._boxes, default=0)
+
+
+def _boxes(labels: Labels) -> Iterator[tuple[int, Box]]:
+    """Every label but 0, and the smallest box that holds it."""
+    from scipy.ndimage import find_objects
+
+    largest = int(labels.max(initial=0))
+    if largest < 2**24:
+        found = find_objects(labels.astype(np.int32, copy=False), largest)
+        yield from ((number, box) for number, box in enumerate(found, 1) if box is not None)
+    else:  # numbers so large that a list of all would not fit into memory
+        numbers, places = np.unique(labels, return_inverse=True)
+        found = find_objects(places.reshape(labels.shape).astype(np.int32) + 1)
+        yield from ((int(number), box) for number, box in zip(numbers, found, strict=True) if number and box)
 
 
 def unused(largest: int, rows: Mapping[str, Entry]) -> int:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-import fastremap
 import numpy as np
 
 from napari_seg.data.volume import labels_dtype
@@ -24,6 +23,7 @@ from napari_seg.editing.annotation import (
     whole,
     wider,
 )
+from napari_seg.editing.counting import counted
 from napari_seg.tasks.base import Labels
 
 RowChange = tuple[Entry | None, Entry | None]
@@ -115,8 +115,8 @@ def _gone(annotation: Annotation, patches: Sequence[Patch]) -> list[int]:
         return []
     lost, left = Counter[int](), set[int]()
     for patch in patches:
-        lost.update(dict(zip(*(found.tolist() for found in _counted(patch.before)), strict=True)))
-        left.update(_counted(patch.after)[0].tolist())
+        lost.update(counted(patch.before))
+        left.update(counted(patch.after))
     return [
         label
         for label in sorted(lost.keys() - left)
@@ -144,12 +144,6 @@ def _goes_on(annotation: Annotation, patches: Sequence[Patch], label: int, lost:
         if found > lost:
             return True
     return False
-
-
-def _counted(labels: Labels) -> tuple[Labels, Labels]:
-    """The labels that occur, and how often."""
-    found: tuple[Labels, Labels] = fastremap.unique(np.ascontiguousarray(labels), return_counts=True)
-    return found
 
 
 def _trimmed(box: Box, before: Labels, after: Labels) -> Patch | None:

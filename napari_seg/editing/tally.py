@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_seg.editing.counting import counted
 from napari_seg.editing.parts import Parts
 from napari_seg.editing.runs import Field, Floats, Ints, runs_of
 from napari_seg.tasks.base import Labels
@@ -98,9 +99,7 @@ def rows_of(names: Ints, labels: Ints) -> Ints:
 
 def _names(labels: Labels) -> Ints:
     """The label that stands for each place of a table; those that do not occur may be among them."""
-    import fastremap
-
     largest = int(labels.max(initial=0))
     if largest < _DENSE:
         return np.arange(largest + 1, dtype=np.int64)
-    return np.union1d([0], np.asarray(fastremap.unique(labels)).astype(np.int64))
+    return np.array(sorted({0} | counted(labels).keys()), np.int64)

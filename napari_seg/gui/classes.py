@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
-import fastremap
-import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_seg.editing.annotation import Entry, class_key, object_key
+from napari_seg.editing.counting import counted
 from napari_seg.editing.said import class_names
 from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import CLASSES
@@ -28,9 +27,6 @@ from napari_seg.gui.track import Track
 
 MOST = 200
 """Classes in the list of a mask, at the most: more numbers than that are no classes."""
-
-_AT_ONCE = 1 << 22
-"""Voxels that are looked at in one go: it holds the interpreter only for some milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -193,9 +189,5 @@ class Classes:
 
 
 def _labels_in(data: NDArray[Any]) -> list[int]:
-    """Every label that occurs, but 0; part after part, for it runs beside the window."""
-    planes = max(1, _AT_ONCE // max(1, data[0].size))
-    found: set[int] = set()
-    for k in range(0, len(data), planes):
-        found.update(fastremap.unique(np.ascontiguousarray(data[k : k + planes])).tolist())
-    return sorted(found - {0})
+    """Every label that occurs, but 0."""
+    return sorted(counted(data).keys() - {0})

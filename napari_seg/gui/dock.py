@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from qtpy.QtCore import QSize, QTimer
@@ -35,6 +36,8 @@ class Panel(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
+        _spare_the_collector()
+        self.destroyed.connect(gc.unfreeze)
         viewer = real(napari_viewer)
         kept = settings().computing
         options = Options(device=kept.device, precision=kept.precision)
@@ -108,3 +111,11 @@ class Panel(QWidget):
         """How many of a list a person has seen: of the images of a project, and of what the review asks about."""
         parts = seen_words(self.controller.batch.state.rows), self.controller.reviewing.seen_words
         self.seen.setText(", ".join(part for part in parts if part))
+
+
+def _spare_the_collector() -> None:
+    """Python looks through all objects now and then for those that hold each other, which stops every thread: 0.3 s
+    with a large mask, most of it for the modules of napari and its libraries. While there is a panel, only what was
+    made after it is looked through."""
+    gc.collect()
+    gc.freeze()

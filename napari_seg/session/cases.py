@@ -11,10 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import fastremap
-import numpy as np
-
 from napari_seg.editing.annotation import CASE, Entry
+from napari_seg.editing.counting import counted
 from napari_seg.session.predicted import Predicted, predictions
 from napari_seg.session.records import ImageRow, Place, Plane, Step, row_key
 from napari_seg.session.store import Store
@@ -80,9 +78,7 @@ def count(store: Store, image: int, at: float, who: str) -> None:
     planes, times = store.planes(image), range(store.image(image).times)
     for plane in planes:
         for time in times:
-            labels = np.ascontiguousarray(store.labels(image, plane.name, time))
-            values, counts = fastremap.unique(labels, return_counts=True)
-            there = [(int(v), int(n)) for v, n in zip(values, counts, strict=True) if v]
+            there = [(v, n) for v, n in sorted(counted(store.labels(image, plane.name, time)).items()) if v]
             if plane.objects:
                 objects += len(there)
             else:

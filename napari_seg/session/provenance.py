@@ -13,12 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import fastremap
-import numpy as np
-
 import napari_seg
 from napari_seg.data.volume import SPATIAL
 from napari_seg.editing.annotation import CASE, Entry, State, object_key
+from napari_seg.editing.counting import counted
 from napari_seg.editing.said import class_names
 from napari_seg.errors import SegError
 from napari_seg.session.openings import passed
@@ -161,7 +159,7 @@ def _review(store: Store, row: ImageRow, plane: Plane, rows: Mapping[str, Entry]
 def _labels(store: Store, row: ImageRow, plane: str) -> set[int]:
     found: set[int] = set()
     for time in range(row.times):
-        found.update(fastremap.unique(np.ascontiguousarray(store.labels(row.id, plane, time))).tolist())
+        found.update(counted(store.labels(row.id, plane, time)))
     return found - {0}
 
 

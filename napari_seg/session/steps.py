@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
-import fastremap
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.editing.counting import counted
 from napari_seg.session.contents import Contents
 from napari_seg.session.records import NAMED, SAID, Delta, Step, keepable, said_of, text_of
 from napari_seg.tasks.base import Labels
@@ -27,7 +27,7 @@ class Changes:
         self.voxels += int(np.count_nonzero(changed))
         for values in (before[changed], after[changed]):
             if len(self.labels) <= NAMED and values.size:
-                self.labels.update(fastremap.unique(values).tolist())
+                self.labels.update(counted(values))
                 self.labels.discard(0)
         return changed
 
