@@ -8,6 +8,8 @@ from pathlib import Path
 from typer.main import get_command
 
 from napari_seg.cli.app import app
+from napari_seg.editing.catalogue import TOOLS
+from napari_seg.editing.ruler import MEASURES
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -37,3 +39,8 @@ def test_every_command_is_shown_with_flags_that_exist():
 def test_make_targets_exist():
     targets = re.findall(r"^([\w-]+):", (Path(__file__).parent.parent / "Makefile").read_text(), re.MULTILINE)
     assert set(re.findall(r"`?make ([a-z]+)`?\n", README)) <= set(targets)
+
+
+def test_the_table_of_tools_is_theirs():
+    for tool in (*TOOLS.values(), *MEASURES.values()):
+        assert f"| {tool.title} | `{tool.key}` | {tool.tip} |" in README

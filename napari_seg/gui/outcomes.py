@@ -45,7 +45,7 @@ def found(target: Target, sizes: Sequence[Sequence[int]]) -> list[str]:
 
 def _advice(sizes: Sequence[Sequence[int]], thresholds: Thresholds | None) -> str:
     if sizes:
-        return "Look along the borders, then save the mask."
+        return "Review it on page 3, what is doubtful first; correct it by hand on page 2; then save it."
     if thresholds:
         return (
             "Lower Outline; if nothing appears, look at the preview and choose another channel, object size or model."
