@@ -378,7 +378,7 @@ def test_the_advice_follows_what_the_thresholds_find(
     controller.tick()
     finish(controller, engine, objects(picture.shape, 1))
     assert controller.state.outcome.headline == "1 object found"
-    assert "borders" in controller.state.outcome.advice
+    assert "Review" in controller.state.outcome.advice
 
 
 def test_the_rest_follows_also_when_another_image_is_chosen(
