@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+from functools import cache
 from typing import Any
 
-from qtpy.QtCore import QSize, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QLabel, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
@@ -36,8 +37,7 @@ class Panel(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        _spare_the_collector()
-        self.destroyed.connect(gc.unfreeze)
+        spare_the_collector()
         viewer = real(napari_viewer)
         kept = settings().computing
         options = Options(device=kept.device, precision=kept.precision)
@@ -47,6 +47,8 @@ class Panel(QWidget):
         self.tabs.setAccessibleName("Pages")
         self.tabs.setExpanding(False)
         self.tabs.setDrawBase(False)
+        self.tabs.setUsesScrollButtons(False)
+        self.tabs.setElideMode(Qt.TextElideMode.ElideRight)
         self.pages = QStackedWidget()
         for number, kind in enumerate(PAGES, 1):
             self.tabs.addTab(f"{number} {kind.title}")
@@ -113,9 +115,10 @@ class Panel(QWidget):
         self.seen.setText(", ".join(part for part in parts if part))
 
 
-def _spare_the_collector() -> None:
+@cache
+def spare_the_collector() -> None:
     """Python looks through all objects now and then for those that hold each other, which stops every thread: 0.3 s
-    with a large mask, most of it for the modules of napari and its libraries. While there is a panel, only what was
+    with a large mask, most of it for the modules of napari and its libraries. From the first panel on, only what was
     made after it is looked through."""
     gc.collect()
     gc.freeze()

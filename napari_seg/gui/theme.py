@@ -27,7 +27,7 @@ QFrame[level="warning"] {{ border-left: 4px solid {warning}; }}
 QFrame[level="refusal"] {{ border-left: 4px solid {error}; }}
 QTableView#plain::item:selected, QListView#plain::item:selected {{ background-color: {current}; color: {text}; }}
 QListView#plain::item {{ padding: 1px; }}
-QTabBar::tab {{ padding: 5px 5px; border-bottom: 2px solid transparent; background: transparent; }}
+QTabBar::tab {{ padding: 5px 3px; border-bottom: 2px solid transparent; background: transparent; }}
 QTabBar::tab:selected {{ border-bottom: 2px solid {current}; font-weight: bold; }}
 """
 

@@ -12,6 +12,7 @@ import pytest
 from psygnal import Signal
 
 from napari_seg.gui import errands
+from napari_seg.gui.dock import spare_the_collector
 from napari_seg.gui.engine import Message
 
 MANIFEST = Path(__file__).parents[2] / "napari_seg" / "napari.yaml"
@@ -51,6 +52,12 @@ class PretendEngine:
 
     def close(self) -> None:
         pass
+
+
+@pytest.fixture(scope="session", autouse=True)
+def collector() -> None:
+    """What the first panel does once, before there is a window: else that window is never looked through again."""
+    spare_the_collector()
 
 
 @pytest.fixture(autouse=True)
