@@ -232,7 +232,8 @@ class Hands:
         if track is None or event.button != 1 or len(event.dims_displayed) != 2:
             return
         if list(event.modifiers) == ["Shift"] and self.doing is None:
-            yield from self._select(track, event)
+            if not self._waits(track):
+                yield from self._select(track, event)
             return
         if tool is None or event.modifiers:
             return

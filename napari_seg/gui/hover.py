@@ -55,8 +55,8 @@ class Hover:
         self._clicks = 0
         viewer.mouse_move_callbacks.append(self._moved)
         hands.changed.connect(self.look)
-        for event in (hands.drawn, recorder.changed, viewer.dims.events.point, viewer.dims.events.order):
-            event.connect(self._mark)
+        for event in (hands.drawn, viewer.dims.events.point, viewer.dims.events.order):
+            event.connect(self._mark)  # the hands draw anew whenever the recorder has something else
         hands.drawn.connect(self.look)
         recorder.changed.connect(self.look_again)
         viewer.dims.events.point.connect(self.forget)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import npe2
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from psygnal import Signal
 
 from napari_seg.gui import errands
+from napari_seg.gui.controller import Controller
 from napari_seg.gui.dock import spare_the_collector
 from napari_seg.gui.engine import Message
 
@@ -58,6 +60,14 @@ class PretendEngine:
 def collector() -> None:
     """What the first panel does once, before there is a window: else that window is never looked through again."""
     spare_the_collector()
+
+
+@pytest.fixture
+def controller(engine: Any, qtbot: Any) -> Iterator[Controller]:
+    """Of a viewer without a window."""
+    made = Controller(ViewerModel(), engine)
+    yield made
+    made.close()
 
 
 @pytest.fixture(autouse=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
+from controlled import rest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit, QMenu
 
@@ -23,20 +22,6 @@ from napari_seg.gui.controller import Controller
 from napari_seg.gui.pages.correct import CorrectPage
 from napari_seg.gui.pages.review import ReviewPage
 from napari_seg.session.provenance import provenance
-
-
-@pytest.fixture
-def controller(engine: Any, qtbot: Any) -> Iterator[Controller]:
-    made = Controller(ViewerModel(), engine)
-    yield made
-    made.close()
-
-
-def rest(controller: Controller) -> None:
-    for _ in range(6):
-        for session in controller.recorder.arrivals.sessions.values():
-            session.writer.flush(10)
-        controller.tick()
 
 
 def organs(controller: Controller) -> Any:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pytest
-from napari.components import ViewerModel
+from controlled import rest, twelve_cells
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox
 
 from napari_seg.editing.annotation import object_key
@@ -17,27 +15,9 @@ from napari_seg.gui.pages.correct import CorrectPage
 from napari_seg.gui.pages.review import ReviewPage
 
 
-@pytest.fixture
-def controller(engine: Any, qtbot: Any) -> Iterator[Controller]:
-    viewer = ViewerModel()
-    made = Controller(viewer, engine)
-    yield made
-    made.close()
-
-
-def rest(controller: Controller) -> None:
-    for _ in range(6):
-        for session in controller.recorder.arrivals.sessions.values():
-            session.writer.flush(10)
-        controller.tick()
-
-
 def open_cells(controller: Controller) -> Any:
-    """Twelve cells, one of them tiny."""
-    labels = np.zeros((60, 80), np.uint16)
-    for k in range(12):
-        y, x = 15 * (k // 4) + 3, 20 * (k % 4) + 3
-        labels[y : y + (2 if k == 5 else 10), x : x + (2 if k == 5 else 12)] = k + 1
+    """Twelve cells, one of them tiny, open."""
+    labels = twelve_cells()
     controller.viewer.add_image((labels > 0) * 100.0, name="cells")
     layer = controller.viewer.add_labels(labels, name="mask")
     rest(controller)

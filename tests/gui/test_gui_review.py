@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
+from controlled import rest, twelve_cells
 from qtpy.QtCore import QRect, Qt
 from qtpy.QtWidgets import QWidget
 
@@ -27,29 +26,6 @@ from napari_seg.gui.finished_mark import FinishedMark
 from napari_seg.gui.pages.review import ReviewPage
 from napari_seg.gui.suspects_model import SuspectsModel
 from napari_seg.gui.thumbnail import thumbnail
-
-
-@pytest.fixture
-def controller(engine: Any, qtbot: Any) -> Iterator[Controller]:
-    made = Controller(ViewerModel(), engine)
-    yield made
-    made.close()
-
-
-def rest(controller: Controller) -> None:
-    for _ in range(6):
-        for session in controller.recorder.arrivals.sessions.values():
-            session.writer.flush(10)
-        controller.tick()
-
-
-def cells() -> np.ndarray[Any, Any]:
-    """Twelve cells, one of them tiny."""
-    labels = np.zeros((60, 80), np.uint16)
-    for k in range(12):
-        y, x = 15 * (k // 4) + 3, 20 * (k % 4) + 3
-        labels[y : y + (2 if k == 5 else 10), x : x + (2 if k == 5 else 12)] = k + 1
-    return labels
 
 
 def organ() -> np.ndarray[Any, Any]:
@@ -106,7 +82,7 @@ def states(page: ReviewPage) -> dict[int, str]:
 def test_the_table_is_what_is_true_now(
     page: ReviewPage, controller: Controller, qtbot: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layer = opened(controller, cells())
+    layer = opened(controller, twelve_cells())
     look(page, controller, qtbot)
     page.queue.act("next")
     page.queue.act("accept")
@@ -181,7 +157,7 @@ def test_what_changes_nothing_is_nothing_new() -> None:
 
 
 def test_the_chosen_one_is_gone_and_comes_back(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
-    layer = opened(controller, cells())
+    layer = opened(controller, twelve_cells())
     look(page, controller, qtbot)
     page.queue.act("next")
     page.queue.act("next")
@@ -201,7 +177,7 @@ def test_the_chosen_one_is_gone_and_comes_back(page: ReviewPage, controller: Con
 
 
 def test_pictures_are_of_what_is_there_now(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
-    layer = opened(controller, cells())
+    layer = opened(controller, twelve_cells())
     look(page, controller, qtbot)
     model = page.queue.model
     qtbot.waitUntil(lambda: object_key(6) in model._pictures and not model.drawing)
@@ -215,7 +191,7 @@ def test_pictures_are_of_what_is_there_now(page: ReviewPage, controller: Control
 
 
 def test_choosing_a_label_in_the_view_chooses_its_row(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
-    layer = opened(controller, cells())
+    layer = opened(controller, twelve_cells())
     look(page, controller, qtbot)
     went: list[int] = []
     page.table.chosen.connect(went.append)
@@ -258,7 +234,7 @@ def test_a_picture_reads_no_more_of_a_file_than_it_shows() -> None:
 
 def test_images_in_files_and_in_levels_have_pictures(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
     da = pytest.importorskip("dask.array")
-    labels = cells()
+    labels = twelve_cells()
     image = da.from_array((labels > 0) * 100.0, chunks=25)
     controller.viewer.add_image([image, image[::2, ::2]], multiscale=True, name="cells")
     layer = controller.viewer.add_labels(labels, name="mask")
@@ -277,16 +253,16 @@ def test_a_picture_that_fails_for_its_file_is_drawn_without_it(qtbot: Any) -> No
             raise OSError("gone")
 
     model, gone = SuspectsModel(), Gone()
-    model.look_at(gone, cells())  # type: ignore[arg-type]
+    model.look_at(gone, twelve_cells())  # type: ignore[arg-type]
     model.render([Suspect(object_key(2), 2, (5.0, 25.0), (slice(3, 13), slice(23, 35)), 0.5)], {}, ())
     model.data(model.index(0), Qt.ItemDataRole.DecorationRole)
     qtbot.waitUntil(lambda: object_key(2) in model._pictures and not model.drawing)
 
 
 def test_keys_are_for_the_mask_in_hand(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
-    layer = opened(controller, cells())
+    layer = opened(controller, twelve_cells())
     look(page, controller, qtbot)
-    other = controller.viewer.add_labels(cells()[::-1], name="other")
+    other = controller.viewer.add_labels(twelve_cells()[::-1], name="other")
     rest(controller)
     controller.viewer.layers.selection.active = other
     assert page.parts.isHidden()
@@ -310,7 +286,7 @@ def test_keys_are_for_the_mask_in_hand(page: ReviewPage, controller: Controller,
 
 
 def test_comments_are_rows_of_the_session(page: ReviewPage, controller: Controller, qtbot: Any, tmp_path: Path) -> None:
-    layer = opened(controller, cells())
+    layer = opened(controller, twelve_cells())
     look(page, controller, qtbot)
     page.queue.act("next")
     qtbot.keyClicks(page.queue.comment, "ask Ada")
@@ -345,7 +321,7 @@ def test_comments_are_rows_of_the_session(page: ReviewPage, controller: Controll
 def test_a_comment_and_a_verdict_while_something_takes_long_are_both_kept(
     page: ReviewPage, controller: Controller, qtbot: Any
 ) -> None:
-    layer = opened(controller, cells())
+    layer = opened(controller, twelve_cells())
     look(page, controller, qtbot)
     track = controller.recorder.track(layer)
     assert track is not None
@@ -366,7 +342,7 @@ def test_a_comment_and_a_verdict_while_something_takes_long_are_both_kept(
 
 
 def test_what_is_being_written_in_the_table_is_not_lost(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
-    opened(controller, cells())
+    opened(controller, twelve_cells())
     look(page, controller, qtbot)
     model, view = page.table.model, page.table.view
     column = [c.name for c in model.shown_columns].index("comment")
@@ -426,7 +402,7 @@ def test_regions_that_were_painted_over_leave_the_queue(page: ReviewPage, contro
 def test_the_next_step_is_the_button_that_stands_out(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
     assert (page.headline.text(), page.headline.isVisible()) == ("Look through this mask", True)
     assert page.begin.objectName() == "main"
-    opened(controller, cells())
+    opened(controller, twelve_cells())
     assert "objects" in page.words.text()
     assert page.begin.geometry().top() < 150  # at the top of an empty page
     assert page.words.geometry().top() < page.begin.geometry().top()
@@ -448,7 +424,7 @@ def test_the_next_step_is_the_button_that_stands_out(page: ReviewPage, controlle
 
 
 def test_what_there_is_no_reason_to_doubt_comes_last(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
-    opened(controller, cells())
+    opened(controller, twelve_cells())
     look(page, controller, qtbot)
     doubted = [bool(suspect.reasons) for suspect in controller.reviewing.seen.suspects]
     assert doubted == sorted(doubted, reverse=True)
@@ -457,7 +433,7 @@ def test_what_there_is_no_reason_to_doubt_comes_last(page: ReviewPage, controlle
 
 
 def test_every_column_has_room_for_its_words(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
-    opened(controller, cells())
+    opened(controller, twelve_cells())
     look(page, controller, qtbot)
     view, model = page.table.view, page.table.model
     page.setStyleSheet("* { font-size: 15pt }")  # as when the panel is dressed after the table was measured
@@ -470,7 +446,7 @@ def test_every_column_has_room_for_its_words(page: ReviewPage, controller: Contr
 
 
 def test_a_step_back_asks_again(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
-    layer = opened(controller, cells())
+    layer = opened(controller, twelve_cells())
     look(page, controller, qtbot)
     page.queue.act("next")
     page.queue.act("accept")
