@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import fastremap
@@ -30,6 +30,12 @@ STEP_PIXELS = {2: 2**18, 3: 2**19}
 
 ALIKE = 0.03
 """How much more images must correlate as they lie than mirrored: 0.05 to 0.08 on organs, under 0.01 on cells."""
+
+FEW_SLICES = 8
+"""A volume of fewer slices is seen slice by slice."""
+
+THICK = 6.0
+"""Slices so many times as thick as pixels are wide have little in common with their neighbours."""
 
 MOST_CLASSES = 200
 """Labels above this are taken for numbers of objects, or for grey values."""
@@ -67,16 +73,17 @@ def plan(facts: Sequence[Facts], spec: TrainSpec) -> ModelSpec:
     if not facts:
         raise SegError("No image is left to learn from; mark some rows of the split with train.")
     ndims, channels = {fact.ndim for fact in facts}, {fact.channels for fact in facts}
-    if len(ndims) > 1 or len(channels) > 1:
+    if (len(ndims) > 1 and spec.ndim is None) or len(channels) > 1:
         raise SegError("The training images have different dimensions or channels; train on images of one kind.")
-    ndim, names = ndims.pop(), channels.pop()
+    ndim, names = spec.ndim or dimensions(facts), channels.pop()
+    facts = [fact.of_network(ndim) for fact in facts]
     spacings = [fact.spacing for fact in facts if fact.spacing is not None]
     spacing = tuple(float(s) for s in np.median(spacings, 0)) if len(spacings) == len(facts) else None
     grids = [fact.grid_at(spacing) for fact in facts]
     median = np.median(grids, 0)
-    diameters = np.concatenate([fact.diameters for fact in facts])
+    diameters = np.concatenate([fact.diameters.get(ndim, np.zeros(0)) for fact in facts])
     task = _task(spec, facts, ndim)
-    depth = spec.depth or (4 if ndim == 2 else 3)
+    depth = spec.depth or _depth(median, ndim)
     network = NetworkSpec(
         kind=spec.network,
         ndim=ndim,
@@ -108,6 +115,21 @@ def plan(facts: Sequence[Facts], spec: TrainSpec) -> ModelSpec:
             statistics=statistics,
         ),
     )
+
+
+def dimensions(facts: Sequence[Facts]) -> Literal[2, 3]:
+    """Whether a network should see volumes or their slices."""
+    if any(fact.ndim == 2 for fact in facts):
+        return 2
+    if np.median([fact.grid[0] for fact in facts]) < FEW_SLICES or thickness(facts) > THICK:
+        return 2
+    return 3
+
+
+def thickness(facts: Sequence[Facts]) -> float:
+    """How many times as thick as pixels are wide slices usually are; 1 where that is not known."""
+    known = [fact.spacing for fact in facts if fact.spacing is not None and len(fact.spacing) == 3]
+    return float(np.median([s[0] / np.mean(s[1:]) for s in known])) if known else 1.0
 
 
 def check_start(start: ModelSpec, spec: TrainSpec) -> None:
@@ -147,7 +169,7 @@ def _task(spec: TrainSpec, facts: Sequence[Facts], ndim: Literal[2, 3]) -> Seman
     if not len(values):
         raise SegError("The labels of all training images are empty; label something first.")
     if spec.task == "instance":
-        small = np.percentile(np.concatenate([fact.diameters for fact in facts]), 5) / 2
+        small = np.percentile(np.concatenate([fact.diameters[ndim] for fact in facts]), 5) / 2
         return Instance(
             ndim=ndim,
             classes=spec.classes[:1] or ("object",),
@@ -232,7 +254,8 @@ class Facts:
 
     ``values``: the labels that occur, or the planes (from 1) that hold something. ``planes``: how many planes the
     labels have, one for each class, 0 for one number for each pixel; ``plane_names``: where the file names them.
-    ``diameters``: of the objects of the task instance, in pixels of the finest axis.
+    ``diameters``: of the objects of the task instance, in pixels of the finest axis, by the dimensions of the network;
+    a 2D one sees slices. ``ndim``, ``grid``, ``spacing`` and ``orientation`` are the image's own.
     """
 
     ndim: Literal[2, 3]
@@ -245,38 +268,32 @@ class Facts:
     values: NDArray[np.int64]
     planes: int
     plane_names: tuple[str, ...]
-    diameters: NDArray[np.float64]
+    diameters: Mapping[int, NDArray[np.float64]]
 
     @classmethod
     def of(cls, image: Volume, labels: Volume, spec: TrainSpec) -> Facts:
-        ndim: Literal[2, 3] = spec.ndim or (3 if image.ndim == 3 and image.grid[0] > 1 else 2)
-        if ndim > image.ndim:
+        ndim: Literal[2, 3] = 3 if image.ndim == 3 and image.grid[0] > 1 else 2
+        if (spec.ndim or ndim) > image.ndim:
             raise SegError(f"{image.name} is a 2D image; train a 2D network on it.")
         planes = labels.size("C") if "C" in labels.axes else 0
-        spacing = image.spacing[-ndim:] if image.spacing else None
         ids = np.asarray(labels.data)
-        diameters = np.zeros(0)
+        diameters = dict[int, NDArray[np.float64]]()
         values = np.unique(ids)
         if planes:
             values = 1 + np.flatnonzero((ids > 0).any(tuple(k for k, axis in enumerate(labels.axes) if axis != "C")))
         if spec.task == "instance":
             check_labels(labels, Instance(ndim=ndim), image.name)
-            units = np.asarray(spacing or (1.0,) * ndim)
-            for _, frame in frames(image, labels, ndim):
-                counts = np.bincount(fastremap.renumber(frame)[0].ravel())[1:]
-                size = counts * np.prod(units / units.min())
-                diameters = np.append(diameters, (size * 2 * ndim / np.pi) ** (1 / ndim))
+            diameters = {n: _diameters(image, labels, n) for n in ({spec.ndim} if spec.ndim else {2, ndim})}
         colours = ("red", "green", "blue")[: image.size("S")] if "S" in image.axes else ("intensity",)
         names = image.channels if image.size("C") > 1 and len(image.channels) == image.size("C") else colours
         if image.size("C") > 1 and not image.channels:
             names = tuple(f"channel {k + 1}" for k in range(image.size("C")))
         modality = image.source.modality if image.source else ""
-        grid = image.grid[-ndim:]
         return cls(
             ndim,
             names,
-            grid,
-            spacing,
+            image.grid[-ndim:],
+            image.spacing[-ndim:] if image.spacing else None,
             image.unit,
             modality,
             image.orientation[-ndim:],
@@ -286,8 +303,23 @@ class Facts:
             diameters,
         )
 
+    def of_network(self, ndim: Literal[2, 3]) -> Facts:
+        """What a network of so many dimensions sees of the image."""
+        spacing = self.spacing[-ndim:] if self.spacing else None
+        return replace(self, ndim=ndim, grid=self.grid[-ndim:], spacing=spacing, orientation=self.orientation[-ndim:])
+
     def grid_at(self, spacing: tuple[float, ...] | None) -> tuple[int, ...]:
         return grid_at(self.grid, self.spacing, spacing)
+
+
+def _diameters(image: Volume, labels: Volume, ndim: int) -> NDArray[np.float64]:
+    """Of discs or balls as large as the objects of each time point (of each slice for a 2D network)."""
+    units = np.asarray(image.spacing[-ndim:] if image.spacing else (1.0,) * ndim)
+    found = [np.zeros(0)]
+    for _, frame in frames(image, labels, ndim):
+        counts = np.bincount(fastremap.renumber(frame)[0].ravel())[1:]
+        found.append((counts * np.prod(units / units.min()) * 2 * ndim / np.pi) ** (1 / ndim))
+    return np.concatenate(found)
 
 
 def _plane_names(labels: Volume) -> tuple[str, ...]:
@@ -295,6 +327,12 @@ def _plane_names(labels: Volume) -> tuple[str, ...]:
     names = labels.channels
     usable = len({*names}) == labels.size("C") and all(name and not name.isdecimal() for name in names)
     return names if usable and "C" in labels.axes else ()
+
+
+def _depth(median: NDArray[np.float64], ndim: Literal[2, 3]) -> int:
+    """So many halvings that the deepest level still has some pixels to each side of a typical image."""
+    usual = 4 if ndim == 2 else 3
+    return int(np.clip(np.log2(max(1.0, float(median[-2:].min()) / 4)), 1, usual))
 
 
 def _flat_levels(spacing: tuple[float, ...] | None, depth: int) -> int:
