@@ -19,6 +19,9 @@ from napari_seg.errors import SegError
 from napari_seg.models.spec import FORMAT, ModelSpec
 
 SUFFIX = ".safetensors"
+SAMPLES_SUFFIX = ".samples.safetensors"
+"""Of the file beside a model that holds some of what it learned from; it is no model."""
+
 KEY = "napari_seg"
 _LONGEST_HEADER = 16_000_000
 

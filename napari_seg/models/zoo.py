@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_seg.errors import SegError
-from napari_seg.models.file import SUFFIX
+from napari_seg.models.file import SAMPLES_SUFFIX, SUFFIX
 
 if TYPE_CHECKING:
     from napari_seg.models.model import Model
@@ -16,7 +16,8 @@ _WEIGHTS = Path(__file__).parent.parent / "weights"
 
 def shipped() -> dict[str, Path]:
     """The shipped models: file by name."""
-    return {path.name.removesuffix(SUFFIX): path for path in sorted(_WEIGHTS.glob(f"*{SUFFIX}"))}
+    files = sorted(path for path in _WEIGHTS.glob(f"*{SUFFIX}") if not path.name.endswith(SAMPLES_SUFFIX))
+    return {path.name.removesuffix(SUFFIX): path for path in files}
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -28,6 +29,13 @@ def find(name_or_path: str | Path) -> Path:
     if not (path.is_file() or path.is_dir()):
         raise SegError(f"There is no model {name_or_path}; name a .safetensors file or one of {', '.join(models)}.")
     return path
+
+
+def samples_of(model: str | Path) -> Path | None:
+    """The file with samples of the first training beside a model file, where there is one."""
+    model = Path(model)
+    path = model.with_name(model.name.removesuffix(SUFFIX) + SAMPLES_SUFFIX)
+    return path if path.is_file() else None
 
 
 def load_model(name_or_path: str | Path) -> Model:

@@ -33,7 +33,7 @@ def score(network: Network, model: ModelSpec, held_out: Sequence[Sample], device
     pixels = 0
     for sample in held_out:
         scores = yield from scores_of(runner, model, sample, at)
-        figures.append(_figure(model, sample, model.task.decode(scores, _spacing(model))))
+        figures.append(_figure(model, sample, model.task.decode(scores, spacing_of(model))))
         yield at
         pixels += math.prod(sample.grid)
         if pixels > VALIDATION_PIXELS:
@@ -52,7 +52,7 @@ def tuned(model: Model, held_out: Sequence[Sample], device: Device) -> Steps[Mod
     for number, sample in enumerate(held_out):
         at = Progress(number, len(held_out), "choosing the settings of the separation")
         scores = yield from scores_of(runner, model.spec, sample, at)
-        decoded = model.spec.task.decode_variants(scores, _spacing(model.spec))
+        decoded = model.spec.task.decode_variants(scores, spacing_of(model.spec))
         for figure, labels in zip(figures, decoded, strict=True):
             value = _figure(model.spec, sample, labels)
             if value is not None:
@@ -77,7 +77,7 @@ def _planes(image: NDArray[np.float32], start: int, stop: int) -> NDArray[np.flo
     return image[:, start:stop]
 
 
-def _spacing(model: ModelSpec) -> tuple[float, ...]:
+def spacing_of(model: ModelSpec) -> tuple[float, ...]:
     return tuple(model.input.spacing or (1.0,) * model.network.ndim)
 
 

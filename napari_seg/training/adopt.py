@@ -1,0 +1,178 @@
+"""Whether a new model is taken: the old and the new one on corrections that neither learned from, and on samples of the
+first training.
+
+The general pattern is: 1. both models predict every unit (an image or a block that was held out), 2. each unit gets one
+figure for each model, where labels count, 3. the differences, always of the same unit, decide.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Literal, Self
+
+import numpy as np
+from scipy.special import stdtrit
+
+from napari_seg.evaluation.counted import Piece, dice_of_classes, mean_ap
+from napari_seg.inference.backend import Device, Runner
+from napari_seg.jobs import Progress, Steps, job
+from napari_seg.models.model import Model
+from napari_seg.spec import Spec
+from napari_seg.tasks.instance import Instance
+from napari_seg.tasks.semantic import Semantic
+from napari_seg.training.sample import Sample
+from napari_seg.training.validation import scores_of, spacing_of
+
+UNITS = 5
+"""Fewer held-out units decide nothing."""
+
+LOSS = 0.01
+"""The new model may lose less than this on the older samples."""
+
+Decision = Literal["better", "worse", "undecided"]
+
+
+class Unit(Spec):
+    """A held-out image or block: the mean Dice of its classes, or the mean AP of its objects, of both models."""
+
+    name: str
+    old: float
+    new: float
+
+    @property
+    def gain(self) -> float:
+        return self.new - self.old
+
+
+class Verdict(Spec):
+    """``better``: take the new model. ``worse``: keep the old one. ``undecided``: a person chooses.
+
+    ``sentence`` says which and why. ``gain``: the mean paired gain on the corrections, with its 95 % ``interval``
+    (from -1 to 1 where it is unknown). ``loss``: what is lost on the older samples in the mean; 0 where there are none.
+    """
+
+    decision: Decision
+    sentence: str
+    corrections: tuple[Unit, ...] = ()
+    older: tuple[Unit, ...] = ()
+    gain: float = 0.0
+    interval: tuple[float, float] = (-1.0, 1.0)
+    loss: float = 0.0
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        return cls.from_file(text)
+
+
+@job
+def compare(
+    old: Model,
+    new: Model,
+    corrections: Sequence[Sample],
+    older: Sequence[Sample],
+    device: Device,
+    *,
+    learned: Sequence[Sample] = (),
+) -> Steps[Verdict]:
+    """Compare two models, and say which to keep.
+
+    ``corrections``: held-out samples on the grid of the models; those of the same name are one unit (slices of one
+    image). ``older``: samples of the first training that the old model did not learn from (``Memory.check``).
+    ``learned``: the corrections that the new model did learn from; only their labels are looked at, for signs that
+    they do not lie where the objects are. Scores count only where the samples' masks are; classes that the old model
+    lacks count as 0 for it on the corrections and not at all on the older samples.
+    ``Progress.detail`` holds ``phase`` ("compare").
+    """
+    parts = {"corrections": _by_name(corrections), "older": _by_name(older)}
+    runners = [Runner(model.network, model.spec.task, device, ndim=model.spec.network.ndim) for model in (old, new)]
+    total = sum(map(len, parts.values()))
+    found: dict[str, list[Unit]] = {part: [] for part in parts}
+    for part, units in parts.items():
+        for name, slices in units.items():
+            at = Progress(sum(map(len, found.values())), total, f"comparing on {name}", {"phase": "compare"})
+            pieces: list[list[Piece]] = [[], []]
+            for sample in slices:
+                for model, runner, masks in zip((old, new), runners, pieces, strict=True):
+                    scores = yield from scores_of(runner, model.spec, sample, at)
+                    masks.append((sample.labels, model.spec.task.decode(scores, spacing_of(model.spec)), sample.mask))
+                    yield at
+            task = new.spec.task if part == "corrections" else old.spec.task
+            of_old, of_new = figures(task, *pieces)
+            found[part].append(Unit(name=name, old=of_old, new=of_new))
+    return judge(found["corrections"], found["older"])
+
+
+def _by_name(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    units: dict[str, list[Sample]] = {}
+    for sample in samples:
+        units.setdefault(sample.name, []).append(sample)
+    return units
+
+
+def figures(task: Semantic | Instance, old: Sequence[Piece], new: Sequence[Piece]) -> tuple[float, float]:
+    """The figures of both models on one unit: the mean AP of its objects, or the mean Dice of those of the task's
+    classes that are in the truth or were found by either."""
+    if task.kind == "instance":
+        return mean_ap(old), mean_ap(new)
+    of_old, of_new = (dice_of_classes(pieces, len(task.classes), planes=task.overlapping) for pieces in (old, new))
+    classes = [k for k in of_old if of_old[k] is not None or of_new[k] is not None]
+    if not classes:
+        return 1.0, 1.0
+    old_mean, new_mean = (fmean(1.0 if (dice := of[k]) is None else dice for k in classes) for of in (of_old, of_new))
+    return old_mean, new_mean
+
+
+def judge(corrections: Sequence[Unit], older: Sequence[Unit]) -> Verdict:
+    """The verdict from the figures of both models."""
+    gain, interval = mean_with_interval([unit.gain for unit in corrections])
+    loss = -float(np.mean([unit.gain for unit in older])) if older else 0.0
+    decision, sentence = _decided(len(corrections), len(older), gain, interval, loss)
+    return Verdict(
+        decision=decision,
+        sentence=sentence,
+        corrections=tuple(corrections),
+        older=tuple(older),
+        gain=gain,
+        interval=interval,
+        loss=loss,
+    )
+
+
+def _decided(
+    held_out: int, older: int, gain: float, interval: tuple[float, float], loss: float
+) -> tuple[Decision, str]:
+    gained = f"On {held_out} held-out corrections it gains {gain:+.3f} (95 %: {interval[0]:+.3f} to {interval[1]:+.3f})"
+    lost = f"on {older} older samples it {'loses' if loss > 0 else 'gains'} {abs(loss):.3f}"
+    if not held_out:
+        return (
+            "undecided",
+            "Undecided: no corrections were held out to compare on; correct more images, or look and choose.",
+        )
+    if held_out < UNITS:
+        return (
+            "undecided",
+            f"Undecided: {gained}, but fewer than {UNITS} prove nothing; look at the masks and choose.",
+        )
+    if gain <= 0:
+        return "worse", f"The old model is kept: {gained}; correct more, or train longer."
+    if not older:
+        return (
+            "undecided",
+            f"Undecided: {gained}, but no older samples show what it forgot; look at the masks and choose.",
+        )
+    if loss >= LOSS:
+        return "worse", f"The old model is kept: {gained}, but {lost}; it has forgotten, or some corrections are wrong."
+    return "better", f"The new model is taken: {gained}, and {lost}."
+
+
+def mean_with_interval(gains: Sequence[float]) -> tuple[float, tuple[float, float]]:
+    """The mean and its 95 % interval by Student's t, within -1 and 1, which is all that is known of fewer than two."""
+    if not gains:
+        return 0.0, (-1.0, 1.0)
+    mean = float(np.mean(gains))
+    if len(gains) < 2:
+        return mean, (-1.0, 1.0)
+    half = float(stdtrit(len(gains) - 1, 0.975) * np.std(gains, ddof=1) / math.sqrt(len(gains)))
+    return mean, (max(-1.0, mean - half), min(1.0, mean + half))
