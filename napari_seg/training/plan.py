@@ -262,7 +262,7 @@ class Facts:
         if spec.task == "instance":
             check_labels(labels, Instance(ndim=ndim), image.name)
             units = np.asarray(spacing or (1.0,) * ndim)
-            for _, frame in frames(image, labels, ndim):
+            for _, frame, _ in frames(image, labels, ndim):
                 counts = np.bincount(fastremap.renumber(frame)[0].ravel())[1:]
                 size = counts * np.prod(units / units.min())
                 diameters = np.append(diameters, (size * 2 * ndim / np.pi) ** (1 / ndim))
