@@ -76,7 +76,7 @@ def objects(cases: Iterable[Case]) -> tuple[list[Looked], list[Looked]]:
     """Without and with the disagreement of mirror images; images in which nothing was found are left out."""
     model, plain, mirrored = load_model("nuclei2d"), [], []
     for case in cases:
-        image, truth = case.load()
+        image, truth, _ = case.load()
         found = predict(model, image)
         labels = np.asarray(found.labels.data)
         if not labels.any():
@@ -98,7 +98,7 @@ def slices(cases: Iterable[Case]) -> list[tuple[list[Looked], list[Looked]]]:
     model = load_model("hippocampus3d")
     looks: list[tuple[list[Looked], list[Looked]]] = [([], []), ([], []), ([], [])]
     for case in cases:
-        image, truth = case.load()
+        image, truth, _ = case.load()
         found = predict(model, image)
         apart = disagreement(found.scores, predict(model, image, PredictSpec(flips=True)).scores)
         labels, said = np.asarray(found.labels.data), np.asarray(truth.data)

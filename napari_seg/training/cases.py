@@ -1,5 +1,5 @@
-"""What is learned from: images and labels paired by stem, split without ever dividing a group (a patient, an
-examination)."""
+"""What is learned from. Anything with a name, a group, a split and a way to load it is a :class:`Lesson`; images and
+labels paired by stem are one kind of it, split without ever dividing a group (a patient, an examination)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_seg.data.formats import images_by_stem, read
 from napari_seg.data.volume import Volume
@@ -19,9 +20,39 @@ from napari_seg.training.split import Row, counted, is_one_group, read_split, un
 VALIDATION_SHARE = 0.15
 
 
+class Labelled(NamedTuple):
+    """An image, its labels, and where they count: ``mask`` has the axes of the labels without C; ``None`` is
+    everywhere. What lies outside the mask is unknown, not background."""
+
+    image: Volume
+    labels: Volume
+    mask: NDArray[np.bool_] | None = None
+
+
+class Lesson(Protocol):
+    """Something to learn from. Lessons of one ``group`` (a patient, an image) are never on both sides of a split.
+
+    ``split`` is "train" or "val". ``about`` is what a model's history keeps of it.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def split(self) -> str: ...
+
+    @property
+    def about(self) -> Mapping[str, Any]: ...
+
+    def load(self) -> Labelled: ...
+
+
 @dataclass(frozen=True)
 class Case:
-    """An image and its labels on disk. Cases of the same ``group`` are never on both sides of a split.
+    """An image and its labels on disk, and where there is a ``mask`` the file of where they count (not 0).
 
     ``axes`` names the dimensions of the image where its file does not; those of the labels are the same without C and
     S, and with a C where they hold a plane for each class.
@@ -33,9 +64,14 @@ class Case:
     group: str
     split: str = "train"
     axes: str | None = None
+    mask: Path | None = None
 
-    def load(self) -> tuple[Volume, Volume]:
-        """Image and labels: one int64 for each pixel, or uint8 planes along C, 1 inside the class of a plane.
+    @property
+    def about(self) -> Mapping[str, Any]:
+        return {}
+
+    def load(self) -> Labelled:
+        """The labels are one int64 for each pixel, or uint8 planes along C, 1 inside the class of a plane.
 
         Raises ``SegError`` where they do not lie on the same grid.
         """
@@ -56,10 +92,28 @@ class Case:
                 "make them equal."
             )
         if labels.size("C") > 1:
-            return image, replace(labels, data=(values > 0).astype(np.uint8))
+            return Labelled(image, replace(labels, data=(values > 0).astype(np.uint8)), self._read_mask(labels))
         if "C" in labels.axes:  # a single plane shares its pixels with no other
             values = values.squeeze(labels.axes.index("C"))
-        return image, replace(labels, data=values.astype(np.int64), axes=labels.axes.replace("C", ""), channels=())
+        labels = replace(labels, data=values.astype(np.int64), axes=labels.axes.replace("C", ""), channels=())
+        return Labelled(image, labels, self._read_mask(labels))
+
+    def _read_mask(self, labels: Volume) -> NDArray[np.bool_] | None:
+        """Where the labels count, from the file of the mask, if there is one."""
+        if self.mask is None:
+            return None
+        axes = labels.mask_axes()
+        mask = replace(self, labels=self.mask)._read_labels(labels)
+        values = np.asarray(mask.data)
+        if "C" in mask.axes and mask.size("C") == 1:
+            values = values.squeeze(mask.axes.index("C"))
+        shape = tuple(labels.size(axis) for axis in axes)
+        if values.shape != shape:
+            raise SegError(
+                f"{self.name}: the mask of where labels count has the shape {values.shape}, the labels {shape}; save "
+                "it with one value for each pixel of the labels."
+            )
+        return np.asarray(values != 0)
 
     def _read_labels(self, image: Volume) -> Volume:
         """The labels; of what their dimensions could be, only that is left which lies on the image."""

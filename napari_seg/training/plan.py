@@ -316,7 +316,7 @@ def _diameters(image: Volume, labels: Volume, ndim: int) -> NDArray[np.float64]:
     """Of discs or balls as large as the objects of each time point (of each slice for a 2D network)."""
     units = np.asarray(image.spacing[-ndim:] if image.spacing else (1.0,) * ndim)
     found = [np.zeros(0)]
-    for _, frame in frames(image, labels, ndim):
+    for _, frame, _ in frames(image, labels, ndim):
         counts = np.bincount(fastremap.renumber(frame)[0].ravel())[1:]
         found.append((counts * np.prod(units / units.min()) * 2 * ndim / np.pi) ** (1 / ndim))
     return np.concatenate(found)

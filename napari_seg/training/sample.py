@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from napari_seg.inference.resample import resampled
 from napari_seg.models.spec import ModelSpec
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
+
+Kind = TypeVar("Kind", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +39,22 @@ class Sample:
         return self.image.shape[1:]
 
 
-def samples(image: Volume, labels: Volume, model: ModelSpec, *, name: str = "", group: str = "") -> Iterator[Sample]:
+def samples(
+    image: Volume,
+    labels: Volume,
+    model: ModelSpec,
+    *,
+    mask: NDArray[np.bool_] | None = None,
+    name: str = "",
+    group: str = "",
+) -> Iterator[Sample]:
     """Bring a case to the network's grid; time points, and for a 2D network slices, become samples of their own.
 
-    Raises ``SegError`` for an image or labels that are not of the kind that the model learns.
+    ``mask``: where labels count, with the axes of the labels without C. Raises ``SegError`` for an image or labels that
+    are not of the kind that the model learns.
     """
     check_labels(labels, model.task, name)
-    for values, ids in frames(image, labels, model.network.ndim):
+    for values, ids, counts in frames(image, labels, model.network.ndim, mask):
         if len(values) != model.network.in_channels:
             raise SegError(
                 f"{name}: the image has {len(values)} channels, the model takes {model.network.in_channels}; train on "
@@ -55,7 +66,7 @@ def samples(image: Volume, labels: Volume, model: ModelSpec, *, name: str = "", 
         spacing = image.spacing[-model.network.ndim :] if image.spacing else None
         shape = grid_at(values.shape[1:], spacing, model.input.spacing)
         resized = resampled(model.input.normalisation.apply(values, limits), shape)
-        yield Sample(resized, _nearest(ids, shape), None, name, group)
+        yield Sample(resized, _nearest(ids, shape), None if counts is None else _nearest(counts, shape), name, group)
 
 
 def check_labels(labels: Volume, task: Semantic | Instance, name: str) -> None:
@@ -87,8 +98,11 @@ def check_labels(labels: Volume, task: Semantic | Instance, name: str) -> None:
         )
 
 
-def frames(image: Volume, labels: Volume, ndim: int) -> Iterator[tuple[NDArray[Any], NDArray[np.integer[Any]]]]:
-    """Time points, and slices for a 2D network, as ``(channels, *grid)``, and ``(*grid)`` or ``(planes, *grid)``."""
+def frames(
+    image: Volume, labels: Volume, ndim: int, mask: NDArray[np.bool_] | None = None
+) -> Iterator[tuple[NDArray[Any], NDArray[np.integer[Any]], NDArray[np.bool_] | None]]:
+    """Time points, and slices for a 2D network, as ``(channels, *grid)``, ``(*grid)`` or ``(planes, *grid)``, and where
+    labels count, ``(*grid)``."""
     if ndim > image.ndim:
         raise SegError(f"{image.name} is a 2D image; train a 2D network on it, or start from a 2D model.")
     values, ids = np.asarray(image.data), np.asarray(labels.data)
@@ -97,12 +111,14 @@ def frames(image: Volume, labels: Volume, ndim: int) -> Iterator[tuple[NDArray[A
     elif "C" not in image.axes:
         values = np.expand_dims(values, values.ndim - image.ndim)
     if "T" not in image.axes:
-        values, ids = values[None], ids[None]
+        values, ids, mask = values[None], ids[None], None if mask is None else mask[None]
     for t in range(len(values)):
+        counts = None if mask is None else mask[t]
         if ndim == image.ndim:
-            yield values[t], ids[t]
+            yield values[t], ids[t], counts
         else:
-            yield from ((values[t][:, z], ids[t][..., z, :, :]) for z in range(image.grid[0]))
+            for z in range(image.grid[0]):
+                yield values[t][:, z], ids[t][..., z, :, :], None if counts is None else counts[z]
 
 
 def grid_at(
@@ -113,7 +129,7 @@ def grid_at(
     return tuple(max(1, round(n * s / w)) for n, s, w in zip(grid, spacing, wanted, strict=True))
 
 
-def _nearest(labels: NDArray[np.integer[Any]], shape: tuple[int, ...]) -> NDArray[np.integer[Any]]:
+def _nearest(labels: NDArray[Kind], shape: tuple[int, ...]) -> NDArray[Kind]:
     places = [
         np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
         for old, new in zip(labels.shape[-len(shape) :], shape, strict=True)

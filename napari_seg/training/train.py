@@ -143,17 +143,22 @@ def _prepare(
     yield Progress(0, total, "reading the data")
     facts = []
     for case in looked_at:
-        facts.append(Facts.of(*case.load(), spec))
+        facts.append(Facts.of(*case.load()[:2], spec))
         yield Progress(len(facts), total, f"looking at {case.name}")
     model = start.spec if start else plan(facts, spec)
     parts: dict[str, list[Sample]] = {"train": [], "val": []}
     for number, case in enumerate(cases, len(facts) + 1):
-        parts[case.split] += samples(*case.load(), model, name=case.name, group=case.group)
+        parts[case.split] += _samples_of(case, model)
         yield Progress(number, total, f"reading {case.name}")
     learned = [sample for sample in parts["train"] if sample.mask is None or sample.mask.any()]
     if not learned:
         raise SegError("No image is left to learn from; mark some rows of the split with train.")
     return learned, parts["val"], model
+
+
+def _samples_of(case: Case, model: ModelSpec) -> list[Sample]:
+    image, labels, mask = case.load()
+    return list(samples(image, labels, model, mask=mask, name=case.name, group=case.group))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import SPATIAL, Volume
-from napari_seg.evaluation.evaluate import evaluate
+from napari_seg.evaluation.evaluate import Report, evaluate
 from napari_seg.inference.backend import Device, Runner, slide
 from napari_seg.inference.tiling import tile_grid
 from napari_seg.jobs import Progress, Steps
@@ -81,9 +81,46 @@ def spacing_of(model: ModelSpec) -> tuple[float, ...]:
     return tuple(model.input.spacing or (1.0,) * model.network.ndim)
 
 
-def _figure(model: ModelSpec, sample: Sample, labels: Labels) -> float | None:
-    truth = sample.labels
-    if sample.mask is not None:
-        labels, truth = labels * sample.mask, truth * sample.mask
+def report(model: ModelSpec, sample: Sample, labels: Labels) -> Report:
+    """Measure labels of a sample where its own count, see :func:`known_part`."""
+    truth, labels = known_part(sample, labels, model.task.kind)
     axes = "C" * (truth.ndim > len(sample.grid)) + SPATIAL[-len(sample.grid) :]
-    return evaluate(Volume(truth, axes), Volume(labels, axes), model.task.kind).score
+    return evaluate(Volume(truth, axes), Volume(labels, axes), model.task.kind)
+
+
+def known_part(sample: Sample, labels: Labels, kind: str) -> tuple[Labels, Labels]:
+    """The truth of a sample and ``labels`` as far as the truth is known.
+
+    Of classes, the pixels that count. Of objects, those of the truth that lie in the mask whole, and those of
+    ``labels`` of which at least half lies where it is known that there is none of the others: what the border of the
+    mask cuts is neither right nor wrong. Where the mask holds no object whole (single slices of a volume), the parts
+    in it are compared.
+    """
+    truth, mask = sample.labels, sample.mask
+    if mask is None:
+        return truth, labels
+    if kind == "instance":
+        cut = cut_by(truth, mask)
+        whole = np.setdiff1d(truth[mask], (*cut, 0))
+        if len(whole) or not len(cut):
+            others = np.isin(truth, cut) if len(cut) else np.zeros(truth.shape, bool)
+            found, sizes = np.unique(labels, return_counts=True)
+            inside = np.bincount(np.searchsorted(found, labels[mask & ~others]), minlength=len(found))
+            foreign = found[2 * inside < sizes]
+            return np.where(np.isin(truth, whole), truth, 0), np.where(np.isin(labels, foreign), 0, labels)
+    return truth * mask, labels * mask
+
+
+def cut_by(labels: Labels, mask: NDArray[np.bool_]) -> Labels:
+    """The objects that go on outside the mask, or may go on there because nobody has said what lies beside them."""
+    cut = [labels[~mask]]
+    for axis in range(labels.ndim):
+        for here, there in ((slice(None, -1), slice(1, None)), (slice(1, None), slice(None, -1))):
+            a, b = ((slice(None),) * axis + (part,) for part in (here, there))
+            cut.append(labels[a][mask[a] & ~mask[b] & (labels[b] == 0)])
+    found: Labels = np.unique(np.concatenate([part.ravel() for part in cut]))
+    return found[found > 0]
+
+
+def _figure(model: ModelSpec, sample: Sample, labels: Labels) -> float | None:
+    return report(model, sample, labels).score

@@ -77,7 +77,7 @@ def cases_of(folder: Path) -> tuple[Case, ...]:
 
 def planned(folder: Path, **changes: object) -> ModelSpec:
     spec = tiny(**changes)
-    return plan([Facts.of(*case.load(), spec) for case in cases_of(folder)], spec)
+    return plan([Facts.of(*case.load()[:2], spec) for case in cases_of(folder)], spec)
 
 
 def test_names_of_classes(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_planes_in_nifti(tmp_path: Path) -> None:
     bright, planes = crossing(0, 3)
     for part, data, axes in (("images", bright[0], "ZYX"), ("labels", planes, "CZYX")):
         write(Volume(data, axes, (2.0, 1.0, 1.0), "mm"), tmp_path / part / "0.nii.gz")
-    image, labels = find_cases(tmp_path)[0].load()
+    image, labels, _ = find_cases(tmp_path)[0].load()
     assert labels.axes == "CZYX"
     assert np.array_equal(labels.data[0] > 0, np.asarray(image.data) > 100)
     assert labels.data[1].sum() == (planes[1] > 0).sum()

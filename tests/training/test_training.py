@@ -18,7 +18,7 @@ from napari_seg.errors import SegError
 from napari_seg.jobs import Progress, run
 from napari_seg.models.model import Model
 from napari_seg.models.spec import ModelSpec
-from napari_seg.training.cases import Case, find_cases
+from napari_seg.training.cases import Case, Labelled, find_cases
 from napari_seg.training.plan import Facts, TrainSpec, lie_alike, plan
 from napari_seg.training.sample import samples
 from napari_seg.training.train import train
@@ -213,11 +213,11 @@ def test_one_image_is_in_memory_at_a_time(folder: Path, tmp_path: Path, monkeypa
     images: list[weakref.ref[Volume]] = []
     load = Case.load
 
-    def watched(case: Case) -> tuple[Volume, Volume]:
+    def watched(case: Case) -> Labelled:
         assert not any(image() for image in images)
-        image, labels = load(case)
-        images.append(weakref.ref(image))
-        return image, labels
+        labelled = load(case)
+        images.append(weakref.ref(labelled.image))
+        return labelled
 
     monkeypatch.setattr(Case, "load", watched)
     cases = find_cases(folder)
@@ -434,5 +434,5 @@ def test_axes_that_files_do_not_name(folder: Path) -> None:
         tifffile.imwrite(folder / "images" / f"{number}.tif", stack, photometric="minisblack", metadata=None)
     with pytest.raises(SegError, match="axes"):
         find_cases(folder)[0].load()
-    image, labels = find_cases(folder, axes="CYX")[0].load()
+    image, labels, _ = find_cases(folder, axes="CYX")[0].load()
     assert (image.axes, labels.axes) == ("CYX", "YX")
