@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import napari
 import npe2
@@ -52,6 +52,8 @@ RARE = {"undoing": 4, "volume": 2, "saving": 2}
 """What is done besides strokes, and how often, of about thirty; one that a kill waits for comes soon."""
 
 LEFT = Qt.MouseButton.LeftButton
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,16 @@ class Person:
             self.states[self.at + 1 :] = [state]
             self.at += 1
         self.tell("state", state)
+
+    def step(self, move: int, take: Callable[[], T]) -> T:
+        """The session takes a step back or forth: all that was handed over before it is done, a tool at work too."""
+        before, self.at = self.at, self.at + move
+        if self.at in range(len(self.states)):
+            self.tell("state", self.states[self.at])
+        change = take()
+        if change is None:
+            self.at = before
+        return change
 
     def begin(self, job: Job) -> Iterator[float]:
         self.tell("opening")
@@ -202,8 +214,6 @@ class Person:
         moves = [-1] * draw.randrange(1, 4) + [1] * draw.randrange(0, 3)
         for move in moves:
             if 0 <= self.at + move < len(self.states):
-                self.at += move
-                self.tell("state", self.states[self.at])
                 self.tell("undoing")
                 (self.layer.undo if move < 0 else self.layer.redo)()
                 while not self.recorder.rests:
@@ -320,7 +330,7 @@ def paint(pipe: Connection) -> None:
 
 def _listen(person: Person) -> None:
     """Tell when a step is handed over, and when one is written."""
-    put, commit = Writer.put, Store.commit
+    put, commit, undo, redo = Writer.put, Store.commit, Store.undo, Store.redo
 
     def telling_put(writer: Writer, image: int, step: Any) -> Any:
         person.handed_over()
@@ -330,4 +340,11 @@ def _listen(person: Person) -> None:
         person.tell("flush")
         return commit(store, image, step)
 
+    def telling_undo(store: Store, *about: Any) -> Any:
+        return person.step(-1, lambda: undo(store, *about))
+
+    def telling_redo(store: Store, *about: Any) -> Any:
+        return person.step(1, lambda: redo(store, *about))
+
     Writer.put, Store.commit = telling_put, telling_commit  # type: ignore[method-assign]
+    Store.undo, Store.redo = telling_undo, telling_redo  # type: ignore[method-assign]
