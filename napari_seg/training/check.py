@@ -1,0 +1,372 @@
+"""Looks at images and labels before a training: what is wrong, in plain words, and mended where that is possible.
+
+The general pattern is: 1. each case is read once and what must be known of it is noted (:class:`Looked`), 2. each rule
+of :data:`RULES` looks at all notes and tells its findings, 3. a finding names the entry of
+:data:`~napari_seg.training.mending.FIXES` by which the cases can be mended on their way into the training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
+from napari_seg.jobs import Progress, Steps, job
+
+NEARLY = 1e-3
+"""Numbers this near to whole ones were whole ones once."""
+
+FEW_VOXELS = 50
+"""A class of fewer voxels in all is hardly learned."""
+
+FEW_CASES = 3
+"""A class that occurs in fewer images is learned from too little."""
+
+SPACING_RATIO = 2.0
+"""A spacing that differs from the usual one by more than this factor is an outlier."""
+
+MOST_VALUES = 1000
+"""Of labels with more values than this, only some are noted."""
+
+NAMED = 5
+"""A finding names at most so many images."""
+
+
+Fractions = Literal["none", "rounding", "shares", "many"]
+"""How far labels are from whole numbers: ``shares`` lie in 0..1, as probabilities do."""
+
+
+class Readable(Protocol):
+    """A case as it lies on the disk: ``read`` refuses nothing but files that cannot be read."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def group(self) -> str: ...
+    @property
+    def split(self) -> str: ...
+    def read(self) -> tuple[Volume, Volume]: ...
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``sentence``: what is wrong and what to do. ``stops``: no training can begin before it is mended. ``fix``: the
+    entry of :data:`~napari_seg.training.mending.FIXES` that mends it; empty where only a person can.
+    ``values``: the labels that are to be numbered anew."""
+
+    sentence: str
+    cases: tuple[str, ...]
+    stops: bool
+    fix: str = ""
+    values: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What the rules know of a case. ``sizes``: voxels by value of the labels, by number of the plane where there are
+    planes. ``voxels``: the hash of the image. ``pieces``: connected parts of labels of one value."""
+
+    name: str
+    group: str
+    split: str
+    grid: tuple[int, ...] = ()
+    channels: int = 1
+    spacing: tuple[float, ...] | None = None
+    unit: str = "pixel"
+    finite: bool = True
+    flat: bool = False
+    voxels: str = ""
+    labels_grid: tuple[int, ...] = ()
+    labels_spacing: tuple[float, ...] | None = None
+    colour: bool = False
+    fractions: Fractions = "none"
+    negative: bool = False
+    planes: int = 0
+    sizes: Mapping[int, int] | None = None
+    pieces: int = 0
+    unreadable: str = ""
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The labels that occur, without 0."""
+        return tuple(sorted(value for value in self.sizes or () if value))
+
+    @classmethod
+    def at(cls, case: Readable) -> Looked:
+        """Read a case and note what must be known of it."""
+        try:
+            image, labels = case.read()
+        except SegError as error:
+            return cls(case.name, case.group, case.split, unreadable=str(error))
+        pixels, numbers = np.asarray(image.data), np.asarray(labels.data)
+        finite = pixels.dtype.kind != "f" or bool(np.isfinite(pixels).all())
+        whole = numbers.dtype.kind != "f"
+        rounded = numbers if whole else np.rint(np.nan_to_num(numbers))
+        apart = 0.0 if whole else float(np.abs(np.nan_to_num(numbers, nan=0.5) - rounded).max(initial=0))
+        planes = labels.size("C") if "C" in labels.axes else 0
+        sizes = _sizes(rounded, labels, planes)
+        alone = planes == 0 and len([value for value in sizes if value]) == 1
+        return cls(
+            case.name,
+            case.group,
+            case.split,
+            grid=image.grid,
+            channels=image.size("C") * image.size("S"),
+            spacing=image.spacing,
+            unit=image.unit,
+            finite=finite,
+            flat=bool(pixels.size) and bool((pixels == pixels.flat[0]).all()),
+            voxels=hashlib.blake2b(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest(),
+            labels_grid=labels.grid,
+            labels_spacing=labels.spacing,
+            colour="S" in labels.axes,
+            fractions=_fractions(np.nan_to_num(numbers), apart),
+            negative=bool(numbers.size) and bool(numbers.min() < 0),
+            planes=planes,
+            sizes=sizes,
+            pieces=_pieces(rounded > 0) if alone and rounded.ndim in (2, 3) else 0,
+        )
+
+
+def _sizes(numbers: NDArray[Any], labels: Volume, planes: int) -> dict[int, int]:
+    if planes:
+        others = tuple(k for k, axis in enumerate(labels.axes) if axis != "C")
+        inside = np.count_nonzero(numbers, axis=others)
+        return {k: int(n) for k, n in enumerate(np.atleast_1d(inside), 1) if n}
+    values, counts = np.unique(numbers, return_counts=True)
+    return dict(zip(values[:MOST_VALUES].astype(int).tolist(), counts[:MOST_VALUES].tolist(), strict=True))
+
+
+def _fractions(numbers: NDArray[Any], apart: float) -> Fractions:
+    if apart <= NEARLY:
+        return "rounding" if apart else "none"
+    return "shares" if numbers.min() >= 0 and numbers.max() <= 1 else "many"
+
+
+def _pieces(inside: NDArray[np.bool_]) -> int:
+    ways = 4 if inside.ndim == 2 else 6
+    return int(cc3d.connected_components(inside.view(np.uint8), connectivity=ways).max(initial=0))
+
+
+# rules
+
+Rule = Callable[[Sequence[Looked], str], Iterator[Finding]]
+"""Looks at all cases that could be read; the second argument is the task, ``semantic`` or ``instance``."""
+
+
+def _grids(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+    apart = [case for case in cases if case.labels_grid != case.grid and not case.colour]
+    turned = [case for case in apart if case.labels_grid == case.grid[::-1]]
+    scaled = [case for case in apart if case not in turned and _is_scaled(case)]
+    rest = [case for case in apart if case not in turned and case not in scaled]
+    if turned:
+        yield _finding("The labels of {} lie turned: their axes run in the other order.", turned, True, "turn")
+    if scaled:
+        yield _finding("The labels of {} are another size than the image.", scaled, True, "resize")
+    if rest:
+        yield _finding(
+            "The labels of {} have another shape than the image and cannot be made to fit; export them anew.",
+            rest,
+            True,
+            "leave out",
+        )
+
+
+def _is_scaled(case: Looked) -> bool:
+    """Whether the labels are the image's grid made finer or coarser along some axes, all but rounding."""
+    if len(case.labels_grid) != len(case.grid) or not all((*case.grid, *case.labels_grid)):
+        return False
+    ratios = np.array(case.labels_grid) / np.array(case.grid)
+    flat = ratios[-2:]
+    return bool(abs(flat[0] / flat[1] - 1) < 0.02)
+
+
+def _spacings(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+    apart = [
+        case
+        for case in cases
+        if case.spacing and case.labels_spacing and case.grid == case.labels_grid
+        if not np.allclose(case.spacing, case.labels_spacing, rtol=0.01)
+    ]
+    if apart:
+        yield _finding("The labels of {} say another spacing than the image.", apart, True, "respace")
+
+
+def _numbers(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+    colour = [case for case in cases if case.colour]
+    if colour:
+        yield _finding("The labels of {} are colour pictures; save them as whole numbers.", colour, True, "leave out")
+    rounding = [case for case in cases if case.fractions == "rounding"]
+    if rounding:
+        yield _finding("The labels of {} are off whole numbers by rounding.", rounding, True, "round")
+    shares = [case for case in cases if case.fractions == "shares"]
+    if shares:
+        yield _finding("The labels of {} hold fractions, as probabilities do.", shares, True, "threshold")
+    many = [case for case in cases if case.fractions == "many"]
+    if many:
+        yield _finding("The labels of {} hold fractions; save them as whole numbers.", many, True, "leave out")
+    below = [case for case in cases if case.negative]
+    if below:
+        yield _finding("The labels of {} hold numbers below 0, which mean nothing.", below, True, "no negatives")
+
+
+def _classes(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+    """Masks that are not numbered 1, 2, ..., and classes with too little."""
+    found = sorted({value for case in cases for value in case.values})
+    if task == "instance" or not found:
+        return
+    gaps = found != list(range(1, len(found) + 1))
+    if gaps and len(found) == 1:
+        words = f"The labels of {{}} are 0 and {found[0]}, where a class is 1."
+        yield replace(_finding(words, cases, True, "renumber"), values=tuple(found))
+        return
+    if gaps and len(found) <= 20:
+        shown = ", ".join(map(str, found[:6]))
+        words = f"The classes are numbered {shown}, with gaps."
+        yield replace(_finding(words, cases, True, "renumber"), values=tuple(found))
+    for value in found if len(found) <= 20 else ():
+        holders = [case for case in cases if (case.sizes or {}).get(value)]
+        voxels = sum((case.sizes or {})[value] for case in holders)
+        if voxels < FEW_VOXELS:
+            yield _finding(f"Class {value} has {voxels} voxels in all; label more of it.", holders, False)
+        elif len(holders) < min(FEW_CASES, len(cases)):
+            yield _finding(f"Class {value} occurs in {{}} alone; label it in more images.", holders, False)
+
+
+def _objects(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+    """Masks without a number for each object, where objects are asked for."""
+    if task != "instance":
+        return
+    alike = [case for case in cases if len(case.values) == 1 and case.pieces > 1]
+    if alike:
+        yield _finding("In {} all objects have the same number.", alike, True, "split")
+
+
+def _empty(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+    empty = [case for case in cases if not case.values and case.fractions in ("none", "rounding") and not case.colour]
+    if len(empty) == len(cases):
+        yield _finding("The labels of all images are empty; label something first.", empty, True)
+    elif empty:
+        yield _finding(
+            "The labels of {} are empty, so the model learns that nothing is there; leave them out if that is wrong.",
+            empty,
+            False,
+            "leave out",
+        )
+
+
+def _images(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+    broken = [case for case in cases if not case.finite]
+    if broken:
+        yield _finding("The images of {} hold values that are not numbers.", broken, True, "fill")
+    flat = [case for case in cases if case.flat]
+    if flat:
+        yield _finding("The images of {} have one value everywhere.", flat, False, "leave out")
+    dims = {len(case.grid) for case in cases}
+    if len(dims) > 1:
+        few = min(dims, key=lambda n: sum(len(case.grid) == n for case in cases))
+        odd = [case for case in cases if len(case.grid) == few]
+        yield _finding(f"The images of {{}} are {few}D, the others not; train on one kind.", odd, True, "leave out")
+    counts = defaultdict[int, list[Looked]](list)
+    for case in cases:
+        counts[case.channels].append(case)
+    if len(counts) > 1:
+        odd = min(counts.values(), key=len)
+        words = f"The images of {{}} have {odd[0].channels} channels, the others not; train on one kind."
+        yield _finding(words, odd, True, "leave out")
+
+
+def _outliers(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+    known = [case for case in cases if case.spacing is not None]
+    unknown = [case for case in cases if case.spacing is None]
+    if known and unknown:
+        yield _finding(
+            "The files of {} do not say how large a voxel is, others do, so no size is learned; enter it in all.",
+            unknown,
+            False,
+        )
+    kinds = {len(case.grid) for case in known}
+    if len(known) < 3 or len(kinds) != 1:
+        return
+    usual = np.median([case.spacing for case in known], 0)
+    odd = [c for c in known if (np.maximum(np.array(c.spacing) / usual, usual / c.spacing) > SPACING_RATIO).any()]
+    if odd:
+        sizes = " x ".join(f"{size:g}" for size in usual)
+        words = (
+            f"The voxels of {{}} are far from the usual {sizes} {known[0].unit}; see whether their headers are right."
+        )
+        yield _finding(words, odd, False, "leave out")
+
+
+def _twins(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+    """The same image twice, and a patient on both sides of the split."""
+    alike = defaultdict[str, list[Looked]](list)
+    for case in cases:
+        alike[case.voxels].append(case)
+    for twins in alike.values():
+        if len(twins) > 1:
+            both = len({case.split for case in twins}) > 1
+            words = "{} are the same image" + (", for training and for validation" if both else "")
+            yield _finding(f"{words}; keep one of them.", twins, both, "keep one")
+    sides = defaultdict[str, set[str]](set)
+    for case in cases:
+        sides[case.group].add(case.split)
+    for group, split in sides.items():
+        if len(split) > 1:
+            there = [case for case in cases if case.group == group]
+            words = f"{group} is on both sides of the split ({{}}), so the validation promises too much"
+            yield _finding(f"{words}; put all of it on one side.", there, True, "one side")
+
+
+def _alone(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+    if len(cases) == 1:
+        words = "There is a single image ({}): a part of it is held out, but nothing tells how others will fare."
+        yield _finding(f"{words} Label a second one.", cases, False)
+
+
+RULES: tuple[Rule, ...] = (
+    _grids,
+    _spacings,
+    _numbers,
+    _classes,
+    _objects,
+    _empty,
+    _images,
+    _outliers,
+    _twins,
+    _alone,
+)
+
+
+def _finding(words: str, cases: Sequence[Looked], stops: bool, fix: str = "") -> Finding:
+    names = tuple(case.name for case in cases)
+    shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+    return Finding(words.replace("{}", shown), names, stops, fix)
+
+
+@job
+def check(cases: Sequence[Readable], task: Literal["semantic", "instance"]) -> Steps[tuple[Finding, ...]]:
+    """What is wrong with cases, what stops a training first."""
+    looked = []
+    for number, case in enumerate(cases):
+        yield Progress(number, len(cases), f"looking at {case.name}")
+        looked.append(Looked.at(case))
+    return findings(looked, task)
+
+
+def findings(looked: Sequence[Looked], task: Literal["semantic", "instance"]) -> tuple[Finding, ...]:
+    found = [Finding(case.unreadable, (case.name,), True, "leave out") for case in looked if case.unreadable]
+    whole = [case for case in looked if not case.unreadable]
+    if not looked:
+        found.append(Finding("There is no image to learn from; add one with its labels.", (), True))
+    for rule in RULES if whole else ():
+        found += rule(whole, task)
+    return tuple(sorted(found, key=lambda finding: not finding.stops))

@@ -1,0 +1,155 @@
+"""Mends images and labels on their way into a training, as the data check found and a person agreed; the files stay as
+they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.data.volume import Volume, labels_dtype
+from napari_seg.training.check import Finding, Readable
+
+
+@dataclass(frozen=True)
+class Fix:
+    """``label``: the words on its button. ``mend``: what becomes of image and labels; ``None`` where cases are chosen
+    or moved instead. ``values``: the labels that occur in all cases."""
+
+    label: str
+    mend: Callable[[Volume, Volume, Sequence[int]], tuple[Volume, Volume]] | None = None
+
+
+def _labelled(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[..., tuple[Volume, Volume]]:
+    """A fix of the numbers of labels alone."""
+
+    def mend(image: Volume, labels: Volume, values: Sequence[int]) -> tuple[Volume, Volume]:
+        return image, replace(labels, data=change(np.asarray(labels.data)))
+
+    return mend
+
+
+def _turned(image: Volume, labels: Volume, values: Sequence[int]) -> tuple[Volume, Volume]:
+    first = labels.axes.index(labels.spatial[0])
+    axes = [*range(first), *range(labels.data.ndim - 1, first - 1, -1)]
+    data = np.transpose(np.asarray(labels.data), axes)
+    return image, replace(labels, data=data, spacing=image.spacing, unit=image.unit, affine=image.affine)
+
+
+def _resized(image: Volume, labels: Volume, values: Sequence[int]) -> tuple[Volume, Volume]:
+    """By the nearest neighbour, centres of voxels in mind."""
+    places = [
+        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
+        for old, new in zip(labels.grid, image.grid, strict=True)
+    ]
+    data = np.asarray(labels.data)[(..., *np.ix_(*places))]
+    return image, replace(labels, data=data, spacing=image.spacing, unit=image.unit, affine=image.affine)
+
+
+def _respaced(image: Volume, labels: Volume, values: Sequence[int]) -> tuple[Volume, Volume]:
+    return image, replace(labels, spacing=image.spacing, unit=image.unit, affine=image.affine)
+
+
+def _filled(image: Volume, labels: Volume, values: Sequence[int]) -> tuple[Volume, Volume]:
+    """The smallest value there is, where there is no number."""
+    pixels = np.asarray(image.data)
+    known = np.isfinite(pixels)
+    return replace(image, data=np.where(known, pixels, pixels[known].min() if known.any() else 0)), labels
+
+
+def _renumbered(image: Volume, labels: Volume, values: Sequence[int]) -> tuple[Volume, Volume]:
+    data = np.asarray(labels.data)
+    made = np.zeros(data.shape, labels_dtype(len(values)))
+    for number, value in enumerate(sorted(values), 1):
+        made[data == value] = number
+    return image, replace(labels, data=made)
+
+
+def _rounded(data: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.rint(np.nan_to_num(data)), np.int64)
+
+
+def _thresholded(data: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities above a half."""
+    known = np.nan_to_num(data)
+    return np.asarray(known > 0.5, np.uint8)
+
+
+def _divided(data: NDArray[Any]) -> NDArray[Any]:
+    """A number for each object: parts by themselves, and touching ones divided where they are narrow."""
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
+    from skimage.feature import peak_local_max
+    from skimage.segmentation import watershed
+
+    inside = data > 0
+    depth = gaussian_filter(distance_transform_edt(inside), 1)
+    tops = peak_local_max(depth, min_distance=3, labels=inside.astype(np.uint8), exclude_border=False)
+    seeds = np.zeros(data.shape, np.int64)
+    seeds[tuple(tops.T)] = np.arange(1, len(tops) + 1)
+    found: NDArray[Any] = watershed(-depth, seeds, mask=inside)
+    return found
+
+
+FIXES: dict[str, Fix] = {
+    "leave out": Fix("Leave them out"),
+    "keep one": Fix("Keep the first"),
+    "one side": Fix("Put all of it into training"),
+    "turn": Fix("Turn the labels", _turned),
+    "resize": Fix("Resize the labels", _resized),
+    "respace": Fix("Take the image's spacing", _respaced),
+    "round": Fix("Round them", _labelled(_rounded)),
+    "threshold": Fix("Cut at a half", _labelled(_thresholded)),
+    "no negatives": Fix("Make them background", _labelled(lambda data: np.maximum(data, 0))),
+    "renumber": Fix("Number them 1, 2, ...", _renumbered),
+    "split": Fix("Split them into objects", _labelled(_divided)),
+    "fill": Fix("Fill with the smallest value", _filled),
+}
+"""By the names that findings give them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mended:
+    """A case that is mended while it is read. ``values``: the labels that occur in all cases."""
+
+    case: Readable
+    fixes: tuple[str, ...]
+    values: tuple[int, ...]
+    split: str
+
+    @property
+    def name(self) -> str:
+        return self.case.name
+
+    @property
+    def group(self) -> str:
+        return self.case.group
+
+    def read(self) -> tuple[Volume, Volume]:
+        image, labels = self.case.read()
+        for name in self.fixes:
+            mend = FIXES[name].mend
+            if mend is not None:
+                image, labels = mend(image, labels, self.values)
+        return image, labels
+
+
+def mended(cases: Sequence[Readable], found: Sequence[Finding], agreed: Collection[str]) -> list[Mended]:
+    """The cases with those findings mended whose ``fix`` is ``agreed``, in the order of :data:`FIXES`."""
+    chosen = [finding for finding in found if finding.fix in agreed]
+    gone = {name for finding in chosen if finding.fix == "leave out" for name in finding.cases}
+    gone |= {name for finding in chosen if finding.fix == "keep one" for name in finding.cases[1:]}
+    moved = {name for finding in chosen if finding.fix == "one side" for name in finding.cases}
+    values = tuple(sorted({value for finding in chosen for value in finding.values}))
+    return [
+        Mended(
+            case,
+            tuple(fix for fix in FIXES if any(f.fix == fix and case.name in f.cases for f in chosen)),
+            values,
+            "train" if case.name in moved else case.split,
+        )
+        for case in cases
+        if case.name not in gone
+    ]
