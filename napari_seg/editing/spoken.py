@@ -33,9 +33,6 @@ RING = 4.0
 COUNTS, UNKNOWN = 1, 2
 """What a person paints into the plane that corrects all this: here labels count, here they do not."""
 
-OVERRIDE = "{} learning"
-"""What that plane is called, by the plane that it is about."""
-
 _SLAB = 1 << 24
 """Voxels that are looked at in one go."""
 
