@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import labels_dtype
-from napari_seg.editing.annotation import CASE, Annotation, Box, Entry, label_of, unused, whole
+from napari_seg.editing.annotation import Annotation, Box, Entry, label_of, unused, whole
 from napari_seg.editing.edit import Edit, edited
 from napari_seg.editing.reach import Mask, overlapping, relative
-from napari_seg.editing.said import decided_regions
+from napari_seg.editing.said import decided_regions, finished_boxes
 from napari_seg.editing.selection import components, part_at, roomy
 from napari_seg.errors import SegError
 from napari_seg.tasks.base import Labels
@@ -58,7 +58,7 @@ class Renewal:
         found = np.zeros([side.stop - side.start for side in part], bool)
         if self.touched is not None:
             found |= self.touched[part]
-        for done in _finished(self.annotation):
+        for done in finished_boxes(self.annotation.rows, self.annotation.grid):
             both = overlapping(done, part)
             found[relative(both, part)] = True
         return found
@@ -291,23 +291,3 @@ def _looked_up(labels: NDArray[Any], numbers: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(table[labels])
     places = np.minimum(np.searchsorted(names, labels), len(names) - 1)
     return np.where(names[places] == labels, values[places], 0)
-
-
-def _finished(annotation: Annotation) -> list[Box]:
-    """The slices and boxes, or the whole, that a person has finished."""
-    found = []
-    for key, entry in annotation.rows.items():
-        kind, *words = key.split()
-        if entry.state != "accepted":
-            continue
-        if key == CASE:
-            found.append(whole(annotation.grid))
-        elif kind == "slice":
-            axis, index = (int(word) for word in words)
-            found.append(
-                tuple(slice(index, index + 1) if k == axis else slice(0, n) for k, n in enumerate(annotation.grid))
-            )
-        elif kind == "box":
-            sides = (word.split(":") for word in words)
-            found.append(tuple(slice(int(start), int(stop)) for start, stop in sides))
-    return found

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.editing.annotation import CASE, Entry
+from napari_seg.editing.annotation import CASE, Box, Entry, whole
 from napari_seg.editing.runs import Ints
 
 DECIDED = ("accepted", "rejected")
 
 _SLICE = re.compile(r"slice (\d+) (\d+)")
+_BOX = re.compile(r"box (\d+:\d+(?: \d+:\d+)*)")
 _CLASS = re.compile(r"class (\d+)")
 _REGION = re.compile(r"region (\d+) at ([\d ]+)")
 
@@ -41,16 +42,23 @@ def decided_regions(rows: Mapping[str, Entry], states: tuple[str, ...] = DECIDED
     return [(int(m[1]), tuple(int(k) for k in m[2].split())) for m, _ in found if m]
 
 
-def decided_slices(rows: Mapping[str, Entry], axis: int, length: int) -> NDArray[np.bool_]:
-    """Which slices along an axis are accepted or rejected."""
-    return _slices(rows, axis, length, DECIDED)
+def decided_slices(
+    rows: Mapping[str, Entry], axis: int, length: int, states: tuple[str, ...] = DECIDED
+) -> NDArray[np.bool_]:
+    """Which slices along an axis are accepted or rejected, or in one of these states."""
+    which = np.zeros(length, bool)
+    for key, entry in rows.items():
+        match = _SLICE.fullmatch(key)
+        if match and int(match[1]) == axis and int(match[2]) < length and entry.state in states:
+            which[int(match[2])] = True
+    return which
 
 
 def finished(rows: Mapping[str, Entry], start: Ints, stop: Ints, grid: tuple[int, ...]) -> NDArray[np.bool_]:
     """Which boxes ``(n, ndim)`` lie wholly in slices, a box or a case that are finished."""
     done = np.full(len(start), rows.get(CASE, Entry()).state == "accepted")
     for axis, length in enumerate(grid):
-        slices = _slices(rows, axis, length, ("accepted",))
+        slices = decided_slices(rows, axis, length, ("accepted",))
         if slices.any():
             before = np.concatenate([[0], np.cumsum(slices)])
             done |= before[stop[:, axis]] - before[start[:, axis]] == stop[:, axis] - start[:, axis]
@@ -61,10 +69,20 @@ def finished(rows: Mapping[str, Entry], start: Ints, stop: Ints, grid: tuple[int
     return done
 
 
-def _slices(rows: Mapping[str, Entry], axis: int, length: int, states: tuple[str, ...]) -> NDArray[np.bool_]:
-    which = np.zeros(length, bool)
+def finished_boxes(rows: Mapping[str, Entry], grid: tuple[int, ...]) -> list[Box]:
+    """The slices and boxes, or the whole, that a person has finished; keys of other grids are passed over."""
+    found = []
     for key, entry in rows.items():
-        match = _SLICE.fullmatch(key)
-        if match and int(match[1]) == axis and int(match[2]) < length and entry.state in states:
-            which[int(match[2])] = True
-    return which
+        if entry.state != "accepted":
+            continue
+        one, several = _SLICE.fullmatch(key), _BOX.fullmatch(key)
+        if key == CASE:
+            found.append(whole(grid))
+        elif one and int(one[1]) < len(grid):
+            axis, index = int(one[1]), int(one[2])
+            found.append(tuple(slice(index, index + 1) if k == axis else side for k, side in enumerate(whole(grid))))
+        elif several:
+            sides = [side.split(":") for side in several[1].split()]
+            if len(sides) == len(grid):
+                found.append(tuple(slice(int(start), int(stop)) for start, stop in sides))
+    return found

@@ -18,6 +18,7 @@ from napari_seg.editing.annotation import Annotation, Box, wider
 from napari_seg.editing.reach import Mask, relative, shown_axes, voxel
 from napari_seg.editing.tools import Gesture, Reach, targets
 from napari_seg.errors import SegError
+from napari_seg.tasks.base import Labels
 
 _FIRST_LOOK = 32
 """A part of a class is first looked for this many voxels around the cursor."""
@@ -67,13 +68,19 @@ def part_at(annotation: Annotation, point: tuple[float, ...]) -> Region:
     limits = annotation.extents[label]
     if not label or limits is None:
         raise SegError("There is nothing here; point at what you mean.")
+    return connected(annotation.labels, index, limits)
+
+
+def connected(labels: Labels, index: tuple[int, ...], limits: Box) -> Region:
+    """What hangs together with the voxel ``index`` of one label, of which nothing lies outside ``limits``."""
+    label = int(labels[index])
     margins = np.full((len(index), 2), _FIRST_LOOK)
     while True:
         box = tuple(
             slice(max(side.start, i - low), min(side.stop, i + high + 1))
             for i, side, (low, high) in zip(index, limits, margins.tolist(), strict=True)
         )
-        parts = components(annotation.labels[box] == label)[0]
+        parts = components(labels[box] == label)[0]
         mask = parts == parts[tuple(i - side.start for i, side in zip(index, box, strict=True))]
         cut = _cut(mask, box, limits)
         if not cut.any():

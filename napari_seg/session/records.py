@@ -14,6 +14,10 @@ from napari_seg.tasks.base import Labels
 SAID = "/said"
 """A plane of this ending holds where a person has changed voxels of the plane it is named after."""
 
+LEARNING = " learning"
+"""A plane of this ending is no mask: it holds where a person has said that a model may learn from the plane it is named
+after (1), or may not (2)."""
+
 CAME = "as it came"
 """The note of a step that brought a mask, as it was opened or predicted."""
 

@@ -1,0 +1,339 @@
+"""What a model can learn from a session: every mask in which a person has spoken becomes a lesson.
+
+A lesson is of one moment: it remembers the revision that was seen when the session was looked at, and loads that,
+whatever is painted meanwhile. Sessions are only read here, also those that a window is writing to.
+
+In a film what was accepted object by object, or region by region, does not count beyond the time points in which it
+was changed by hand: nobody has looked at the others. Slices, boxes and cases are finished at all times, as the window
+shows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.data.formats import read
+from napari_seg.data.volume import SPATIAL, UNITS, Volume
+from napari_seg.editing.annotation import Entry
+from napari_seg.editing.said import class_names
+from napari_seg.editing.spoken import Amount, amount, spoken
+from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.session.database import NAME, connect_to_read, refusal
+from napari_seg.session.fingerprint import fingerprint, tells_all, voxels_hash
+from napari_seg.session.predicted import Past
+from napari_seg.session.projects import name_of
+from napari_seg.session.provenance import BY_MODEL, last_prediction
+from napari_seg.session.records import LEARNING, SAID, ImageRow, Plane, row_key
+from napari_seg.session.store import REDO, RESTORE, UNDO, Store
+from napari_seg.tasks.base import Labels
+from napari_seg.tasks.instance import Instance
+from napari_seg.tasks.semantic import Semantic
+from napari_seg.training.cases import Labelled
+
+_NOT_BY_HAND = (*BY_MODEL, "opened", UNDO, REDO, RESTORE)
+
+_WHOLE = ("object", "region", "slice", "box", "case")
+"""What a person says of more than voxels."""
+
+Rows = Mapping[str, Entry]
+
+
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """One plane at one time: its labels, where it was changed by hand, what was said of it, and where it counts."""
+
+    labels: Labels
+    said: Labels
+    rows: Rows
+    counts: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Taught:
+    """A mask of an image of a session, or several of them, one for each class, where classes overlap.
+
+    ``rows``: what was said of each of ``planes``, by the keys of rows. ``volume``: the image, where it lies in no file.
+    ``past``: the prediction that a person corrected. Of classes that overlap a place counts where a person has spoken
+    in each of their planes.
+    """
+
+    folder: Path
+    image: ImageRow
+    planes: tuple[Plane, ...]
+    rows: tuple[Rows, ...] = field(repr=False)
+    people: tuple[str, ...] = ()
+    past: Past | None = None
+    voxels: str = ""
+    project: str = ""
+    volume: Volume | None = field(default=None, repr=False)
+    split: str = "train"
+
+    @property
+    def name(self) -> str:
+        return self.image.name
+
+    @property
+    def group(self) -> str:
+        """The image: what is learned from one part of it must not be tested in another session's copy."""
+        return self.image.fingerprint
+
+    @property
+    def objects(self) -> bool:
+        """Whether numbers count objects; else they are classes."""
+        return self.planes[0].objects
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the classes are called: 1, 2, ... of one plane, or one for each plane."""
+        names = [class_names(plane.classes, rows) for plane, rows in zip(self.planes, self.rows, strict=True)]
+        return names[0] if len(names) == 1 else tuple(name for own in names for name in own[:1])
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What the history of a model keeps of it. It names no image and no mask: these may carry a patient's name."""
+        return {
+            "project": self.project,
+            "image": self.image.id,
+            "fingerprint": self.image.fingerprint,
+            "voxels": self.voxels,
+            "grid": list(self.image.grid),
+            "times": self.image.times,
+            "revision": self.image.head,
+            "numbers": "objects" if self.objects else "classes",
+            "classes": list(self.classes),
+            "people": list(self.people),
+            "corrected": {} if self.past is None else self._corrected(self.past),
+        }
+
+    def load(self) -> Labelled:
+        """The image, its labels as they were when the session was looked at, and where a person has spoken.
+
+        Raises ``SegError`` where the file of the image is gone or shows another image, or the session is damaged.
+        """
+        image = self._read_image()
+        labels, counts = self.spoken()
+        shape = counts.shape if "T" in image.axes else counts.shape[1:]
+        planes = self.classes if len(self.planes) > 1 else ()
+        axes = image.mask_axes(planes)
+        stacked = np.stack(labels, 1) if planes else labels[0]
+        stacked = stacked if "T" in image.axes else stacked[0]
+        dtype = np.int32 if int(stacked.max(initial=0)) < 2**31 else np.int64
+        mask = image.mask(stacked.astype(np.uint8 if planes else dtype), axes=axes)
+        return Labelled(image, replace(mask, channels=planes), counts.reshape(shape))
+
+    def spoken(self) -> tuple[list[Labels], NDArray[np.bool_]]:
+        """The labels of each plane, and where all of them count, each ``(times, *grid)``."""
+        looked = list(self._looked())
+        by_plane = [looked[k :: len(self.planes)] for k in range(len(self.planes))]
+        counts = [np.stack([one.counts for one in parts]) for parts in by_plane]
+        return [np.stack([one.labels for one in parts]) for parts in by_plane], np.logical_and.reduce(counts)
+
+    @cached_property
+    def amount(self) -> Amount:
+        """How much there is to learn from."""
+        found = sum(
+            (amount(one.labels, one.said, one.rows, one.counts, objects=self.objects) for one in self._looked()),
+            Amount(),
+        )
+        return replace(found, images=min(1, found.images))
+
+    def _looked(self) -> Iterator[_Looked]:
+        """Each plane at each time point, the planes of a time point together."""
+        row = self.image
+        with reading(self.folder) as store:
+            for time in range(row.times):
+                for plane, rows in zip(self.planes, self.rows, strict=True):
+                    endings = ("", SAID, LEARNING)
+                    parts = [store.labels(row.id, plane.name + end, time, revision=row.head) for end in endings]
+                    labels, said, override = parts
+                    here = _at_one_time(rows) if row.times > 1 else rows
+                    counts = spoken(labels, said, here, objects=plane.objects, spacing=row.spacing, override=override)
+                    yield _Looked(labels, said, here, counts)
+            if store.damaged:
+                raise SegError(
+                    f"A part of the session of {self.name} is damaged, so nothing is learned from it; restore "
+                    f"{self.folder.name} from a backup, or leave this image out."
+                )
+
+    def _read_image(self) -> Volume:
+        row, volume = self.image, self.volume
+        if volume is None and not row.path:
+            raise SegError(f"{row.name} lies in no file; open it in the window, and train there.")
+        if volume is None:
+            volume = _read_as_kept(self.folder / row.path, row, self.voxels)
+        if (volume.grid, volume.size("T")) != (row.grid, row.times):
+            raise SegError(f"{row.name} has another size than the mask that was corrected; put the right image back.")
+        return _as_large(volume, row)
+
+    @staticmethod
+    def _corrected(past: Past) -> dict[str, Any]:
+        return {"model": past.predicted.model, "model_hash": past.predicted.model_hash, "revision": past.revision}
+
+
+@contextlib.contextmanager
+def reading(folder: Path) -> Iterator[Store]:
+    """A session as it is at this moment, also while another program writes to it. Raises ``SegError`` where there is
+    none, or it cannot be read."""
+    connection = connect_to_read(folder)
+    store = Store(connection)
+    try:
+        connection.execute("BEGIN")
+        yield store
+    except sqlite3.Error as error:
+        raise refusal(folder / NAME, error) from error
+    finally:
+        store.close()
+
+
+def lessons(
+    folder: Path,
+    images: Collection[int] | Mapping[int, str] | None = None,
+    volumes: Mapping[int, Volume] | None = None,
+) -> list[Taught]:
+    """What can be learned from the session of a folder: a lesson for each mask in which a person has spoken.
+
+    ``images``: the numbers of those that are wanted, or the plane that is wanted of each; without it all. ``volumes``:
+    images that lie in no file, by their number.
+    """
+    found = list[Taught]()
+    with reading(folder) as store:
+        for image in store.images():
+            if images is None or image.id in images:
+                wanted = images.get(image.id) if isinstance(images, Mapping) else None
+                found += _of_image(store, folder, image, wanted, (volumes or {}).get(image.id))
+    return found
+
+
+def fitting(found: Sequence[Taught], task: Semantic | Instance, model_hash: str = "") -> list[Taught]:
+    """Those from which a model of this task can learn, of each image one: what this very model predicted comes first,
+    then what was predicted last."""
+    kinds = [one for one in found if one.objects == (task.kind == "instance")]
+    kinds = [_in_order(one, task.planes) for one in kinds if len(one.planes) == max(1, len(task.planes))]
+    best: dict[tuple[Path, int], Taught] = {}
+    for one in kinds:
+        key = one.folder, one.image.id
+        if key not in best or _rank(one, model_hash) > _rank(best[key], model_hash):
+            best[key] = one
+    return list(best.values())
+
+
+def _rank(one: Taught, model_hash: str) -> tuple[bool, int]:
+    past = one.past
+    return (past is not None and past.predicted.model_hash == model_hash, -1 if past is None else past.revision)
+
+
+def _in_order(one: Taught, names: tuple[str, ...]) -> Taught:
+    """With the planes of overlapping classes in the order in which a model has them."""
+    if len(one.planes) == 1 or {*one.classes} != {*names}:
+        return one
+    order = [one.classes.index(name) for name in names]
+    return replace(one, planes=tuple(one.planes[k] for k in order), rows=tuple(one.rows[k] for k in order))
+
+
+def _of_image(
+    store: Store, folder: Path, image: ImageRow, wanted: str | None, volume: Volume | None
+) -> Iterator[Taught]:
+    entries = store.rows(image.id)
+    planes = [plane for plane in store.planes(image.id) if not plane.name.endswith(LEARNING)]
+    rows = {plane.name: _of_plane(entries, plane.name) for plane in planes}
+    pasts = {plane.name: last_prediction(store, image.id, plane.name) for plane in planes}
+    for several in _together(planes, pasts, rows):
+        if wanted is not None and wanted not in [plane.name for plane in several]:
+            continue
+        if any(_is_spoken(store, image, plane, rows[plane.name]) for plane in several):
+            yield Taught(
+                folder,
+                image,
+                several,
+                tuple(rows[plane.name] for plane in several),
+                _people(store, image),
+                pasts[several[0].name],
+                store.voxels(image.id),
+                name_of(store),
+                volume,
+            )
+
+
+def _of_plane(entries: Rows, plane: str) -> Rows:
+    prefix = row_key(plane, "")
+    return {key.removeprefix(prefix): entry for key, entry in entries.items() if key.startswith(prefix)}
+
+
+def _together(
+    planes: Sequence[Plane], pasts: Mapping[str, Past | None], rows: Mapping[str, Rows]
+) -> list[tuple[Plane, ...]]:
+    """The planes one by one; those that a model put out for classes that overlap together."""
+    found: dict[tuple[str, str], dict[str, Plane]] = {}
+    alone = list[tuple[Plane, ...]]()
+    for plane in planes:
+        past, names = pasts[plane.name], class_names(plane.classes, rows[plane.name])
+        key = ("", "") if past is None else (past.predicted.model, past.predicted.model_hash)
+        if plane.objects or len(names) != 1 or past is None or names[0] in found.get(key, {}):
+            alone.append((plane,))
+        else:
+            found.setdefault(key, {})[names[0]] = plane
+    return [*(tuple(several.values()) for several in found.values()), *alone]
+
+
+def _is_spoken(store: Store, image: ImageRow, plane: Plane, rows: Rows) -> bool:
+    """Whether a person has said anything from which could be learned."""
+    if any(entry.state == "accepted" and key.split()[0] in _WHOLE for key, entry in rows.items()):
+        return True
+    return any(store.names(image.id, plane.name + end, image.times) for end in (SAID, LEARNING))
+
+
+def _people(store: Store, image: ImageRow) -> tuple[str, ...]:
+    """Who worked on an image, as they named themselves."""
+    made = (one for one in store.history(image.id) if not one.undone and one.tool not in _NOT_BY_HAND)
+    return tuple(sorted({one.who for one in made} - {""}))
+
+
+def _at_one_time(rows: Rows) -> Rows:
+    """What is said of every time point of a film: what was accepted was looked at in one of them."""
+    return {
+        key: entry
+        for key, entry in rows.items()
+        if entry.state != "accepted" or key.split()[0] not in ("object", "region")
+    }
+
+
+def _read_as_kept(path: Path, row: ImageRow, voxels: str) -> Volume:
+    """The image of a file, if it is the one that the session knows; of several in a file that one."""
+    for volume in _readings(path, {}):
+        if fingerprint(volume) == row.fingerprint.partition("-")[0]:
+            if voxels and not tells_all(volume) and voxels_hash(volume) != voxels:
+                continue
+            return volume
+    raise SegError(f"{path.name} shows another image than the one that was corrected; put that one back in its place.")
+
+
+def _readings(path: Path, answers: Mapping[str, str]) -> Iterator[Volume]:
+    """Every way in which a file can be understood."""
+    try:
+        yield read(path, **answers)
+    except ChoiceNeeded as question:
+        if question.parameter in answers:
+            return
+        for choice in question.choices:
+            yield from _readings(path, {**answers, question.parameter: choice.value})
+
+
+def _as_large(volume: Volume, row: ImageRow) -> Volume:
+    """A volume with the size of voxels that the session knows: a person may have given it another than its file."""
+    before = volume.spacing or (1.0,) * volume.ndim
+    if not row.spacing or (volume.unit == row.unit and np.allclose(before, row.spacing)):
+        return volume
+    larger = np.divide(row.spacing, before) * (UNITS[row.unit] / UNITS[volume.unit])
+    factors = dict(zip(volume.spatial, larger.tolist(), strict=True))
+    scale = np.diag([*(factors.get(axis, 1.0) for axis in SPATIAL), 1.0])
+    affine = None if volume.affine is None else volume.affine @ scale
+    return replace(volume, spacing=row.spacing, unit=row.unit, affine=affine)
