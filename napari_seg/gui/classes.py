@@ -12,22 +12,24 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
+from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_seg.editing.annotation import Entry, class_key, label_of, object_key
 from napari_seg.editing.counting import counted
+from napari_seg.editing.meaning import MOST
 from napari_seg.editing.said import class_names
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import CLASSES
 from napari_seg.gui.colours import choose, chosen, class_colours, class_looks
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.hiding import Hidden, without
+from napari_seg.gui.layers import CLASSES
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
 
-MOST = 200
-"""Classes in the list of a mask, at the most: more numbers than that are no classes."""
+_COLOURS = 49
+"""Colours that come round again, of objects: as many as napari takes."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,8 @@ class Classes:
 
     def _clear(self, track: Track) -> None:
         layer, hidden = track.layer, self._hidden_objects(track)
+        if self._worn.pop(layer, None) is not None:  # its numbers were classes until now
+            layer.colormap, layer.features = label_colormap(_COLOURS), {}
         plain, shown, before = self._cleared.get(layer, (layer.colormap, layer.colormap, Hidden()))
         if layer.colormap is not shown:
             plain, before = layer.colormap, Hidden()
@@ -216,6 +220,7 @@ class Classes:
             self._worn[layer] = wanted
             looks = class_looks(names)
             looks["colormap"] |= dict.fromkeys(hidden, "transparent")
+            self._cleared.pop(layer, None)
             layer.features, layer.colormap = looks["features"], looks["colormap"]
 
 
