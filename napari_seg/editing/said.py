@@ -20,6 +20,17 @@ _CLASS = re.compile(r"class (\d+)")
 _REGION = re.compile(r"region (\d+) at ([\d ]+)")
 
 
+NUMBERS = "numbers"
+"""The key of the row that says what the numbers of a mask mean, where a person said otherwise than the mask came: its
+comment is ``objects`` or ``classes``."""
+
+
+def counts_objects(came_so: bool, rows: Mapping[str, Entry]) -> bool:
+    """Whether numbers count objects: as the mask ``came``, unless a person has said otherwise."""
+    said = rows[NUMBERS].comment if NUMBERS in rows else ""
+    return said == "objects" if said else came_so
+
+
 def region_key(label: int, voxel: tuple[int, ...]) -> str:
     """The key of a connected region of a class, by one of its voxels: so it is known again after an edit elsewhere."""
     return f"region {label} at {' '.join(map(str, voxel))}"

@@ -25,7 +25,7 @@ from napari_seg.errors import SegError
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.gate import Gate
-from napari_seg.gui.layers import KEY, beside, volume_of
+from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, beside, volume_of
 from napari_seg.gui.notice import say
 from napari_seg.gui.track import axes_by_number
 from napari_seg.gui.views import adding
@@ -42,13 +42,6 @@ PLANE = "napari_seg_plane"
 
 IMAGE = "napari_seg_image"
 """Under this key a layer's metadata holds the ``unique_id`` of the layer of its image."""
-
-OBJECTS = "napari_seg_objects"
-"""Under this key a layer's metadata says whether its numbers count objects."""
-
-CLASSES = "napari_seg_classes"
-"""Under this key a layer's metadata names the classes."""
-
 
 COMPARING = "One moment: this image is compared with the one that your earlier work was made on."
 

@@ -143,7 +143,6 @@ class ClassList(QWidget):
             self._fill(line, row, objects)
         self._filling = False
         self.table.setColumnHidden(_COLOUR, objects)
-        self.table.setColumnHidden(_EYE, objects)
         self.table.setVisible(bool(rows))
         self.table.setFixedHeight(min(len(rows), _LINES) * _HEIGHT + 2 * self.table.frameWidth())
 
@@ -154,12 +153,14 @@ class ClassList(QWidget):
             "some": f"Some objects of {row.name} are locked. Click: lock all of them",
             "all": f"{row.name} is locked. {whose} not changed by any tool. Click: unlock",
         }[row.locked]
-        seen = f"{row.name} is {'shown' if row.shown else 'hidden'}. Click: {'hide' if row.shown else 'show'} it"
+        thing = f"the objects of {row.name}" if objects else row.name
+        state, act = ("shown", f"hide {thing}") if row.shown else ("hidden", f"show {thing} again")
+        seen = f"{whose} {state}. Click: {act}; the voxels stay, and only a lock keeps tools from them"
         cells = (
             (_COLOUR, "", _swatch(row.colour), f"Colour: {NAMES.get(row.colour, 'none')}. Click: choose another one"),
             (_NAME, row.name, None, f"Label {row.number}. Click: take it into the hand. Double-click: rename"),
             (_LOCK, "", self._icons.get(_LOCKS[row.locked]), what),
-            (_EYE, "", self._icons.get("shown" if row.shown else "hidden"), f"{seen}; its voxels stay"),
+            (_EYE, "", self._icons.get("shown" if row.shown else "hidden"), seen),
         )
         for column, words, picture, tip in cells:
             item = QTableWidgetItem(words)

@@ -1,8 +1,8 @@
 """The classes of a mask: what they are called, their colours, what is locked and what is hidden. No widgets.
 
 Names and locks stand in the rows of the mask, so that naming and locking are steps of the history. In a mask of objects
-a class is locked by locking the objects it has. Colours belong to names (see :mod:`~napari_seg.gui.colours`), and what
-is hidden belongs to the view: neither changes the annotation.
+a class is locked by locking the objects it has, and hidden with the objects it has at the moment. Colours belong to
+names (see :mod:`~napari_seg.gui.colours`), and what is hidden belongs to the view: neither changes the annotation.
 """
 
 from __future__ import annotations
@@ -12,21 +12,24 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
+from napari.utils.colormaps import label_colormap
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_seg.editing.annotation import Entry, class_key, object_key
+from napari_seg.editing.annotation import Entry, class_key, label_of, object_key
 from napari_seg.editing.counting import counted
+from napari_seg.editing.meaning import MOST
 from napari_seg.editing.said import class_names
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import CLASSES
 from napari_seg.gui.colours import choose, chosen, class_colours, class_looks
 from napari_seg.gui.engine import Engine
+from napari_seg.gui.hiding import Hidden, without
+from napari_seg.gui.layers import CLASSES
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
 
-MOST = 200
-"""Classes in the list of a mask, at the most: more numbers than that are no classes."""
+_COLOURS = 49
+"""Colours that come round again, of objects: as many as napari takes."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Classes:
         self._recorder, self._engine = recorder, engine
         self._hidden: WeakKeyDictionary[Any, set[int]] = WeakKeyDictionary()
         self._worn: WeakKeyDictionary[Any, tuple[Any, ...]] = WeakKeyDictionary()  # how a layer was dressed last
+        self._cleared: WeakKeyDictionary[Any, tuple[Any, Any, Hidden]] = WeakKeyDictionary()  # colours of objects:
+        # before, with those of the hidden ones clear, and which are hidden
         self._all: WeakKeyDictionary[Any, dict[int, int]] = WeakKeyDictionary()  # how many objects a locked class has
         recorder.changed.connect(self.follow)
 
@@ -165,17 +170,47 @@ class Classes:
         self.follow()
 
     def show(self, track: Track, number: int, shown: bool) -> None:
-        """Show a class or hide it; its voxels stay."""
+        """Show a class or hide it, of objects all that are of it; its voxels stay."""
         hidden = self._hidden.setdefault(track.layer, set())
         (hidden.discard if shown else hidden.add)(number)
+        track.layer.events.colormap.connect(self._recoloured)
         self.follow()
 
     def follow(self) -> None:
-        """Dress the masks of classes as they are named and coloured now."""
+        """Dress the masks of classes as they are named and coloured now, and hide the objects of hidden classes."""
         for track in self._recorder.tracks():
-            if not self._recorder.counts_objects(track):
+            if self._recorder.counts_objects(track):
+                self._clear(track)
+            else:
                 self._dress(track)
         self.changed.emit()
+
+    def _recoloured(self, event: Any) -> None:
+        """Somebody gave a layer other colours."""
+        track = self._recorder.track(event.source)
+        if track is not None and self._recorder.counts_objects(track):
+            self._clear(track)
+
+    def _clear(self, track: Track) -> None:
+        layer, hidden = track.layer, self._hidden_objects(track)
+        if self._worn.pop(layer, None) is not None:  # its numbers were classes until now
+            layer.colormap, layer.features = label_colormap(_COLOURS), {}
+        plain, shown, before = self._cleared.get(layer, (layer.colormap, layer.colormap, Hidden()))
+        if layer.colormap is not shown:
+            plain, before = layer.colormap, Hidden()
+        if hidden != before:
+            shown = without(plain, hidden)
+            self._cleared[layer] = plain, shown, hidden
+            layer.colormap = shown
+
+    def _hidden_objects(self, track: Track) -> Hidden:
+        """An object that nobody has given a class is of the first."""
+        classes = self._hidden.get(track.layer, set())
+        if not classes:
+            return Hidden()
+        rows, rest = self._recorder.rows(track), 1 in classes
+        given = {label_of(key): entry.category for key, entry in rows.items() if key.startswith("object ")}
+        return Hidden(frozenset(label for label, number in given.items() if (number in classes) != rest), rest)
 
     def _dress(self, track: Track) -> None:
         layer, names = track.layer, tuple(row.name for row in self.rows(track))
@@ -185,6 +220,7 @@ class Classes:
             self._worn[layer] = wanted
             looks = class_looks(names)
             looks["colormap"] |= dict.fromkeys(hidden, "transparent")
+            self._cleared.pop(layer, None)
             layer.features, layer.colormap = looks["features"], looks["colormap"]
 
 

@@ -59,6 +59,12 @@ def toggle_alone(layer: Labels) -> bool:
     return bool(layer.show_selected_label)
 
 
+def is_drawn(layer: Labels, label: int) -> bool:
+    """Whether a label is seen, as far as its colour goes: its class may be hidden, or another label shown alone."""
+    colour = layer.get_color(label)
+    return colour is not None and float(colour[3]) > 0
+
+
 def dress(layer: Labels, names: Sequence[str]) -> None:
     """Give the labels 1, 2, ... names and colours: those that each name has in every image."""
     looks = class_looks(names)

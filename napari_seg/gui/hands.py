@@ -20,6 +20,7 @@ from napari_seg.editing.ranging import Range, around, of_label
 from napari_seg.editing.ruler import MEASURES, Measure
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
+from napari_seg.gui.display import is_drawn
 from napari_seg.gui.mouse import STILL, held_still
 from napari_seg.gui.ranges import is_open
 from napari_seg.gui.recorder import Recorder
@@ -30,6 +31,8 @@ from napari_seg.spec import Spec
 _BRUSH_SHARE = 1 / 50
 """The radius of a brush is at first this share of the smaller side of the image."""
 
+UNSEEN = "What lies here is hidden; show its class in the list, or all labels (Shift+M), first."
+"""Said where a tool would change an object that is not drawn."""
 
 HELD: dict[str, Tool | Measure] = {**TOOLS, **MEASURES}
 """Everything that can be held, by its name."""
@@ -56,7 +59,8 @@ class Doing:
 
 class Hands:
     """One for each window. ``tool``: what is held; ``acted``: else the tool that acted last; ``options``: the settings
-    of each tool by its name; ``selected``: the objects that were clicked on with Shift."""
+    of each tool by its name; ``selected``: the objects that were clicked on with Shift; ``mouse``: where it was
+    last, in the world, and the axes that the view under it shows."""
 
     changed = Signal()
     """Another tool, other settings, or something else to be said."""
@@ -74,7 +78,7 @@ class Hands:
         self.measured = ""
         self.doing: Doing | None = None
         self._held_for: Any = None  # the layer that was prepared for the tool in hand
-        self._seen_from: tuple[int, ...] | None = None  # the axes that the view under the mouse shows
+        self.mouse: tuple[Any, tuple[int, ...]] | None = None
         viewer.mouse_drag_callbacks.append(self._press)
         viewer.mouse_move_callbacks.append(self._moved)
         viewer.mouse_double_click_callbacks.append(self._double_click)
@@ -192,16 +196,27 @@ class Hands:
             return
         if self._waits(track):
             return
-        shown = self._seen_from or tuple(self._viewer.dims.displayed)
+        shown = self.mouse[1] if self.mouse is not None else tuple(self._viewer.dims.displayed)
         if len(shown) != 2 and (self.acted.hovers or self.acted.group == "slices"):
             self._say("Which place is meant is not seen in 3D; go back to slices first (Ctrl+Y).")
             return
         position = np.asarray(self._viewer.dims.point, float)
         position[list(shown)] = np.asarray(self._viewer.cursor.position, float)[list(shown)]
-        self._finish(TOOLS[name], self._begin(track, position, shown))
+        doing = self._begin(track, position, shown)
+        if not self._unseen(TOOLS[name], doing):
+            self._finish(TOOLS[name], doing)
+
+    def _unseen(self, tool: Tool | Measure, doing: Doing) -> bool:
+        """Whether a tool for the object under the mouse would change one that is not drawn; that is said then."""
+        label, selected = doing.begun_on, self.selected
+        unseen = bool(label) and isinstance(tool, Tool) and tool.hovers and not selected
+        if unseen and not is_drawn(doing.track.layer, label):
+            self._say(UNSEEN)
+            return True
+        return False
 
     def _moved(self, viewer: Any, event: Any) -> None:
-        self._seen_from = tuple(event.dims_displayed)
+        self.mouse = np.asarray(event.position, float), tuple(event.dims_displayed)
 
     def confirm(self) -> None:
         """The last of several clicks was made."""
@@ -242,7 +257,10 @@ class Hands:
             return
         if self._waits(track):
             return
-        doing = self.doing = self._begin(track, event.position, tuple(event.dims_displayed))
+        doing = self._begin(track, event.position, tuple(event.dims_displayed))
+        if self._unseen(tool, doing):
+            return
+        self.doing = doing
         if is_open(self.options.get(tool.name)):
             self._paint_in(lambda: around(doing.annotation, self.gesture(doing), self.radius or 0.0))
         start, far = np.asarray(event.pos, float), False
@@ -271,6 +289,9 @@ class Hands:
         """Take the object under the mouse to the selected ones, or away from them; on background, let go of all."""
         label = self._begin(track, event.position, tuple(event.dims_displayed)).begun_on
         if (yield from held_still(event)) and self._recorder.counts_objects(track):
+            if label and not is_drawn(track.layer, label):
+                self._say(UNSEEN)
+                return
             others = tuple(one for one in self.selected if one != label)
             self.select(() if not label else others if label in self.selected else (*others, label))
 

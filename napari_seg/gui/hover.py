@@ -19,6 +19,7 @@ from napari_seg.editing.painting import Painting
 from napari_seg.editing.selection import components
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
+from napari_seg.gui.display import is_drawn
 from napari_seg.gui.foreseen import Foreseen, Slab, changed_by, colour_of
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.ranges import range_for
@@ -51,7 +52,7 @@ class Hover:
         self.words = ""
         self.marked: tuple[Foreseen, ...] = ()
         self.idle = False
-        self._last: tuple[Any, tuple[int, ...]] | None = None  # where the mouse was, and in which view
+        self._still = True  # the mouse has not moved since it came to be on something else
         self._clicks = 0
         viewer.mouse_move_callbacks.append(self._moved)
         hands.changed.connect(self.look)
@@ -64,7 +65,7 @@ class Hover:
 
     def forget(self, event: Any = None) -> None:
         """The cursor is on something else now: nothing is shown until the mouse moves."""
-        self._last = None
+        self._still = True
         self._show(None)
 
     def left(self) -> None:
@@ -92,7 +93,8 @@ class Hover:
                 self._show(None)  # it is being done
             return
         self._clicks, self.words = 0, ""
-        self._show(self._at(*self._last) if self._last is not None else None)
+        mouse = self._hands.mouse
+        self._show(None if self._still or mouse is None else self._at(*mouse))
 
     def _mark(self, event: Any = None) -> None:
         track, before = self._hands.track, self.marked
@@ -106,7 +108,9 @@ class Hover:
             self.changed.emit()
 
     def _outline(self, slab: Slab, label: int) -> Foreseen | None:
-        """All of an object that lies in a slice."""
+        """All of an object that lies in a slice; nothing of one that is not drawn."""
+        if not is_drawn(slab.layer, label):
+            return None
         mask = slab.of(slab.layer.data) == label
         rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
         if not len(rows):
@@ -115,7 +119,7 @@ class Hover:
         return Foreseen(slab, (int(rows[0]), int(columns[0])), label, outlined=mask[box])
 
     def _moved(self, viewer: Any, event: Any) -> None:
-        self._last = np.asarray(event.position, float), tuple(event.dims_displayed)
+        self._still = False
         if self._hands.doing is None:
             self.look()
 

@@ -25,6 +25,15 @@ KEY = "napari_seg"
 
 CHANNEL = "napari_seg_channel"
 
+OBJECTS = "napari_seg_objects"
+"""Under this key a layer's metadata says whether its numbers count objects, as the mask came."""
+
+CLASSES = "napari_seg_classes"
+"""Under this key a layer's metadata names the classes."""
+
+WHY = "napari_seg_why"
+"""Under this key a layer's metadata says how it is known, or guessed, whether its numbers count objects."""
+
 MOVED = "no longer lies on its image; give it the scale and the place of the image again."
 """What is said of a mask that :func:`lies_elsewhere`."""
 

@@ -15,7 +15,7 @@ from psygnal import Signal
 from napari_seg.editing.annotation import Entry
 from napari_seg.errors import SegError
 from napari_seg.gui.track import Track
-from napari_seg.session.records import Origin, Place, Step, row_key
+from napari_seg.session.records import Origin, Place, Step, row_key, rows_of
 from napari_seg.session.session import Session
 from napari_seg.tasks.base import Labels
 
@@ -76,10 +76,7 @@ class Ledger:
         an image stand in one table."""
         known = self._by_plane.setdefault(track.key, {})
         if track.plane not in known:
-            prefix, rows = row_key(track.plane, ""), self._rows.get(track.key, {})
-            known[track.plane] = {
-                key.removeprefix(prefix): entry for key, entry in rows.items() if key.startswith(prefix)
-            }
+            known[track.plane] = rows_of(self._rows.get(track.key, {}), track.plane)
         return known[track.plane]
 
     def row(self, track: Track, key: str) -> Entry:

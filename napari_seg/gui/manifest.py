@@ -10,7 +10,7 @@ from typing import Any
 from napari_seg.data.formats import format_of, write
 from napari_seg.errors import SegError
 from napari_seg.gui.colours import class_looks
-from napari_seg.gui.layers import MOVED, LayerData, layer_data, lies_elsewhere, volume_of
+from napari_seg.gui.layers import CLASSES, MOVED, OBJECTS, LayerData, layer_data, lies_elsewhere, volume_of
 
 PLUGIN = "napari-seg"
 """How napari calls this plugin."""
@@ -109,8 +109,10 @@ def _sample_layers(name: str) -> list[LayerData]:
 
     image, truth = replace(read(path_of(name)), name=name), replace(read(labels_of(name)), name=f"{name} truth")
     layers = layer_data(image, "image")
+    classes = SAMPLES[name].classes
     for data, about, kind in layer_data(truth, "labels"):
-        layers.append((data, {**about, **class_looks(SAMPLES[name].classes), "visible": False}, kind))
+        said = {**about["metadata"], OBJECTS: not classes, CLASSES: classes}
+        layers.append((data, {**about, **class_looks(classes), "metadata": said, "visible": False}, kind))
     return layers
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from napari_seg.data.align import onto_grid
-from napari_seg.data.formats import read
+from napari_seg.data.formats import read, stem
 from napari_seg.data.geometry import same_world
-from napari_seg.data.volume import Volume
+from napari_seg.data.volume import Source, Volume
+from napari_seg.editing.meaning import MOST, Meaning
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui.kinds import Kind, kind_of
-from napari_seg.gui.layers import KEY, LayerData, layer_data
+from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, LayerData, layer_data
+from napari_seg.session.provenance import read_record, record_path
 
 T = TypeVar("T")
 
@@ -59,7 +61,10 @@ def open_path(path: Path, person: Person, shown: Iterable[Any] = ()) -> Opened:
         placed = _beside_its_image(volume, known) if kind == "labels" else volume
         stored = _stored_masks(volume) if kind == "image" else Opened()
         notes = [f"{placed.name}: {note}" for note in (*placed.notes, *stored.notes)]
-        return Opened([*layer_data(placed, kind), *stored.layers], notes)
+        layers = layer_data(placed, kind)
+        if kind == "labels":
+            layers = [_told(layer, volume) for layer in layers]
+        return Opened([*layers, *stored.layers], notes)
 
     return person.wait_for(f"Preparing {path.name}", prepare) or Opened()
 
@@ -105,9 +110,32 @@ def _stored_masks(image: Volume) -> Opened:
         if math.prod(mask.shape) > LARGEST_MASK:
             found.notes.append(f"labels/{name} is too large to open with its image; open it by itself.")
             continue
-        ((data, about, kind),) = layer_data(replace(mask, name=f"{image.name} {name}"), "labels")
+        (layer,) = layer_data(replace(mask, name=f"{image.name} {name}"), "labels")
+        data, about, kind = _told(layer, mask)
         found.layers.append((data, {**about, **_place_on(image, mask, about), "visible": False}, kind))
     return found
+
+
+def _told(layer: LayerData, mask: Volume) -> LayerData:
+    """The layer of a mask, with what its file, or the record of ours beside that, says its numbers mean."""
+    data, about, kind = layer
+    meaning = None if mask.source is None else _meaning(mask.source)
+    if meaning is None:
+        return layer
+    said = {OBJECTS: meaning.objects, CLASSES: meaning.classes, WHY: meaning.why}
+    return data, {**about, "metadata": {**about["metadata"], **said}}, kind
+
+
+def _meaning(source: Source) -> Meaning | None:
+    where = record_path(source.path, stem(source.path))
+    record = read_record(where)
+    if record:
+        return Meaning(record["numbers"] == "objects", f"so says {where.name} beside it", tuple(record["classes"]))
+    named = {int(number): str(name) for number, name in source.header.get("classes", {}).items()}
+    if not named or max(named) > MOST:
+        return None
+    names = tuple(named.get(k, "") for k in range(1, max(named) + 1))
+    return Meaning(False, "its file names them", names)
 
 
 def _place_on(image: Volume, mask: Volume, about: Mapping[str, Any]) -> dict[str, Any]:

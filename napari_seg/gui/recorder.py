@@ -24,15 +24,18 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from psygnal import Signal
 
+from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, object_key, unused
 from napari_seg.editing.edit import Edit
+from napari_seg.editing.meaning import MOST, Meaning, meaning
+from napari_seg.editing.said import NUMBERS, counts_objects
 from napari_seg.errors import SegError
 from napari_seg.gui.acts import Acts, places_of, refuse_read_only, rows_of
-from napari_seg.gui.arrivals import CLASSES, IMAGE, MADE, OBJECTS, PLANE, PREDICTED, Arrivals, Found, volume_as_kept
+from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, PREDICTED, Arrivals, Found, volume_as_kept
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.errands import Errands, Steps
 from napari_seg.gui.gate import Gate
-from napari_seg.gui.layers import KEY, lies_elsewhere, volume_of
+from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, lies_elsewhere, volume_of
 from napari_seg.gui.ledger import Ledger, Safe
 from napari_seg.gui.portions import copied, looked_through
 from napari_seg.gui.track import Track
@@ -51,11 +54,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class _Answer:
-    """What a session says of a mask that came: ``kept``, what is to be shown instead, and where its labels lie."""
+    """What a session says of a mask that came: ``kept``, what is to be shown instead, where its labels lie, and what
+    they were taken for where nothing said what they mean."""
 
     opened: Opened
     kept: Labels | None
     extents: dict[int, Extents]
+    guess: Meaning | None
 
 
 PAUSE = 1.0
@@ -179,7 +184,7 @@ class Recorder:
 
     def counts_objects(self, track: Track) -> bool:
         """Whether the numbers of a layer count objects; else they are classes."""
-        return bool(track.layer.metadata.get(OBJECTS, True))
+        return counts_objects(bool(track.layer.metadata.get(OBJECTS, True)), self.rows(track))
 
     def locked(self, track: Track) -> frozenset[int]:
         """The labels of a layer that neither gain nor lose a voxel."""
@@ -294,6 +299,20 @@ class Recorder:
         key = object_key(label)
         entry = self._ledger.row(track, key)
         self.say(track, {key: replace(entry, locked=locked)}, "lock" if locked else "unlock")
+
+    def mean(self, track: Track, *, objects: bool) -> None:
+        """Say what the numbers of a layer mean from now on: one step of the history. Raises ``SegError`` where they are
+        too many for classes."""
+        if objects == self.counts_objects(track):
+            return
+        if not objects and track.largest > MOST:
+            raise SegError(
+                f"A mask has {MOST} classes at the most, and the numbers of this one go up to {track.largest}; leave "
+                "them objects, or give its voxels smaller numbers first."
+            )
+        said = "objects" if objects else "classes"
+        as_it_came = objects == bool(track.layer.metadata.get(OBJECTS, True))
+        self.say(track, {NUMBERS: None if as_it_came else Entry(comment=said)}, f"numbers are {said}")
 
     def frozen(self, track: Track, times: Iterable[int], then: Callable[[dict[int, Annotation]], None]) -> None:
         """What a layer holds at one moment, for a thread: ``then`` gets annotations of copies, by time point."""
@@ -420,6 +439,7 @@ class Recorder:
             self._gate.refuse(layer)
             self._keep(track, found.rows, found.steps)
             self._ledger.complain(track.session.read_only, layer)
+            self.ask(track, lambda store: store.planes(track.row.id), partial(self._take_meaning, track))
         else:
             made = layer.metadata.pop(MADE, "") or ("copy" if copy else "moved" if worked else "")
             self._join(track, found, made, layer.metadata.pop(PREDICTED, None))
@@ -430,8 +450,10 @@ class Recorder:
         is no file that was opened."""
         layer, data, image = track.layer, track.layer.data, track.row.id
         self._coming[layer] = track
-        objects, classes = bool(layer.metadata.get(OBJECTS, True)), tuple(layer.metadata.get(CLASSES, ()))
-        plane = Plane(track.plane, objects, classes)
+        about = layer.metadata
+        plane = Plane(track.plane, bool(about.get(OBJECTS, True)), tuple(about.get(CLASSES, ())))
+        guessing = OBJECTS not in about and layer.source.path is not None
+        patient = isinstance(about.get(KEY), Volume) and about[KEY].affine is not None
         origin = None if predicted is None else predicted.origin(plane.name)
         step = Step(made or "opened", time.time(), self.who, track.blocks_of(data), said="keep", origin=origin)
         without = track.image is None
@@ -439,19 +461,18 @@ class Recorder:
         layer.events.paint.connect(self._painted)
 
         def work(store: Store) -> None:
+            guess = meaning(data.reshape(-1, *track.row.grid), patient=patient) if guessing else None
+            known = plane if guess is None else replace(plane, objects=guess.objects)
             try:
-                opened = open_mask(store, image, plane, step, new=bool(made), blank=without and not data.any())
+                opened = open_mask(store, image, known, step, new=bool(made), blank=without and not data.any())
             except SegError as error:  # trying again would not help
                 answer[:] = [error]
                 return
             kept = None if opened.labels is None else np.stack(opened.labels).reshape(data.shape)
             kept = None if kept is None else kept.astype(np.promote_types(kept.dtype, data.dtype), copy=False)
             once = track.row.times == 1
-            answer[:] = [
-                _Answer(
-                    opened, kept, {0: Extents((data if kept is None else kept).reshape(track.row.grid))} if once else {}
-                )
-            ]
+            shown = data if kept is None else kept
+            answer[:] = [_Answer(opened, kept, {0: Extents(shown.reshape(track.row.grid))} if once else {}, guess)]
 
         def then(kept: bool) -> None:
             if self._coming.get(layer) is track and not self._closed:
@@ -469,6 +490,7 @@ class Recorder:
                 self._ledger.complain(str(answer), layer)
             return
         opened = answer.opened
+        _tell_meaning(layer, opened.plane, answer.guess)
         self._keep(track, opened.rows, opened.steps)
         self._ledger.forget(None)  # what was in the way of other work is gone
         if layer.data is not data or stirred:  # somebody wrote to it meanwhile
@@ -485,6 +507,12 @@ class Recorder:
             self.noted.emit(OTHER.format(name=layer.name))
         if opened.damaged:
             self.noted.emit(DAMAGED.format(name=about.name, folder=track.session.folder))
+        self.changed.emit()
+
+    def _take_meaning(self, track: Track, planes: list[Plane]) -> None:
+        for plane in planes:
+            if plane.name == track.plane:
+                _tell_meaning(track.layer, plane, None)
         self.changed.emit()
 
     def _keep(self, track: Track, rows: dict[str, Entry], steps: int) -> None:
@@ -731,6 +759,14 @@ class Recorder:
 
 def _resize(row: ImageRow, store: Store) -> None:
     store.resize_image(row.id, row.spacing, row.unit)
+
+
+def _tell_meaning(layer: Any, plane: Plane, guess: Meaning | None) -> None:
+    """Let a layer that does not say what its numbers mean say what is kept of that, and why where it was guessed so."""
+    if OBJECTS not in layer.metadata:
+        layer.metadata.update({OBJECTS: plane.objects, CLASSES: plane.classes})
+        if guess is not None and guess.objects == plane.objects:
+            layer.metadata[WHY] = guess.why
 
 
 def _copies(frames: Labels, times: tuple[int, ...]) -> dict[int, Labels]:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import SPATIAL, Volume
-from napari_seg.gui.arrivals import CLASSES, IMAGE, MADE, OBJECTS, PREDICTED, volume_as_kept
+from napari_seg.gui.arrivals import IMAGE, MADE, PREDICTED, volume_as_kept
 from napari_seg.gui.colours import class_looks
-from napari_seg.gui.layers import KEY, beside
+from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, beside
 from napari_seg.gui.views import adding
 from napari_seg.inference.fit import physical_scale
 from napari_seg.inference.predict import Region

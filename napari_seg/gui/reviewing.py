@@ -21,8 +21,8 @@ from napari_seg.editing.said import class_names
 from napari_seg.editing.suspicion import Suspect, queue
 from napari_seg.errors import SegError
 from napari_seg.gui.abreast import Seen, abreast, others
-from napari_seg.gui.arrivals import CLASSES
 from napari_seg.gui.hands import Hands
+from napari_seg.gui.layers import CLASSES
 from napari_seg.gui.nearing import come_near
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
@@ -68,7 +68,10 @@ class Reviewing:
     def current(self) -> bool:
         """Whether what was found is of the mask in hand."""
         track = self.seen.track
-        return track is not None and self._is_kept(track) and self._hands.track is track
+        if track is None or not self._is_kept(track) or self._hands.track is not track:
+            return False
+        found = self.seen.annotation
+        return found is None or found.objects == self._recorder.counts_objects(track)
 
     @property
     def rows(self) -> Mapping[str, Entry]:

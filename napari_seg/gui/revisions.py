@@ -28,6 +28,8 @@ OTHERS = {
     "unlock all": "All unlocked",
     "new class": "New class",
     "rename class": "Class renamed",
+    "numbers are objects": "Numbers taken for objects",
+    "numbers are classes": "Numbers taken for classes",
     "undo": "Undone",
     "redo": "Done again",
     "export": "Exported",

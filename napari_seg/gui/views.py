@@ -9,7 +9,9 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 from napari._qt.qt_viewer import QtViewer
+from napari.utils.colormaps import CyclicLabelColormap
 from numpy.typing import NDArray
+from pydantic import PrivateAttr
 from qtpy.QtCore import QEvent, QObject, QRectF, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
 from qtpy.QtWidgets import QDockWidget, QWidget
@@ -217,6 +219,31 @@ def adding_to(canvas: QWidget) -> Iterator[None]:
 def adding(viewer: Any) -> Any:
     """Wrap every adding and removing of layers in this: a repaint in the middle of it can crash in OpenGL."""
     return adding_to(canvas_of(viewer)) if hasattr(viewer, "window") else nullcontext()
+
+
+class ClearingColormap(CyclicLabelColormap):
+    """Colours that come round again for larger numbers, with some labels clear."""
+
+    _clears: Callable[[Any], NDArray[np.bool_]] = PrivateAttr()
+
+    @classmethod
+    def of(cls, colormap: CyclicLabelColormap, clears: Callable[[Any], NDArray[np.bool_]]) -> ClearingColormap:
+        """The same colours; ``clears`` says of an array of labels which are clear."""
+        made = cls(**colormap.model_dump())
+        made._clears = clears
+        return made
+
+    def _data_to_texture(self, values: Any) -> Any:
+        """Small numbers go to the screen as they are, and find their colour in a table; others are folded into that
+        table, so those that are clear become background before."""
+        if values.dtype.itemsize > 2:
+            values = np.where(self._clears(values), values.dtype.type(self.background_value), values)[()]
+        return super()._data_to_texture(values)
+
+    def _map_without_cache(self, values: Any) -> Any:
+        mapped = super()._map_without_cache(values)
+        mapped[self._clears(values)] = 0
+        return mapped
 
 
 def swap_labels(layer: Any, data: NDArray[Any]) -> None:

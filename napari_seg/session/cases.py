@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from napari_seg.editing.annotation import CASE, Entry
 from napari_seg.editing.counting import counted
+from napari_seg.editing.said import counts_objects
 from napari_seg.session.predicted import Predicted, predictions
-from napari_seg.session.records import ImageRow, Place, Plane, Step, row_key
+from napari_seg.session.records import ImageRow, Place, Plane, Step, row_key, rows_of
 from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
 
@@ -75,7 +76,11 @@ def say_of_case(store: Store, image: int, entry: Entry, at: float, who: str) -> 
 def count(store: Store, image: int, at: float, who: str) -> None:
     """Put into the log how much the masks of an image hold now."""
     objects, voxels = 0, dict[str, int]()
-    planes, times = store.planes(image), range(store.image(image).times)
+    rows, times = store.rows(image), range(store.image(image).times)
+    planes = [
+        replace(known, objects=counts_objects(known.objects, rows_of(rows, known.name)))
+        for known in store.planes(image)
+    ]
     for plane in planes:
         for time in times:
             there = [(v, n) for v, n in sorted(counted(store.labels(image, plane.name, time)).items()) if v]

@@ -28,13 +28,15 @@ News = Literal["", "resumed", "other"]
 @dataclass(frozen=True, eq=False)
 class Opened:
     """``labels``: what is to be shown, by time point, where it is not what was opened. ``damaged``: how many blocks of
-    it cannot be read any more. ``steps``: how many can be taken back."""
+    it cannot be read any more. ``steps``: how many can be taken back. ``plane``: what is known of what its numbers
+    mean."""
 
     labels: list[Labels] | None = field(repr=False)
     news: News
     rows: dict[str, Entry] = field(repr=False)
     steps: int
     damaged: int
+    plane: Plane
 
 
 def open_mask(store: Store, image: int, plane: Plane, step: Step, *, new: bool = False, blank: bool = False) -> Opened:
@@ -116,4 +118,5 @@ def _line_of(store: Store, image: int, plane: str, contents: str) -> int | None:
 def _opened(store: Store, image: int, plane: str, news: News, *, shown: bool) -> Opened:
     times = store.image(image).times
     labels = [store.labels(image, plane, time) for time in range(times)] if shown else None
-    return Opened(labels, news, store.rows(image), store.depth(image), store.damaged)
+    known = next(known for known in store.planes(image) if known.name == plane)
+    return Opened(labels, news, store.rows(image), store.depth(image), store.damaged, known)

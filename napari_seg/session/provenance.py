@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,11 @@ import napari_seg
 from napari_seg.data.volume import SPATIAL
 from napari_seg.editing.annotation import CASE, Entry, State, object_key
 from napari_seg.editing.counting import counted
-from napari_seg.editing.said import class_names
+from napari_seg.editing.said import class_names, counts_objects
 from napari_seg.errors import SegError
 from napari_seg.session.openings import passed
 from napari_seg.session.predicted import Past, predictions
-from napari_seg.session.records import ImageRow, Plane, row_key
+from napari_seg.session.records import ImageRow, Plane, rows_of
 from napari_seg.session.store import REDO, UNDO, Store
 
 EXPORT = "export"
@@ -48,9 +49,10 @@ def provenance(store: Store, image: int, plane: str) -> dict[str, Any]:
     row, known = store.image(image), {known.name: known for known in store.planes(image)}
     if plane not in known:
         raise SegError(f"There is no mask {plane} in the session; choose one of {', '.join(known) or 'another image'}.")
-    entries, prefix = store.rows(image), row_key(plane, "")
-    rows = {key.removeprefix(prefix): entry for key, entry in entries.items() if key.startswith(prefix)}
+    entries = store.rows(image)
+    rows = rows_of(entries, plane)
     case = rows.get(CASE) or entries.get(CASE) or Entry()
+    objects = counts_objects(known[plane].objects, rows)
     return {
         "format": FORMAT,
         "program": f"napari-seg {napari_seg.__version__}",
@@ -63,12 +65,12 @@ def provenance(store: Store, image: int, plane: str) -> dict[str, Any]:
         },
         "mask": {
             "revision": row.head,
-            "numbers": "objects" if known[plane].objects else "classes",
+            "numbers": "objects" if objects else "classes",
             "classes": list(class_names(known[plane].classes, rows)),
         },
         "prediction": _prediction(store, image, plane),
         "steps_by_hand": _by_hand(store, image),
-        "review": _review(store, row, known[plane], rows),
+        "review": _review(store, row, replace(known[plane], objects=objects), rows),
         "finished": _finished(rows, row),
         "case": {"state": case.state, "comment": case.comment},
         "seconds_spent": round(store.spent(image), 1),
@@ -83,6 +85,19 @@ def record_path(mask: Path, stem: str) -> Path:
     if mask.parent.name == "labels" and mask.parent.parent.suffix == ".zarr":
         return mask.parent.parent.with_name(f"{mask.parent.parent.name}.{mask.name}{SUFFIX}")
     return mask.with_name(f"{stem}{SUFFIX}")
+
+
+def read_record(path: Path) -> Mapping[str, Any]:
+    """What a record says of its mask: ``numbers`` and ``classes``; nothing where there is no record of ours."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    about = record.get("mask") if isinstance(record, dict) and record.get("format") == FORMAT else None
+    if not isinstance(about, dict) or about.get("numbers") not in ("objects", "classes"):
+        return {}
+    names = about.get("classes")
+    return {"numbers": about["numbers"], "classes": [*map(str, names)] if isinstance(names, list) else []}
 
 
 def write_record(record: dict[str, Any], path: Path) -> None:

@@ -206,6 +206,12 @@ def row_key(plane: str, key: str) -> str:
     return f"{plane}: {key}"
 
 
+def rows_of(rows: Mapping[str, Entry], plane: str) -> dict[str, Entry]:
+    """The rows of one plane, by their own keys."""
+    prefix = row_key(plane, "")
+    return {key.removeprefix(prefix): entry for key, entry in rows.items() if key.startswith(prefix)}
+
+
 def plain(text: str) -> str:
     """Text that every database takes: halves of characters, as odd file names have them, are spelled out."""
     return text.encode(errors="backslashreplace").decode()

@@ -19,6 +19,8 @@ from napari_seg.gui.class_list import ClassList
 from napari_seg.gui.classes import MOST, ClassRow
 from napari_seg.gui.colours import NAMES, PALETTE, SHADES, choose, chosen, class_colours
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.display import is_drawn
+from napari_seg.gui.hands import UNSEEN
 from napari_seg.gui.pages.correct import CorrectPage
 from napari_seg.gui.pages.review import ReviewPage
 from napari_seg.session.provenance import provenance
@@ -173,6 +175,82 @@ def test_a_class_of_objects_is_locked_object_by_object_in_one_step(controller: C
     assert controller.classes.locked_objects(track) == 0
 
 
+def drawn(layer: Any, *labels: int) -> list[bool]:
+    """Which labels are seen: in the colours that napari asks for, and in what it sends to the screen."""
+    asked = layer.colormap.map(np.array(labels, layer.data.dtype))[:, 3] > 0
+    folded = layer.colormap._data_to_texture(np.array(labels, layer.data.dtype))
+    table = layer.colormap._get_mapping_from_cache(folded.dtype)
+    sent = table[folded][:, 3] > 0 if layer.data.dtype.itemsize <= 2 else folded > 0
+    assert asked.tolist() == sent.tolist() == [is_drawn(layer, label) for label in labels]
+    return asked.tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.uint64])
+def test_the_objects_of_a_hidden_class_are_not_drawn(controller: Controller, dtype: Any) -> None:
+    track = cells(controller)
+    layer, classes = track.layer, controller.classes
+    layer.data = layer.data.astype(dtype)
+    rest(controller)
+    kept, before, steps = layer.data.copy(), layer.colormap, controller.recorder.safe.steps
+    controller.recorder.say(track, {object_key(k): Entry(category=2) for k in (3, 4)}, "change class")
+    classes.show(track, 2, False)
+    assert drawn(layer, 1, 2, 3, 4, 5) == [True, True, False, False, True]
+    assert [row.shown for row in classes.rows(track)] == [True, False]
+    controller.recorder.say(track, {object_key(5): Entry(category=2), object_key(3): None}, "change class")
+    rest(controller)
+    assert drawn(layer, 1, 2, 3, 4, 5) == [True, True, True, False, False]  # it follows what is said
+    classes.show(track, 1, False)
+    assert drawn(layer, 1, 3, 4, 5, 12, 250) == [False] * 6
+    classes.show(track, 2, True)
+    assert drawn(layer, 1, 3, 4, 5, 12, 250) == [False, False, True, True, False, False]
+    classes.show(track, 1, True)
+    assert layer.colormap is before
+    np.testing.assert_array_equal(layer.data, kept)
+    rest(controller)
+    assert controller.recorder.safe.steps == steps + 2
+
+
+def test_what_is_hidden_stays_so_in_other_colours(controller: Controller) -> None:
+    track = cells(controller)
+    layer, classes = track.layer, controller.classes
+    controller.recorder.say(track, {object_key(3): Entry(category=2)}, "change class")
+    classes.show(track, 2, False)
+    layer.new_colormap(seed=3)
+    shuffled = layer.colormap
+    assert drawn(layer, 2, 3) == [True, False]
+    layer.show_selected_label, layer.selected_label = True, 2
+    assert drawn(layer, 2) == [True]
+    layer.show_selected_label = False
+    layer.colormap = {None: "transparent", 2: "red", 3: "green", 4: "blue"}
+    assert colour(layer, 2) == (1, 0, 0, 1)
+    assert not is_drawn(layer, 3)
+    classes.show(track, 1, False)
+    assert [is_drawn(layer, k) for k in (2, 3, 4)] == [False] * 3
+    classes.show(track, 2, True)
+    assert [is_drawn(layer, k) for k in (2, 3, 4)] == [False, True, False]
+    classes.show(track, 1, True)
+    assert [colour(layer, k)[3] for k in (2, 3, 4, 5)] == [1, 1, 1, 0]
+    assert layer.colormap is not shuffled
+
+
+def test_no_tool_acts_on_an_object_that_is_not_seen(controller: Controller) -> None:
+    track = cells(controller)
+    controller.recorder.say(track, {object_key(1): Entry(category=2)}, "change class")
+    rest(controller)
+    steps = controller.recorder.safe.steps
+    controller.viewer.cursor.position = (1.0, 1.0)
+    controller.classes.show(track, 2, False)
+    controller.hands.act("delete")
+    assert controller.hands.said == UNSEEN
+    rest(controller)
+    assert controller.recorder.safe.steps == steps
+    controller.classes.show(track, 2, True)
+    controller.hands.act("delete")
+    rest(controller)
+    assert controller.recorder.safe.steps == steps + 1
+    assert not (track.layer.data == 1).any()
+
+
 @pytest.fixture
 def rows(qtbot: Any) -> ClassList:
     made = ClassList()
@@ -244,7 +322,8 @@ def test_a_colour_that_another_class_has_cannot_be_chosen(rows: ClassList, qtbot
 def test_of_objects_there_are_no_colours_and_the_locked_ones_are_counted(rows: ClassList) -> None:
     rows.render((ClassRow(1, "nucleus", "", "some", True),), in_hand=1, objects=True, locked=1, alone=True)
     assert rows.table.isColumnHidden(0)
-    assert rows.table.isColumnHidden(3)
+    assert not rows.table.isColumnHidden(3)
+    assert "hide the objects of nucleus" in rows.table.item(0, 3).toolTip()
     assert rows.count.text() == "1 object locked"
     assert rows.only.isChecked()
     assert not rows.foot.isHidden()

@@ -333,12 +333,12 @@ def test_a_tool_from_a_button_acts_where_is_clicked_next(desk: Desk) -> None:
 
 def test_a_key_means_the_slice_of_the_view_that_the_mouse_is_over(desk: Desk) -> None:
     desk.viewer.cursor.position = (0.0, 17.0, 33.0)  # the slider was moved since
-    desk.hands._moved(None, SimpleNamespace(dims_displayed=(0, 1)))
+    desk.hands._moved(None, SimpleNamespace(dims_displayed=(0, 1), position=(0.0, 17.0, 33.0)))
     desk.viewer.dims.set_point(2, 50)
     desk.hands.take("finish slice")
     desk.rest()
     assert "slice 2 50" in desk.recorder.rows(desk.recorder.tracks()[0])
-    desk.hands._moved(None, SimpleNamespace(dims_displayed=(0, 1, 2)))
+    desk.hands._moved(None, SimpleNamespace(dims_displayed=(0, 1, 2), position=(0.0, 0.0, 0.0)))
     desk.hands.take("finish slice")
     assert "3D" in desk.hands.said
 

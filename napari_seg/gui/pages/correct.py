@@ -20,12 +20,15 @@ from superqt import QElidingLabel
 
 from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.ruler import MEASURES, Measure
+from napari_seg.editing.said import NUMBERS
 from napari_seg.editing.tools import Tool
 from napari_seg.errors import SegError
 from napari_seg.gui.class_list import ClassList
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.history import HistoryDialog
 from napari_seg.gui.icons import icon
+from napari_seg.gui.layers import WHY
+from napari_seg.gui.numbers_row import NumbersRow
 from napari_seg.gui.parts import text
 from napari_seg.gui.range_row import intensities_of
 from napari_seg.gui.tool_card import ToolCard
@@ -97,6 +100,8 @@ class CorrectPage(QWidget):
         self._dialog: HistoryDialog | None = None
         self.undo.clicked.connect(lambda: self._step(self._controller.recorder.undo))
         self.redo.clicked.connect(lambda: self._step(self._controller.recorder.redo))
+        self.numbers = NumbersRow()
+        self.numbers.chosen.connect(self._mean)
         self.label = QSpinBox()
         self.label.setRange(0, 2**31 - 1)
         self.label.setAccessibleName("Label to paint with")
@@ -131,6 +136,7 @@ class CorrectPage(QWidget):
             paint.addWidget(widget, 1 if widget is self.label else 0)
         layout.addWidget(self.mask)
         layout.addLayout(steps)
+        layout.addWidget(self.numbers)
         layout.addLayout(paint)
         layout.addWidget(self.classes)
         for group, name in GROUPS.items():
@@ -169,7 +175,10 @@ class CorrectPage(QWidget):
         self.colour.setStyleSheet("background-color: rgba({}, {}, {}, {}); border: 1px solid gray".format(*parts))
         self.lock.setChecked(self._controller.recorder.is_locked(track, label))
         self.lock.setText("Locked" if self.lock.isChecked() else "Lock")
-        self.fresh.setVisible(self._controller.recorder.counts_objects(track))
+        objects = self._controller.recorder.counts_objects(track)
+        self.fresh.setVisible(objects)
+        said = NUMBERS in self._controller.recorder.rows(track)
+        self.numbers.render(objects, "" if said else layer.metadata.get(WHY, ""))
         self._render_classes(track)
         tool = hands.tool or hands.acted
         options = hands.options.get(tool.name) if tool else None
@@ -210,6 +219,9 @@ class CorrectPage(QWidget):
             self.card.say(str(error))
         else:
             self.render()
+
+    def _mean(self, objects: bool) -> None:
+        self._on_classes(lambda track: self._controller.recorder.mean(track, objects=objects))
 
     def _take_class(self, number: int) -> None:
         """The class that is painted with; in a mask of objects the one that objects are given."""
