@@ -1,9 +1,9 @@
 """A file or folder that was written aside takes its name, and a program that is killed on the way loses neither this
 nor what had the name before.
 
-A file takes the place of another in one step. A folder cannot: so the earlier one gets a name that says what it is, the
-new one takes its place, and then the earlier one goes. Where that was cut off, :func:`bring_back` does the rest when the
-place is looked at again. What was cut off while it was written lies hidden, and goes with the next writing a day later.
+A file takes the place of another in one step. A folder cannot: so the earlier one gets a name that says what it is,
+the new one takes its place, and then the earlier one goes. Where that was cut off, :func:`bring_back` does the rest when
+the place is looked at again. What was cut off while it was written lies hidden, and goes with a writing a day later.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def aside_of(path: Path, suffix: str) -> Path:
 
 
 def replace(aside: Path, path: Path) -> None:
-    """Give what lies ``aside`` its name; what had it before is gone then. Raises ``OSError``, and nothing is changed."""
+    """Give what lies ``aside`` its name; what had it before is gone then. Where it raises, nothing is changed."""
     _sweep(aside)
     earlier = _earlier(path)
     if not path.is_dir():
