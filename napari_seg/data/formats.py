@@ -8,8 +8,6 @@ written is read again and compared, values and place, before it gets its name.
 from __future__ import annotations
 
 import importlib
-import shutil
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +16,8 @@ from typing import Protocol, cast
 import numpy as np
 
 from napari_seg.data.geometry import same_world, turn
+from napari_seg.data.replacing import aside_of, bring_back, bring_back_all, remove
+from napari_seg.data.replacing import replace as put_in_place
 from napari_seg.data.volume import UNITS, Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 
@@ -93,13 +93,14 @@ def read(path: str | Path, *, axes: str | None = None, series: str | None = None
     missing, ``SegError`` for a file that is missing, broken or of another kind.
     """
     path = Path(path).expanduser()
+    note = bring_back(path)
     try:
         volume = format_of(path).codec.read(path, axes=axes, series=series)
     except PermissionError as error:
         raise SegError(f"You may not read {path}; ask its owner, or choose another file.") from error
     if 0 in volume.shape:
         raise SegError(f"The image in {path.name} is empty (shape {volume.shape}); choose a file with voxels.")
-    return volume
+    return replace(volume, notes=(*volume.notes, note)) if note else volume
 
 
 def read_answered(path: Path, axes: str | None = None) -> Volume:
@@ -123,6 +124,7 @@ def is_image(path: Path) -> bool:
 def images_in(folder: Path) -> Iterator[Path]:
     """The images of a folder in the order of their names: files and OME-Zarr folders, hidden ones left out."""
     suffixes = tuple(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
+    bring_back_all(folder)
     for path in sorted(folder.iterdir()):
         if not path.name.startswith(".") and path.name.lower().endswith(suffixes):
             yield path
@@ -171,7 +173,7 @@ def write(volume: Volume, path: str | Path) -> Path:
     """Write a mask or an image under ``path`` and return it; the suffix chooses the format.
 
     The file is written aside, read again and compared: values, spacing and, in a patient's space, the place of its
-    corners. Only then does it take its name, in one step; a file that stood there stays whole until then.
+    corners. Only then does it take its name; what stood there stays whole until then (see :mod:`~.replacing`).
     A path such as ``image.zarr/labels/nuclei`` adds the mask to the OME-Zarr image there. Raises ``SegError`` where the
     format cannot hold the volume, or the file could not be written or came back different.
     """
@@ -183,19 +185,20 @@ def write(volume: Volume, path: str | Path) -> Path:
     entry = _format_for_writing(path)
     if path.is_dir() and not ome_zarr.is_mask(path):
         raise SegError(f"{path} is a folder and no mask, so it is not replaced; choose another name.")
-    aside = path.with_name(f".{uuid.uuid4().hex[:12]}{_suffix(path)}")
+    bring_back(path)
+    aside = aside_of(path, _suffix(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         entry.codec.write(volume, aside)
         _seal(volume, entry.codec.read(aside), path)
-        _replace(aside, path)
+        put_in_place(aside, path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise SegError(
             f"{path} could not be written ({reason}); choose a folder with space that you may write to."
         ) from error
     finally:
-        _remove(aside)
+        remove(aside)
     return path
 
 
@@ -247,20 +250,3 @@ def _turned(found: Volume, written: Volume) -> Volume:
     first = found.axes.index(found.spatial[0])
     data = (reorder.in_plane if flat else reorder).within(found.data.ndim, first).apply(np.asarray(found.data))
     return replace(found, data=data, affine=affine)
-
-
-def _replace(aside: Path, path: Path) -> None:
-    if path.is_dir():  # a folder cannot be renamed over another: the old one steps aside first
-        old = path.with_name(f".{uuid.uuid4().hex[:12]}")
-        path.rename(old)
-        aside.rename(path)
-        shutil.rmtree(old)
-    else:
-        aside.replace(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    elif path.exists():
-        path.unlink()

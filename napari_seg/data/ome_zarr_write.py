@@ -19,7 +19,7 @@ from yaozarrs import v04, v05
 
 from napari_seg.data.axes import arrange
 from napari_seg.data.ngff import Node, letters_of, node_at
-from napari_seg.data.ome_zarr import claims, open_level, read
+from napari_seg.data.ome_zarr import claims, is_mask, open_level, read
 from napari_seg.data.volume import SPATIAL, Volume, labels_dtype
 from napari_seg.errors import SegError
 
@@ -66,13 +66,19 @@ def add(mask: Volume, image_path: Path, name: str) -> Path:
         raise SegError(f"{image_path.name} is no OME-Zarr image to which a mask can be added; choose the image itself.")
     folder = image_path / "labels"
     listed = _listed(folder)
-    if name in listed or (folder / name).exists():
+    cut_off = name not in listed and is_mask(folder / name)  # it has its name, and only the list was not written
+    if not cut_off and (name in listed or (folder / name).exists()):
         raise SegError(f"{image_path.name} already has a mask named {name}; choose another name.")
     attributes, data, letters, shapes = _fitted(mask, node, name)
     aside = folder / f".{uuid.uuid4().hex[:12]}"
     try:
-        new = not folder.exists()
-        if new:
+        if cut_off:
+            _list(folder, node, [*listed, name])
+            raise SegError(
+                f"The last saving of the mask {name} in {image_path.name} was cut off and is complete now; look at it, "
+                "or choose another name."
+            )
+        if not folder.exists():
             _new_group(folder, node.zarr_format)
         try:
             _put(aside, node.zarr_format, attributes, data, shapes)

@@ -65,6 +65,7 @@ class Errands:
         self._complain = complain
         self._queues: dict[Hashable, deque[_Errand]] = {}
         self._going: set[Hashable] = set()
+        self._moved = 0  # how often something went on
         self._threads = ThreadPoolExecutor(2, "napari-seg-errand")
 
     @property
@@ -123,12 +124,15 @@ class Errands:
         return True
 
     def finish(self, seconds: float = 5.0, *, give_up: bool = True) -> None:
-        """Wait for the end of all that is under way, but for what waits for ticks. ``give_up`` first what can be."""
-        until, before = time.monotonic() + seconds, 0
+        """Wait for the end of all that is under way, but for what waits for ticks. ``give_up`` first what can be.
+
+        What goes on is never left in the middle, however long it takes; ``seconds`` is how long nothing may come.
+        """
+        before, moved = bool(self._queues), -1
         for key in list(self._queues) if give_up else ():
             self.give_up(key)
-        while len(self._queues) != before and time.monotonic() < until:
-            before = len(self._queues)
+        while self._queues and self._moved != moved:
+            moved, until = self._moved, time.monotonic() + seconds
             for key in list(self._queues):
                 self._go_on(key, until, patient=True)
         if before:
@@ -179,6 +183,7 @@ class Errands:
             except SegError as refusal:
                 self._complain(str(refusal))
                 return True
+            self._moved += given is not TICK
             if isinstance(given, Future):
                 errand.waiting = given
             elif given is TICK or time.monotonic() > until:

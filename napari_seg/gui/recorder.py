@@ -559,8 +559,9 @@ class Recorder:
         self._errands.beside(self._swept(self.tracks(), then))
 
     def _keep_all(self, track: Track) -> None:
-        """Keep what changed in a layer without an event. Nobody may write to it until the session has done so."""
-        if not track.session.read_only:
+        """Keep what changed in a layer without an event. Nobody may write to it until the session has done so. Of what
+        is in the middle of a step the session holds all or nothing already."""
+        if not (track.session.read_only or track.laying):
             self._ledger.put(track, "other", track.blocks_of(track.layer.data))
 
     def _left(self, track: Track) -> Steps[None]:

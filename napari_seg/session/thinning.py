@@ -1,15 +1,19 @@
 """Which old revisions are joined, so that a session does not grow for ever.
 
-Every revision of the last 30 days is kept. Of older ones those that one person made within an hour, one after the
-other, become one: the last of them, which then holds all they changed. Where the history branches, where an image
-stands now, predictions, masks that were opened, what was restored, what restored it, and what was exported are left
-alone: steps back grow longer, but lead to the same places. Contents that no revision needs any more are removed. The
-log stays as it was written.
+Every revision of the last 30 days is kept, and of the last 30 days on which anybody worked in the session. Of older
+ones those that one person made within an hour, one after the other, become one: the last of them, which then holds all
+they changed. Where the history branches, where an image stands now, predictions, masks that were opened, what was
+restored, what restored it, and what was exported are left alone: steps back grow longer, but lead to the same places.
+Contents that no revision needs any more are removed. The log stays as it was written.
+
+Days of work are counted in the log, so that no clock makes steps old by itself: one that is set ahead, or was for a
+while, is one day more. A session that nobody works in does not grow, and loses nothing.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +25,9 @@ from napari_seg.session.records import CAME, NAMED, REVISION, Delta, Revision, r
 DAY = 24 * 3600.0
 KEPT = 30 * DAY
 """Seconds for which every revision is kept."""
+
+WORKED = 30
+"""Days of work of which every revision is kept."""
 
 TOGETHER = 3600.0
 """Seconds within which older ones are joined."""
@@ -37,9 +44,9 @@ def thin(sql: sqlite3.Connection, now: float) -> int:
     last = sql.execute("SELECT value FROM meta WHERE key = 'thinned'").fetchone()
     if last is not None and 0 <= now - float(last[0]) < EVERY:
         return 0
-    gone = 0
+    gone, until = 0, min(now - KEPT, _worked_since(sql))
     for (image,) in sql.execute("SELECT id FROM images").fetchall():
-        for run in _runs(sql, image, now - KEPT):
+        for run in _runs(sql, image, until):
             with transaction(sql):
                 join(sql, run, f"{len(run)} steps in one")
             gone += len(run) - 1
@@ -51,6 +58,15 @@ def thin(sql: sqlite3.Connection, now: float) -> int:
             )
         sql.execute("INSERT OR REPLACE INTO meta VALUES ('thinned', ?)", (repr(now),))
     return gone
+
+
+def _worked_since(sql: sqlite3.Connection) -> float:
+    """When the last days of work began."""
+    days = sql.execute(
+        "SELECT DISTINCT CAST(at / ?1 AS INTEGER) AS day FROM log ORDER BY day DESC LIMIT ?2", (DAY, WORKED)
+    )
+    found = [row[0] for row in days]
+    return DAY * found[-1] if len(found) == WORKED else -math.inf
 
 
 def _runs(sql: sqlite3.Connection, image: int, until: float) -> Iterator[list[Revision]]:

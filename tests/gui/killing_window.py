@@ -36,7 +36,7 @@ GRACE = 1.0
 PATIENCE = 180.0
 """Seconds that a program gets to come to the moment."""
 
-LONGEST = {"any": 5.0, "flush": 0.01, "opening": 0.6, "saving": 0.2, "closing": 0.3}
+LONGEST = {"any": 5.0, "flush": 0.01, "errand": 0.2, "opening": 0.6, "saving": 0.2, "closing": 0.3}
 """Seconds after the moment within which a kill falls."""
 
 

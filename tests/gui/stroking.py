@@ -32,11 +32,14 @@ from qtpy.QtWidgets import QApplication
 
 import napari_seg
 from napari_seg.data.volume import Volume
-from napari_seg.editing.annotation import Entry, object_key
+from napari_seg.editing.annotation import Entry, object_key, whole
 from napari_seg.editing.catalogue import TOOLS
+from napari_seg.editing.edit import edited
+from napari_seg.gui import errands, portions
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.dock import Panel
 from napari_seg.gui.layers import layer_data
+from napari_seg.session.predicted import Predicted
 from napari_seg.session.store import Store
 from napari_seg.session.writer import Writer
 
@@ -45,10 +48,10 @@ NAMES = {"image": "scan", "labels": "mask"}
 MASK = "mask.nii.gz"
 """The file that a mask is exported as."""
 
-MOMENTS = ("any", "stroke", "tool", "flush", "flush", "undoing", "volume", "saving", "closing", "opening")
-"""What a kill waits for."""
+MOMENTS = ("any", "stroke", "tool", "flush", "flush", "undoing", "volume", "errand", "saving", "closing", "opening")
+"""What a kill waits for. ``errand``: something that takes long is between two of its portions, or closed there."""
 
-RARE = {"undoing": 4, "volume": 2, "saving": 2}
+RARE = {"undoing": 4, "volume": 2, "errand": 2, "saving": 2}
 """What is done besides strokes, and how often, of about thirty; one that a kill waits for comes soon."""
 
 LEFT = Qt.MouseButton.LeftButton
@@ -224,13 +227,45 @@ class Person:
 
     def _volume(self, draw: random.Random, job: Job) -> Iterator[float]:
         """Everything changes, as when somebody gives the layer another array."""
+        self.tell("volume")
+        self.layer.data = self._cells(draw)
+        yield 0.0
+
+    def _cells(self, draw: random.Random) -> np.ndarray:
+        """Other labels in all of the volume."""
         side, rng = draw.randrange(3, 9), np.random.default_rng(draw.randrange(1000))
         cells = rng.integers(0, 900, [n // side + 1 for n in SHAPE], dtype=np.uint16)
         for axis in range(3):
             cells = np.repeat(cells, side, axis)
-        self.tell("volume")
-        self.layer.data = np.ascontiguousarray(cells[tuple(slice(0, n) for n in SHAPE)])
-        yield 0.0
+        return np.ascontiguousarray(cells[tuple(slice(0, n) for n in SHAPE)])
+
+    def _errand(self, draw: random.Random, job: Job) -> Iterator[float]:
+        """Something changes all of the volume, and takes long where a kill is to fall between two portions of it."""
+        if job.moment == "errand":
+            errands.PATIENCE = errands.PORTION = 0.0
+            portions._AT_ONCE = SHAPE[1] * SHAPE[2]
+        what = draw.choice(["delete", "renewal", "array", "undo", "undo"])
+        track = self.recorder.tracks()[0]
+        if what == "delete":
+            self.hands.set_option("delete small", size=draw.choice([30.0, 300.0, 3000.0]))
+            self.hands.act("delete small")
+        elif what == "array":
+            self.layer.data = self._cells(draw)
+        else:
+            edit = edited(self.recorder.annotation(track), "predict", [(whole(SHAPE), self._cells(draw))])
+            self.recorder.renew(track, {0: edit}, "predict", Predicted("spots", "0" * 32, {}))
+            if what == "undo":
+                while not self.recorder.rests:
+                    yield 0.005
+                self.layer.undo()
+        before = self.state()
+        while not self.recorder.rests and self.state() == before:
+            yield 0.002
+        self.tell("errand")  # the first of it is seen
+        if job.moment == "errand" and draw.random() < 0.3:
+            yield from self._closing(draw, job)
+        while not self.recorder.rests:
+            yield 0.005
 
     def _saving(self, draw: random.Random, job: Job) -> Iterator[float]:
         self.viewer.layers.selection.active = self.layer

@@ -16,6 +16,7 @@ from napari_seg.editing.edit import edited
 from napari_seg.editing.tools import TOOLS
 from napari_seg.errors import SegError
 from napari_seg.gui import errands as module
+from napari_seg.gui import portions
 from napari_seg.gui.errands import MOMENT, TICK, Errands
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.recorder import Recorder
@@ -274,6 +275,53 @@ def test_a_layer_that_is_closed_while_a_step_back_is_shown_is_kept_as_it_was_the
     desk.layer.redo()
     desk.rest()
     assert (desk.layer.data == 3).all()
+
+
+class Hurrying:
+    """Each look at this clock takes a second."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def test_a_window_that_is_closed_in_the_middle_of_a_step_ends_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = desk.layer.data.copy()
+    everything_changed(desk, 3)
+    desk.layer.undo()
+    desk.until(lambda: (desk.layer.data != 3).any())
+    desk.recorder.say(desk.track, {object_key(8): Entry(1, "accepted")}, "accept")
+    desk.layer.data_setitem((np.array([0]), np.array([0]), np.array([0])), 200)
+    with monkeypatch.context() as hurry:
+        hurry.setattr(module, "time", Hurrying())
+        desk.recorder.close()
+    again = Desk(desk.engine)
+    start[0, 0, 0] = 200
+    np.testing.assert_array_equal(again.layer.data, start)
+    assert again.recorder.rows(again.track)[object_key(8)].state == "accepted"
+    assert again.tools() == ["edit", "accept", "stamp"]
+    again.recorder.close()
+
+
+def test_a_step_that_cannot_be_ended_leaves_nothing_in_between(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything_changed(desk, 3)
+    desk.layer.data_setitem((np.array([19]), np.array([69]), np.array([129])), 9)
+    desk.rest()
+    kept = desk.layer.data.copy()
+    edit = edited(desk.recorder.annotation(desk.track), "stamp", [(whole(GRID), np.full(GRID, 5))])
+    monkeypatch.setattr(portions, "_AT_ONCE", 1)
+    desk.recorder.apply(desk.track, edit)
+    desk.until(lambda: (desk.layer.data == 5).any())
+    monkeypatch.setattr(Errands, "finish", lambda *about, **known: None)
+    desk.recorder.close()
+    np.testing.assert_array_equal(desk.layer.data, kept)
+    again = Desk(desk.engine)
+    np.testing.assert_array_equal(again.layer.data, kept)
+    assert again.tools() == ["edit", "stamp"]
+    again.recorder.close()
 
 
 def test_a_stroke_of_another_plugin_in_the_middle_of_a_step_back_stays(desk: Desk) -> None:

@@ -11,13 +11,13 @@ from killing_window import Chain, Window
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL on this system")
-def test_four_killed_windows_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_five_killed_windows_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NAPARI_CONFIG", str(tmp_path / "napari.yaml"))
     draw, chain, windows = random.Random(3), Chain(tmp_path / "session", 5), [Window(), Window()]
     outcomes = []
-    for number, moment in enumerate(("any", "stroke", "flush", "closing")):
+    for number, moment in enumerate(("any", "stroke", "flush", "errand", "closing")):
         outcomes.append(chain.kill_once(windows[number], moment, draw))
-        if len(windows) < 4:  # one gets ready while another works
+        if len(windows) < 5:  # one gets ready while another works
             windows.append(Window())
-    assert [(outcome.lost, outcome.fault) for outcome in outcomes] == [(0, "")] * 4
+    assert [(outcome.lost, outcome.fault) for outcome in outcomes] == [(0, "")] * 5
     assert sum(outcome.due for outcome in outcomes) > 4

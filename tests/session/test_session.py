@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from session_images import a_volume, an_image, step
+from session_images import a_volume, an_image, month_of_work, step
 
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
@@ -240,6 +240,7 @@ def test_opening_thins(tmp_path: Path) -> None:
         for value in (1, 2, 3):
             block = {Place("mask", 0, 0): np.full((9, 9), value, np.uint8)}
             session.writer.put(image.id, step(block, at=1.0)).result()
+        session.writer.call(lambda store: month_of_work(store, image.id, time.time())).result()
         session.writer.call(lambda store: store._sql.execute("DELETE FROM meta")).result()
         session.close()
     session = Session.open(tmp_path)

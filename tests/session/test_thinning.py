@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from session_images import a_store, an_image, blocks_of, step, unused_blobs
+from session_images import a_store, an_image, blocks_of, month_of_work, step, unused_blobs
 
 from napari_seg.editing.annotation import Entry
 from napari_seg.errors import SegError
@@ -21,7 +21,9 @@ OLD = NOW - 40 * DAY
 
 @pytest.fixture
 def made(tmp_path: Path) -> tuple[Store, int]:
-    return a_store(tmp_path, (20, 20))
+    store, image = a_store(tmp_path, (20, 20))
+    month_of_work(store, image, NOW)
+    return store, image
 
 
 def commit(store: Store, image: int, value: int, at: float, **known: object) -> int:
@@ -47,7 +49,7 @@ def test_what_one_person_did_in_an_hour_becomes_one(made: tuple[Store, int]) -> 
     assert [store.labels(image, "mask", revision=k)[0, 0] for k in (0, *ids(store, image))] == [0, 1002, 1004, 1005]
     assert unused_blobs(store) == 0
     assert store._sql.execute("SELECT count(*) FROM blobs").fetchone() == (4,)  # three labels and what was said
-    assert len(store.log(image)) == 6  # the log stays
+    assert len(store.log(image)) == 30 + 6  # the log stays
     for gone in numbers[:2]:
         with pytest.raises(SegError, match="choose one of the history"):
             store.revision(gone)
@@ -106,6 +108,32 @@ def test_once_a_day(made: tuple[Store, int]) -> None:
     store.close()
 
 
+def test_a_clock_that_is_set_ahead_makes_nothing_old(tmp_path: Path) -> None:
+    store, image = a_store(tmp_path, (20, 20))
+    for day in range(29):
+        for minute in range(3):
+            commit(store, image, 3 * day + minute + 1, OLD + day * DAY + 60 * minute)
+    assert store.thin(OLD + 29 * DAY) == 0
+    ahead = NOW + 9999 * DAY
+    assert store.thin(ahead) == 0
+    for minute in range(3):  # the last days of work are 30 now: none is older than these
+        commit(store, image, 500 + minute, ahead + 60 * minute)
+    assert store.thin(ahead + 2 * DAY) == 0
+    commit(store, image, 600, ahead + 3 * DAY)  # one day more, one day less
+    assert store.thin(ahead + 4 * DAY) == 2
+    assert store.thin(OLD + 30 * DAY) == 0  # the clock was set right
+    assert len(ids(store, image)) == 29 * 3 + 3 + 1 - 2
+    store.close()
+
+
+def test_a_session_that_nobody_works_in_is_left_alone(tmp_path: Path) -> None:
+    store, image = a_store(tmp_path, (20, 20))
+    for value in (1, 2, 3):
+        commit(store, image, value, OLD)
+    assert store.thin(NOW + 365 * DAY) == 0
+    store.close()
+
+
 def test_a_clock_that_goes_back_joins_no_more_than_an_hour(made: tuple[Store, int]) -> None:
     store, image = made
     numbers = [commit(store, image, k + 1, OLD - 40 * 60 * k) for k in range(4)]
@@ -144,6 +172,7 @@ def test_random_histories_lead_to_the_same_places(tmp_path: Path, seed: int) -> 
     (tmp_path / "b").mkdir()
     (thinned, image), (whole, _) = a_store(tmp_path / "a", (300, 20)), a_store(tmp_path / "b", (300, 20))
     for store in (thinned, whole):
+        month_of_work(store, image, NOW)
         other = store.add_image(an_image((20, 20), fingerprint="another")).id
         store.put_plane(other, Plane("mask", True))
     at, gone = OLD - 60 * DAY, 0

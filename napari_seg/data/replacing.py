@@ -1,0 +1,83 @@
+"""A file or folder that was written aside takes its name, and a program that is killed on the way loses neither this
+nor what had the name before.
+
+A file takes the place of another in one step. A folder cannot: so the earlier one gets a name that says what it is,
+the new one takes its place, and then the earlier one goes. Where that was cut off, :func:`bring_back` does the rest when
+the place is looked at again. What was cut off while it was written lies hidden, and goes with a writing a day later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import uuid
+from pathlib import Path
+
+EARLIER = ".napari-seg-earlier"
+"""What the name of a folder ends in while another takes its place."""
+
+_ASIDE = ".napari-seg-"
+
+_DAY = 24 * 3600.0
+
+
+def aside_of(path: Path, suffix: str) -> Path:
+    """A name beside ``path`` that nobody sees, to write under first."""
+    return path.with_name(f"{_ASIDE}{uuid.uuid4().hex[:12]}{suffix}")
+
+
+def replace(aside: Path, path: Path) -> None:
+    """Give what lies ``aside`` its name; what had it before is gone then. Where it raises, nothing is changed."""
+    _sweep(aside)
+    earlier = _earlier(path)
+    if not path.is_dir():
+        aside.replace(path)
+        return
+    remove(earlier)
+    path.rename(earlier)
+    try:
+        aside.rename(path)
+    except BaseException:
+        earlier.rename(path)
+        raise
+    remove(earlier)
+
+
+def bring_back(path: Path) -> str:
+    """Give an earlier folder its name again, where it was cut off that another takes its place; what is to be said of
+    that, if it was so."""
+    if path.exists() or not _earlier(path).is_dir():
+        return ""
+    with contextlib.suppress(OSError):  # nothing may be written here: it stays where it can be seen
+        _earlier(path).rename(path)
+        return f"The last saving of {path.name} was cut off, so this is the one before; save the mask again."
+    return ""
+
+
+def bring_back_all(folder: Path) -> None:
+    """The same for all that lie in a folder."""
+    for earlier in folder.glob(f"*{EARLIER}"):
+        bring_back(earlier.with_name(earlier.name.removesuffix(EARLIER)))
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if there is one; what is left of a folder when that is cut off is not seen."""
+    if path.is_dir():
+        hidden = path
+        if not path.name.startswith("."):
+            hidden = path.rename(aside_of(path, ""))
+        shutil.rmtree(hidden, ignore_errors=True)
+    elif path.exists():
+        path.unlink()
+
+
+def _earlier(path: Path) -> Path:
+    return path.with_name(path.name + EARLIER)
+
+
+def _sweep(aside: Path) -> None:
+    """Remove what a program that was killed has left here, by the clock of this disk."""
+    for left in aside.parent.glob(f"{_ASIDE}*"):
+        with contextlib.suppress(OSError):
+            if aside.stat().st_mtime - left.stat().st_mtime > _DAY:
+                remove(left)
