@@ -13,7 +13,7 @@ from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 
 FORMAT = 2
-"""Number of the newest file format: 1 for one network, 2 for several. A file with a higher number was written by a newer
+"""Number of the newest file format: 1 for one network, 2 for several. A file with a higher one was written by a newer
 version."""
 
 Positive = Annotated[float, Field(gt=0)]
