@@ -9,6 +9,8 @@ first;
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -187,6 +189,24 @@ class SegNet(Network):
             indices, size = places.pop()
             x = self.decoder[level](self.unpools[level](x, indices, output_size=size[2:]))
         return self.head(x)  # type: ignore[no-any-return]
+
+
+class Ensemble(nn.Module):
+    """Networks for the same input and output. ``forward`` gives the logits of each: ``(members, batch, channels,
+    *grid)``; what is averaged are the scores that a task makes of them."""
+
+    def __init__(self, members: Iterable[Network]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    @property
+    def multiple(self) -> tuple[int, ...]:
+        """Each axis of the input must be a multiple of this many pixels, which suits every member."""
+        multiples: Any = (member.multiple for member in self.members)
+        return tuple(math.lcm(*axis) for axis in zip(*multiples, strict=True))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([member(x) for member in self.members])
 
 
 NETWORKS: dict[str, type[Network]] = {"unet": UNet, "vnet": VNet, "segnet": SegNet}

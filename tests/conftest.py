@@ -17,6 +17,14 @@ from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 
 
+@pytest.fixture(autouse=True)
+def marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file with the marks of the test set, for this test alone."""
+    path = tmp_path.with_name(f"{tmp_path.name}-marks.json")
+    monkeypatch.setenv("NAPARI_SEG_TEST_SET", str(path))
+    return path
+
+
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """``model_file("semantic", ndim=2)``: the file of a tiny model with random weights."""

@@ -12,6 +12,7 @@ from napari_seg.cli.demo import demo
 from napari_seg.cli.evaluate import evaluate
 from napari_seg.cli.look import doctor, info, models
 from napari_seg.cli.predict import predict
+from napari_seg.cli.test_set import test_set
 from napari_seg.cli.train import train
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 
 for _command in (demo, info, models, doctor, predict, train, evaluate):
     app.command()(_command)
+app.add_typer(test_set, name="test-set")
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,8 +1,9 @@
-"""Words and progress for people on standard error, results on standard output."""
+"""Words and progress for people, or as JSON for programs, on standard error; results on standard output."""
 
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 import time
@@ -67,12 +68,14 @@ def figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def watch(steps: Steps[T], title: str, tell: Callable[[Progress], None] | None = None) -> T:
+def watch(steps: Steps[T], title: str, tell: Callable[[Progress], None] | None = None, *, as_json: bool = False) -> T:
     """Run a job and show how far it is: a bar in a terminal, elsewhere a line every ten seconds.
 
-    ``tell`` sees every ``Progress`` and may :func:`say` what is worth keeping on the screen.
+    ``tell`` sees every ``Progress`` and may :func:`say` what is worth keeping on the screen. ``as_json``: each
+    ``Progress`` is a line instead, one JSON object with ``job``, ``done``, ``total``, ``message``, ``detail`` and
+    ``seconds_left`` (null until there is a pace).
     """
-    with _bar(title) if sys.stderr.isatty() else _lines(title) as show:
+    with _objects(title) if as_json else _bar(title) if sys.stderr.isatty() else _lines(title) as show:
 
         def shown(progress: Progress) -> None:
             if tell is not None:
@@ -80,6 +83,26 @@ def watch(steps: Steps[T], title: str, tell: Callable[[Progress], None] | None =
             show(progress)
 
         return run(steps, shown)
+
+
+@contextmanager
+def _objects(title: str) -> Iterator[Callable[[Progress], None]]:
+    left = TimeLeft()
+
+    def show(progress: Progress) -> None:
+        about = {"job": title, **vars(progress), "detail": dict(progress.detail), "seconds_left": left(progress)}
+        say(json.dumps(_finite(about), ensure_ascii=True, allow_nan=False))
+
+    yield show
+
+
+def _finite(value: Any) -> Any:
+    """A JSON value with null for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

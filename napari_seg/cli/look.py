@@ -110,17 +110,14 @@ def _put_image(described: dict[str, Any]) -> None:
 
 
 def _put_card(spec: ModelSpec, path: Path) -> None:
-    network, given, card = spec.network, spec.input, spec.card
+    given, card = spec.input, spec.card
     spacing = given.spacing and " x ".join(f"{step:.4g}" for step in given.spacing) + f" {given.unit}"
     put_pairs(
         (
             ("name", spec.name),
             ("summary", card.summary),
             ("task", f"{spec.task.kind}: {', '.join(spec.task.names)}"),
-            (
-                "network",
-                f"{network.kind}, {network.ndim}D, width {network.width}, depth {network.depth}, {network.norm} norm",
-            ),
+            ("network", spec.built_as),
             ("channels", ", ".join(given.channels)),
             ("modality", given.modality),
             ("spacing", spacing),

@@ -11,6 +11,10 @@ import typer
 from napari_seg.errors import SegError
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
+JsonProgress = Annotated[
+    bool,
+    typer.Option("--json-progress", help="Progress as lines on standard error, each one JSON object."),
+]
 Axes = Annotated[
     str | None,
     typer.Option(

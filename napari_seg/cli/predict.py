@@ -11,7 +11,7 @@ import typer
 from napari_seg.cli.box import region_of, where
 from napari_seg.cli.console import put_json, say, say_error, watch
 from napari_seg.cli.masks import plan, refuse_unwritable
-from napari_seg.cli.options import Axes, Device, Json, Overwrite, Precision, Series, given, keep_existing
+from napari_seg.cli.options import Axes, Device, Json, JsonProgress, Overwrite, Precision, Series, given, keep_existing
 from napari_seg.errors import SegError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def predict(
     series: Series = None,
     overwrite: Overwrite = False,
     json: Json = False,
+    json_progress: JsonProgress = False,
 ) -> None:
     """Segment images. A bad file is reported and the others are done; nothing but the masks is written."""
     region = region_of(box)
@@ -96,7 +97,7 @@ def predict(
     failed: list[dict[str, str]] = []
     for one in work:
         try:
-            done.append(_segment(one, loaded, spec))
+            done.append(_segment(one, loaded, spec, json_progress))
         except SegError as error:
             say_error(error, where=str(one.image))
             failed.append({"input": str(one.image), "error": str(error)})
@@ -106,7 +107,7 @@ def predict(
         raise typer.Exit(2)
 
 
-def _segment(work: Work, model: Model, spec: PredictSpec) -> dict[str, Any]:
+def _segment(work: Work, model: Model, spec: PredictSpec, json_progress: bool) -> dict[str, Any]:
     from napari_seg.data.formats import read, write
     from napari_seg.inference.predict import placed
     from napari_seg.inference.predict import predict as run
@@ -116,7 +117,8 @@ def _segment(work: Work, model: Model, spec: PredictSpec) -> dict[str, Any]:
     refuse_unwritable(model.spec, volume, work.mask)
     if work.region is not None:
         say(f"{work.image.name}: {where(volume, work.region)}")
-    prediction = watch(run.steps(model, volume, spec, region=work.region), work.image.name)
+    steps = run.steps(model, volume, spec, region=work.region)
+    prediction = watch(steps, work.image.name, as_json=json_progress)
     write(placed(prediction, volume), work.mask)
     notes = [*volume.notes, *prediction.notes]
     for note in notes:

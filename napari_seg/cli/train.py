@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from napari_seg.cli.console import put_json, say, watch
-from napari_seg.cli.options import Axes, Device, Json, NetworkKind, Overwrite, Precision, TaskKind, given, keep_existing
+from napari_seg.cli.options import (
+    Axes,
+    Device,
+    Json,
+    JsonProgress,
+    NetworkKind,
+    Overwrite,
+    Precision,
+    TaskKind,
+    given,
+    keep_existing,
+)
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress
 
@@ -42,6 +53,7 @@ def train(
     seed: Annotated[int, typer.Option(help="Another number draws other random patches.")] = 0,
     overwrite: Overwrite = False,
     json: Json = False,
+    json_progress: JsonProgress = False,
 ) -> None:
     """Train a model on images and labels within a time budget. Stopped, it keeps its best model so far."""
     if minutes is not None and steps is not None:
@@ -83,7 +95,7 @@ def train(
             say(f"step {progress.done:.0f} of {progress.total:.0f}: {progress.message}, validation {scores[-1][1]:.3f}")
 
     job = run.steps(cases, spec, save_to=output, start=load_model(start) if start else None, resume=resume)
-    model = watch(job, "Training", tell)
+    model = watch(job, "Training", tell, as_json=json_progress)
     seconds = time.monotonic() - began
     if json:
         details = model.spec.history[-1].details

@@ -334,7 +334,7 @@ def _with_thresholds(predicted: Predicted, thresholds: Thresholds) -> Predicted:
 
 def smaller_tile(model: ModelSpec, settings: PredictSpec) -> tuple[int, ...]:
     """Tiles of half the length, in whole multiples of what the network can take."""
-    multiple = 2**model.network.depth
+    multiple = 2 ** max(network.depth for network in model.networks)
     tile = settings.tile or model.input.patch
     return tuple(max(multiple, n // 2 // multiple * multiple) for n in tile)
 

@@ -89,7 +89,7 @@ def facts_of_model(spec: ModelSpec) -> list[tuple[str, str]]:
     facts = [
         ("Expects", describe_model(spec).removeprefix("expects ")),
         ("Finds", finds(spec).removeprefix("finds ")),
-        ("Network", f"{spec.network.kind}, width {spec.network.width}, depth {spec.network.depth}"),
+        ("Network", spec.built_as),
     ]
     facts += [(f"Score, {name}", number(value)) for name, value in card.scores.items()]
     named = (("Data", card.data), ("Licence", card.licence), ("Credit", card.attribution), ("Limits", card.limits))

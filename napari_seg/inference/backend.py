@@ -26,7 +26,7 @@ from napari_seg.errors import SegError
 from napari_seg.inference.forecast import multiplications
 from napari_seg.inference.tiling import Axis
 from napari_seg.models.spec import NetworkSpec
-from napari_seg.networks import NETWORKS
+from napari_seg.networks import NETWORKS, Ensemble
 from napari_seg.tasks.base import Task
 from napari_seg.tasks.semantic import Semantic
 
@@ -75,8 +75,8 @@ def _cpu_has_bf16() -> bool:
 class Runner:
     """Scores of batches of tiles: ``runner(tiles)`` with ``(batch, channels, *tile)`` on the device, float32 back.
 
-    The network is copied, so that the model's own stays as it is. With ``flips`` the scores are the mean over all
-    mirror images of a tile.
+    The network is copied, so that the model's own stays as it is. The scores of an ensemble are the mean over its
+    members, with ``flips`` also over all mirror images of a tile.
     """
 
     def __init__(
@@ -98,18 +98,20 @@ class Runner:
         if device.name == "cpu" and ConvReLU.available:
             folded = fuse(folded)
         self.network = folded.to(self.device, self.dtype, memory_format=self.layout)  # type: ignore[call-overload]
+        self.members = list(self.network.members) if isinstance(self.network, Ensemble) else [self.network]
 
     @torch.inference_mode()
     def __call__(self, tiles: Tensor) -> Tensor:
         total = None
         for mirror in self.mirrors:
-            turned = tiles.flip(mirror) if mirror else tiles
-            logits = self.network(turned.to(self.dtype, memory_format=self.layout))
-            scores = self.task.activate(logits.contiguous().float())
-            scores = self.task.mirror(scores, mirror) if mirror else scores
-            total = scores if total is None else total.add_(scores)
+            turned = (tiles.flip(mirror) if mirror else tiles).to(self.dtype, memory_format=self.layout)
+            for network in self.members:
+                scores = self.task.activate(network(turned).contiguous().float())
+                scores = self.task.mirror(scores, mirror) if mirror else scores
+                total = scores if total is None else total.add_(scores)
         assert total is not None
-        return total if len(self.mirrors) == 1 else total.div_(len(self.mirrors))
+        count = len(self.mirrors) * len(self.members)
+        return total if count == 1 else total.div_(count)
 
 
 class ConvReLU(nn.Module):

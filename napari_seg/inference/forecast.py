@@ -83,17 +83,18 @@ def forecast(
     fit = check(spec, volume, settings, region)
     scale = fit.scale or (1.0,) * len(fit.grid)
     grid = fit.lengths(scale)
-    axes = tile_grid(grid, tile_for(fit, scale, settings), settings.overlap, multiple_of(spec.network))
+    multiple = tuple(map(max, zip(*map(multiple_of, spec.networks), strict=True)))
+    axes = tile_grid(grid, tile_for(fit, scale, settings), settings.overlap, multiple)
     tile = math.prod(axis.tile for axis in axes)
     times = volume.size("T") if region is None or region.time is None else 1
     frames = times * ((fit.box[1][0] - fit.box[0][0]) if fit.by_slices else 1)
     computed = frames * tile * math.prod(len(axis.starts) for axis in axes)
     mirrors = 2 ** len(grid) if settings.flips else 1
     pixels = times * math.prod(b - a for a, b in zip(*fit.box, strict=True))
-    work = mirrors * computed * multiplications(spec.network)
+    work = mirrors * computed * sum(map(multiplications, spec.networks))
     beside = START_SECONDS + (0.0 if spec.task.pointwise else DECODE_SECONDS * pixels)
     width = 4 if settings.precision == "fp32" else 2
-    activations = tile * spec.network.width * 6 * width
+    activations = tile * max(network.width for network in spec.networks) * 6 * width
     slab = axes[0].tile * math.prod(grid[1:]) * 4 * (spec.network.in_channels + 2 * spec.task.channels)
     scores = 2 * spec.task.channels * pixels
     objects = 0 if spec.task.pointwise else 30 * pixels / times

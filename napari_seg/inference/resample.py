@@ -50,7 +50,7 @@ class Resampling:
         first, last = self.needs(start, stop)
         span = np.floor(centres - reach).astype(np.int64)[:, None] + np.arange(1, int(np.ceil(2 * reach)) + 1)
         weights = np.maximum(0, 1 - np.abs(span - centres[:, None]) / reach)
-        weights[(span < 0) | (span >= self.source)] = 0
+        weights[(span < first) | (span >= last)] = 0  # also of those that only rounding lets in
         weights /= weights.sum(1, keepdims=True)
         columns = span - first
         used = weights > 0

@@ -1,4 +1,4 @@
-"""A model: its spec and its network, in one file."""
+"""A model: its spec and its network, or the networks of an ensemble, in one file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from napari_seg.errors import SegError
 from napari_seg.models.file import KEY, damaged_weights, read_spec
 from napari_seg.models.spec import ModelSpec, NetworkSpec
-from napari_seg.networks import NETWORKS, Network
+from napari_seg.networks import NETWORKS, Ensemble, Network
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class Model:
     """``spec`` says what it is, ``network`` (on the CPU, in evaluation mode) computes."""
 
     spec: ModelSpec
-    network: Network
+    network: Network | Ensemble
 
     @classmethod
     def create(cls, spec: ModelSpec, *, seed: int = 0) -> Model:
@@ -40,7 +40,7 @@ class Model:
         except (SafetensorError, OSError):
             raise damaged_weights(path) from None
         with torch.device("meta"):  # nothing is allocated before the file has proved to hold these very weights
-            network = build(spec.network)
+            network = Ensemble(map(build, spec.members)) if spec.members else build(spec.network)
         wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
         found = {name: tensor.shape for name, tensor in weights.items()}
         if wanted != found or not all(torch.isfinite(tensor).all() for tensor in weights.values()):

@@ -12,8 +12,9 @@ from napari_seg.spec import Spec
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 
-FORMAT = 1
-"""Number of the file format; a file with a higher one was written by a newer version."""
+FORMAT = 2
+"""Number of the newest file format: 1 for one network, 2 for several. A file with a higher one was written by a newer
+version."""
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -30,6 +31,9 @@ class NetworkSpec(Spec):
     norm: Literal["batch", "group", "instance"] = "batch"
     residual: bool = False
     flat_levels: int = Field(0, ge=0, le=8)
+
+    def __str__(self) -> str:
+        return f"{self.kind}, {self.ndim}D, width {self.width}, depth {self.depth}, {self.norm} norm"
 
 
 class Normalisation(Spec):
@@ -103,18 +107,35 @@ class Card(Spec):
 
 
 class ModelSpec(Spec):
-    """The whole description of a model; stored as JSON in the header of its ``.safetensors`` file."""
+    """The whole description of a model; stored as JSON in the header of its ``.safetensors`` file.
 
-    format: int = FORMAT
+    ``members``: the networks of an ensemble, whose scores are averaged; ``network`` is the first of them.
+    """
+
+    format: int = 1
     name: str = Field(min_length=1)
     network: NetworkSpec
+    members: tuple[NetworkSpec, ...] = ()
     task: Annotated[Semantic | Instance, Field(discriminator="kind")]
     input: InputSpec
     card: Card = Card()
     history: tuple[Event, ...] = ()
 
+    @property
+    def networks(self) -> tuple[NetworkSpec, ...]:
+        """All networks: one, or those of an ensemble."""
+        return self.members or (self.network,)
+
+    @property
+    def built_as(self) -> str:
+        """The architecture in words."""
+        kinds = dict.fromkeys(map(str, self.networks))
+        return f"{f'mean of {len(self.members)}: ' if self.members else ''}{'; '.join(kinds)}"
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        if self.members and (self.members[0] != self.network or len({_ends(one) for one in self.members}) > 1):
+            raise ValueError("the members of the ensemble do not fit each other")
         if self.network.out_channels != self.task.channels:
             raise ValueError(f"the network puts out {self.network.out_channels} channels, not {self.task.channels}")
         if self.network.in_channels != len(self.input.channels):
@@ -122,3 +143,8 @@ class ModelSpec(Spec):
         if {len(self.input.patch), len(self.input.spacing or self.input.patch)} != {self.network.ndim}:
             raise ValueError(f"patch and spacing do not have the {self.network.ndim} axes of the network")
         return self
+
+
+def _ends(network: NetworkSpec) -> tuple[int, int, int]:
+    """What goes into a network and what comes out."""
+    return network.ndim, network.in_channels, network.out_channels

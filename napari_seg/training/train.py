@@ -33,6 +33,7 @@ import napari_seg
 from napari_seg.errors import SegError
 from napari_seg.inference.backend import Device, choose_device
 from napari_seg.jobs import Progress, Steps, job
+from napari_seg.models.ensemble import first_of
 from napari_seg.models.model import Model
 from napari_seg.models.spec import Event, ModelSpec
 from napari_seg.networks import Network
@@ -41,6 +42,7 @@ from napari_seg.training.cases import Case, find_cases
 from napari_seg.training.patches import Patches
 from napari_seg.training.plan import Facts, TrainSpec, augmentation, batch_size, check_start, plan
 from napari_seg.training.sample import Sample, samples
+from napari_seg.training.test_set import refuse
 from napari_seg.training.validation import score, tuned
 
 CHECKPOINTS = 20
@@ -62,13 +64,14 @@ def train(
     holds.
 
     ``start`` goes on from a trained model: its network, task and input are kept, and settings that say otherwise raise
-    ``SegError``. ``resume`` goes on with a training
+    ``SegError``; of an ensemble the first member is taken. ``resume`` goes on with a training
     that was stopped, from the state beside ``save_to``. Closing the generator stops at once; the best model so far is
     in the file.
     ``Progress.detail`` holds ``step``, ``loss`` and, after a checkpoint and where there are validation cases, ``score``
     (their mean Dice or mean AP).
     """
     save_to = Path(save_to)
+    start = None if start is None else first_of(start)
     cases = find_cases(data) if isinstance(data, str | Path) else tuple(data)
     learned, held_out, model_spec = yield from _prepare(cases, spec, start)
     device = choose_device(spec.device, spec.precision)
@@ -136,6 +139,7 @@ def _prepare(
 
     Every case is read once for each, so that never more than one image is in memory beside the samples.
     """
+    yield from refuse(cases)
     if start is not None:
         check_start(start.spec, spec)
     looked_at = [case for case in cases if case.split == "train" and start is None]

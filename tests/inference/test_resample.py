@@ -9,6 +9,15 @@ from hypothesis import strategies as st
 from napari_seg.inference.resample import Resampling, resampled
 
 
+@pytest.mark.parametrize(("source", "target"), [(35, 21), (21, 35), (7, 3)])
+def test_every_plane_alone_is_that_plane_of_the_whole(source, target):
+    values, axis = np.random.default_rng(0).random((source, 3), np.float32), Resampling(source, target)
+    whole = axis.apply(values, 0, 0, target)
+    for plane in range(target):
+        low, high = axis.needs(plane, plane + 1)
+        assert np.allclose(axis.apply(values[low:high], 0, plane, plane + 1), whole[plane : plane + 1], atol=1e-6)
+
+
 @given(st.integers(1, 60), st.integers(1, 60), st.data())
 def test_a_block_is_the_same_as_that_part_of_the_whole(source, target, data):
     values = np.random.default_rng(source).random((source, 3), np.float32)

@@ -1,0 +1,62 @@
+"""Progress for programs: one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_seg.cli.console import watch
+from napari_seg.data.formats import write
+from napari_seg.data.volume import Volume
+from napari_seg.jobs import Progress, Steps
+
+
+def objects(words: str) -> list[dict[str, Any]]:
+    """The lines of progress among words for people."""
+    return [json.loads(line) for line in words.splitlines() if line.startswith("{")]
+
+
+def counting() -> Steps[str]:
+    for number in range(3):
+        yield Progress(number, 3, f"number {number}", {"loss": float("nan"), "parts": [1.5, float("inf")]})
+    return "counted"
+
+
+def test_every_step_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert watch(counting(), "Counting", as_json=True) == "counted"
+    caught = capsys.readouterr()
+    assert caught.out == ""
+    lines = objects(caught.err)
+    assert [line["done"] for line in lines] == [0, 1, 2]
+    assert lines[1] == {
+        "job": "Counting",
+        "done": 1,
+        "total": 3,
+        "message": "number 1",
+        "detail": {"loss": None, "parts": [1.5, None]},
+        "seconds_left": None,
+    }
+
+
+def test_train_and_predict_tell_it_and_standard_output_stays_one_object(run: Any, tmp_path: Path) -> None:
+    labels = np.zeros((32, 32), np.uint8)
+    labels[8:20, 8:24] = 1
+    for number in range(2):
+        noise = np.random.default_rng(number).integers(0, 60, labels.shape)
+        write(Volume((labels * 120 + noise).astype(np.uint8), "YX"), tmp_path / "images" / f"{number}.png")
+        write(Volume(labels, "YX"), tmp_path / "labels" / f"{number}.png")
+    output = tmp_path / "m.safetensors"
+    words = ("--task", "semantic", "--steps", 2, "--output", output, "--device", "cpu", "--json")
+    trained = run("train", tmp_path, *words, "--json-progress")
+    assert trained.code == 0, trained.err
+    assert [line["detail"]["step"] for line in objects(trained.err) if "loss" in line["detail"]] == [1, 2]
+    assert trained.json["steps"] == 2
+    scan, mask = tmp_path / "images" / "0.png", tmp_path / "mask.png"
+    predicted = run("predict", scan, "--model", output, "--output", mask, "--json", "--json-progress")
+    assert {line["job"] for line in objects(predicted.err)} == {"0.png"}
+    assert len(predicted.json["masks"]) == 1
+    assert objects(run("predict", scan, "--model", output, "--output", mask, "--overwrite").err) == []
