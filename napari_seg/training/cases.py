@@ -70,32 +70,18 @@ class Case:
     def about(self) -> Mapping[str, Any]:
         return {}
 
-    def load(self) -> Labelled:
-        """The labels are one int64 for each pixel, or uint8 planes along C, 1 inside the class of a plane.
-
-        Raises ``SegError`` where they do not lie on the same grid.
-        """
+    def read(self) -> tuple[Volume, Volume]:
+        """Image and labels as they lie in their files, whether they fit or not."""
         image = read(self.image, axes=self.axes)
-        labels = self._read_labels(image)
-        if image.grid != labels.grid:
-            raise SegError(
-                f"{self.name}: the image has {image.grid} voxels, its labels {labels.grid}; make them equal."
-            )
-        values = np.asarray(labels.data)
-        if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
-            raise SegError(f"{self.name}: the labels hold fractions; save them as whole numbers.")
-        if "S" in labels.axes:
-            raise SegError(f"{self.name}: the labels are a colour picture; save them as whole numbers.")
-        if image.size("T") != labels.size("T"):
-            raise SegError(
-                f"{self.name}: the image has {image.size('T')} points in time, its labels {labels.size('T')}; "
-                "make them equal."
-            )
-        if labels.size("C") > 1:
-            return Labelled(image, replace(labels, data=(values > 0).astype(np.uint8)), self._read_mask(labels))
-        if "C" in labels.axes:  # a single plane shares its pixels with no other
-            values = values.squeeze(labels.axes.index("C"))
-        labels = replace(labels, data=values.astype(np.int64), axes=labels.axes.replace("C", ""), channels=())
+        return image, self._read_labels(image)
+
+    def load(self) -> Labelled:
+        """Raises ``SegError`` where image and labels do not lie on the same grid."""
+        return self.labelled(*self.read())
+
+    def labelled(self, image: Volume, labels: Volume) -> Labelled:
+        """The same of an image and labels that were read, and perhaps mended since."""
+        labels = fitting(self.name, image, labels)
         return Labelled(image, labels, self._read_mask(labels))
 
     def _read_mask(self, labels: Volume) -> NDArray[np.bool_] | None:
@@ -131,6 +117,27 @@ class Case:
             if question.parameter != "axes" or len(found) != 1:
                 raise
             return found[0]
+
+
+def fitting(name: str, image: Volume, labels: Volume) -> Volume:
+    """The labels as training takes them: one int64 for each pixel, or uint8 planes along C, 1 inside the class of a
+    plane. Raises ``SegError`` where they do not fit the image."""
+    if image.grid != labels.grid:
+        raise SegError(f"{name}: the image has {image.grid} voxels, its labels {labels.grid}; make them equal.")
+    values = np.asarray(labels.data)
+    if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
+        raise SegError(f"{name}: the labels hold fractions; save them as whole numbers.")
+    if "S" in labels.axes:
+        raise SegError(f"{name}: the labels are a colour picture; save them as whole numbers.")
+    if image.size("T") != labels.size("T"):
+        raise SegError(
+            f"{name}: the image has {image.size('T')} points in time, its labels {labels.size('T')}; make them equal."
+        )
+    if labels.size("C") > 1:
+        return replace(labels, data=(values > 0).astype(np.uint8))
+    if "C" in labels.axes:  # a single plane shares its pixels with no other
+        values = values.squeeze(labels.axes.index("C"))
+    return replace(labels, data=values.astype(np.int64), axes=labels.axes.replace("C", ""), channels=())
 
 
 class Cases(tuple[Case, ...]):

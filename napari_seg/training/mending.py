@@ -3,7 +3,7 @@ they are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import Volume, labels_dtype
+from napari_seg.training.cases import Labelled
 from napari_seg.training.check import Finding, Readable
 
 
@@ -112,7 +113,7 @@ FIXES: dict[str, Fix] = {
 
 @dataclass(frozen=True, eq=False)
 class Mended:
-    """A case that is mended while it is read. ``values``: the labels that occur in all cases."""
+    """A lesson that is mended while it is read. ``values``: the labels that occur in all cases."""
 
     case: Readable
     fixes: tuple[str, ...]
@@ -126,6 +127,16 @@ class Mended:
     @property
     def group(self) -> str:
         return self.case.group
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        return {**self.case.about, "mended": self.fixes} if self.fixes else self.case.about
+
+    def load(self) -> Labelled:
+        return self.labelled(*self.read())
+
+    def labelled(self, image: Volume, labels: Volume) -> Labelled:
+        return self.case.labelled(image, labels)
 
     def read(self) -> tuple[Volume, Volume]:
         image, labels = self.case.read()

@@ -9,6 +9,7 @@ import pytest
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
+from napari_seg.training.cases import Labelled, fitting
 from napari_seg.training.check import Finding, Looked, check
 from napari_seg.training.mending import FIXES, mended
 
@@ -28,6 +29,13 @@ class Given:
         if self.trouble:
             raise SegError(self.trouble)
         return self.image, self.labels
+
+    @property
+    def about(self) -> dict[str, object]:
+        return {}
+
+    def labelled(self, image: Volume, labels: Volume) -> Labelled:
+        return Labelled(image, fitting(self.name, image, labels))
 
 
 def discs(size: int = 40) -> np.ndarray:
@@ -101,7 +109,10 @@ def test_labels_of_another_size_lie_in_place_when_they_are_resized() -> None:
     fine = np.kron((discs() > 0).astype(np.uint8), np.ones((2, 2), np.uint8))
     cases = three(labels=fine)
     [*_, odd] = mended(cases, check(cases, "semantic"), {"resize"})
-    assert np.array_equal(odd.read()[1].data, discs() > 0)
+    assert np.array_equal(odd.load().labels.data, discs() > 0)
+    assert odd.about == {"mended": ("resize",)}
+    with pytest.raises(SegError, match="make them equal"):
+        mended(cases, (), ())[-1].load()
 
 
 def test_turned_labels_lie_in_place_again() -> None:
