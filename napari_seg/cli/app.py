@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from napari_seg import __version__
+from napari_seg.cli.check import check
 from napari_seg.cli.console import put
 from napari_seg.cli.demo import demo
 from napari_seg.cli.evaluate import evaluate
@@ -23,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _command in (demo, info, models, doctor, predict, train, evaluate):
+for _command in (demo, info, models, doctor, predict, check, train, evaluate):
     app.command()(_command)
 app.add_typer(test_set, name="test-set")
 

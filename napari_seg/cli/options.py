@@ -25,6 +25,14 @@ Series = Annotated[
     str | None, typer.Option(help="Which image of a file or folder with several; without it they are listed.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")]
+SplitTable = Annotated[Path | None, typer.Option(help="A CSV with the columns name and split, and optionally group.")]
+Where = Annotated[list[str] | None, typer.Option(help="Only rows of the split with this, as column=value.")]
+HoldOut = Annotated[
+    str | None, typer.Option(help="The value of split whose images are never looked at (default test).")
+]
+Fixes = Annotated[
+    list[str] | None, typer.Option("--fix", help="Mend this on the way; the files stay. check names what there is.")
+]
 
 
 class Device(StrEnum):
@@ -60,3 +68,14 @@ def keep_existing(output: Path, overwrite: bool) -> None:
     """Raises ``SegError`` where a result exists and may not be replaced."""
     if output.exists() and not overwrite:
         raise SegError(f"{output} exists already and was left as it is; choose another name or add --overwrite.")
+
+
+def pairs(texts: list[str] | None) -> dict[str, str]:
+    """Columns and their values. Raises ``SegError`` for a text without a value."""
+    found = {}
+    for text in texts or ():
+        column, equals, value = text.partition("=")
+        if not equals:
+            raise SegError(f"--where {text} does not say a value; write column=value, such as kind=fluorescence.")
+        found[column] = value
+    return found

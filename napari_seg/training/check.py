@@ -11,7 +11,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import cc3d
 import numpy as np
@@ -168,11 +168,19 @@ def _pieces(inside: NDArray[np.bool_]) -> int:
 
 # rules
 
-Rule = Callable[[Sequence[Looked], str], Iterator[Finding]]
-"""Looks at all cases that could be read; the second argument is the task, ``semantic`` or ``instance``."""
+
+class Wanted(NamedTuple):
+    """What is to be learned. ``classes``: how many are named; 0 where the labels decide."""
+
+    task: Literal["semantic", "instance"]
+    classes: int = 0
 
 
-def _grids(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+Rule = Callable[[Sequence[Looked], Wanted], Iterator[Finding]]
+"""Looks at all cases that could be read."""
+
+
+def _grids(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     apart = [case for case in cases if case.labels_grid != case.grid and not case.colour]
     turned = [case for case in apart if case.labels_grid == case.grid[::-1]]
     scaled = [case for case in apart if case not in turned and _is_scaled(case)]
@@ -199,7 +207,7 @@ def _is_scaled(case: Looked) -> bool:
     return bool(abs(flat[0] / flat[1] - 1) < 0.02)
 
 
-def _spacings(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+def _spacings(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     apart = [
         case
         for case in cases
@@ -210,7 +218,7 @@ def _spacings(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
         yield _finding("The labels of {} say another spacing than the image.", apart, True, "respace")
 
 
-def _numbers(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+def _numbers(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     colour = [case for case in cases if case.colour]
     if colour:
         yield _finding("The labels of {} are colour pictures; save them as whole numbers.", colour, True, "leave out")
@@ -228,12 +236,12 @@ def _numbers(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
         yield _finding("The labels of {} hold numbers below 0, which mean nothing.", below, True, "no negatives")
 
 
-def _classes(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+def _classes(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     """Masks that are not numbered 1, 2, ..., and classes with too little."""
     found = sorted({value for case in cases for value in case.values})
-    if task == "instance" or not found:
+    if wanted.task == "instance" or not found:
         return
-    gaps = found != list(range(1, len(found) + 1))
+    gaps = found != list(range(1, len(found) + 1)) and not 0 < found[-1] <= wanted.classes
     if gaps and len(found) == 1:
         words = f"The labels of {{}} are 0 and {found[0]}, where a class is 1."
         yield replace(_finding(words, cases, True, "renumber"), values=tuple(found))
@@ -251,16 +259,16 @@ def _classes(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
             yield _finding(f"Class {value} occurs in {{}} alone; label it in more images.", holders, False)
 
 
-def _objects(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+def _objects(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     """Masks without a number for each object, where objects are asked for."""
-    if task != "instance":
+    if wanted.task != "instance":
         return
     alike = [case for case in cases if len(case.values) == 1 and case.pieces > 1]
     if alike:
         yield _finding("In {} all objects have the same number.", alike, True, "split")
 
 
-def _empty(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+def _empty(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     empty = [case for case in cases if not case.values and case.fractions in ("none", "rounding") and not case.colour]
     if len(empty) == len(cases):
         yield _finding("The labels of all images are empty; label something first.", empty, True)
@@ -273,7 +281,7 @@ def _empty(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
         )
 
 
-def _images(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+def _images(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     broken = [case for case in cases if not case.finite]
     if broken:
         yield _finding("The images of {} hold values that are not numbers.", broken, True, "fill")
@@ -294,7 +302,7 @@ def _images(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
         yield _finding(words, odd, True, "leave out")
 
 
-def _outliers(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+def _outliers(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     known = [case for case in cases if case.spacing is not None]
     unknown = [case for case in cases if case.spacing is None]
     if known and unknown:
@@ -316,7 +324,7 @@ def _outliers(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
         yield _finding(words, odd, False, "leave out")
 
 
-def _twins(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+def _twins(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     """The same image twice, and a patient on both sides of the split."""
     alike = defaultdict[str, list[Looked]](list)
     for case in cases:
@@ -336,7 +344,7 @@ def _twins(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
             yield _finding(f"{words}; put all of it on one side.", there, True, "one side")
 
 
-def _alone(cases: Sequence[Looked], task: str) -> Iterator[Finding]:
+def _alone(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     if len(cases) == 1:
         words = "There is a single image ({}): a part of it is held out, but nothing tells how others will fare."
         yield _finding(f"{words} Label a second one.", cases, False)
@@ -363,20 +371,21 @@ def _finding(words: str, cases: Sequence[Looked], stops: bool, fix: str = "") ->
 
 
 @job
-def check(cases: Sequence[Readable], task: Literal["semantic", "instance"]) -> Steps[tuple[Finding, ...]]:
+def check(cases: Sequence[Readable], wanted: Wanted) -> Steps[tuple[Finding, ...]]:
     """What is wrong with cases, what stops a training first."""
     looked = []
     for number, case in enumerate(cases):
         yield Progress(number, len(cases), f"looking at {case.name}")
         looked.append(Looked.at(case))
-    return findings(looked, task)
+    return findings(looked, wanted)
 
 
-def findings(looked: Sequence[Looked], task: Literal["semantic", "instance"]) -> tuple[Finding, ...]:
+def findings(looked: Sequence[Looked], wanted: Wanted) -> tuple[Finding, ...]:
+    """What is wrong with cases that were looked at, what stops a training first."""
     found = [Finding(case.unreadable, (case.name,), True, "leave out") for case in looked if case.unreadable]
     whole = [case for case in looked if not case.unreadable]
     if not looked:
         found.append(Finding("There is no image to learn from; add one with its labels.", (), True))
     for rule in RULES if whole else ():
-        found += rule(whole, task)
+        found += rule(whole, wanted)
     return tuple(sorted(found, key=lambda finding: not finding.stops))

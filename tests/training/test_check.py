@@ -10,7 +10,7 @@ import pytest
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.training.cases import Labelled, fitting
-from napari_seg.training.check import Finding, Looked, check
+from napari_seg.training.check import Finding, Looked, Wanted, check
 from napari_seg.training.mending import FIXES, mended
 
 
@@ -76,8 +76,8 @@ def only(found: tuple[Finding, ...], fix: str) -> Finding:
 
 def test_nothing_is_found_where_nothing_is_wrong() -> None:
     cases = [given("a"), given("b"), given("c")]
-    assert check(cases, "semantic") == ()
-    assert check([given(n, discs()) for n in "abc"], "instance") == ()
+    assert check(cases, Wanted("semantic")) == ()
+    assert check([given(n, discs()) for n in "abc"], Wanted("instance")) == ()
 
 
 @pytest.mark.parametrize(
@@ -95,20 +95,20 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
 )
 def test_an_odd_case_is_found_and_mended(odd: dict[str, object], task: str, fix: str) -> None:
     cases = three(**odd)
-    found = check(cases, task)
+    found = check(cases, Wanted(task))
     finding = only(found, fix)
     assert finding.stops
     assert finding.cases == ("odd",)
     assert "odd" in finding.sentence
     better = mended(cases, found, {fix})
-    assert not [later for later in check(better, task) if later.fix == fix]
+    assert not [later for later in check(better, Wanted(task)) if later.fix == fix]
     assert [case.name for case in better] == ["first", "second", "odd"]
 
 
 def test_labels_of_another_size_lie_in_place_when_they_are_resized() -> None:
     fine = np.kron((discs() > 0).astype(np.uint8), np.ones((2, 2), np.uint8))
     cases = three(labels=fine)
-    [*_, odd] = mended(cases, check(cases, "semantic"), {"resize"})
+    [*_, odd] = mended(cases, check(cases, Wanted("semantic")), {"resize"})
     assert np.array_equal(odd.load().labels.data, discs() > 0)
     assert odd.about == {"mended": ("resize",)}
     with pytest.raises(SegError, match="make them equal"):
@@ -119,7 +119,7 @@ def test_turned_labels_lie_in_place_again() -> None:
     rng = np.random.default_rng(0)
     there = rng.integers(0, 2, (6, 40, 30), np.uint8)
     cases = [given(n, there.transpose(), shape=there.shape) for n in "abc"]
-    found = check(cases, "semantic")
+    found = check(cases, Wanted("semantic"))
     assert only(found, "turn").cases == ("a", "b", "c")
     assert np.array_equal(mended(cases, found, {"turn"})[0].read()[1].data, there)
 
@@ -127,12 +127,13 @@ def test_turned_labels_lie_in_place_again() -> None:
 def test_masks_of_0_and_255_and_classes_with_gaps_are_numbered_anew() -> None:
     bright = (255 * (discs() > 0)).astype(np.uint8)
     cases = [given(n, bright) for n in "abc"]
-    found = check(cases, "semantic")
+    found = check(cases, Wanted("semantic"))
     assert "0 and 255" in only(found, "renumber").sentence
     assert {1} == {int(case.read()[1].data.max()) for case in mended(cases, found, {"renumber"})}
     gaps = np.where(discs() > 2, 40, np.where(discs() > 0, 7, 0)).astype(np.uint8)
     cases = [given("a", gaps), given("b", gaps), given("c", np.where(gaps == 40, 7, gaps))]
-    better = mended(cases, found := check(cases, "semantic"), {"renumber"})
+    better = mended(cases, found := check(cases, Wanted("semantic")), {"renumber"})
+    assert all(finding.fix != "renumber" for finding in check(cases, Wanted("semantic", classes=40)))
     assert "7, 40" in only(found, "renumber").sentence
     assert [np.unique(case.read()[1].data).tolist() for case in better] == [[0, 1, 2], [0, 1, 2], [0, 1]]
 
@@ -140,35 +141,35 @@ def test_masks_of_0_and_255_and_classes_with_gaps_are_numbered_anew() -> None:
 def test_a_binary_mask_is_split_where_objects_are_asked() -> None:
     touching = (discs() > 0) | (np.mgrid[:40, :40][0] == 9) & (np.mgrid[:40, :40][1] > 8) & (np.mgrid[:40, :40][1] < 20)
     cases = [given(n, touching.astype(np.uint8)) for n in "abc"]
-    found = check(cases, "instance")
+    found = check(cases, Wanted("instance"))
     assert only(found, "split").stops
     assert {len(np.unique(case.read()[1].data)) - 1 for case in mended(cases, found, {"split"})} == {4}
 
 
 def test_labels_that_do_not_fit_at_all_are_left_out_or_stop_the_training() -> None:
     cases = three(labels=np.ones((7, 31), np.uint8))
-    found = check(cases, "semantic")
+    found = check(cases, Wanted("semantic"))
     assert only(found, "leave out").stops
     assert [case.name for case in mended(cases, found, {"leave out"})] == ["first", "second"]
     assert [case.name for case in mended(cases, found, ())] == ["first", "second", "odd"]
 
 
 def test_fractions_above_one_are_no_probabilities() -> None:
-    found = check(three(labels=discs() * 0.7), "semantic")
+    found = check(three(labels=discs() * 0.7), Wanted("semantic"))
     assert "save them as whole numbers" in only(found, "leave out").sentence
 
 
 def test_a_file_that_cannot_be_read_is_one_finding_among_others() -> None:
     cases = [*three(), Given("broken", *given().read(), "broken", trouble="broken.tif is cut short; copy it again.")]
-    found = check(cases, "semantic")
+    found = check(cases, Wanted("semantic"))
     assert [finding.sentence for finding in found] == ["broken.tif is cut short; copy it again."]
     assert len(mended(cases, found, {"leave out"})) == 3
 
 
 def test_empty_labels_warn_and_stop_only_where_all_are_empty() -> None:
     nothing = np.zeros((40, 40), np.uint8)
-    assert not only(check(three(labels=nothing), "semantic"), "leave out").stops
-    found = check([given(n, nothing) for n in "abc"], "semantic")
+    assert not only(check(three(labels=nothing), Wanted("semantic")), "leave out").stops
+    found = check([given(n, nothing) for n in "abc"], Wanted("semantic"))
     assert found[0].stops
     assert "label something first" in found[0].sentence
 
@@ -176,18 +177,20 @@ def test_empty_labels_warn_and_stop_only_where_all_are_empty() -> None:
 def test_classes_with_too_little_are_told() -> None:
     few = (discs() > 0).astype(np.uint8)
     few[0, :3] = 2
-    assert any("Class 2 has 3 voxels" in f.sentence for f in check(three(labels=few), "semantic"))
+    assert any("Class 2 has 3 voxels" in f.sentence for f in check(three(labels=few), Wanted("semantic")))
     more = np.where(discs() == 1, 2, discs() > 0).astype(np.uint8)
-    assert any("Class 2 occurs in odd alone" in f.sentence for f in check(three(labels=np.tile(more, 1)), "semantic"))
+    assert any(
+        "Class 2 occurs in odd alone" in f.sentence for f in check(three(labels=np.tile(more, 1)), Wanted("semantic"))
+    )
 
 
 def test_the_same_image_twice_is_found_whatever_its_name() -> None:
     same = np.random.default_rng(1).integers(0, 9, (40, 40), np.uint8)
     cases = [given("a", image=same), given("b", image=same.copy()), given("c")]
-    finding = only(check(cases, "semantic"), "keep one")
+    finding = only(check(cases, Wanted("semantic")), "keep one")
     assert not finding.stops
     cases[1] = given("b", image=same.copy(), split="val")
-    finding = only(found := check(cases, "semantic"), "keep one")
+    finding = only(found := check(cases, Wanted("semantic")), "keep one")
     assert finding.stops
     assert "for validation" in finding.sentence
     assert [case.name for case in mended(cases, found, {"keep one"})] == ["a", "c"]
@@ -195,28 +198,28 @@ def test_the_same_image_twice_is_found_whatever_its_name() -> None:
 
 def test_a_patient_on_both_sides_of_the_split_stops_the_training() -> None:
     cases = [given("a", group="p1"), given("b", group="p1", split="val"), given("c"), given("d", split="val")]
-    found = check(cases, "semantic")
+    found = check(cases, Wanted("semantic"))
     assert "p1" in only(found, "one side").sentence
     assert [case.split for case in mended(cases, found, {"one side"})] == ["train", "train", "train", "val"]
 
 
 def test_a_spacing_far_from_the_others_and_one_that_is_not_known_are_told() -> None:
     usual = [given(n, spacing=(0.5, 0.5)) for n in "abcd"]
-    found = check([*usual, given("odd", spacing=(0.5, 5.0))], "semantic")
+    found = check([*usual, given("odd", spacing=(0.5, 5.0))], Wanted("semantic"))
     assert "odd" in only(found, "leave out").sentence
-    found = check([*usual, given("odd")], "semantic")
+    found = check([*usual, given("odd")], Wanted("semantic"))
     assert ["odd" in finding.sentence for finding in found] == [True]
 
 
 def test_one_image_alone_and_images_of_different_kinds() -> None:
-    [finding] = check([given("a", discs())], "instance")
+    [finding] = check([given("a", discs())], Wanted("instance"))
     assert "single image" in finding.sentence
     assert not finding.stops
     volume = given("deep", np.ones((3, 40, 40), np.uint8), shape=(3, 40, 40))
-    assert "3D" in only(check([given("a"), given("b"), volume], "semantic"), "leave out").sentence
+    assert "3D" in only(check([given("a"), given("b"), volume], Wanted("semantic")), "leave out").sentence
     colour = given("rgb", shape=(40, 40, 3), axes="YXS")
-    assert "3 channels" in only(check([given("a"), given("b"), colour], "semantic"), "leave out").sentence
-    assert check([], "semantic")[0].stops
+    assert "3 channels" in only(check([given("a"), given("b"), colour], Wanted("semantic")), "leave out").sentence
+    assert check([], Wanted("semantic"))[0].stops
 
 
 def test_planes_of_overlapping_classes_count_by_plane() -> None:
@@ -224,17 +227,17 @@ def test_planes_of_overlapping_classes_count_by_plane() -> None:
     looked = Looked.at(given("a", planes, labels_axes="CYX"))
     assert looked.planes == 2
     assert looked.values == (1, 2)
-    assert check([given(n, planes, labels_axes="CYX") for n in "abc"], "semantic") == ()
+    assert check([given(n, planes, labels_axes="CYX") for n in "abc"], Wanted("semantic")) == ()
 
 
 def test_edges_empty_and_one_pixel() -> None:
     for shape in ((0, 5), (1, 1)):
-        found = check([given(n, np.zeros(shape, np.uint8), shape=shape) for n in "ab"], "semantic")
+        found = check([given(n, np.zeros(shape, np.uint8), shape=shape) for n in "ab"], Wanted("semantic"))
         assert any("empty" in finding.sentence for finding in found)
 
 
 def test_all_sentences_end_and_name_what_to_do() -> None:
     cases = three(labels=(255 * (discs() > 0)).astype(np.uint8), spacing=(1.0, 1.0))
-    for finding in check(cases, "semantic"):
+    for finding in check(cases, Wanted("semantic")):
         assert finding.sentence.endswith(".")
         assert ";" in finding.sentence or finding.fix

@@ -1,0 +1,88 @@
+"""``napari-seg check``: what is wrong with images and labels before a training, and what would be trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_seg.cli.console import put, put_json, put_table, say, watch
+from napari_seg.cli.options import Axes, Fixes, HoldOut, Json, SplitTable, TaskKind, Where, pairs
+from napari_seg.errors import SegError
+
+if TYPE_CHECKING:
+    from napari_seg.training.cases import Cases, Lesson
+    from napari_seg.training.check import Wanted
+
+
+def check(
+    data: Annotated[Path, typer.Argument(help="A folder with images/ and labels/; files are paired by their names.")],
+    task: Annotated[TaskKind, typer.Option(help="Learn classes of pixels (semantic) or single objects (instance).")],
+    split: SplitTable = None,
+    where: Where = None,
+    hold_out: HoldOut = None,
+    axes: Axes = None,
+    fix: Fixes = None,
+    json: Json = False,
+) -> None:
+    """Look at images and labels before a training: what is wrong, how it can be mended, what would be trained."""
+    from napari_seg.training.cases import find_cases
+    from napari_seg.training.check import Wanted
+    from napari_seg.training.check import check as run
+    from napari_seg.training.mending import FIXES, mended
+    from napari_seg.training.plan import Facts, TrainSpec, plan
+    from napari_seg.training.reasons import reasons
+
+    agreed = known_fixes(fix)
+    cases = find_cases(data, split=split, where=pairs(where), hold_out=hold_out, axes=axes)
+    found = watch(run.steps(cases, Wanted(task.value)), "Looking")
+    left = [finding for finding in found if finding.fix not in agreed]
+    planned: list[Mapping[str, str]] = []
+    if not any(finding.stops for finding in left):
+        spec = TrainSpec.from_person({"task": task.value})
+        lessons = [case for case in mended(cases, found, agreed) if case.split == "train"]
+        facts = [Facts.of(*case.load()[:2], spec) for case in lessons]
+        planned = [reason._asdict() for reason in reasons(facts, spec, plan(facts, spec))]
+    if json:
+        put_json({"findings": [{**vars(finding)} for finding in left], "plan": planned})
+        return
+    for note in cases.notes:
+        say(note)
+    for finding in left:
+        cure = f" {FIXES[finding.fix].label}: --fix {finding.fix.replace(' ', '-')}" if finding.fix else ""
+        put(f"{'must be mended' if finding.stops else 'look at it'}: {finding.sentence}{cure}")
+    if not left:
+        put(f"Nothing is wrong with the {len(cases)} cases.")
+    if planned:
+        put_table(("setting", "chosen", "why"), [tuple(reason.values()) for reason in planned])
+
+
+def looked_over(cases: Cases, wanted: Wanted, agreed: Collection[str]) -> Sequence[Lesson]:
+    """The cases as they are learned from: mended where that was agreed, what else was found is said.
+
+    Raises ``SegError`` where something stops a training that was not mended.
+    """
+    from napari_seg.training.check import check as run
+    from napari_seg.training.mending import mended
+
+    found = watch(run.steps(cases, wanted), "Looking at the data")
+    left = [finding for finding in found if finding.fix not in agreed]
+    for finding in left:
+        if finding.stops:
+            cure = f" Add --fix {finding.fix.replace(' ', '-')}, or mend the files." if finding.fix else ""
+            raise SegError(finding.sentence + cure)
+        say(finding.sentence)
+    return mended(cases, found, agreed) if agreed else cases
+
+
+def known_fixes(names: Sequence[str] | None) -> frozenset[str]:
+    """The fixes that a person named. Raises ``SegError`` for one that there is not."""
+    from napari_seg.training.mending import FIXES
+
+    spoken = {fix.replace(" ", "-"): fix for fix in FIXES}
+    unknown = sorted({*(names or ())} - {*spoken})
+    if unknown:
+        raise SegError(f"There is no fix {unknown[0]}; choose among {', '.join(spoken)}.")
+    return frozenset(spoken[name] for name in names or ())
