@@ -261,4 +261,4 @@ def _look(
     suspects = tuple(sorted(found, key=lambda suspect: not suspect.reasons))  # what nothing can be said of comes last
     said, past = ({}, None) if asked is None else asked.result()
     predicted = None if past is None else past.predicted
-    return Seen(track, time, frozen, table, suspects, suspects, verdicts=said, predicted=predicted)
+    return Seen(track, time, frozen, table, suspects, suspects, verdicts=said, predicted=predicted, differing=differing)

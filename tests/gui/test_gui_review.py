@@ -120,7 +120,7 @@ def test_the_table_is_what_is_true_now(
 def test_what_is_followed_is_as_if_looked_through_anew(
     controller: Controller, qtbot: Any, shape: tuple[int, ...], many: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_seg.gui.abreast._FEW", 0 if many else 200)
+    monkeypatch.setattr("napari_seg.gui.abreast.FEW", 0 if many else 200)
     rng = np.random.default_rng(3)
     labels = np.kron(rng.integers(0, 30, tuple(-(-n // 10) for n in shape)), np.ones((10,) * len(shape), int))
     labels = labels[tuple(slice(0, n) for n in shape)].astype(np.uint8)
@@ -174,6 +174,33 @@ def test_the_chosen_one_is_gone_and_comes_back(page: ReviewPage, controller: Con
     caught_up(controller, qtbot)
     page.queue.act("next")
     assert page.queue.current.key == third.key
+
+
+def test_reasons_are_those_of_what_is_there_now_and_nobody_changes_places(
+    page: ReviewPage, controller: Controller, qtbot: Any
+) -> None:
+    layer = opened(controller, twelve_cells())
+    look(page, controller, qtbot)
+    page.queue.act("next")
+    model, first = page.queue.model, page.queue.current
+    assert first is not None
+    assert first.key == object_key(6)
+    order = [suspect.key for suspect in model.suspects]
+    assert "size of most" in model.data(model.index(0))
+    assert page.words.text().startswith("1 with a reason")
+    layer.mode = "paint"
+    layer.brush_size = 10
+    layer.paint((23, 29), 6)
+    caught_up(controller, qtbot)
+    assert [suspect.key for suspect in model.suspects] == order
+    assert page.queue.current is not None
+    assert page.queue.current.key == object_key(6)
+    assert "No reason to doubt it" in model.data(model.index(0))
+    assert page.words.text().startswith("There is no reason to doubt")
+    assert page.queue.current.score < first.score
+    layer.undo()
+    caught_up(controller, qtbot)
+    assert "size of most" in model.data(model.index(0))
 
 
 def test_pictures_are_of_what_is_there_now(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
