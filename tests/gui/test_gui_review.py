@@ -176,6 +176,52 @@ def test_the_chosen_one_is_gone_and_comes_back(page: ReviewPage, controller: Con
     assert page.queue.current.key == third.key
 
 
+def film() -> np.ndarray[Any, Any]:
+    """Twelve cells, six of them, and none."""
+    frames = np.stack([twelve_cells()] * 3)
+    frames[1][frames[1] > 6] = 0
+    frames[2] = 0
+    return frames
+
+
+def test_in_a_film_table_and_queue_follow_the_slider(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
+    viewer, axes = controller.viewer, ("t", "y", "x")
+    viewer.add_image((film() > 0) * 100.0, name="cells", axis_labels=axes)
+    layer = viewer.add_labels(film(), name="mask", axis_labels=axes)
+    rest(controller)
+    viewer.layers.selection.active = layer
+    viewer.dims.set_point(0, 0)
+    look(page, controller, qtbot)
+    page.queue.act("next")
+    assert page.queue.current is not None
+
+    def now_at(time: int, count: int) -> None:
+        viewer.dims.set_point(0, time)
+        qtbot.waitUntil(lambda: (rest(controller), controller.reviewing.seen.time == time)[1], timeout=20_000)
+        assert len(states(page)) == count == len(page.queue.model.suspects)
+        assert page.words.text().startswith(f"Time point {time}: ")
+
+    now_at(1, 6)
+    assert page.queue.current.key == object_key(6)  # the same object
+    layer.mode, layer.brush_size = "paint", 1
+    layer.paint((1, 50, 70), 40)
+    caught_up(controller, qtbot)
+    assert states(page)[40] == "unseen"
+    layer.undo()
+    caught_up(controller, qtbot)
+    now_at(2, 0)
+    assert controller.reviewing.current
+    viewer.dims.set_point(0, 0)
+    page.hide()
+    rest(controller)
+    assert controller.reviewing.seen.time == 2  # nobody looks
+    page.show()
+    now_at(0, 12)
+    viewer.dims.set_point(0, 1)
+    controller.reviewing.go_to(page.queue.model.suspects[0])  # what is listed is at time 0 yet
+    assert viewer.dims.point[0] == 0
+
+
 def test_reasons_are_those_of_what_is_there_now_and_nobody_changes_places(
     page: ReviewPage, controller: Controller, qtbot: Any
 ) -> None:
