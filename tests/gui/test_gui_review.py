@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from controlled import rest, twelve_cells
+from napari.components import ViewerModel
 from qtpy.QtCore import QRect, Qt
 from qtpy.QtWidgets import QWidget
 
@@ -593,8 +594,41 @@ def test_what_is_finished_is_seen(page: ReviewPage, controller: Controller, qtbo
     run(controller, viewer.layers["mask"], "finish box", (4.0, 10.0, 10.0), (4.0, 20.0, 29.0))
     rest(controller)
     assert mark.words == "✓ 1 box finished"
+    assert mark.bands() == []
     (corners,) = mark.outlines()
     across = np.ptp(np.array(corners), axis=0) / viewer.scene.camera.zoom
     np.testing.assert_allclose(across, (20, 11))
     viewer.dims.ndisplay = 3
-    assert (mark.words, mark.outlines()) == ("", [])
+    assert (mark.words, mark.outlines(), mark.bands()) == ("", [], [])
+
+
+def test_finished_slices_are_bands_from_the_side(controller: Controller, qtbot: Any) -> None:
+    opened(controller, organ(), objects=False)
+    track = controller.recorder.tracks()[0]
+    done = Entry(state="accepted")
+    slices = {slice_key(0, k): done for k in (3, 4, 5, 11)} | {slice_key(0, 9): Entry(state="rejected")}
+    controller.recorder.say(track, {**slices, slice_key(2, 7): done}, "finish slice")
+    rest(controller)
+    canvas, beside = QWidget(), QWidget()
+    for widget in (canvas, beside):
+        qtbot.addWidget(widget)
+        widget.resize(300, 200)
+    main = FinishedMark(controller.viewer, controller.recorder, controller.hands, canvas)
+    side = ViewerModel()
+    side.add_image(organ() * 1.0)
+    side.dims.order = (1, 0, 2)
+    mark = main.twin(side, beside)
+    zoom = side.scene.camera.zoom
+    sizes = [tuple(np.round(np.ptp(np.array(corners), axis=0) / zoom, 6)) for corners in mark.bands()]
+    assert sizes == [(50, 3), (50, 1), (1, 12)]  # x across, z down
+    top = min(y for _, y in mark.bands()[0])
+    middle = (top - beside.height() / 2) / zoom + side.scene.camera.center[-2]
+    assert middle == pytest.approx(2.5)
+    (lone,) = main.bands()  # from above only the slice across x is seen from its side
+    assert np.ptp(np.array(lone), axis=0) / controller.viewer.scene.camera.zoom == pytest.approx((1, 40))
+    beside.show()
+    qtbot.waitExposed(beside)
+    seen = beside.grab().toImage()
+    x, y = np.mean(np.array(mark.bands()[0]), axis=0)
+    there = seen.pixelColor(round(x), round(y))
+    assert there.green() > there.red()
