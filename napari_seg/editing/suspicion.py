@@ -6,7 +6,7 @@ already is left out. :mod:`~napari_seg.editing.signals` says what is suspicious 
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from napari_seg.editing.contact import contact
 from napari_seg.editing.doubt import astray, on_grid
 from napari_seg.editing.measures import Table, measure
 from napari_seg.editing.parts import regions
-from napari_seg.editing.runs import Field
+from napari_seg.editing.runs import Field, Floats, Ints
 from napari_seg.editing.said import DECIDED, decided_regions, decided_slices, finished, region_key
 from napari_seg.editing.signals import Signal
 from napari_seg.editing.tally import means_of
@@ -27,8 +27,27 @@ from napari_seg.editing.through import look_through
 from napari_seg.errors import SegError
 from napari_seg.tasks.base import Labels, Scores
 
-_OBJECT, _PART = -4.5, -5.5
+OBJECT, PART = -4.5, -5.5
 """The log odds of being wrong when nothing is odd: of an object, and of a region or a slice."""
+
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """Of each row of a table the mean of what the model says, where it is known: how weak its directions to the middle
+    are, and how far mirrored answers differ."""
+
+    astray: Floats | None
+    differing: Floats | None
+
+
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """The connected regions of classes: their numbers, a row for each, its class, and what is odd about it."""
+
+    apart: Labels
+    table: Table
+    classes: Ints
+    signals: Sequence[Signal]
 
 
 @dataclass(frozen=True)
@@ -62,27 +81,6 @@ def queue(annotation: Annotation, table: Table | None = None, differing: NDArray
     return sorted(found, key=lambda suspect: -suspect.score)
 
 
-def still_there(
-    suspects: Sequence[Suspect], annotation: Annotation, table: Table, touched: Container[int]
-) -> list[Suspect]:
-    """Those of a queue that are there yet after labels were ``touched``, objects with the box they have now.
-
-    ``table``: of what there is now. Why they were suspicious is not asked again.
-    """
-    found = []
-    for suspect in suspects:
-        if suspect.label not in touched:
-            found.append(suspect)
-        elif annotation.objects:
-            row = table.row(suspect.label)
-            if row is not None:
-                place = tuple(map(float, _inside(annotation.labels, table, row)))
-                found.append(replace(suspect, place=place, box=table.box(row)))
-        elif annotation.at(suspect.place) == suspect.label:
-            found.append(suspect)
-    return found
-
-
 def disagreement(scores_a: Scores, scores_b: Scores) -> NDArray[np.float16]:
     """How far two answers to one image differ, such as those with and without mirror images: ``(*grid)`` in 0..1, the
     largest difference of any channel. Raises ``SegError`` for scores of different shapes."""
@@ -112,30 +110,44 @@ def object_suspects(
 
 def object_signals(annotation: Annotation, table: Table, differing: NDArray[Any] | None = None) -> list[Signal]:
     """What is odd about each row of the table of the annotation's objects."""
+    shared = contact(annotation.labels, table.labels, annotation.spacing)
+    return signals_of_objects(annotation, table, shared, _means(annotation, annotation.labels, table, differing))
+
+
+def signals_of_objects(annotation: Annotation, table: Table, shared: Floats, means: Means) -> list[Signal]:
+    """What is odd about objects, of which it is known how much of their border is ``shared``, and the ``means``."""
     return [
         *signals.odd_size(table, table.category),
-        signals.touching(contact(annotation.labels, table.labels, annotation.spacing)),
+        signals.touching(shared),
         signals.odd_shape(table),
         signals.in_parts(table),
-        *_of_tables(annotation, annotation.labels, table, differing),
+        *_of_tables(annotation, table, means),
     ]
+
+
+def looked_apart(annotation: Annotation, differing: NDArray[Any] | None) -> Apart:
+    """The connected regions of classes, measured."""
+    labels = annotation.labels
+    apart = regions(labels)
+    table = measure(replace(annotation, labels=apart, rows={}))
+    inner = np.array([inside(apart, table, row) for row in range(len(table))], np.int64).reshape(-1, labels.ndim)
+    classes = labels[tuple(inner.T)].astype(np.int64)
+    means = _means(annotation, apart, table, differing)
+    return Apart(apart, table, classes, [signals.stray(table, classes), *_of_tables(annotation, table, means)])
 
 
 def region_suspects(annotation: Annotation, differing: NDArray[Any] | None = None) -> list[Suspect]:
     """One for each connected region of a class that is not decided yet."""
     labels = annotation.labels
-    apart = regions(labels)
-    table = measure(replace(annotation, labels=apart, rows={}))
+    seen = looked_apart(annotation, differing)
+    apart, table = seen.apart, seen.table
     if not len(table):
         return []
-    inner = np.array([_inside(apart, table, row) for row in range(len(table))])
-    classes = labels[tuple(inner.T)].astype(np.int64)
-    found = [signals.stray(table, classes), *_of_tables(annotation, apart, table, differing)]
     open_ = ~finished(annotation.rows, table.start, table.stop, annotation.grid)
     for label, voxel in decided_regions(annotation.rows):
         if len(voxel) == labels.ndim and np.less(voxel, labels.shape).all() and labels[voxel] == label:
             open_[np.searchsorted(table.labels, apart[voxel])] = False
-    return _suspects(apart, table, found, np.flatnonzero(open_).tolist(), classes)
+    return _suspects(apart, table, seen.signals, np.flatnonzero(open_).tolist(), seen.classes)
 
 
 def slice_suspects(annotation: Annotation, axis: int, differing: NDArray[Any] | None = None) -> list[Suspect]:
@@ -145,7 +157,7 @@ def slice_suspects(annotation: Annotation, axis: int, differing: NDArray[Any] | 
     other = None if differing is None else on_grid(annotation, differing, "disagreement").array
     seen = look_through(labels, annotation.scores, other, axis)
     found = signals.of_slices(seen)
-    chance = signals.chances(found, _PART, n)
+    chance = signals.chances(found, PART, n)
     start = np.zeros((n, 3), np.int64)
     stop = np.tile(np.array(annotation.grid, np.int64), (n, 1))
     start[:, axis], stop[:, axis] = np.arange(n), np.arange(1, n + 1)
@@ -155,7 +167,7 @@ def slice_suspects(annotation: Annotation, axis: int, differing: NDArray[Any] | 
         Suspect(
             slice_key(axis, k),
             0,
-            _middle(np.moveaxis(labels, axis, 0)[k], k, axis),
+            middle(np.moveaxis(labels, axis, 0)[k], k, axis),
             tuple(slice(k, k + 1) if a == axis else side for a, side in enumerate(whole(annotation.grid))),
             float(chance[k]),
             signals.reasons(found, k),
@@ -164,33 +176,49 @@ def slice_suspects(annotation: Annotation, axis: int, differing: NDArray[Any] | 
     ]
 
 
-def _of_tables(annotation: Annotation, labels: Labels, table: Table, differing: NDArray[Any] | None) -> list[Signal]:
+def _of_tables(annotation: Annotation, table: Table, means: Means) -> list[Signal]:
     """The signals that objects and regions have in common."""
     found = [signals.at_the_edge(table)]
     if annotation.scores is not None:
         found.append(signals.unsure(table.uncertainty))
-    asked: list[Field] = []
-    weak = astray(annotation)
-    if weak is not None:
-        asked.append(weak)
-    if differing is not None:
-        asked.append(on_grid(annotation, differing, "disagreement"))
-    if asked and len(table):
-        means = means_of(labels, table.labels, table.voxels, asked)
-        if weak is not None:
-            found.append(signals.no_middle(means[0], table.voxels))
-        if differing is not None:
-            found.append(signals.wavering(means[-1]))
+    if means.astray is not None:
+        found.append(signals.no_middle(means.astray, table.voxels))
+    if means.differing is not None:
+        found.append(signals.wavering(means.differing))
     return found
+
+
+def _means(annotation: Annotation, labels: Labels, table: Table, differing: NDArray[Any] | None) -> Means:
+    """``labels``: those that the rows of the table are about."""
+    weak = astray(annotation)
+    other = None if differing is None else on_grid(annotation, differing, "disagreement")
+    asked: list[Field] = [field for field in (weak, other) if field is not None]
+    means = means_of(labels, table.labels, table.voxels, asked) if asked and len(table) else np.zeros((2, len(table)))
+    return Means(None if weak is None else means[0], None if other is None else means[-1])
+
+
+def means_in(annotation: Annotation, box: Box, label: int, differing: NDArray[Any] | None) -> tuple[float, float]:
+    """How far astray directions are on average in an object that lies in a box, and how far mirrored answers differ; 0
+    where that is not known."""
+    alone = replace(
+        annotation,
+        labels=(annotation.labels[box] == label).astype(np.uint8),
+        scores=None if annotation.scores is None else annotation.scores[(slice(None), *box)],
+    )
+    one = np.ones(1, np.int64)
+    asked: list[Field] = [field for field in (astray(alone),) if field is not None]
+    other = [] if differing is None else [on_grid(alone, differing[box], "disagreement")]
+    means = means_of(alone.labels, one, one * np.count_nonzero(alone.labels), [*asked, *other])
+    return float(means[0, 0]) if asked else 0.0, float(means[-1, 0]) if other else 0.0
 
 
 def _suspects(
     labels: Labels, table: Table, found: Sequence[Signal], rows: Sequence[int], classes: NDArray[Any] | None
 ) -> list[Suspect]:
-    chance = signals.chances(found, _OBJECT if classes is None else _PART, len(table))
+    chance = signals.chances(found, OBJECT if classes is None else PART, len(table))
     result = []
     for row in rows:
-        place, label = _inside(labels, table, row), int(table.labels[row])
+        place, label = inside(labels, table, row), int(table.labels[row])
         key = object_key(label) if classes is None else region_key(int(classes[row]), place)
         label = label if classes is None else int(classes[row])
         score, why = float(chance[row]), signals.reasons(found, row)
@@ -198,7 +226,7 @@ def _suspects(
     return result
 
 
-def _inside(labels: Labels, table: Table, row: int) -> tuple[int, ...]:
+def inside(labels: Labels, table: Table, row: int) -> tuple[int, ...]:
     """The voxel of a label that is nearest to its centre."""
     label, centre = table.labels[row], table.centre[row]
     nearest = tuple(int(c) for c in np.rint(centre))
@@ -209,7 +237,7 @@ def _inside(labels: Labels, table: Table, row: int) -> tuple[int, ...]:
     return tuple(int(c) for c in best)
 
 
-def _middle(labels: Labels, k: int, axis: int) -> tuple[float, ...]:
+def middle(labels: Labels, k: int, axis: int) -> tuple[float, ...]:
     """The middle of what a slice holds, of all of it where it is empty."""
     found = np.argwhere(labels)
     flat = [float(c) for c in (found.mean(0) if len(found) else (np.array(labels.shape) - 1) / 2)]

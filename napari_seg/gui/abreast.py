@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from napari_seg.editing.again import FEW, asked_again, still_there
 from napari_seg.editing.annotation import Annotation, Box, Entry, object_key
 from napari_seg.editing.edit import Edit, Patch, applied
 from napari_seg.editing.measures import Table, measure, updated
-from napari_seg.editing.suspicion import Suspect, still_there
+from napari_seg.editing.suspicion import Suspect
 from napari_seg.gui.track import Track
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import Place
 from napari_seg.tasks.base import Labels
-
-_FEW = 200
-"""More labels than that are measured sooner all at once than one by one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Seen:
     ``labels`` and ``boxes``: what the last edit changed; ``touched``: all labels that were changed since.
     ``earlier``: the suspects before it, and ``moved``: those at these places of the queue lie elsewhere now; ``None``
     where some are gone or have come back. ``verdicts``: see :func:`~napari_seg.session.verdicts.verdicts`.
-    ``predicted``: what the model said last, if it did.
+    ``predicted``: what the model said last, if it did. ``differing``: how far mirrored answers differ, if known.
     """
 
     track: Track | None = None
@@ -48,6 +48,7 @@ class Seen:
     moved: Mapping[int, Suspect] | None = None
     verdicts: Mapping[str, bool] = field(default_factory=dict)
     predicted: Predicted | None = None
+    differing: NDArray[Any] | None = None
 
     @property
     def done(self) -> int:
@@ -90,18 +91,21 @@ def abreast(seen: Seen, written: Iterable[Mapping[Place, Labels]]) -> Seen:
         return seen
     labels = edit.labels
     after = applied(edit, annotation)
-    table = updated(table, after, edit) if len(labels) <= _FEW else measure(after, table.classes)
-    touched = seen.touched | set(labels)
-    suspects = tuple(still_there(seen.found, after, table, touched))
+    table = updated(table, after, edit) if len(labels) <= FEW else measure(after, table.classes)
+    touched, boxes = seen.touched | set(labels), tuple(patch.box for patch in edit.patches)
+    there = still_there(seen.found, after, table, touched)
+    suspects = tuple(asked_again(there, after, table, labels, boxes, seen.differing))
+    now = {suspect.key: suspect for suspect in suspects}
     return replace(
         seen,
+        found=tuple(now.get(suspect.key, suspect) for suspect in seen.found),
         annotation=after,
         table=table,
         suspects=suspects,
         earlier=seen.suspects,
         moved=_moved(seen.suspects, suspects),
         labels=labels,
-        boxes=tuple(patch.box for patch in edit.patches),
+        boxes=boxes,
         touched=touched,
     )
 

@@ -1,4 +1,5 @@
-"""What is finished of the mask in hand, in the corner of the canvas: the slice, boxes with their outline, the case."""
+"""What is finished of the mask in hand: in the corner of the canvas the slice, boxes and the case; over the image the
+outline of boxes, and a band where finished slices are seen from the side. Each of the linked views shows it its way."""
 
 from __future__ import annotations
 
@@ -9,12 +10,13 @@ from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QWidget
 
-from napari_seg.gui.finished_words import boxes, of_view
+from napari_seg.gui.finished_words import bands, boxes, of_view
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.reticle import on_canvas
 
 _GREEN = "#4cd07d"
+_BAND, _BAND_EDGE = QColor(76, 208, 125, 50), QColor(76, 208, 125, 170)
 _MARGIN = 10
 
 
@@ -36,6 +38,10 @@ class FinishedMark(QWidget):
         recorder.changed.connect(self._follow)
         self.show()
 
+    def twin(self, viewer: Any, canvas: QWidget) -> FinishedMark:
+        """The same over the canvas of another view."""
+        return FinishedMark(viewer, self._recorder, self._hands, canvas)
+
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Resize and isinstance(watched, QWidget):
             self.setGeometry(watched.rect())
@@ -50,6 +56,16 @@ class FinishedMark(QWidget):
         axis, index = self._slice()
         return of_view(self._recorder.rows(track), axis, index)
 
+    def bands(self) -> list[list[tuple[float, float]]]:
+        """The corners, on the canvas, of finished slices that are seen from the side; those side by side are one."""
+        track = self._hands.track
+        if track is None or self._viewer.dims.ndisplay != 2:
+            return []
+        axis, _ = self._slice()
+        if axis is None:
+            return []
+        return [self._corners(box, axis) for box in bands(self._recorder.rows(track), axis, track.row.grid)]
+
     def outlines(self) -> list[list[tuple[float, float]]]:
         """The corners, on the canvas, of the finished boxes that the shown slice runs through."""
         track = self._hands.track
@@ -60,9 +76,14 @@ class FinishedMark(QWidget):
         return [self._corners(box, axis) for box in found if axis is None or box[axis].start <= index < box[axis].stop]
 
     def paintEvent(self, event: Any) -> None:
-        words, outlines = self.words, self.outlines()
+        words, outlines, bands = self.words, self.outlines(), self.bands()
         painter = QPainter(self)  # from here on nothing may fail: Qt does not survive a painter that was left open
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(_BAND_EDGE, 1.0))
+        painter.setBrush(_BAND)
+        for corners in bands:
+            painter.drawPolygon(QPolygonF([QPointF(*corner) for corner in corners]))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
         for corners in outlines:
             shape = QPolygonF([QPointF(*corner) for corner in corners])
             for colour, width, style in (

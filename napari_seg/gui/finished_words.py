@@ -56,6 +56,21 @@ def boxes(rows: Mapping[str, Entry]) -> list[Box]:
     return [tuple(slice(*map(int, side.split(":"))) for side in box) for box in sides]
 
 
+def bands(rows: Mapping[str, Entry], axis: int, grid: Sequence[int]) -> list[Box]:
+    """The finished slices across other axes than the one that is looked along: those side by side in one box."""
+    slices: dict[int, set[int]] = {}
+    for key, entry in rows.items():
+        match = _SLICE.fullmatch(key)
+        if match and int(match[1]) != axis and entry.state == "accepted":
+            slices.setdefault(int(match[1]), set()).add(int(match[2]))
+    found = []
+    for across, indices in sorted(slices.items()):
+        for start in sorted(k for k in indices if k - 1 not in indices):
+            stop = next(k for k in range(start + 1, grid[across] + 1) if k not in indices)
+            found.append(tuple(slice(start, stop) if k == across else slice(0, n) for k, n in enumerate(grid)))
+    return found
+
+
 def _named(key: str) -> str:
     match = _SLICE.fullmatch(key)
     if match:

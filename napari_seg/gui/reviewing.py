@@ -1,7 +1,8 @@
 """A review without widgets: what is suspicious, what each object measures, going there, and what was said of it.
 
 Looking through a mask takes seconds on a large one, so it is done in a thread, on copies; what comes late, about an
-older state, is dropped by its number. What is written into the mask after that is followed in the same thread.
+older state, is dropped by its number. What is written into the mask after that is followed in the same thread. Of a
+film one time point is looked through, the one that is shown.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _LEAST = 24
 
 
 class Reviewing:
-    """One for each window."""
+    """One for each window. ``watched``: somebody sees what was found, so that in a film it follows the time slider."""
 
     changed = Signal()
 
@@ -62,6 +63,8 @@ class Reviewing:
         self.seen = Seen()
         self._listed: tuple[Table | None, Mapping[str, Entry], Table | None] = (None, {}, None)
         self.trouble = ""
+        self.watched = False
+        self._passing = -1  # the time point at the last tick
         recorder.written.connect(self._note)
 
     @property
@@ -145,6 +148,17 @@ class Reviewing:
             self._written.clear()
             if mine:
                 self._following = self._number, self._thread.submit(abreast, self.seen, mine)
+        if self.watched and not self.looking and self.current:
+            self._follow_time()
+
+    def _follow_time(self) -> None:
+        """Where a film shows another time point than the one that was looked through, look at that, once it rests."""
+        track = self.seen.track
+        if track is not None and track.row.times > 1:
+            here = self._time(track)
+            rests, self._passing = here == self._passing, here
+            if rests and here != self.seen.time:
+                self.look()
 
     @property
     def behind(self) -> bool:
@@ -232,7 +246,7 @@ class Reviewing:
         if track is None or track.layer not in self._viewer.layers:
             return
         layer = track.layer
-        lead = (float(self._time(track)),) if layer.ndim > len(place) else ()
+        lead = (float(self.seen.time),) if layer.ndim > len(place) else ()
         world = np.asarray(layer.data_to_world((*lead, *place)), float)
         point = np.asarray(self._viewer.dims.point, float)
         point[-len(world) :] = world
@@ -261,4 +275,4 @@ def _look(
     suspects = tuple(sorted(found, key=lambda suspect: not suspect.reasons))  # what nothing can be said of comes last
     said, past = ({}, None) if asked is None else asked.result()
     predicted = None if past is None else past.predicted
-    return Seen(track, time, frozen, table, suspects, suspects, verdicts=said, predicted=predicted)
+    return Seen(track, time, frozen, table, suspects, suspects, verdicts=said, predicted=predicted, differing=differing)

@@ -12,6 +12,8 @@ import pytest
 from napari.components import ViewerModel
 from psygnal import Signal
 
+from napari_seg.data.formats import write
+from napari_seg.data.volume import Volume
 from napari_seg.gui import errands
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.dock import spare_the_collector
@@ -107,6 +109,31 @@ def plugin() -> None:
     manager.discover()
     if "napari-seg" not in manager:
         manager.register(npe2.PluginManifest.from_file(MANIFEST))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pictures: a, b and c."""
+    made = tmp_path / "images"
+    made.mkdir()
+    for k, name in enumerate("abc"):
+        data = np.random.default_rng(k).integers(0, 255, (40, 50)).astype(np.uint8)
+        write(Volume(data, "YX"), made / f"{name}.png")
+    return made
+
+
+@pytest.fixture
+def open_window(engine: PretendEngine, request: pytest.FixtureRequest) -> Iterator[Callable[[], Any]]:
+    """Opens windows, one after the other or beside each other, of the kind ``Window`` of the test's module."""
+    made: list[Any] = []
+
+    def make() -> Any:
+        made.append(request.module.Window(engine))
+        return made[-1]
+
+    yield make
+    for window in made:
+        window.recorder.close()
 
 
 @pytest.fixture

@@ -1,12 +1,18 @@
-"""What the tests of pages share: cells to correct, and a controller that has come to rest."""
+"""What the tests of the window share: cells to correct, windows without a page, and waiting until all is at rest."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari.components import ViewerModel
 
+from napari_seg.data.formats import read
+from napari_seg.gui.batch import Batch
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.layers import layer_data
+from napari_seg.gui.recorder import Recorder
 
 
 def rest(controller: Controller, turns: int = 6) -> None:
@@ -24,3 +30,44 @@ def twelve_cells() -> np.ndarray[Any, Any]:
         y, x = 15 * (k // 4) + 3, 20 * (k % 4) + 3
         labels[y : y + (2 if k == 5 else 10), x : x + (2 if k == 5 else 12)] = k + 1
     return labels
+
+
+def paint(layer: Any, row: int, value: int) -> None:
+    """Paint the voxel ``(row, row)``."""
+    layer.data_setitem((np.array([row]), np.array([row])), value)
+
+
+class Window:
+    """A viewer, its recorder and the images of its project, without a page. ``grid``: that of the images."""
+
+    grid: tuple[int, ...] = (40, 50)
+
+    def __init__(self, engine: Any) -> None:
+        self.engine = engine
+        self.viewer = ViewerModel()
+        self.recorder = Recorder(self.viewer, engine, "Ann")
+        self.batch = Batch(self.viewer, engine, self.recorder)
+
+    def rest(self, hashes: bool = True) -> None:
+        """Everything that threads had to do is done; but for the ``hashes`` of voxels, where a test holds them back."""
+        for _ in range(6):
+            if hashes:
+                for _, future in self.recorder.arrivals.voxels._known:
+                    future.exception(20)
+            self.engine.poll()
+            for session in self.recorder.arrivals.sessions.values():
+                session.writer.flush(10)
+            self.recorder.tick()
+            self.batch.tick()
+
+    def drop(self, path: Path, hashes: bool = True) -> Any:
+        """Open a file as a person does who drops it on the view."""
+        ((data, about, _),) = layer_data(read(path), "image")
+        layer = self.viewer.add_image(data, **about)
+        self.rest(hashes)
+        return layer
+
+    def mask(self, name: str = "by hand", hashes: bool = True) -> Any:
+        layer = self.viewer.add_labels(np.zeros(self.grid, np.uint8), name=name)
+        self.rest(hashes)
+        return layer

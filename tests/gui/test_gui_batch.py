@@ -7,19 +7,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import controlled
 import numpy as np
 import pytest
 import tifffile
-from napari.components import ViewerModel
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
-from napari_seg.gui.batch import Batch
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.folder_state import CaseRow
-from napari_seg.gui.recorder import Recorder
 from napari_seg.jobs import Progress
 from napari_seg.session.fingerprint import fingerprint
 from napari_seg.session.predicted import predictions
@@ -29,22 +27,12 @@ NAMES = ("a", "b", "c")
 SETTINGS = {"device": "cpu", "precision": "fp32", "channel": None}
 
 
-class Window:
-    """A viewer, its recorder and the page, and everything that threads had to do done by :meth:`rest`."""
+class Window(controlled.Window):
+    """With a model, and an engine that answers."""
 
     def __init__(self, engine: Any, model: Path) -> None:
-        self.engine, self.model = engine, model
-        self.viewer = ViewerModel()
-        self.recorder = Recorder(self.viewer, engine, "Ann")
-        self.batch = Batch(self.viewer, engine, self.recorder)
-
-    def rest(self) -> None:
-        for _ in range(5):
-            self.engine.poll()
-            for session in self.recorder.arrivals.sessions.values():
-                session.writer.flush(10)
-            self.recorder.tick()
-            self.batch.tick()
+        super().__init__(engine)
+        self.model = model
 
     def choose(self, folder: Path) -> None:
         self.batch.choose_folder(folder)
@@ -99,16 +87,6 @@ def objects(count: int, shape: tuple[int, ...] = (40, 50)) -> np.ndarray:
     for k in range(count):
         labels[..., 5 * k : 5 * k + 3, 3:9] = k + 1
     return labels
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "images"
-    made.mkdir()
-    for k, name in enumerate(NAMES):
-        data = np.random.default_rng(k).integers(0, 255, (40, 50)).astype(np.uint8)
-        write(Volume(data, "YX"), made / f"{name}.png")
-    return made
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from controlled import rest
 from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
 
-from napari_seg.data.formats import read, write
+from napari_seg.data.formats import read
 from napari_seg.data.volume import Volume
 from napari_seg.gui.cases_model import COLUMNS, DOUBT, CasesModel
 from napari_seg.gui.controller import Controller
@@ -103,14 +104,10 @@ def test_words() -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "images"
-    made.mkdir()
-    for k, name in enumerate("abc"):
-        data = np.random.default_rng(k).integers(0, 255, (40, 50)).astype(np.uint8)
-        write(Volume(data, "YX"), made / f"{name}.png")
-    (made / "notes.png").write_text("not a picture")
-    return made
+def folder(folder: Path) -> Path:
+    """With a file in it that is no picture."""
+    (folder / "notes.png").write_text("not a picture")
+    return folder
 
 
 class Page:
@@ -128,10 +125,7 @@ class Page:
         self.model = model
 
     def rest(self) -> None:
-        for _ in range(5):
-            self.controller.tick()
-            for session in self.controller.recorder.arrivals.sessions.values():
-                session.writer.flush(10)
+        rest(self.controller)
 
     def click(self, button: Any) -> None:
         self.bot.mouseClick(button, Qt.MouseButton.LeftButton)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from controlled import rest
 from napari.components import ViewerModel
 
 from napari_seg.gui.controller import Controller
@@ -18,13 +19,6 @@ from napari_seg.jobs import Progress
 
 SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
 TOLD = {"notes": [], "seconds": 3.2, "settings": SETTINGS, "model_hash": "0f", "doubt": 0.1, "axes": "YX", "sizes": []}
-
-
-def rest(controller: Controller) -> None:
-    for _ in range(8):
-        for session in controller.recorder.arrivals.sessions.values():
-            session.writer.flush(10)
-        controller.tick()
 
 
 @pytest.fixture

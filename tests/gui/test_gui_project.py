@@ -4,57 +4,29 @@ where it was moved to."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import controlled
 import numpy as np
 import pytest
-from napari.components import ViewerModel
+from controlled import paint
 
-from napari_seg.data.formats import read, write
-from napari_seg.data.volume import Volume
 from napari_seg.gui import joining
-from napari_seg.gui.batch import Batch
 from napari_seg.gui.engine import Failed
-from napari_seg.gui.layers import layer_data
-from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.safety import resumed_words
 from napari_seg.session.database import NAME
 from napari_seg.session.projects import FOLDER, recent
 from napari_seg.session.store import Store
 
 
-class Window:
-    """A viewer, its recorder and the page, and everything that threads had to do done by :meth:`rest`."""
+class Window(controlled.Window):
+    """With what a person does with projects."""
 
     def __init__(self, engine: Any) -> None:
-        self.engine = engine
-        self.viewer = ViewerModel()
-        self.recorder = Recorder(self.viewer, engine, "Ann")
+        super().__init__(engine)
         self.resumed: list[Any] = []
         self.recorder.resumed.connect(lambda image, found: self.resumed.append(found))
-        self.batch = Batch(self.viewer, engine, self.recorder)
-
-    def rest(self) -> None:
-        for _ in range(6):
-            self.engine.poll()
-            for session in self.recorder.arrivals.sessions.values():
-                session.writer.flush(10)
-            self.recorder.tick()
-            self.batch.tick()
-
-    def drop(self, path: Path) -> Any:
-        """Open a file as a person does who drops it on the view."""
-        ((data, about, _),) = layer_data(read(path), "image")
-        layer = self.viewer.add_image(data, **about)
-        self.rest()
-        return layer
-
-    def mask(self, name: str = "by hand") -> Any:
-        layer = self.viewer.add_labels(np.zeros((40, 50), np.uint8), name=name)
-        self.rest()
-        return layer
 
     def save_as(self, name: str, parent: Path) -> str:
         said: list[str] = []
@@ -82,33 +54,6 @@ class Window:
     @property
     def troubles(self) -> list[str]:
         return [finding.text for finding in self.batch.state.findings]
-
-
-def paint(layer: Any, row: int, value: int) -> None:
-    layer.data_setitem((np.array([row]), np.array([row])), value)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "images"
-    made.mkdir()
-    for k, name in enumerate("abc"):
-        data = np.random.default_rng(k).integers(0, 255, (40, 50)).astype(np.uint8)
-        write(Volume(data, "YX"), made / f"{name}.png")
-    return made
-
-
-@pytest.fixture
-def open_window(engine: Any) -> Iterator[Any]:
-    made: list[Window] = []
-
-    def make() -> Window:
-        made.append(Window(engine))
-        return made[-1]
-
-    yield make
-    for window in made:
-        window.recorder.close()
 
 
 @pytest.fixture

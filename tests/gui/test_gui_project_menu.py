@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from controlled import rest
 from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_seg.data.formats import read, write
+from napari_seg.data.formats import read
 from napari_seg.data.volume import Source, Volume
 from napari_seg.gui import watch
 from napari_seg.gui.controller import Controller
@@ -42,10 +43,7 @@ class Shown:
         self.rest()
 
     def rest(self) -> None:
-        for _ in range(6):
-            self.controller.tick()
-            for session in self.controller.recorder.arrivals.sessions.values():
-                session.writer.flush(10)
+        rest(self.controller)
 
     def drop(self, path: Path) -> None:
         ((data, about, _),) = layer_data(read(path), "image")
@@ -66,16 +64,6 @@ class Shown:
         assert words in self.actions
         next(action for action in self.menu.menu_of.actions() if action.text() == words).trigger()
         self.rest()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "images"
-    made.mkdir()
-    for k, name in enumerate("abc"):
-        data = np.random.default_rng(k).integers(0, 255, (40, 50)).astype(np.uint8)
-        write(Volume(data, "YX"), made / f"{name}.png")
-    return made
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from controlled import rest, twelve_cells
+from napari.components import ViewerModel
 from qtpy.QtCore import QRect, Qt
 from qtpy.QtWidgets import QWidget
 
@@ -120,7 +121,7 @@ def test_the_table_is_what_is_true_now(
 def test_what_is_followed_is_as_if_looked_through_anew(
     controller: Controller, qtbot: Any, shape: tuple[int, ...], many: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("napari_seg.gui.abreast._FEW", 0 if many else 200)
+    monkeypatch.setattr("napari_seg.gui.abreast.FEW", 0 if many else 200)
     rng = np.random.default_rng(3)
     labels = np.kron(rng.integers(0, 30, tuple(-(-n // 10) for n in shape)), np.ones((10,) * len(shape), int))
     labels = labels[tuple(slice(0, n) for n in shape)].astype(np.uint8)
@@ -174,6 +175,79 @@ def test_the_chosen_one_is_gone_and_comes_back(page: ReviewPage, controller: Con
     caught_up(controller, qtbot)
     page.queue.act("next")
     assert page.queue.current.key == third.key
+
+
+def film() -> np.ndarray[Any, Any]:
+    """Twelve cells, six of them, and none."""
+    frames = np.stack([twelve_cells()] * 3)
+    frames[1][frames[1] > 6] = 0
+    frames[2] = 0
+    return frames
+
+
+def test_in_a_film_table_and_queue_follow_the_slider(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
+    viewer, axes = controller.viewer, ("t", "y", "x")
+    viewer.add_image((film() > 0) * 100.0, name="cells", axis_labels=axes)
+    layer = viewer.add_labels(film(), name="mask", axis_labels=axes)
+    rest(controller)
+    viewer.layers.selection.active = layer
+    viewer.dims.set_point(0, 0)
+    look(page, controller, qtbot)
+    page.queue.act("next")
+    assert page.queue.current is not None
+
+    def now_at(time: int, count: int) -> None:
+        viewer.dims.set_point(0, time)
+        qtbot.waitUntil(lambda: (rest(controller), controller.reviewing.seen.time == time)[1], timeout=20_000)
+        assert len(states(page)) == count == len(page.queue.model.suspects)
+        assert page.words.text().startswith(f"Time point {time}: ")
+
+    now_at(1, 6)
+    assert page.queue.current.key == object_key(6)  # the same object
+    layer.mode, layer.brush_size = "paint", 1
+    layer.paint((1, 50, 70), 40)
+    caught_up(controller, qtbot)
+    assert states(page)[40] == "unseen"
+    layer.undo()
+    caught_up(controller, qtbot)
+    now_at(2, 0)
+    assert controller.reviewing.current
+    viewer.dims.set_point(0, 0)
+    page.hide()
+    rest(controller)
+    assert controller.reviewing.seen.time == 2  # nobody looks
+    page.show()
+    now_at(0, 12)
+    viewer.dims.set_point(0, 1)
+    controller.reviewing.go_to(page.queue.model.suspects[0])  # what is listed is at time 0 yet
+    assert viewer.dims.point[0] == 0
+
+
+def test_reasons_are_those_of_what_is_there_now_and_nobody_changes_places(
+    page: ReviewPage, controller: Controller, qtbot: Any
+) -> None:
+    layer = opened(controller, twelve_cells())
+    look(page, controller, qtbot)
+    page.queue.act("next")
+    model, first = page.queue.model, page.queue.current
+    assert first is not None
+    assert first.key == object_key(6)
+    order = [suspect.key for suspect in model.suspects]
+    assert "size of most" in model.data(model.index(0))
+    assert page.words.text().startswith("1 with a reason")
+    layer.mode = "paint"
+    layer.brush_size = 10
+    layer.paint((23, 29), 6)
+    caught_up(controller, qtbot)
+    assert [suspect.key for suspect in model.suspects] == order
+    assert page.queue.current is not None
+    assert page.queue.current.key == object_key(6)
+    assert "No reason to doubt it" in model.data(model.index(0))
+    assert page.words.text().startswith("There is no reason to doubt")
+    assert page.queue.current.score < first.score
+    layer.undo()
+    caught_up(controller, qtbot)
+    assert "size of most" in model.data(model.index(0))
 
 
 def test_pictures_are_of_what_is_there_now(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
@@ -520,8 +594,41 @@ def test_what_is_finished_is_seen(page: ReviewPage, controller: Controller, qtbo
     run(controller, viewer.layers["mask"], "finish box", (4.0, 10.0, 10.0), (4.0, 20.0, 29.0))
     rest(controller)
     assert mark.words == "✓ 1 box finished"
+    assert mark.bands() == []
     (corners,) = mark.outlines()
     across = np.ptp(np.array(corners), axis=0) / viewer.scene.camera.zoom
     np.testing.assert_allclose(across, (20, 11))
     viewer.dims.ndisplay = 3
-    assert (mark.words, mark.outlines()) == ("", [])
+    assert (mark.words, mark.outlines(), mark.bands()) == ("", [], [])
+
+
+def test_finished_slices_are_bands_from_the_side(controller: Controller, qtbot: Any) -> None:
+    opened(controller, organ(), objects=False)
+    track = controller.recorder.tracks()[0]
+    done = Entry(state="accepted")
+    slices = {slice_key(0, k): done for k in (3, 4, 5, 11)} | {slice_key(0, 9): Entry(state="rejected")}
+    controller.recorder.say(track, {**slices, slice_key(2, 7): done}, "finish slice")
+    rest(controller)
+    canvas, beside = QWidget(), QWidget()
+    for widget in (canvas, beside):
+        qtbot.addWidget(widget)
+        widget.resize(300, 200)
+    main = FinishedMark(controller.viewer, controller.recorder, controller.hands, canvas)
+    side = ViewerModel()
+    side.add_image(organ() * 1.0)
+    side.dims.order = (1, 0, 2)
+    mark = main.twin(side, beside)
+    zoom = side.scene.camera.zoom
+    sizes = [tuple(np.round(np.ptp(np.array(corners), axis=0) / zoom, 6)) for corners in mark.bands()]
+    assert sizes == [(50, 3), (50, 1), (1, 12)]  # x across, z down
+    top = min(y for _, y in mark.bands()[0])
+    middle = (top - beside.height() / 2) / zoom + side.scene.camera.center[-2]
+    assert middle == pytest.approx(2.5)
+    (lone,) = main.bands()  # from above only the slice across x is seen from its side
+    assert np.ptp(np.array(lone), axis=0) / controller.viewer.scene.camera.zoom == pytest.approx((1, 40))
+    beside.show()
+    qtbot.waitExposed(beside)
+    seen = beside.grab().toImage()
+    x, y = np.mean(np.array(mark.bands()[0]), axis=0)
+    there = seen.pixelColor(round(x), round(y))
+    assert there.green() > there.red()

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import controlled
 import numpy as np
 import pytest
-from napari.components import ViewerModel
+from controlled import paint
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.gui import voxels
-from napari_seg.gui.batch import Batch
-from napari_seg.gui.layers import layer_data
-from napari_seg.gui.recorder import Recorder
 from napari_seg.session.fingerprint import SIDE, SIDES, fingerprint, tells_all, voxels_hash
 
 GRID = (1000, 900)
@@ -25,36 +22,8 @@ OUTSIDE = (SIDE + 40, SIDE + 30)
 """Between the squares."""
 
 
-class Window:
-    """A viewer and its recorder; :meth:`rest` waits for threads, but for the hash of voxels where a test holds it."""
-
-    def __init__(self, engine: Any) -> None:
-        self.engine = engine
-        self.viewer = ViewerModel()
-        self.recorder = Recorder(self.viewer, engine, "Ann")
-        self.batch = Batch(self.viewer, engine, self.recorder)
-
-    def rest(self, hashes: bool = True) -> None:
-        for _ in range(6):
-            if hashes:
-                for _, future in self.recorder.arrivals.voxels._known:
-                    future.exception(20)
-            self.engine.poll()
-            for session in self.recorder.arrivals.sessions.values():
-                session.writer.flush(10)
-            self.recorder.tick()
-            self.batch.tick()
-
-    def drop(self, path: Path, hashes: bool = True) -> Any:
-        ((data, about, _),) = layer_data(read(path), "image")
-        layer = self.viewer.add_image(data, **about)
-        self.rest(hashes)
-        return layer
-
-    def mask(self, name: str, hashes: bool = True) -> Any:
-        layer = self.viewer.add_labels(np.zeros(GRID, np.uint8), name=name)
-        self.rest(hashes)
-        return layer
+class Window(controlled.Window):
+    grid = GRID
 
     @property
     def names(self) -> list[str]:
@@ -74,10 +43,6 @@ class Gate:
         monkeypatch.setattr(voxels, "voxels_hash", waiting)
 
 
-def paint(layer: Any, row: int, value: int) -> None:
-    layer.data_setitem((np.array([row]), np.array([row])), value)
-
-
 @pytest.fixture
 def twins(tmp_path: Path) -> tuple[Path, Path]:
     """Two images that differ in one voxel."""
@@ -89,19 +54,6 @@ def twins(tmp_path: Path) -> tuple[Path, Path]:
     for name, one in (("first", data), ("second", other)):
         write(Volume(one, "YX"), folder / f"{name}.png")
     return folder / "first.png", folder / "second.png"
-
-
-@pytest.fixture
-def open_window(engine: Any) -> Iterator[Any]:
-    made: list[Window] = []
-
-    def make() -> Window:
-        made.append(Window(engine))
-        return made[-1]
-
-    yield make
-    for window in made:
-        window.recorder.close()
 
 
 def test_they_are_the_same_to_the_fingerprint(twins: tuple[Path, Path]) -> None:

@@ -128,16 +128,27 @@ class ReviewPage(QWidget):
 
     def _found(self, suspects: tuple[Suspect, ...]) -> str:
         doubtful = sum(bool(suspect.reasons) for suspect in suspects)
+        track = self._reviewing.seen.track
+        at = f"Time point {self._reviewing.seen.time}: " if track is not None and track.row.times > 1 else ""
         if not suspects:
-            return ""
+            return f"{at}nothing to look at." if at else ""
         if not doubtful:
-            return f"There is no reason to doubt any of these {len(suspects)}."
+            no = "there" if at else "There"
+            return f"{at}{no} is no reason to doubt any of these {len(suspects)}."
         rest = len(suspects) - doubtful
-        return f"{doubtful} with a reason to doubt" + (f", {rest} without." if rest else ".")
+        return f"{at}{doubtful} with a reason to doubt" + (f", {rest} without." if rest else ".")
 
     def _edited(self, labels: tuple[int, ...]) -> None:
         """Accepting what was just edited is no "right as it was"."""
         self.queue.changed(suspect.key for suspect in self._reviewing.seen.suspects if suspect.label in labels)
+
+    def showEvent(self, event: Any) -> None:
+        super().showEvent(event)
+        self._reviewing.watched = True
+
+    def hideEvent(self, event: Any) -> None:
+        super().hideEvent(event)
+        self._reviewing.watched = False
 
     def _act(self, what: str) -> None:
         """A key pressed over the image: it is about what this page shows, of the mask in hand."""
