@@ -381,7 +381,8 @@ class Recorder:
         tracks = [track for track in self._tracks.values() if not track.session.writer.closed]
         for track in tracks:
             self._keep_all(track)
-        return all(track.session.writer.flush(seconds) for track in tracks)
+        until = time.monotonic() + seconds
+        return all(track.session.writer.flush(max(0.0, until - time.monotonic())) for track in tracks)
 
     def tick(self) -> None:
         """Bring in what threads have found, and look at some blocks. Main thread only; call it often."""

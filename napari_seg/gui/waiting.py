@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future, TimeoutError
+from concurrent.futures import TimeoutError
 from typing import TypeVar
 
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtWidgets import QDialog, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_seg.gui.aside import aside
 
 T = TypeVar("T")
 
@@ -49,15 +50,7 @@ def wait_for(parent: QWidget | None, words: str, work: Callable[[], T]) -> T | N
 
     After a cancel the thread goes on to its end, and what it finds is dropped.
     """
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001  raised again where the work is waited for
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
+    future = aside(work)
     try:
         return future.result(AT_ONCE)
     except TimeoutError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,6 +121,76 @@ def test_a_mask_opened_on_a_full_disk_is_kept_once_there_is_space(windows: list[
     again.live(lambda: again.recorder.tracks() and again.recorder.rests)
     again.viewer.layers["second"].undo()
     np.testing.assert_array_equal(again.viewer.layers["second"].data, labels)
+
+
+def test_a_disk_that_does_not_answer_is_told_and_holds_no_other_image_up(
+    windows: list[Window], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows.append(window := Window())
+    layer = window.open(np.zeros(SHAPE, np.uint16))
+    window.rest()
+    answers = threading.Event()
+    (session,) = window.recorder.arrivals.sessions.values()
+    monkeypatch.setattr(writing, "SILENT", 0.1)
+    session.writer.send(lambda store: answers.wait(60))
+    layer.paint((5, 20, 30), 3)
+    window.live(lambda: window.recorder.safe.trouble)
+    silent = f"The disk of {session.folder} does not answer; check its connection."
+    assert safe_words(window.recorder.safe) == f"Not kept: {silent} 1 step waits until then."
+    window.viewer.add_labels(np.ones(SHAPE, np.uint16), name="second")  # hears the same
+    window.viewer.add_image(np.zeros((40, 50), np.uint8), name="other")
+    other = window.viewer.add_labels(np.zeros((40, 50), np.uint16), name="other mask")
+    window.live(lambda: window.recorder.track(other) is not None)  # in a session of its own
+    answers.set()
+    window.live(lambda: not window.recorder.safe.waiting)
+    assert window.close() == 0
+
+
+def test_a_session_that_cannot_be_opened_in_time_is_there_later(
+    windows: list[Window], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, begun = threading.Event(), list[Path]()
+    opening = arriving.Session.open
+
+    def slow(folder: Path) -> Any:
+        begun.append(folder)
+        assert answers.wait(60)
+        return opening(folder)
+
+    monkeypatch.setattr(arriving, "LONG", 0.05)
+    monkeypatch.setattr(arriving, "SOON", 0.05)
+    monkeypatch.setattr(arriving.Session, "open", slow)
+    windows.append(window := Window())
+    first = window.viewer.add_labels(np.zeros(SHAPE, np.uint16), name="first")
+    window.live(lambda: "does not answer" in window.recorder.safe.trouble)
+    assert not first.editable
+    answers.set()
+    window.viewer.layers.remove(first)
+    again = window.viewer.add_labels(np.zeros(SHAPE, np.uint16), name="again")
+    window.live(lambda: window.recorder.track(again) is not None)
+    assert len(begun) == 1
+
+
+def test_a_session_that_is_opened_after_the_window_was_closed_is_closed_too(
+    windows: list[Window], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, opened = threading.Event(), list[Any]()
+    opening = arriving.Session.open
+
+    def slow(folder: Path) -> Any:
+        assert answers.wait(60)
+        opened.append(opening(folder))
+        return opened[0]
+
+    monkeypatch.setattr(arriving, "LONG", 0.05)
+    monkeypatch.setattr(arriving.Session, "open", slow)
+    windows.append(window := Window())
+    window.viewer.add_labels(np.zeros(SHAPE, np.uint16), name="first")
+    window.live(lambda: "does not answer" in window.recorder.safe.trouble)
+    assert window.close() == 0
+    answers.set()
+    while not (opened and opened[0].writer.closed):
+        time.sleep(0.001)
 
 
 def test_a_full_disk_is_told_when_it_fills_and_when_it_is_free_again(windows: list[Window]) -> None:
