@@ -288,8 +288,8 @@ class Arrivals:
         return self.sessions[key]
 
     def _in_time(self, folder: Path, work: Callable[[Path], T]) -> T:
-        """Do something with a folder that may lie on a disk that does not answer. Raises ``SegError`` where it does not:
-        what was begun then goes on, and is there when it is asked for again."""
+        """Do something with a folder whose disk may not answer. Raises ``SegError`` where it does not: what was begun
+        then goes on, and is there when it is asked for again."""
         known = self._awaited.get(folder)
         future = self._awaited[folder] = known or aside(lambda: work(folder))
         wait((future,), LONG if known is None else SOON)
