@@ -2,8 +2,8 @@
 nor what had the name before.
 
 A file takes the place of another in one step. A folder cannot: so the earlier one gets a name that says what it is,
-the new one takes its place, and then the earlier one goes. Where that was cut off, :func:`bring_back` does the rest when
-the place is looked at again. What was cut off while it was written lies hidden, and goes with a writing a day later.
+the new one takes its place, and then the earlier one goes. Where that was cut off, :func:`bring_back` does the rest
+when the place is looked at again. What was cut off while it was written lies hidden, and goes with a writing later on.
 """
 
 from __future__ import annotations

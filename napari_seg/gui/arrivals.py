@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from napari.layers import Image, Labels
@@ -22,6 +23,7 @@ from psygnal import Signal
 from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Entry
 from napari_seg.errors import SegError
+from napari_seg.gui.aside import aside
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.gate import Gate
@@ -36,6 +38,9 @@ from napari_seg.session.projects import knowing, name_of
 from napari_seg.session.records import ImageRow, Plane
 from napari_seg.session.session import Session, home, twin
 from napari_seg.session.store import Store
+from napari_seg.session.writer import silent
+
+T = TypeVar("T")
 
 PLANE = "napari_seg_plane"
 """Under this key a layer's metadata says which plane of its image it shows, where that is not its name."""
@@ -54,6 +59,9 @@ MADE = "napari_seg_made"
 PREDICTED = "napari_seg_predicted"
 """Under this key a layer's metadata holds the ``Predicted`` that its voxels were, where a model made them."""
 
+
+LONG, SOON = 30.0, 0.5
+"""Seconds that a disk gets to open a session, and once it has not answered in that time."""
 
 _OPEN_IT = "open its file with napari-seg."
 _NUMBER_IT = "number the objects from 1 and open it again."
@@ -88,6 +96,12 @@ class Found:
 
 class _Unfit(SegError):
     """A mask that no session can keep."""
+
+
+def _close_late(future: Future[Any]) -> None:
+    """A session that was opened after the window was closed."""
+    if future.exception() is None and isinstance(session := future.result(), Session):
+        session.close()
 
 
 @dataclass(frozen=True)
@@ -135,6 +149,7 @@ class Arrivals:
         self.sessions: dict[str, Session] = {}  # touched by the helper thread alone, until all is closed
         self.project: Session | None = None
         self._former: list[Session] = []  # those that could only be read, and were opened anew
+        self._awaited: dict[Path, Future[Any]] = {}  # what is asked of folders, where the disk has not answered yet
         self.voxels = Voxels()
         viewer.layers.events.inserted.connect(lambda event: self.came(event.value))
 
@@ -164,7 +179,12 @@ class Arrivals:
     def close(self) -> int:
         """Let go of all sessions; returns how many steps could not be kept."""
         self.voxels.close()
-        return sum(session.close() for session in [*self.sessions.values(), *self._former])
+        every = [*self.sessions.values(), *self._former]
+        for session in every:
+            session.hurry()
+        for future in list(self._awaited.values()):
+            future.add_done_callback(_close_late)
+        return sum(session.close() for session in every)
 
     def _attach(self, layer: Any, image: Any, found: Found) -> None:
         if image is None and len(self.images_for(layer)) == 1:  # it has come in the meantime
@@ -248,7 +268,7 @@ class Arrivals:
         if known_by in self.sessions:
             yield self.sessions[known_by]
             return
-        session = Session.open(home() / known_by)
+        session = self._in_time(home() / known_by, Session.open)
         try:
             yield session
         finally:
@@ -259,13 +279,25 @@ class Arrivals:
         may be gone. In the helper thread."""
         known = self.sessions.get(key)
         if known is None or known.read_only:
-            found = Session.open(folder)
+            found = self._in_time(folder, Session.open)
             if known is not None and found.read_only:
                 found.close()
                 return known
             self.sessions[key] = found
             self._former += [] if known is None else [known]
         return self.sessions[key]
+
+    def _in_time(self, folder: Path, work: Callable[[Path], T]) -> T:
+        """Do something with a folder whose disk may not answer. Raises ``SegError`` where it does not: what was begun
+        then goes on, and is there when it is asked for again."""
+        known = self._awaited.get(folder)
+        future = self._awaited[folder] = known or aside(lambda: work(folder))
+        wait((future,), LONG if known is None else SOON)
+        if not future.done():
+            raise SegError(silent(folder))
+        del self._awaited[folder]
+        found: T = future.result()
+        return found
 
     def _session_of(self, known_by: str, voxels: str, make: bool) -> tuple[Session | None, str, str]:
         """Where an image is kept, what it is known by there, and what a person should know of that."""

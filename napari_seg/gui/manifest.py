@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_seg.data.formats import format_of, write
+from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import CLASSES, MOVED, OBJECTS, LayerData, layer_data, lies_elsewhere, volume_of
+
+if TYPE_CHECKING:
+    from napari_seg.gui.saving import Record
 
 PLUGIN = "napari-seg"
 """How napari calls this plugin."""
@@ -55,19 +62,45 @@ def read_layers(path: str | list[str]) -> list[Any]:
 
 
 def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[str]:
-    """Write one layer into the grid of the image it belongs to; raises ``SegError`` where that is not possible."""
+    """Write one layer into the grid of the image it belongs to; raises ``SegError`` where that is not possible.
+
+    napari waits for its writers on the thread of the window. So a copy is made there, for as long as that takes (0.1 s
+    for 512 x 512 x 512 labels of 16 bits); it is written in a thread, and the window lives and says so meanwhile.
+    """
+    from napari import current_viewer
     from napari.layers import Layer
+
+    from napari_seg.gui.saving import Record
+    from napari_seg.gui.views import window_of
+    from napari_seg.gui.waiting import wait_for
 
     layer = Layer.create(data, about, kind)
     if kind == "labels" and lies_elsewhere(layer):
         raise SegError(f"{layer.name} {MOVED}")
-    saved = write(volume_of(layer), Path(path))
-    _write_record(data, saved)
-    return [str(saved)]
+    volume, records = volume_of(layer), list[Record]()
+    if kind == "labels":
+        volume, records = _copied(volume, data, Path(path))
+
+    def work() -> list[str]:
+        try:
+            saved = write(volume, Path(path))
+        except BaseException:
+            for record in records:
+                record.give_up()
+            raise
+        for record in records:
+            record.write()
+        return [str(saved)]
+
+    viewer = current_viewer()
+    if viewer is None or threading.current_thread() is not threading.main_thread():
+        return work()
+    return wait_for(window_of(viewer), f"Saving {Path(path).name}", work, way_out="") or []
 
 
-def _write_record(data: Any, path: Path) -> None:
-    """Write beside a mask where it comes from, if the panel of the window keeps its layer."""
+def _copied(volume: Volume, data: Any, path: Path) -> tuple[Volume, list[Record]]:
+    """What is to be written, such that nobody changes it, and the record of where it comes from, if the panel of the
+    window keeps its layer."""
     from napari import current_viewer
 
     from napari_seg.gui.saving import Record
@@ -77,7 +110,9 @@ def _write_record(data: Any, path: Path) -> None:
     for recorder in [panel.controller.recorder for panel in panels if hasattr(panel, "controller")]:
         for track in [track for track in recorder.tracks() if track.layer.data is data]:
             if not track.session.read_only:
-                Record(recorder, track, path, recorder.export(track, path.name)).write()
+                labels, known = recorder.export(track, path.name)
+                return replace(volume, data=labels), [Record(recorder, track, path, known)]
+    return replace(volume, data=np.array(volume.data)), []
 
 
 def write_labels(path: str, data: Any, about: dict[str, Any]) -> list[str]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 from psygnal import Signal
@@ -50,6 +50,7 @@ from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +145,11 @@ class Recorder:
         """Whether all that was handed over has been answered."""
         return not (self._ledger.waits or self._errands.any)
 
+    @property
+    def at_work(self) -> bool:
+        """Whether a mask is being changed, and that could not be given up."""
+        return any(track.laying for track in self._tracks.values())
+
     def busy(self, track: Track) -> str:
         """What is done with the image of a layer at the moment, so that it cannot be changed; empty for nothing."""
         words = self._errands.words(track.key)
@@ -222,7 +228,8 @@ class Recorder:
         there, it is done again. ``then`` hears of the edit, or why there is none.
         """
         self._gather()
-        self._errands.begin(track.key, self._acts.working(track, begin, then, at_time), title, optional=True)
+        working = self._acts.working(track, begin, self._while_open(then), at_time)
+        self._errands.begin(track.key, working, title, optional=True)
 
     def look_through(self, track: Track, at_time: int = 0) -> bool:
         """See to it that tools know where each label of a layer lies; whether they do now."""
@@ -267,7 +274,7 @@ class Recorder:
         hears whether it is done; it is not unless things are ``still`` as they were when the edits were worked out.
         """
         self._gather()
-        renewing = self._acts.renewed(track, edits, tool, predicted, still, then)
+        renewing = self._acts.renewed(track, edits, tool, predicted, still, self._while_open(then))
         self._errands.begin(track.key, renewing, "Showing the new mask")
 
     def undo(self, layer: Any) -> None:
@@ -316,20 +323,21 @@ class Recorder:
 
     def frozen(self, track: Track, times: Iterable[int], then: Callable[[dict[int, Annotation]], None]) -> None:
         """What a layer holds at one moment, for a thread: ``then`` gets annotations of copies, by time point."""
-        self._errands.beside(self._freezing(track, tuple(times), then))
+        self._errands.beside(self._freezing(track, tuple(times), self._while_open(then)))
 
     def hand_out(self, track: Track, file: str, then: Callable[[Labels, Future[dict[str, Any]] | None], None]) -> None:
         """Like :meth:`export`, without waiting: ``then`` gets a copy of the layer and the record of it, if one is
         kept."""
-        self._errands.beside(self._handing_out(track, file, then))
+        self._errands.beside(self._handing_out(track, file, self._while_open(then)))
 
-    def export(self, track: Track, file: str) -> Future[dict[str, Any]]:
-        """Keep all of a layer, and write into the log that it goes out as ``file``, as it is now. The record of it
-        comes later: see :func:`~napari_seg.session.provenance.provenance`."""
+    def export(self, track: Track, file: str) -> tuple[Labels, Future[dict[str, Any]]]:
+        """Keep all of a layer, and write into the log that it goes out as ``file``, as it is now: a copy of it. The
+        record of it comes later: see :func:`~napari_seg.session.provenance.provenance`."""
         self._errands.finish(give_up=False)
         self._gather()
-        self._keep_all(track)
-        return self._going_out(track, file)
+        labels = track.layer.data.copy()
+        self._keep_all(track, labels)
+        return labels, self._going_out(track, file)
 
     def _going_out(self, track: Track, file: str) -> Future[dict[str, Any]]:
         image, plane, at, who = track.row.id, track.plane, time.time(), self.who
@@ -380,8 +388,9 @@ class Recorder:
         self._gather()
         tracks = [track for track in self._tracks.values() if not track.session.writer.closed]
         for track in tracks:
-            self._keep_all(track)
-        return all(track.session.writer.flush(seconds) for track in tracks)
+            self._keep_all(track, track.layer.data)
+        until = time.monotonic() + seconds
+        return all(track.session.writer.flush(max(0.0, until - time.monotonic())) for track in tracks)
 
     def tick(self) -> None:
         """Bring in what threads have found, and look at some blocks. Main thread only; call it often."""
@@ -400,11 +409,21 @@ class Recorder:
         if self._closed:
             return 0
         self._closed = True
-        self._errands.changed.disconnect()
+        for signal in (self._errands.changed, self._ledger.changed, self._ledger.written):
+            signal.disconnect()  # whoever listened may be gone with the window
         self._watch.settle()
         self.settle()
         self._errands.close()
         return self.arrivals.close()
+
+    def _while_open(self, then: Callable[P, None]) -> Callable[P, None]:
+        """Tell somebody something, unless the window is closed: they may be gone with it."""
+
+        def tell(*about: P.args, **known: P.kwargs) -> None:
+            if not self._closed:
+                then(*about, **known)
+
+        return tell
 
     # layers come and go
 
@@ -556,18 +575,18 @@ class Recorder:
 
     def sweep(self, then: Callable[[], None] = lambda: None) -> None:
         """Keep what changed in any layer without an event, and call ``then``."""
-        self._errands.beside(self._swept(self.tracks(), then))
+        self._errands.beside(self._swept(self.tracks(), self._while_open(then)))
 
-    def _keep_all(self, track: Track) -> None:
-        """Keep what changed in a layer without an event. Nobody may write to it until the session has done so. Of what
-        is in the middle of a step the session holds all or nothing already."""
+    def _keep_all(self, track: Track, labels: Labels) -> None:
+        """Keep what changed in a layer without an event. Nobody may write to its ``labels`` until the session has done
+        so. Of what is in the middle of a step the session holds all or nothing already."""
         if not (track.session.read_only or track.laying):
-            self._ledger.put(track, "other", track.blocks_of(track.layer.data))
+            self._ledger.put(track, "other", track.blocks_of(labels))
 
     def _left(self, track: Track) -> Steps[None]:
         """Keep what changed without an event in a layer that was taken away."""
         if not (self._closed or track.in_hand):
-            self._keep_all(track)
+            self._keep_all(track, track.layer.data)
         yield from ()
 
     def _look_through(self, track: Track) -> None:

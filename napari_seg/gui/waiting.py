@@ -1,14 +1,15 @@
-"""Work in a thread that is waited for while the window stays alive: napari's readers must return layers."""
+"""What is waited for while the window stays alive: napari's readers must return layers, and its writers files."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future, TimeoutError
+from concurrent.futures import TimeoutError
 from typing import TypeVar
 
 from qtpy.QtCore import QEventLoop, Qt, QTimer
 from qtpy.QtWidgets import QDialog, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_seg.gui.aside import aside
 
 T = TypeVar("T")
 
@@ -23,55 +24,60 @@ WIDTH = 440
 
 
 class Waiting(QDialog):
-    """What is being done, that it goes on, and a way out."""
+    """What is being done, that it goes on, and a way out where there is one."""
 
-    def __init__(self, parent: QWidget | None, words: str) -> None:
+    def __init__(self, parent: QWidget | None, words: str, way_out: str) -> None:
         super().__init__(parent)
         self.setWindowTitle(words)
         self.setWindowModality(Qt.WindowModality.WindowModal)
         bar = QProgressBar()
         bar.setRange(0, 0)
         bar.setAccessibleName(words)
-        cancel = QPushButton("Cancel")
-        cancel.clicked.connect(self.reject)
         layout = QVBoxLayout(self)
         label = QLabel()
         label.setText(label.fontMetrics().elidedText(f"{words}...", Qt.TextElideMode.ElideMiddle, WIDTH))
         label.setToolTip(words)
         for widget in (label, bar):
             layout.addWidget(widget)
-        layout.addWidget(cancel, 0, Qt.AlignmentFlag.AlignRight)
+        self._ends = bool(way_out)
+        if way_out:
+            button = QPushButton(way_out)
+            button.clicked.connect(self.reject)
+            layout.addWidget(button, 0, Qt.AlignmentFlag.AlignRight)
         self.setMinimumWidth(320)
 
+    def reject(self) -> None:
+        if self._ends:
+            super().reject()
 
-def wait_for(parent: QWidget | None, words: str, work: Callable[[], T]) -> T | None:
-    """Do ``work`` in a thread; return what it returns and raise what it raises, or ``None`` when Cancel was pressed.
 
-    After a cancel the thread goes on to its end, and what it finds is dropped.
+def wait_for(parent: QWidget | None, words: str, work: Callable[[], T], *, way_out: str = "Cancel") -> T | None:
+    """Do ``work`` in a thread; return what it returns and raise what it raises, or ``None`` when the ``way_out`` was
+    taken.
+
+    After that the thread goes on to its end, and what it finds is dropped.
     """
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001  raised again where the work is waited for
-            future.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
+    future = aside(work)
     try:
         return future.result(AT_ONCE)
     except TimeoutError:
         if future.done():
             raise  # the work's own
-    dialog = Waiting(parent, words)
+    wait_until(parent, words, future.done, way_out=way_out)
+    return future.result() if future.done() else None
+
+
+def wait_until(parent: QWidget | None, words: str, done: Callable[[], bool], *, way_out: str = "Cancel") -> bool:
+    """Let the window live until something is ``done``, and say what; whether it was, or the ``way_out`` was taken."""
+    dialog = Waiting(parent, words, way_out)
     loop = QEventLoop()
     dialog.rejected.connect(loop.quit)
     beat = QTimer()
-    beat.timeout.connect(lambda: loop.quit() if future.done() else None)
+    beat.timeout.connect(lambda: loop.quit() if done() else None)
     beat.start(10)
     QTimer.singleShot(PATIENCE, dialog, dialog.show)
     loop.exec()
     beat.stop()
     dialog.hide()
     dialog.deleteLater()
-    return future.result() if future.done() else None
+    return done()

@@ -166,6 +166,10 @@ class Session:
         if not self.read_only:
             self.writer.send(lambda store: store.spend(image, day, who, seconds))
 
+    def hurry(self) -> None:
+        """Take nothing more: see :meth:`Writer.hurry`."""
+        self.writer.hurry()
+
     def close(self, seconds: float = 5.0) -> int:
         """Write what is left and let go. Returns how many steps could not be kept."""
         return self.writer.close(seconds)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,9 @@ from napari_seg.session.records import (
 )
 from napari_seg.tasks.base import Labels
 
+BEAT = 10_000
+"""Instructions of the database between two beats: a millisecond or so."""
+
 UNDO, REDO, RESTORE = "undo", "redo", "restore"
 
 
@@ -64,6 +67,10 @@ class Store:
 
     def close(self) -> None:
         self._sql.close()
+
+    def watch(self, beat: Callable[[], None]) -> None:
+        """Call ``beat`` now and then while the database works, so that it is known to go on."""
+        self._sql.set_progress_handler(beat, BEAT)
 
     # images and planes
 

@@ -4,8 +4,11 @@ What the disk does not take stays first in the queue and is tried again every se
 that was handed over is dropped before it is on the disk, and nothing overtakes it: should the end come first, all that
 was given later is given up too, so that what was kept is always how things stood at one moment.
 
-The thread ends with the program. What is left then is written first, for a few seconds at most: a disk that is full
-must not keep a program from ending.
+A disk may also stop answering, such as one of another machine. That is told, and whoever waits for an answer hears it;
+the thread waits on, as nothing can take it out of there.
+
+The thread ends with the program. What is left then is written first, for a few seconds at most: a disk that is full, or
+does not answer, must not keep a program from ending.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -33,6 +36,12 @@ RETRY = 1.0
 
 HURRY = 0.1
 """The same, once the session is being closed."""
+
+SILENT = 10.0
+"""Seconds in which nothing comes of the disk, after which it is said that it does not answer."""
+
+LOOK = 0.2
+"""Seconds between two looks at whether it answers, for whoever waits."""
 
 PASSING = (sqlite3.DatabaseError, OSError, MemoryError)
 """What may be over when it is tried again."""
@@ -54,6 +63,22 @@ class Kept:
     lost: int = 0
 
 
+class Answer(Future[T]):
+    """What a session answers. Whoever waits for it without a limit is not held up by a disk that does not answer."""
+
+    def __init__(self, silence: Callable[[], str]) -> None:
+        super().__init__()
+        self._silence = silence
+
+    def result(self, timeout: float | None = None) -> T:
+        """Raises ``SegError`` where the disk does not answer."""
+        while timeout is None and not self.done():
+            wait((self,), LOOK)
+            if not self.done() and (words := self._silence()):
+                raise SegError(words)
+        return super().result(timeout)
+
+
 class Writer:
     """Steps and other work for a store, one after the other, in the order in which they were given.
 
@@ -72,13 +97,21 @@ class Writer:
         self._closing = threading.Event()
         self._until = 0.0  # when trying ends, on the monotonic clock, once it is closing
         self._gave_up = False
+        self._at_work: float | None = None  # since when nothing has come of the disk
+        store.watch(self._beat)
         self._thread = threading.Thread(target=self._work, name="napari-seg-writer", daemon=True)
         self._thread.start()
-        atexit.register(self.close)
+        _OPEN.add(self)
 
     @property
     def kept(self) -> Kept:
-        return self._kept
+        silence = "" if self._kept.trouble else self.silence()
+        return replace(self._kept, trouble=silence) if silence else self._kept
+
+    def silence(self) -> str:
+        """That the disk does not answer, in a sentence; empty where it does."""
+        since = self._at_work
+        return silent(self._path.parent) if since is not None and time.monotonic() - since > SILENT else ""
 
     @property
     def closed(self) -> bool:
@@ -116,16 +149,20 @@ class Writer:
             return False
         return True
 
-    def close(self, seconds: float = 5.0) -> int:
-        """Write what is left and end. Returns how many steps were not kept by then: those that the disk did not take in
-        that time, and those that could never be kept."""
+    def hurry(self, seconds: float = 5.0) -> None:
+        """Take nothing more, and try for so long to write what is left. Of several writers, all are told first."""
         with self._counting:
             if not self._closing.is_set():
                 self._until = time.monotonic() + seconds
                 self._closing.set()
                 self._queue.put(None)
-                atexit.unregister(self.close)
-        self._thread.join(seconds + 10 * HURRY)
+                _OPEN.discard(self)
+
+    def close(self, seconds: float = 5.0) -> int:
+        """Write what is left and end. Returns how many steps were not kept by then: those that the disk did not take in
+        that time, and those that could never be kept."""
+        self.hurry(seconds)
+        self._thread.join(max(0.0, self._until - time.monotonic()) + 10 * HURRY)
         return self._kept.waiting + self._kept.lost
 
     # in the thread
@@ -133,14 +170,21 @@ class Writer:
     def _work(self) -> None:
         try:
             while (job := self._queue.get()) is not None:
+                self._beat()
                 job()
+                self._at_work = None
                 del job  # it may hold the labels of a whole volume
+            self._beat()
         finally:
             try:
                 self._store.close()
             finally:
                 if self._lock is not None:
                     self._lock.release()
+
+    def _beat(self) -> None:
+        """Something has come of the disk."""
+        self._at_work = time.monotonic()
 
     def _persist(self, work: Callable[[Store], object]) -> bool:
         done = False
@@ -192,6 +236,7 @@ class Writer:
 
     def _may_try_again(self) -> bool:
         """Wait a little; whether there is still time then."""
+        self._beat()
         if self._closing.wait(RETRY):
             left = self._until - time.monotonic()
             time.sleep(max(0.0, min(left, HURRY)))
@@ -214,7 +259,7 @@ class Writer:
     # both sides
 
     def _submit(self, work: Callable[[], T], steps: int = 0) -> Future[T]:
-        future: Future[T] = Future()
+        future: Future[T] = Answer(self.silence)
         future.set_running_or_notify_cancel()  # nobody can take it back
 
         def job() -> None:
@@ -236,6 +281,24 @@ class Writer:
         with self._counting:
             before = self._kept
             self._kept = replace(before, waiting=before.waiting + waiting, lost=before.lost + lost, **known)
+
+
+_OPEN: set[Writer] = set()
+
+
+@atexit.register
+def _end_all() -> None:
+    """Write what is left when a program ends without closing: all at the same time."""
+    left = list(_OPEN)
+    for writer in left:
+        writer.hurry()
+    for writer in left:
+        writer.close()
+
+
+def silent(folder: Path) -> str:
+    """What is said of a disk that does not answer."""
+    return f"The disk of {folder} does not answer; check its connection."
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

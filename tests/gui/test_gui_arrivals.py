@@ -220,7 +220,7 @@ def test_a_way_back_from_a_file_that_was_changed_elsewhere(window: Any) -> None:
     here.paint(layer, (4, 20, 20), 2)
     mine = layer.data.copy()
     track = here.recorder.track(layer)
-    here.recorder.export(track, "seg.nii.gz").result()
+    here.recorder.export(track, "seg.nii.gz")[1].result()
     here.paint(layer, (3, 20, 20), 2)
     newer = layer.data.copy()
     here = window()
@@ -421,12 +421,12 @@ def test_a_new_prediction_is_shown_where_the_mask_was_closed(window: Any) -> Non
     layer = predicted(square(3, 20), "new")
     np.testing.assert_array_equal(layer.data, square(3, 20))
     track = here.recorder.track(layer)
-    record = here.recorder.export(track, "seg.nii.gz").result()
+    record = here.recorder.export(track, "seg.nii.gz")[1].result()
     assert record["prediction"]["model"] == "new"
     layer.undo()
     here.rest()
     np.testing.assert_array_equal(layer.data, mine)
-    record = here.recorder.export(track, "seg.nii.gz").result()
+    record = here.recorder.export(track, "seg.nii.gz")[1].result()
     assert record["prediction"]["model"] == "old"
 
 
@@ -442,11 +442,11 @@ def test_start_afresh_is_the_prediction_and_says_so(window: Any) -> None:
     np.testing.assert_array_equal(layer.data, square(1))
     np.testing.assert_array_equal(other.data, square(4, 20))
     track = here.recorder.track(layer)
-    assert here.recorder.export(track, "a").result()["prediction"]["model"] == "nuclei"
+    assert here.recorder.export(track, "a")[1].result()["prediction"]["model"] == "nuclei"
     here.recorder.restore(layer, 0)  # before the prediction
     here.rest()
     assert not layer.data.any()
-    assert here.recorder.export(track, "a").result()["prediction"] is None
+    assert here.recorder.export(track, "a")[1].result()["prediction"] is None
 
 
 def test_the_size_of_a_voxel_follows_the_image(window: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from qtpy.QtCore import QTimer
 
-from napari_seg.data.formats import read
+from napari_seg.data.formats import read, write
 from napari_seg.errors import SegError
-from napari_seg.gui import saving
+from napari_seg.gui import manifest, saving
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Finished
+from napari_seg.session.provenance import EXPORT
 
 SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
 
@@ -132,3 +135,39 @@ def test_file_save_of_napari_writes_the_record_too(
     assert found["prediction"] is None
     assert [(step["tool"], step["steps"]) for step in found["steps_by_hand"]] == [("edit", 1)]
     assert int(np.asarray(read(tmp_path / "out.nii.gz").data).max()) == 9
+
+
+def test_the_window_lives_while_file_save_writes_what_was_there(
+    make_napari_viewer: Callable[..., Any], plugin: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    viewer = make_napari_viewer()
+    viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")
+    viewer.add_image(np.random.default_rng(0).random((40, 50)), name="cells")
+    mask = viewer.add_labels(np.full((40, 50), 3, np.uint16), name="by hand")
+    recorder = next(panel.controller.recorder for panel in viewer.window.dock_widgets.values())
+    qtbot.waitUntil(lambda: recorder.track(mask) is not None, timeout=20_000)
+    painted = threading.Event()
+
+    def writing(*about: Any) -> Path:
+        assert painted.wait(20)
+        return write(*about)
+
+    def paint() -> None:
+        mask.data_setitem((np.array([6]), np.array([6])), 9)
+        painted.set()
+
+    monkeypatch.setattr(manifest, "write", writing)
+    viewer.layers.selection = {mask}
+    QTimer.singleShot(150, paint)
+    viewer.layers.save(str(tmp_path / "out.nii.gz"), selected=True, plugin="napari-seg")
+    assert (np.asarray(read(tmp_path / "out.nii.gz").data) == 3).all()
+    assert json.loads((tmp_path / "out.review.json").read_text())["steps_by_hand"] == []
+    track = recorder.track(mask)
+    qtbot.waitUntil(lambda: recorder.rests, timeout=20_000)
+    kept = track.session.writer.call(lambda store: store.labels(track.row.id, track.plane)).result()
+    assert kept[6, 6] == 9
+    monkeypatch.setattr(manifest, "write", lambda *about: 1 / 0)
+    with pytest.raises(Exception, match="division"):
+        viewer.layers.save(str(tmp_path / "out.nii.gz"), selected=True, plugin="napari-seg")
+    log = track.session.writer.call(lambda store: [line[3] for line in store.log(track.row.id)]).result()
+    assert log[-2:] == [EXPORT, f"{EXPORT} failed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,11 +13,11 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QApplication, QMessageBox, QWidget
+from qtpy.QtWidgets import QApplication, QMessageBox, QPushButton, QWidget
 
 from napari_seg.editing.annotation import Entry, object_key
 from napari_seg.gui import arrivals as arriving
-from napari_seg.gui import leaving
+from napari_seg.gui import errands, leaving, waiting
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.leaving import wants_to_leave
 from napari_seg.gui.recorder import Recorder
@@ -120,6 +121,77 @@ def test_a_mask_opened_on_a_full_disk_is_kept_once_there_is_space(windows: list[
     again.live(lambda: again.recorder.tracks() and again.recorder.rests)
     again.viewer.layers["second"].undo()
     np.testing.assert_array_equal(again.viewer.layers["second"].data, labels)
+
+
+def test_a_disk_that_does_not_answer_is_told_and_holds_no_other_image_up(
+    windows: list[Window], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows.append(window := Window())
+    layer = window.open(np.zeros(SHAPE, np.uint16))
+    window.rest()
+    answers = threading.Event()
+    (session,) = window.recorder.arrivals.sessions.values()
+    monkeypatch.setattr(writing, "SILENT", 0.1)
+    session.writer.send(lambda store: answers.wait(60))
+    layer.paint((5, 20, 30), 3)
+    window.live(lambda: window.recorder.safe.trouble)
+    silent = f"The disk of {session.folder} does not answer; check its connection."
+    assert safe_words(window.recorder.safe) == f"Not kept: {silent} 1 step waits until then."
+    window.viewer.add_labels(np.ones(SHAPE, np.uint16), name="second")  # hears the same
+    window.viewer.add_image(np.zeros((40, 50), np.uint8), name="other")
+    other = window.viewer.add_labels(np.zeros((40, 50), np.uint16), name="other mask")
+    window.live(lambda: window.recorder.track(other) is not None)  # in a session of its own
+    answers.set()
+    window.live(lambda: not window.recorder.safe.waiting)
+    assert window.close() == 0
+
+
+def test_a_session_that_cannot_be_opened_in_time_is_there_later(
+    windows: list[Window], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, begun = threading.Event(), list[Path]()
+    opening = arriving.Session.open
+
+    def slow(folder: Path) -> Any:
+        begun.append(folder)
+        assert answers.wait(60)
+        return opening(folder)
+
+    monkeypatch.setattr(arriving, "LONG", 0.05)
+    monkeypatch.setattr(arriving, "SOON", 0.05)
+    monkeypatch.setattr(arriving.Session, "open", slow)
+    windows.append(window := Window())
+    first = window.viewer.add_labels(np.zeros(SHAPE, np.uint16), name="first")
+    window.live(lambda: "does not answer" in window.recorder.safe.trouble)
+    assert not first.editable
+    answers.set()
+    window.viewer.layers.remove(first)
+    again = window.viewer.add_labels(np.zeros(SHAPE, np.uint16), name="again")
+    window.live(lambda: window.recorder.track(again) is not None)
+    assert len(begun) == 1
+
+
+def test_a_session_that_is_opened_after_the_window_was_closed_is_closed_too(
+    windows: list[Window], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, opened = threading.Event(), list[Any]()
+    opening = arriving.Session.open
+
+    def slow(folder: Path) -> Any:
+        assert answers.wait(60)
+        opened.append(opening(folder))
+        return opened[0]
+
+    monkeypatch.setattr(arriving, "LONG", 0.05)
+    monkeypatch.setattr(arriving.Session, "open", slow)
+    windows.append(window := Window())
+    window.viewer.add_labels(np.zeros(SHAPE, np.uint16), name="first")
+    window.live(lambda: "does not answer" in window.recorder.safe.trouble)
+    assert window.close() == 0
+    answers.set()
+    while not (opened and opened[0].writer.closed):
+        time.sleep(0.001)
+    assert opened[0].close() == 0  # waits for its end
 
 
 def test_a_full_disk_is_told_when_it_fills_and_when_it_is_free_again(windows: list[Window]) -> None:
@@ -277,6 +349,42 @@ def test_a_window_is_not_closed_over_steps_that_wait(
     qtbot.waitUntil(lambda: panel.kept.text().startswith("Kept at"), timeout=20_000)
     assert not panel.leaving.eventFilter(window, QEvent(QEvent.Type.Close))
     assert len(asked) == 1
+
+
+def test_a_window_lives_until_the_last_step_is_shown_and_kept(
+    make_napari_viewer: Callable[..., Any], plugin: None, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    panel = viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")[1]
+    recorder, window = panel.controller.recorder, viewer.window._qt_window
+    viewer.add_image(np.ones(SHAPE), name="scan")
+    layer = viewer.add_labels(np.zeros(SHAPE, np.uint16), name="mask")
+    qtbot.waitUntil(lambda: bool(recorder.tracks()) and recorder.rests, timeout=20_000)
+    layer.data = np.ones(SHAPE, np.uint16)
+    qtbot.waitUntil(lambda: recorder.rests, timeout=20_000)
+    monkeypatch.setattr(errands, "PATIENCE", 0.0)
+    monkeypatch.setattr(errands, "PORTION", 0.0)
+    layer.undo()
+    assert (layer.data == 1).all()
+    assert recorder.at_work
+    assert not panel.leaving.eventFilter(window, QEvent(QEvent.Type.Close))
+    assert not recorder.at_work
+    assert not layer.data.any()
+    layer.redo()
+    QTimer.singleShot(0, lambda: _press("Stay"))
+    monkeypatch.setattr(waiting, "PATIENCE", 0)
+    monkeypatch.setattr(recorder, "tick", lambda: None)
+    assert panel.leaving.eventFilter(window, QEvent(QEvent.Type.Close))  # the person stays
+    monkeypatch.undo()
+
+
+def _press(word: str) -> None:
+    """Press a button of the dialog, as soon as it is there."""
+    found = [w for w in QApplication.topLevelWidgets() if isinstance(w, waiting.Waiting) and w.isVisible()]
+    if found:
+        next(button for button in found[0].findChildren(QPushButton) if word in button.text()).click()
+    else:
+        QTimer.singleShot(5, lambda: _press(word))
 
 
 def test_the_question_before_closing_can_be_answered_both_ways(qtbot: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from qtpy.QtCore import Qt, QTimer
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QPushButton
 
 from napari_seg.errors import SegError
 from napari_seg.gui.waiting import Waiting, wait_for
@@ -42,6 +42,20 @@ def test_what_goes_wrong_is_raised_here(qtbot: Any) -> None:
 
     with pytest.raises(SegError, match="broken"):
         wait_for(None, "Reading", work)
+
+
+def test_where_there_is_no_way_out_nothing_ends_it(qtbot: Any) -> None:
+    done = threading.Event()
+
+    def press() -> None:
+        (dialog,) = [w for w in QApplication.topLevelWidgets() if isinstance(w, Waiting) and w.isVisible()]
+        assert dialog.findChildren(QPushButton) == []
+        qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+        assert dialog.isVisible()
+        done.set()
+
+    QTimer.singleShot(800, press)
+    assert wait_for(None, "Saving", lambda: done.wait(20), way_out="") is True
 
 
 def test_cancel_does_not_wait_for_the_work(qtbot: Any) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -240,7 +241,7 @@ def test_opening_thins(tmp_path: Path) -> None:
         for value in (1, 2, 3):
             block = {Place("mask", 0, 0): np.full((9, 9), value, np.uint8)}
             session.writer.put(image.id, step(block, at=1.0)).result()
-        session.writer.call(lambda store: month_of_work(store, image.id, time.time())).result()
+        session.writer.call(partial(month_of_work, image=image.id, until=time.time())).result()
         session.writer.call(lambda store: store._sql.execute("DELETE FROM meta")).result()
         session.close()
     session = Session.open(tmp_path)

@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -311,3 +312,53 @@ def test_a_program_ends_also_where_the_disk_takes_no_more(tmp_path: Path) -> Non
     left = ended(tmp_path, "full", 0.3)
     assert 0 < len(left) < 29
     assert left == [f"stroke {k}" for k in range(1, len(left) + 1)]
+
+
+def test_a_disk_that_does_not_answer_is_told_and_holds_nobody_up(
+    writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SILENT", 0.05)
+    monkeypatch.setattr(module, "LOOK", 0.01)
+    answers = threading.Event()
+    writer.send(lambda store: answers.wait(60))
+    kept = writer.put(1, filled(1))
+    until(lambda: writer.kept.trouble != "")
+    assert writer.kept == Kept(None, 1, f"The disk of {tmp_path} does not answer; check its connection.", 0)
+    with pytest.raises(SegError, match="does not answer"):
+        writer.call(lambda store: store.images()).result()
+    answers.set()
+    assert kept.result()
+    assert (writer.kept.waiting, writer.kept.trouble) == (0, "")
+    assert len(writer.call(lambda store: store.images()).result()) == 1
+
+
+def test_long_work_of_a_disk_that_answers_is_no_silence(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SILENT", 0.2)
+    monkeypatch.setattr(module, "LOOK", 0.01)
+    count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000000) SELECT max(i) FROM n"
+    assert writer.call(lambda store: store._sql.execute(count).fetchone()[0]).result() == 5_000_000
+
+
+def test_several_disks_that_do_not_answer_are_waited_for_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, writers = threading.Event(), list[Writer]()
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        store, _ = a_store(tmp_path / name)
+        writers.append(Writer(store, tmp_path / name))
+        writers[-1].send(lambda store: answers.wait(60))
+        writers[-1].put(1, filled(1))
+    monkeypatch.setattr(module, "_OPEN", set(writers))
+    joined: list[float] = []
+    for writer in writers:
+        monkeypatch.setattr(writer._thread, "join", joined.append)
+    clock = iter([0.0] * 3 + [0.0, 5.0, 5.0])  # told all to end, then five seconds go by with the first
+    with monkeypatch.context() as still:
+        still.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+        module._end_all()
+    assert joined == [5.0 + 10 * module.HURRY] + [10 * module.HURRY] * 2
+    monkeypatch.undo()
+    answers.set()
+    for writer in writers:
+        assert writer.close(20.0) == 0
