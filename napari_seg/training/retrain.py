@@ -1,23 +1,54 @@
-"""Go on from a model with what people have corrected, in minutes, without forgetting what it knew."""
+"""Go on from a model with what people have corrected, in minutes, without forgetting what it knew.
+
+The general pattern is: 1. bring the lessons to the model's grid, as a prediction would, and hold a part of them out,
+2. train as ever (:mod:`~napari_seg.training.course`), but at a lower learning rate, and with half of each batch from
+the stored samples of the earlier training, 3. compare the new model with the old one on what was held out and on older
+samples: it must earn its place.
+
+The held-out units that choose among the checkpoints are not those that judge the result, if there are enough of both
+(:func:`~napari_seg.training.holding_out.apart`). From the start there is a model in the file: the old one.
+"""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import numpy as np
 from pydantic import Field
 
+from napari_seg.inference.backend import choose_device
 from napari_seg.jobs import Progress, Steps, job
+from napari_seg.models.ensemble import first_of
+from napari_seg.models.file import SUFFIX
 from napari_seg.models.model import Model
+from napari_seg.models.spec import ModelSpec
 from napari_seg.spec import Spec
+from napari_seg.training.adopt import Verdict, compare
+from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import Lesson
+from napari_seg.training.course import Material, Standing, event, keep_start, run_course, settled, with_event
+from napari_seg.training.growing import silent_on_new, with_classes
+from napari_seg.training.holding_out import JUDGES, apart, divided
+from napari_seg.training.memory import check_fits, remember
+from napari_seg.training.plan import TrainSpec, augmentation, batch_size
+from napari_seg.training.reading import refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
+from napari_seg.training.test_set import refuse
+from napari_seg.training.trainer import Settings, state_beside, stored
+from napari_seg.training.validation import score, tuned
 
 if TYPE_CHECKING:
-    from napari_seg.training.adopt import Verdict
     from napari_seg.training.memory import Memory
+
+T = TypeVar("T")
+
+READ, BEGUN, TRAINED = 0.05, 0.08, 0.92
+"""How far the progress has come when everything is read, when the training begins and when it ends."""
 
 
 class RetrainSpec(Spec):
@@ -25,16 +56,19 @@ class RetrainSpec(Spec):
     ``steps``, where given, is taken as it is.
 
     ``old_share``: of each batch, drawn from the stored samples of the earlier training. ``patience``: so many
-    checkpoints without a better held-out score end it early; 0 for never. ``new_classes`` are added to those of the
-    model.
+    checkpoints (of 20) without a better held-out score end it early; 0 for never. ``new_classes`` are added to those of
+    the model. ``channel``: of images with several, as in a prediction.
     """
 
     minutes: float = Field(5.0, gt=0)
     steps: int | None = Field(None, ge=1)
     learning_rate: float = Field(5e-4, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
     old_share: float = Field(0.5, ge=0, lt=1)
     patience: int = Field(6, ge=0)
+    batch: int | None = Field(None, ge=2)
     new_classes: tuple[str, ...] = ()
+    channel: str | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(0, ge=0)
@@ -42,12 +76,24 @@ class RetrainSpec(Spec):
 
 @dataclass(frozen=True, eq=False)
 class Retrained:
-    """The new model, what was held out of the corrections, and whether the model has earned its place (``None`` where
-    nothing could be compared)."""
+    """The new model, what judged it of what was held out, and whether it has earned its place."""
 
     model: Model
     held_out: tuple[Sample, ...]
     verdict: Verdict | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """What a retraining works with. ``first``: the model it begins with, grown by new classes. ``choosing`` and
+    ``judging``: see :func:`~napari_seg.training.holding_out.apart`."""
+
+    first: Model
+    learned: tuple[Sample, ...]
+    choosing: tuple[Sample, ...]
+    judging: tuple[Sample, ...]
+    older: tuple[Sample, ...]
+    check: tuple[Sample, ...]
 
 
 @job
@@ -59,7 +105,194 @@ def retrain(
     save_to: str | Path,
     memory: Memory | None = None,
     resume: bool = False,
+    parent: str = "",
+    who: str = "",
 ) -> Steps[Retrained]:
-    """Retrain ``start`` on lessons and compare it with what it was; ``save_to`` then holds the new model."""
-    yield Progress(0, 1, "reading the corrections")
-    raise NotImplementedError
+    """Retrain ``start`` on lessons and compare it with what it was; ``save_to`` then holds the new model, and beside it
+    lies a selection of samples for the next time.
+
+    ``memory``: samples of the earlier training. ``parent``: the SHA-256 of the file of ``start``, and ``who`` trains,
+    for the model's history. ``resume`` goes on with a training that was stopped, from the state beside ``save_to``.
+    Closing the generator stops within a step; the best model so far is in the file, before the first checkpoint
+    ``start`` itself, and its history says after how many steps it was kept (``kept_at``).
+
+    ``Progress.detail`` holds ``phase`` ("read", "timing", "train", "score", "tune", "compare"), ``step``, ``loss``,
+    after a checkpoint ``score``, and once ``before``: the score of ``start``. Raises ``SegError`` for images of the
+    independent test set, for lessons that do not fit the model, and where there is too little to learn from.
+    """
+    began, save_to, asked = time.perf_counter(), Path(save_to), spec.to_json()
+    parts = yield from _within(_read(start, lessons, spec, memory), 0, READ)
+    settings = _settings(parts, spec)
+    material = Material(
+        parts.learned,
+        parts.older,
+        parts.choosing or parts.judging,
+        chooses=bool(parts.choosing),
+        afterwards=2 * sum(math.prod(sample.grid) for sample in (*parts.judging, *parts.check)),
+    )
+    before = stored(state_beside(save_to))["before"] if resume else None
+    if not resume and material.watched:
+        at = Progress(0, 1, "looking at what was held out", {"phase": "score"})
+        looked = score(parts.first.network, parts.first.spec, material.watched, settings.device, at)
+        before = yield from _within(looked, READ, READ)
+    told = {} if before is None else {"before": before}
+    yield Progress(READ, 1, "timing some steps", {"phase": "timing", **told})
+    seconds = 60 * spec.minutes - (time.perf_counter() - began)
+    timing = settled(
+        parts.first, material, settings, steps=spec.steps, seconds=seconds, resumed=save_to if resume else None
+    )
+    total = yield from _within(timing, READ, BEGUN)
+    made = event(
+        "retrained",
+        settings,
+        material,
+        total,
+        asked,
+        parent=start.spec.name,
+        parent_hash=parent,
+        lessons=[{"name": one.name, "group": one.group, **one.about} for one in lessons],
+        older_samples=len(parts.older),
+        who=who,
+        **told,
+    )
+    kept = with_event(replace(parts.first, spec=_described(parts, save_to)), made)
+    standing = Standing(-1.0 if before is None else before, before=before)
+    if not resume:
+        keep_start(kept, save_to, standing)
+    course = run_course(
+        parts.first,
+        kept,
+        material,
+        settings,
+        total,
+        save_to=save_to,
+        asked=asked,
+        patience=spec.patience,
+        resume=resume,
+        standing=standing,
+    )
+    model = yield from _within(course, BEGUN, TRAINED)
+    chose = {sample.name for sample in parts.choosing} - {sample.name for sample in parts.judging}
+    if len(chose) >= JUDGES:
+        shown = (*parts.choosing, *parts.older[: len(parts.choosing)])  # new settings must suit the old images too
+        choice = tuned(model, kept.spec.task, shown, settings.device)
+        model = replace(model, spec=(yield from _within(choice, TRAINED, TRAINED)))
+    comparison = compare.steps(
+        first_of(start), model, parts.judging, parts.check, settings.device, learned=parts.learned
+    )
+    verdict = yield from _within(comparison, TRAINED, 1)
+    model = _with_verdict(model, verdict)
+    model.save(save_to)
+    patch = model.spec.input.patch
+    remember(save_to, parts.learned, parts.judging, before=memory, patch=patch)
+    state_beside(save_to).unlink(missing_ok=True)
+    return Retrained(model, parts.judging, verdict)
+
+
+@job
+def judged(
+    start: Model, new: Model, lessons: Sequence[Lesson], spec: RetrainSpec, *, memory: Memory | None = None
+) -> Steps[Verdict]:
+    """Compare the model of a retraining that was stopped with the one it began with, on what was held out then."""
+    parts = yield from _within(_read(start, lessons, spec, memory), 0, 0.5)
+    device = choose_device(spec.device, spec.precision)
+    comparison = compare.steps(first_of(start), new, parts.judging, parts.check, device, learned=parts.learned)
+    return (yield from _within(comparison, 0.5, 1))
+
+
+def _read(start: Model, lessons: Sequence[Lesson], spec: RetrainSpec, memory: Memory | None) -> Steps[_Parts]:
+    """Everything that the training and the comparison look at."""
+    yield from refuse(lessons)
+    first = with_classes(first_of(start), spec.new_classes)
+    taken = yield from take_in(lessons, first.spec, total=len(lessons), channel=spec.channel)
+    of_split: dict[str, list[Sample]] = {"train": [], "val": []}
+    for lesson, found in zip(lessons, taken, strict=True):
+        of_split[lesson.split] += found
+    learned, held_out = tuple(of_split["train"]), tuple(of_split["val"])
+    if not held_out:
+        learned, held_out = divided(learned)
+    older, check = _remembered(start.spec, memory, {sample.group for sample in (*learned, *held_out)})
+    task, known = first.spec.task, len(start.spec.task.classes)
+    if spec.new_classes:
+        older = silent_on_new(older, overlapping=bool(task.planes))
+    refuse_one_sided(learned, older, dict(enumerate(task.classes[known:], known + 1)))
+    return _Parts(first, learned, *apart(held_out), older, check)
+
+
+def _remembered(
+    model: ModelSpec, memory: Memory | None, groups: set[str]
+) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """The older samples to learn from and to check on, without images that are among the lessons."""
+    if memory is None:
+        return (), ()
+    check_fits(memory, model)
+    learn, check = (
+        tuple(sample for sample in part if (sample.group or sample.name) not in groups)
+        for part in (memory.learn, memory.check)
+    )
+    return learn, check
+
+
+def _settings(parts: _Parts, spec: RetrainSpec) -> Settings:
+    as_ever = TrainSpec(batch=spec.batch)
+    return Settings(
+        max(2, batch_size(parts.first.spec, as_ever)),
+        _augmentation(parts.first.spec) or augmentation(parts.first.spec, as_ever, parts.learned),
+        spec.learning_rate,
+        spec.weight_decay,
+        spec.seed,
+        choose_device(spec.device, spec.precision),
+        spec.old_share if parts.older else 0.0,
+    )
+
+
+def _augmentation(model: ModelSpec) -> Augmentation | None:
+    """How strongly patches were changed when the model was last trained, if its history says so."""
+    for past in reversed(model.history):
+        known = past.details.get("augmentation")
+        if isinstance(known, dict):
+            return Augmentation.model_validate(known, extra="ignore")
+    return None
+
+
+def _described(parts: _Parts, save_to: Path) -> ModelSpec:
+    """The spec of the new model: its own name, and no figures that were those of its parent."""
+    spec = parts.first.spec
+    seen = spec.input.extent
+    if seen:
+        grids = [sample.grid for sample in parts.learned if len(sample.grid) == len(seen)]
+        seen = tuple(int(n) for n in np.max([seen, *grids], 0))
+    return spec.model_copy(
+        update={
+            "name": save_to.name.removesuffix(SUFFIX) or spec.name,
+            "card": spec.card.model_copy(update={"scores": {}}),
+            "input": spec.input.model_copy(update={"extent": seen}),
+        }
+    )
+
+
+def _with_verdict(model: Model, verdict: Verdict) -> Model:
+    *before, last = model.spec.history
+    said: dict[str, Any] = {
+        "decision": verdict.decision,
+        "gain": verdict.gain,
+        "interval": list(verdict.interval),
+        "loss": verdict.loss,
+        "corrections": len(verdict.corrections),
+        "older": len(verdict.older),
+    }
+    last = last.model_copy(update={"details": {**last.details, "verdict": said}})
+    return replace(model, spec=model.spec.model_copy(update={"history": (*before, last)}))
+
+
+def _within(steps: Steps[T], start: float, end: float) -> Steps[T]:
+    """A job whose progress goes from ``start`` to ``end`` of the whole."""
+    try:
+        while True:
+            at = next(steps)
+            yield Progress(start + (end - start) * at.fraction, 1.0, at.message, at.detail)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        steps.close()

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import Volume
-from napari_seg.errors import SegError
+from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.inference.channels import Channels, choose_channels
+from napari_seg.inference.fit import by_diameter, diameters, physical_scale
+from napari_seg.inference.prepare import measure
 from napari_seg.inference.resample import resampled
 from napari_seg.models.spec import ModelSpec
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 
 Kind = TypeVar("Kind", bound=np.generic)
+
+FEWEST = 5
+"""With fewer objects an image is taken as it is, as in a prediction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,26 +53,89 @@ def samples(
     mask: NDArray[np.bool_] | None = None,
     name: str = "",
     group: str = "",
+    channel: str | None = None,
 ) -> Iterator[Sample]:
-    """Bring a case to the network's grid; time points, and for a 2D network slices, become samples of their own.
+    """Bring a case to the network's grid, as a prediction would: the same channels, intensities and scale.
 
-    ``mask``: where labels count, with the axes of the labels without C. Raises ``SegError`` for an image or labels that
-    are not of the kind that the model learns.
+    Time points, and for a 2D network slices, become samples of their own. ``mask``: where labels count, with the axes
+    of the labels without C; where it is nowhere there is no sample. ``channel``: of an image with several, as in
+    :class:`~napari_seg.inference.predict.PredictSpec`. Raises ``SegError`` for an image or labels that are not of the
+    kind that the model learns.
     """
     check_labels(labels, model.task, name)
-    for values, ids, counts in frames(image, labels, model.network.ndim, mask):
-        if len(values) != model.network.in_channels:
-            raise SegError(
-                f"{name}: the image has {len(values)} channels, the model takes {model.network.in_channels}; train on "
-                "images of one kind."
-            )
-        limits = model.input.normalisation.fit(values)
-        if not np.isfinite(limits).all():
+    ndim = model.network.ndim
+    if ndim > image.ndim:
+        raise SegError(f"{image.name or name} is a 2D image; train a 2D network on it, or start from a 2D model.")
+    channels = _channels(image, model, channel, name)
+    ids = np.asarray(labels.data) if "T" in image.axes else np.asarray(labels.data)[None]
+    counts = [None] * len(ids) if mask is None else list(mask.reshape(len(ids), *image.grid))
+    shape = _shape(image, model, ids, counts)
+    box = (0,) * image.ndim, image.grid
+    for time, (numbers, known) in enumerate(zip(ids, counts, strict=True)):
+        if known is not None and not known.any():
+            continue
+        limits = measure(channels, time, box, model.input.normalisation)
+        values = model.input.normalisation.apply(channels.box(time, *box), limits)
+        if not np.isfinite(values.sum(dtype=np.float64)):
             raise SegError(f"{name}: the image holds values that are not numbers; replace them first.")
-        spacing = image.spacing[-model.network.ndim :] if image.spacing else None
-        shape = grid_at(values.shape[1:], spacing, model.input.spacing)
-        resized = resampled(model.input.normalisation.apply(values, limits), shape)
-        yield Sample(resized, _nearest(ids, shape), None if counts is None else _nearest(counts, shape), name, group)
+        for here in _looks(image.grid, ndim):
+            part = None if known is None else known[here]
+            if part is None or part.any():
+                part = None if part is None else _nearest(part, shape)
+                yield Sample(resampled(values[here], shape), _nearest(numbers[here], shape), part, name, group)
+
+
+def _looks(grid: tuple[int, ...], ndim: int) -> list[Any]:
+    """What of an image a network sees at a time: all of it, or each slice."""
+    return [...] if ndim == len(grid) else [(..., z, slice(None), slice(None)) for z in range(grid[0])]
+
+
+def _channels(image: Volume, model: ModelSpec, channel: str | None, name: str) -> Channels:
+    try:
+        return choose_channels(image, model.network.in_channels, channel)
+    except ChoiceNeeded:
+        raise
+    except SegError as error:
+        raise SegError(f"{name}: {str(error)[0].lower()}{str(error)[1:]}") from None
+
+
+def _shape(
+    image: Volume, model: ModelSpec, ids: NDArray[np.integer[Any]], counts: Sequence[NDArray[np.bool_] | None]
+) -> tuple[int, ...]:
+    """The grid on which the model sees an image: by its spacing, else by the median diameter of the objects in it, if
+    that is not among those which the model knows."""
+    scale = physical_scale(model, image) or (1.0,) * model.network.ndim
+    if model.input.diameter and not model.task.pointwise and physical_scale(model, image) is None:
+        low, high = (model.input.statistics.get(f"diameter_{end}", model.input.diameter) for end in ("low", "high"))
+        sizes = np.concatenate([_sizes(*frame, model.network.ndim) for frame in zip(ids, counts, strict=True)])
+        middle = float(np.median(sizes)) if len(sizes) >= FEWEST else low
+        diameter = 2 * (middle / np.pi) ** 0.5 if model.network.ndim == 2 else (6 * middle / np.pi) ** (1 / 3)
+        if len(sizes) >= FEWEST and not low <= diameter <= high:
+            scale = by_diameter(model, image, float(np.clip(diameter, *diameters(model))))
+    return tuple(max(1, round(n * k)) for n, k in zip(image.grid[-len(scale) :], scale, strict=True))
+
+
+def _sizes(ids: NDArray[np.integer[Any]], counts: NDArray[np.bool_] | None, ndim: int) -> NDArray[np.float64]:
+    """The pixels of every object that counts somewhere, slice by slice for a 2D network."""
+    found = []
+    for here in _looks(ids.shape, ndim):
+        labels, known = ids[here], None if counts is None else counts[here]
+        numbers, sizes = np.unique(labels, return_counts=True)
+        there = numbers > 0 if known is None else np.isin(numbers, labels[known]) & (numbers > 0)
+        found.append(sizes[there].astype(float))
+    return np.concatenate(found)
+
+
+def around_mask(sample: Sample, margin: tuple[int, ...]) -> Sample:
+    """A sample cut down to where its labels count, and ``margin`` pixels of the network's grid around that."""
+    if sample.mask is None or not sample.mask.any():
+        return sample
+    box: list[slice] = []
+    for axis, more in enumerate(margin):
+        there = np.flatnonzero(sample.mask.any(tuple(k for k in range(sample.mask.ndim) if k != axis)))
+        box.append(slice(max(0, int(there[0]) - more), int(there[-1]) + 1 + more))
+    cut: Any = (..., *box)
+    return replace(sample, image=sample.image[cut], labels=sample.labels[cut], mask=sample.mask[cut])
 
 
 def check_labels(labels: Volume, task: Semantic | Instance, name: str) -> None:

@@ -118,7 +118,7 @@ def test_without_validation_cases_there_is_no_score_and_the_last_checkpoint_is_k
         if "step" in progress.detail:
             weights = load_file(tmp_path / "m")
             details.append((set(progress.detail), weights))
-    assert [names for names, _ in details] == [{"step", "loss"}] * 3
+    assert [names for names, _ in details] == [{"phase", "step", "loss"}] * 3
     last = load_file(tmp_path / "m")
     assert all(torch.equal(details[2][1][key], last[key]) for key in last)
     assert any(not torch.equal(details[1][1][key], last[key]) for key in last)

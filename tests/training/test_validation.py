@@ -50,10 +50,10 @@ def test_the_settings_are_those_that_do_best_when_each_is_tried_alone(monkeypatc
     ]
     best = task.variants()[int(np.argmax(means))]
     assert best != task
-    chosen = run(validation.tuned(model(task), samples, choose_device("cpu", "fp32")))
+    chosen = run(validation.tuned(model(task), task, samples, choose_device("cpu", "fp32")))
     assert chosen.task == best
 
 
 def test_a_task_without_settings_to_choose_looks_at_nothing() -> None:
     plain = model(Semantic())
-    assert run(validation.tuned(plain, [], choose_device("cpu", "fp32"))) == plain.spec
+    assert run(validation.tuned(plain, plain.spec.task, [], choose_device("cpu", "fp32"))) == plain.spec

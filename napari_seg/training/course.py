@@ -1,0 +1,207 @@
+"""The course of a training from its first step to its last: what is measured on the way, what is kept, when it ends.
+
+At every checkpoint the averaged weights are measured on samples that are not learned from. The best so far lie in the
+model file (where nothing chooses, the last), and the whole state beside it: the file first, then the state, so that
+after a kill between the two the steps since the state before are done again and write the same file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import napari_seg
+from napari_seg.errors import SegError
+from napari_seg.jobs import Progress, Steps
+from napari_seg.models.model import Model
+from napari_seg.models.spec import Event
+from napari_seg.networks import Ensemble, Network
+from napari_seg.training.sample import Sample
+from napari_seg.training.trainer import Settings, Trainer, digest, state_beside, stored
+from napari_seg.training.validation import score
+
+CHECKPOINTS = 20
+TIMED_STEPS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a training works with. ``watched``: samples that are measured at each checkpoint; ``chooses``: whether the
+    best by them is kept, else the last. ``afterwards``: how many pixels will be looked at when it is over."""
+
+    learned: Sequence[Sample]
+    older: Sequence[Sample] = ()
+    watched: Sequence[Sample] = ()
+    chooses: bool = True
+    afterwards: int = 0
+
+    @property
+    def digest(self) -> str:
+        return digest((*self.learned, *self.older, *self.watched))
+
+
+@dataclass
+class Standing:
+    """Where a course stands at a checkpoint: the best figure, since how many checkpoints there was no better one, every
+    figure by its step, and that of the model it began with."""
+
+    best: float = -1.0
+    waited: int = 0
+    before: float | None = None
+    scores: tuple[tuple[int, float], ...] = ()
+
+
+def settled(
+    first: Model, material: Material, settings: Settings, *, steps: int | None, seconds: float, resumed: Path | None
+) -> Steps[int]:
+    """How many steps the training will have: those given, those of the stopped one, or as many as fit into the time."""
+    if resumed is not None:
+        return int(stored(state_beside(resumed))["total"])
+    return steps or (yield from _timed(first, material, settings, seconds))
+
+
+def run_course(
+    first: Model,
+    kept: Model,
+    material: Material,
+    settings: Settings,
+    total: int,
+    *,
+    save_to: Path,
+    asked: str,
+    patience: int = 0,
+    resume: bool = False,
+    standing: Standing | None = None,
+) -> Steps[Model]:
+    """Train ``first``; returns the best model, which ``save_to`` then holds with the spec of ``kept``.
+
+    ``asked``: the settings as JSON, by which a stopped training is known. ``standing``: that of ``first``, if that lies
+    in the file already (:func:`keep_start`). ``patience``: so many checkpoints without a better figure end it; 0 for
+    never. Closing the generator leaves the best model so far in the file, before the first checkpoint what there is.
+    """
+    state_file = state_beside(save_to)
+    trainer = Trainer(first, material.learned, settings, total, material.older)
+    known, written = material.digest, standing is not None
+    standing = standing or Standing()
+    if resume:
+        standing, written = _taken_up(trainer, state_file, asked, known), True
+    checkpoints = {math.ceil(total * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)}
+    try:
+        while trainer.step < total and not (patience and standing.waited >= patience):
+            loss = trainer.advance()
+            detail: dict[str, Any] = {"step": trainer.step, "loss": loss}
+            words = f"loss {loss:.3f}"
+            if trainer.step in checkpoints:
+                averaged = trainer.averaged()
+                if material.watched:
+                    at = Progress(trainer.step, total, f"{words}, looking at the validation cases", {"phase": "score"})
+                    detail["score"] = yield from score(averaged, kept.spec, material.watched, settings.device, at)
+                better = _count(standing, trainer.step, detail.get("score"))
+                if better or not material.chooses:
+                    _keep(kept, averaged, save_to, trainer.step, standing)
+                    written = True
+                about = {"training": asked, "learned": known, **_told(standing)}
+                trainer.store(state_file, about)
+            yield Progress(trainer.step, total, words, {"phase": "train", **detail})
+    except GeneratorExit:
+        if not written:
+            _keep(kept, trainer.averaged(), save_to, trainer.step, standing)
+        raise
+    return Model.load(save_to)
+
+
+def event(what: str, settings: Settings, material: Material, total: int, spec: str, **more: Any) -> Event:
+    """What the history of a model says of a training."""
+    return Event(
+        what=what,
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        details={
+            "version": napari_seg.__version__,
+            "steps": total,
+            "training": json.loads(spec),
+            "batch": settings.batch,
+            "augmentation": json.loads(settings.augmentation.to_json()),
+            "device": settings.device.name,
+            "precision": settings.device.precision,
+            "learned_from": len(material.learned),
+            "validated_on": len(material.watched),
+            **more,
+        },
+    )
+
+
+def with_event(model: Model, made: Event) -> Model:
+    return replace(model, spec=model.spec.model_copy(update={"history": (*model.spec.history, made)}))
+
+
+def _count(standing: Standing, step: int, figure: float | None) -> bool:
+    """Take a checkpoint into account; whether it is the best so far. One that was not measured is."""
+    if figure is None:
+        return True
+    better = figure >= standing.best
+    standing.waited = 0 if figure > standing.best else standing.waited + 1
+    standing.best = max(standing.best, figure)
+    standing.scores = (*standing.scores, (step, figure))
+    return better
+
+
+def keep_start(kept: Model, path: Path, standing: Standing) -> None:
+    """Write the model that a training begins with, so that there is one from the start."""
+    _keep(kept, kept.network, path, 0, standing)
+
+
+def _keep(kept: Model, network: Network | Ensemble, path: Path, step: int, standing: Standing) -> None:
+    """Write the model file; its history says after how many steps, and the scores until then."""
+    *before, last = kept.spec.history
+    details = {**last.details, "kept_at": step, "scores": [list(one) for one in standing.scores]}
+    history = (*before, last.model_copy(update={"details": details}))
+    replace(kept, network=network, spec=kept.spec.model_copy(update={"history": history})).save(path)
+
+
+def _told(standing: Standing) -> Mapping[str, Any]:
+    return asdict(standing)
+
+
+def _taken_up(trainer: Trainer, state_file: Path, asked: str, known: str) -> Standing:
+    """Go on with a stopped training. If what it learns from has changed since, figures of before are forgotten: they
+    were measured on something else."""
+    about = stored(state_file)
+    if about["training"] != asked:
+        raise SegError("The stopped training had other settings; resume with the same ones or start anew.")
+    trainer.resume(state_file)
+    if about["learned"] != known:
+        return Standing(before=about["before"])
+    scores = tuple((int(step), float(figure)) for step, figure in about["scores"])
+    return Standing(about["best"], about["waited"], about["before"], scores)
+
+
+def _timed(first: Model, material: Material, settings: Settings, seconds: float) -> Steps[int]:
+    """How many steps fit into the time, measured on a copy that is then thrown away."""
+    began = time.perf_counter()
+    trainer = Trainer(first, material.learned, settings, 10**6, material.older)
+    paces = []
+    for number in range(2 + TIMED_STEPS):
+        start = time.perf_counter()
+        trainer.advance()
+        paces.append(time.perf_counter() - start)
+        yield Progress(number, 2 + TIMED_STEPS, "timing some steps", {"phase": "timing"})
+    checkpoint = 0.0
+    if material.watched:
+        start = time.perf_counter()
+        at = Progress(1, 1, "timing a look at the validation cases", {"phase": "timing"})
+        yield from score(trainer.averaged(), first.spec, material.watched, settings.device, at)
+        checkpoint = time.perf_counter() - start
+    pace = float(np.median(paces[2:]))
+    looked = sum(math.prod(sample.grid) for sample in material.watched)
+    batch = settings.batch * math.prod(first.spec.input.patch)
+    a_pixel = checkpoint / looked if looked else pace / batch / 3  # a look goes forward, a step back as well
+    left = seconds - (time.perf_counter() - began) - CHECKPOINTS * checkpoint - a_pixel * material.afterwards
+    return max(1, int(left / pace))

@@ -1,0 +1,94 @@
+"""From lessons to what a training needs of them: first the facts that a plan is made from, then samples on its grid.
+
+Every lesson is read once for each, so that never more than one image is in memory beside the samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_seg.errors import SegError
+from napari_seg.jobs import Progress, Steps
+from napari_seg.models.spec import ModelSpec
+from napari_seg.training.cases import Labelled, Lesson
+from napari_seg.training.plan import Facts, TrainSpec
+from napari_seg.training.sample import Sample, samples
+
+READING = {"phase": "read"}
+
+
+def look_at(lessons: Sequence[Lesson], spec: TrainSpec, *, total: int) -> Steps[list[Facts]]:
+    """What a plan needs to know of the lessons; ``total`` is how many are read until the end of the reading."""
+    yield Progress(0, total, "reading the data", READING)
+    facts: list[Facts] = []
+    for lesson in lessons:
+        image, labels, _ = _where_they_count(lesson.load())
+        facts.append(Facts.of(image, labels, spec))
+        yield Progress(len(facts), total, f"looking at {lesson.name}", READING)
+    return facts
+
+
+def take_in(
+    lessons: Sequence[Lesson], model: ModelSpec, *, total: int, channel: str | None = None
+) -> Steps[list[list[Sample]]]:
+    """The samples of each lesson, of those only where labels count; the last of ``total`` that are read."""
+    taken: list[list[Sample]] = []
+    for number, lesson in enumerate(lessons, total - len(lessons) + 1):
+        taken.append(_samples_of(lesson, model, channel))
+        yield Progress(number, total, f"reading {lesson.name}", READING)
+    return taken
+
+
+def refuse_one_sided(
+    learned: Sequence[Sample], older: Sequence[Sample] = (), new: Mapping[int, str] | None = None
+) -> None:
+    """Raises ``SegError`` where what counts holds no background, or background alone (of older samples too).
+
+    Whole images without a mask may lack background: that is how they are. ``new``: the names of classes by their
+    numbers, each of which must be there.
+    """
+    if not learned:
+        raise SegError("Nowhere in the images do labels count; correct, paint or accept something first.")
+    sparse = all(sample.mask is not None for sample in learned)
+    if sparse and not any((_counting(sample) & ~_inside(sample)).any() for sample in learned):
+        raise SegError(
+            "What the model would learn from holds no background, so it could not learn where nothing is; erase "
+            "something that is wrong, or mark a slice or a box as finished."
+        )
+    if not any((_counting(sample) & _inside(sample)).any() for sample in (*learned, *older)):
+        raise SegError(
+            "What the model would learn from holds background alone, so it could not learn what to find; paint or "
+            "accept some of what is there."
+        )
+    for number, name in (new or {}).items():
+        if not any((_counting(sample) & _inside(sample, number)).any() for sample in learned):
+            raise SegError(f"The new class {name} is nowhere in what the model would learn from; paint some of it.")
+
+
+def _counting(sample: Sample) -> NDArray[np.bool_]:
+    return np.ones(sample.grid, bool) if sample.mask is None else sample.mask
+
+
+def _inside(sample: Sample, number: int = 0) -> NDArray[np.bool_]:
+    """Where a class is, or anything."""
+    if sample.labels.ndim == sample.image.ndim:  # a plane for each class
+        return np.asarray(sample.labels[number - 1] > 0 if number else (sample.labels > 0).any(0))
+    return np.asarray(sample.labels == number if number else sample.labels > 0)
+
+
+def _samples_of(lesson: Lesson, model: ModelSpec, channel: str | None) -> list[Sample]:
+    image, labels, mask = lesson.load()
+    return list(samples(image, labels, model, mask=mask, name=lesson.name, group=lesson.group, channel=channel))
+
+
+def _where_they_count(labelled: Labelled) -> Labelled:
+    """With background where labels do not count."""
+    image, labels, mask = labelled
+    if mask is None:
+        return labelled
+    there = np.expand_dims(mask, labels.axes.index("C")) if "C" in labels.axes else mask
+    return Labelled(image, replace(labels, data=np.where(there, np.asarray(labels.data), 0)), mask)
