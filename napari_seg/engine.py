@@ -19,6 +19,7 @@ import queue
 import shutil
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,10 +32,13 @@ from napari_seg.data.formats import read, read_answered
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress, Steps
+from napari_seg.models.file import SUFFIX
 
 if TYPE_CHECKING:
     from napari_seg.inference.predict import Prediction, Region
     from napari_seg.models.model import Model
+    from napari_seg.session.learning import Taught
+    from napari_seg.training.memory import Memory
 
 KEPT = 3
 """How many predictions keep their scores, so that their thresholds can still be changed."""
@@ -220,6 +224,77 @@ def compare_mirrored(desk: Desk, order: Order) -> Steps[Answer]:
     return {"seconds": mirrored.seconds}
 
 
+def retrain(desk: Desk, order: Order) -> Steps[Answer]:
+    """Train on the lessons of sessions: go on from a model and compare the result with it, or begin from nothing.
+
+    ``model``: its file, empty for none. ``lessons``: of each the folder of the ``session``, the ``image``, the
+    ``plane``, and the ``volume`` where the image lies in no file. ``settings``: those of ``RetrainSpec``, or of
+    ``TrainSpec`` where there is no model. The answer has the ``verdict``, where there was something to compare.
+    """
+    from napari_seg.training.plan import TrainSpec
+    from napari_seg.training.retrain import RetrainSpec
+    from napari_seg.training.retrain import retrain as retraining
+    from napari_seg.training.train import train as training
+
+    began = time.perf_counter()
+    path, resume, who = Path(order["save_to"]), bool(order["resume"]), order["who"]
+    verdict = None
+    if order["model"]:
+        model, memory, lessons = _taught(desk, order, order["model"])
+        settings = RetrainSpec.from_person(order["settings"])
+        hash_ = desk.model_hash(order["model"])
+        job = retraining.steps(
+            model, lessons, settings, save_to=path, memory=memory, resume=resume, parent=hash_, who=who
+        )
+        verdict = (yield from job).verdict
+    else:
+        begun = TrainSpec.from_person({"name": path.name.removesuffix(SUFFIX), **order["settings"]})
+        lessons = _lessons(order)
+        yield from training.steps(lessons, begun, save_to=path, resume=resume, hold_out=True, who=who)
+    seconds = time.perf_counter() - began
+    return {"model": str(path), "verdict": verdict and verdict.model_dump(mode="json"), "seconds": seconds}
+
+
+def compare(desk: Desk, order: Order) -> Steps[Answer]:
+    """Compare the model of a training that was stopped with the one it began with: ``old`` and ``new``, with the
+    ``lessons`` and ``settings`` of that order."""
+    from napari_seg.models.model import Model
+    from napari_seg.training.retrain import RetrainSpec, judged
+
+    model, memory, lessons = _taught(desk, order, order["old"])
+    settings = RetrainSpec.from_person(order["settings"])
+    verdict = yield from judged.steps(model, Model.load(order["new"]), lessons, settings, memory=memory)
+    return {"verdict": verdict.model_dump(mode="json")}
+
+
+def _taught(desk: Desk, order: Order, path: str) -> tuple[Model, Memory | None, list[Taught]]:
+    """A model, the samples beside its file, and what it can learn from the lessons of an order."""
+    from napari_seg.models.zoo import samples_of
+    from napari_seg.session.learning import fitting
+    from napari_seg.training.memory import load
+
+    model, samples = desk.model(path), samples_of(path)
+    lessons = fitting(_lessons(order), model.spec.task, desk.model_hash(path))
+    if not lessons:
+        kind = "objects" if model.spec.task.kind == "instance" else "classes"
+        raise SegError(f"{model.spec.name} learns {kind}, and none of the masks holds such; choose another model.")
+    return model, load(samples) if samples else None, lessons
+
+
+def _lessons(order: Order) -> list[Taught]:
+    """The lessons that an order names, session by session."""
+    from napari_seg.session.learning import lessons
+
+    folders: dict[str, list[Mapping[str, Any]]] = {}
+    for one in order["lessons"]:
+        folders.setdefault(one["session"], []).append(one)
+    found = list[Taught]()
+    for folder, named in folders.items():
+        volumes = {one["image"]: volume_from(one["volume"]) for one in named if one["volume"]}
+        found += lessons(Path(folder), {one["image"]: one["plane"] for one in named}, volumes)
+    return found
+
+
 def _region(box: Mapping[str, Any] | None) -> Region | None:
     from napari_seg.inference.predict import Region
 
@@ -241,6 +316,8 @@ VERBS: dict[str, Callable[[Desk, Order], Steps[Answer]]] = {
     "redecode": redecode,
     "keep_scores": keep_scores,
     "compare_mirrored": compare_mirrored,
+    "retrain": retrain,
+    "compare": compare,
 }
 
 
@@ -298,8 +375,9 @@ def _carry_out(order: dict[str, Any], inbox: Inbox, outbox: Outbox, desk: Desk) 
     steps = VERBS[order["verb"]](desk, order)
     try:
         while order["id"] not in inbox.cancelled:
-            progress = next(steps)
-            outbox.send(order["id"], "progress", done=progress.done, total=progress.total, message=progress.message)
+            told = next(steps)
+            content = {"done": told.done, "total": told.total, "message": told.message, "detail": dict(told.detail)}
+            outbox.send(order["id"], "progress", **content)
     except StopIteration as stop:
         answer: Answer = stop.value
         return answer

@@ -42,6 +42,10 @@ def train(
     hold_out: Annotated[
         str | None, typer.Option(help="The value of split whose images are never looked at (default test).")
     ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="A folder with a mask for each image: labels count where it is not 0; the rest is unknown."),
+    ] = None,
     axes: Axes = None,
     start: Annotated[str | None, typer.Option(help="Go on from this model: a name or a file.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
@@ -84,7 +88,9 @@ def train(
             seed=seed,
         )
     )
-    cases = find_cases(data, split=split, where=dict(map(_pair, where or ())), hold_out=hold_out, axes=axes)
+    cases = find_cases(
+        data, split=split, where=dict(map(_pair, where or ())), hold_out=hold_out, axes=axes, masks=masks
+    )
     for note in cases.notes:
         say(note)
     began, scores = time.monotonic(), list[tuple[int, float]]()

@@ -158,16 +158,19 @@ def find_cases(
     where: Mapping[str, str] | None = None,
     hold_out: str | None = None,
     axes: str | None = None,
+    masks: str | Path | None = None,
 ) -> Cases:
     """The cases of a folder with ``images/`` and ``labels/``, each marked ``train`` or ``val``.
 
     ``split`` is a CSV with the columns name and split, and optionally group and others, by which ``where`` selects; see
     :func:`~napari_seg.training.split.read_split`. Rows that are held out (``hold_out``, without it ``test``) are left
     out before any file is opened. Without rows marked ``val`` a part of the rest is taken for validation, whole groups
-    only, the same at every call. Raises ``SegError`` where nothing pairs, or where the split divides a group.
+    only, the same at every call. ``masks`` is a folder with the masks of where labels count (not 0), one for each
+    image. Raises ``SegError`` where nothing pairs, or where the split divides a group.
     """
     data = Path(data)
     images, labels = (_by_stem(data / folder) for folder in ("images", "labels"))
+    counting = None if masks is None else _masks_by_stem(Path(masks))
     rows, notes = tuple(Row(name, "train", name, "train") for name in images), tuple[str, ...]()
     if split is not None:
         rows = tuple(_named(read_split(Path(split), where or {}, hold_out), images))
@@ -182,7 +185,10 @@ def find_cases(
             continue
         if row.name not in labels:
             raise SegError(f"{data / 'labels'} holds no labels for {row.name}; add them or take the image out.")
-        cases.append(Case(row.name, images[row.name], labels[row.name], row.group, row.side, axes))
+        if counting is not None and row.name not in counting:
+            raise SegError(f"{masks} holds no mask for {row.name}; add one, of ones where its labels count everywhere.")
+        mask = None if counting is None else counting[row.name]
+        cases.append(Case(row.name, images[row.name], labels[row.name], row.group, row.side, axes, mask))
     if not cases:
         raise SegError(
             f"No image in {data / 'images'} is left to learn from; check the names, the split and the selection."
@@ -219,6 +225,12 @@ def _notes(rows: Sequence[Row], images: Mapping[str, Path]) -> tuple[str, ...]:
 def _by_stem(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise SegError(f"There is no folder {folder}; put images in images/ and labels of the same names in labels/.")
+    return images_by_stem(folder)
+
+
+def _masks_by_stem(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise SegError(f"There is no folder {folder}; put a mask of the name of each image there.")
     return images_by_stem(folder)
 
 

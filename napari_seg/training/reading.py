@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress, Steps
 from napari_seg.models.spec import ModelSpec
-from napari_seg.training.cases import Labelled, Lesson
+from napari_seg.training.cases import Lesson
 from napari_seg.training.plan import Facts, TrainSpec
 from napari_seg.training.sample import Sample, samples
 
@@ -26,8 +26,7 @@ def look_at(lessons: Sequence[Lesson], spec: TrainSpec, *, total: int) -> Steps[
     yield Progress(0, total, "reading the data", READING)
     facts: list[Facts] = []
     for lesson in lessons:
-        image, labels, _ = _where_they_count(lesson.load())
-        facts.append(Facts.of(image, labels, spec))
+        facts.append(_facts_of(lesson, spec))
         yield Progress(len(facts), total, f"looking at {lesson.name}", READING)
     return facts
 
@@ -85,10 +84,10 @@ def _samples_of(lesson: Lesson, model: ModelSpec, channel: str | None) -> list[S
     return list(samples(image, labels, model, mask=mask, name=lesson.name, group=lesson.group, channel=channel))
 
 
-def _where_they_count(labelled: Labelled) -> Labelled:
-    """With background where labels do not count."""
-    image, labels, mask = labelled
-    if mask is None:
-        return labelled
-    there = np.expand_dims(mask, labels.axes.index("C")) if "C" in labels.axes else mask
-    return Labelled(image, replace(labels, data=np.where(there, np.asarray(labels.data), 0)), mask)
+def _facts_of(lesson: Lesson, spec: TrainSpec) -> Facts:
+    """The facts of a lesson, with background where its labels do not count."""
+    image, labels, mask = lesson.load()
+    if mask is not None:
+        there = np.expand_dims(mask, labels.axes.index("C")) if "C" in labels.axes else mask
+        labels = replace(labels, data=np.where(there, np.asarray(labels.data), 0))
+    return Facts.of(image, labels, spec)

@@ -96,7 +96,8 @@ def _channels(image: Volume, model: ModelSpec, channel: str | None, name: str) -
     except ChoiceNeeded:
         raise
     except SegError as error:
-        raise SegError(f"{name}: {str(error)[0].lower()}{str(error)[1:]}") from None
+        words = str(error)
+        raise SegError(f"{name}: {words[0].lower()}{words[1:]}" if name else words) from None
 
 
 def _shape(

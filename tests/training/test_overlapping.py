@@ -134,7 +134,7 @@ def test_validation_labels_that_the_model_does_not_learn(tmp_path: Path) -> None
     ):
         with pytest.raises(SegError, match=sentence):
             list(samples(view, labels, model))
-    with pytest.raises(SegError, match="1 channels, the model takes 2"):
+    with pytest.raises(SegError, match="model expects 2 channels, the image has 1"):
         list(samples(Volume(image[0], "YX"), Volume(planes, "CYX"), overlapping))
 
 

@@ -1,0 +1,290 @@
+"""Retraining: what is learned and what is not forgotten, stopping at any moment, going on, and what the file says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lessons import InMemory, discs, lesson, memory_for, model_for, quick, samples_for
+from safetensors.torch import load_file
+
+from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
+from napari_seg.inference.backend import Runner, choose_device
+from napari_seg.inference.predict import PredictSpec, predict
+from napari_seg.jobs import Progress, run
+from napari_seg.models.model import Model
+from napari_seg.training import course, trainer
+from napari_seg.training.augment import Augmentation
+from napari_seg.training.memory import beside, load
+from napari_seg.training.plan import TrainSpec
+from napari_seg.training.retrain import judged, retrain
+from napari_seg.training.sample import samples
+from napari_seg.training.train import train
+from napari_seg.training.trainer import Settings, Trainer
+from napari_seg.training.validation import score, scores_of
+
+LESSONS = tuple(lesson(seed) for seed in range(4))
+MODEL = model_for(LESSONS)
+MEMORY = memory_for(MODEL, [lesson(20), lesson(21)], [lesson(22)])
+
+
+def same(a: Path, b: Path) -> bool:
+    one, other = load_file(a), load_file(b)
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_it_learns_a_new_kind_of_image_and_does_not_forget_the_old(tmp_path: Path) -> None:
+    old = [lesson(seed) for seed in range(6)]
+    start = model_for(old, width=8)
+    spec = TrainSpec(task="instance", steps=80, batch=4, learning_rate=1e-2, device="cpu", precision="fp32")
+    start = train(old, spec, save_to=tmp_path / "start.safetensors", start=start)
+    memory = memory_for(start, old[:3], [lesson(30), lesson(31)])
+    new = [lesson(seed, bright=-80) for seed in range(40, 45)]
+    shown: list[dict[str, Any]] = []
+    made = run(
+        retrain.steps(
+            start,
+            new,
+            quick(steps=80, learning_rate=5e-3),
+            save_to=tmp_path / "new.safetensors",
+            memory=memory,
+            parent="abc",
+            who="Ada",
+        ),
+        lambda progress: shown.append({"at": progress.fraction, **progress.detail}),
+    )
+    other = samples_for(start, [lesson(seed, bright=-80) for seed in (50, 51, 52)])
+    device, at = choose_device("cpu", "fp32"), Progress(0, 1)
+
+    def worth(model: Model, of: Any) -> float:
+        return run(score(model.network, model.spec, of, device, at))
+
+    assert worth(made.model, other) > worth(start, other) + 0.2
+    assert worth(made.model, memory.check) > worth(start, memory.check) - 0.3
+    assert made.verdict is not None
+    assert made.verdict.decision == "undecided"  # of five images one is held out
+    assert {unit.name for unit in made.verdict.corrections} == {sample.name for sample in made.held_out}
+    assert len(made.verdict.older) == 2
+    # what was told on the way
+    assert [one["at"] for one in shown] == sorted(one["at"] for one in shown)
+    assert {one["phase"] for one in shown if "phase" in one} >= {"read", "timing", "train", "score", "compare"}
+    assert len([one for one in shown if "score" in one]) == course.CHECKPOINTS
+    assert [one["before"] for one in shown if "before" in one] == [made.model.spec.history[-1].details["before"]]
+    # what the file says
+    kept = Model.load(tmp_path / "new.safetensors")
+    assert kept.spec == made.model.spec
+    assert kept.spec.name == "new"
+    assert [past.what for past in kept.spec.history] == ["trained", "retrained"]
+    details = kept.spec.history[-1].details
+    assert (details["parent"], details["parent_hash"], details["who"]) == (start.spec.name, "abc", "Ada")
+    assert [one["group"] for one in details["lessons"]] == [one.group for one in new]
+    assert details["older_samples"] == 3
+    assert details["verdict"]["decision"] == "undecided"
+    assert details["steps"] == 80
+    assert 0 < details["kept_at"] <= 80
+    # and beside it lies what the next training starts from
+    remembered = load(beside(tmp_path / "new.safetensors"))
+    assert {sample.name for sample in remembered.learn} > {"0"}
+    assert not (tmp_path / "new.safetensors.resume").exists()
+
+
+def test_rgb_images_are_learned_as_a_prediction_sees_them() -> None:
+    grey, labels = discs(0)
+    colour = np.stack([grey, grey // 2, grey // 3], -1)
+    image = Volume(colour, "YXS")
+    (seen,) = samples(image, Volume(labels, "YX"), MODEL.spec)
+    prediction = predict(MODEL, image, PredictSpec(device="cpu", precision="fp32", diameter=MODEL.spec.input.diameter))
+    runner = Runner(MODEL.network, MODEL.spec.task, choose_device("cpu", "fp32"), ndim=2)
+    mine = run(scores_of(runner, MODEL.spec, seen, Progress(0, 1)))
+    np.testing.assert_allclose(mine, prediction.scores.astype(np.float32), atol=2e-3)
+
+
+def test_objects_of_other_sizes_are_learned_at_the_size_that_the_model_knows() -> None:
+    (here,) = samples_for(MODEL, [lesson(0)])
+    image, labels = discs(0)
+    large = InMemory("large", *(Volume(np.kron(a, np.ones((4, 4), a.dtype)), "YX") for a in (image, labels)))
+    few = replace(large, labels=Volume(np.where(labels == 1, 1, 0).repeat(4, 0).repeat(4, 1), "YX"))
+    more = [Volume(np.tile(np.asarray(v.data), (2, 2)), "YX") for v in (large.image, large.labels)]
+    more[1] = Volume(np.asarray(more[1].data) + 4 * np.kron([[0, 1], [2, 3]], np.ones((128, 128), int)), "YX")
+    more[1] = Volume(np.where(np.tile(np.asarray(large.labels.data), (2, 2)) > 0, more[1].data, 0), "YX")
+    assert here.grid == (32, 32)
+    assert samples_for(MODEL, [few])[0].grid == (128, 128)  # too few objects to tell
+    (scaled,) = samples_for(MODEL, [replace(large, image=more[0], labels=more[1])])
+    assert abs(scaled.grid[0] - 64) <= 2
+
+
+MOMENTS = {
+    "reading": lambda at: at.detail.get("phase") == "read",
+    "timing": lambda at: at.detail.get("phase") == "timing",
+    "before the first checkpoint": lambda at: at.detail.get("step") == 1,
+    "after a step": lambda at: at.detail.get("step") == 4,
+    "while looking at what was held out": lambda at: at.detail.get("phase") == "score" and at.fraction > 0.4,
+    "while comparing": lambda at: at.detail.get("phase") == "compare",
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS.keys())
+def test_stopping_is_quick_and_leaves_a_model(moment: Callable[[Progress], bool], tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    spec = quick(steps=None, minutes=10) if moment is MOMENTS["timing"] else quick(steps=60, patience=0)
+    steps = retrain.steps(MODEL, LESSONS, spec, save_to=path, memory=MEMORY)
+    assert any(moment(progress) for progress in steps)
+    began = time.monotonic()
+    steps.close()
+    assert time.monotonic() - began < 2
+    if moment in (MOMENTS["reading"], MOMENTS["timing"]):
+        assert not path.exists()
+        return
+    kept = Model.load(path)
+    details = kept.spec.history[-1].details
+    if moment is MOMENTS["before the first checkpoint"]:
+        assert details["kept_at"] == 0  # what it began with
+        weights, half = kept.network.state_dict(), MODEL.network.state_dict()
+        assert all(torch.equal(weights[k], v.half().float() if v.ndim > 1 else v) for k, v in half.items())
+    verdict = run(judged.steps(MODEL, kept, LESSONS, spec, memory=MEMORY))
+    assert len(verdict.corrections) == 1
+    assert len(verdict.older) == 1
+
+
+@pytest.mark.parametrize("moment", list(MOMENTS)[3:])
+def test_stopped_and_resumed_ends_with_the_bits_of_an_unbroken_run(moment: str, tmp_path: Path) -> None:
+    spec = quick()
+    whole = retrain(MODEL, LESSONS, spec, save_to=tmp_path / "whole.safetensors", memory=MEMORY)
+    path = tmp_path / "broken.safetensors"
+    steps = retrain.steps(MODEL, LESSONS, spec, save_to=path, memory=MEMORY)
+    assert any(MOMENTS[moment](progress) for progress in steps)
+    steps.close()
+    resumed = retrain(MODEL, LESSONS, spec, save_to=path, memory=MEMORY, resume=True)
+    assert same(tmp_path / "whole.safetensors", path)
+    assert resumed.model.spec.task == whole.model.spec.task
+    assert resumed.verdict == whole.verdict
+    ours, theirs = (made.model.spec.history[-1].details for made in (resumed, whole))
+    assert ours["scores"] == theirs["scores"]
+    assert ours["before"] == theirs["before"]
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("which", range(1, 7))
+def test_killed_between_the_model_and_its_state(which: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files are written in turn; whatever write a kill falls on, going on ends with the same bits."""
+    spec = quick(seed=3)
+    retrain(MODEL, LESSONS, spec, save_to=tmp_path / "whole.safetensors", memory=MEMORY)
+    path, left = tmp_path / "broken.safetensors", [which]
+    rename = Path.replace
+
+    def until_killed(source: Path, target: Path) -> Path:
+        if Path(target).name in ("broken.safetensors", "broken.safetensors.resume") and Path(source).exists():
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+        return rename(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", until_killed)
+        with pytest.raises(Killed):
+            retrain(MODEL, LESSONS, spec, save_to=path, memory=MEMORY)
+    if not trainer.state_beside(path).exists():
+        assert which <= 2
+        with pytest.raises(SegError, match="start anew"):
+            retrain(MODEL, LESSONS, spec, save_to=path, memory=MEMORY, resume=True)
+        return
+    retrain(MODEL, LESSONS, spec, save_to=path, memory=MEMORY, resume=True)
+    assert same(tmp_path / "whole.safetensors", path)
+
+
+def test_going_on_after_more_was_corrected_forgets_the_figures_of_before(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    steps = retrain.steps(MODEL, LESSONS, quick(), save_to=path, memory=MEMORY)
+    assert any(progress.detail.get("step") == 3 for progress in steps)
+    steps.close()
+    made = retrain(MODEL, [*LESSONS, lesson(9)], quick(), save_to=path, memory=MEMORY, resume=True)
+    assert [step for step, _ in made.model.spec.history[-1].details["scores"]] == [4, 5, 6][
+        : len(made.model.spec.history[-1].details["scores"])
+    ]
+
+
+def test_a_stopped_training_of_another_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    steps = retrain.steps(MODEL, LESSONS, quick(), save_to=path)
+    assert any(progress.detail.get("step") == 3 for progress in steps)
+    steps.close()
+    with pytest.raises(SegError, match="of another model"):
+        retrain(model_for(LESSONS, width=6), LESSONS, quick(), save_to=path, resume=True)
+    with pytest.raises(SegError, match="other settings"):
+        retrain(MODEL, LESSONS, quick(steps=7), save_to=path, resume=True)
+
+
+def test_it_ends_early_where_nothing_gets_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_better(*_: Any) -> Any:
+        yield Progress(0, 1)
+        return 0.5
+
+    monkeypatch.setattr(course, "score", no_better)
+    monkeypatch.setattr("napari_seg.training.retrain.score", no_better)
+    seen: list[int] = []
+    spec = quick(steps=20, patience=3)
+    made = run(
+        retrain.steps(MODEL, LESSONS, spec, save_to=tmp_path / "m.safetensors"),
+        lambda progress: seen.append(progress.detail.get("step", 0)),
+    )
+    assert max(seen) == 3
+    assert made.model.spec.history[-1].details["steps"] == 20
+    seen.clear()
+    run(
+        retrain.steps(MODEL, LESSONS, quick(steps=20, patience=0), save_to=tmp_path / "n.safetensors"),
+        lambda progress: seen.append(progress.detail.get("step", 0)),
+    )
+    assert max(seen) == 20
+
+
+def test_minutes_are_everything(tmp_path: Path) -> None:
+    began = time.monotonic()
+    made = retrain(MODEL, LESSONS, quick(steps=None, minutes=0.05), save_to=tmp_path / "m.safetensors", memory=MEMORY)
+    assert made.model.spec.history[-1].details["steps"] >= 1
+    assert time.monotonic() - began < 60
+
+
+def test_a_loss_that_is_no_number_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SegError, match=r"went astray in step .*lower learning rate, such as"):
+        retrain(MODEL, LESSONS, quick(steps=40, learning_rate=1e30, patience=0), save_to=tmp_path / "m.safetensors")
+    assert Model.load(tmp_path / "m.safetensors").spec.history[-1].details["kept_at"] == 0
+
+
+def test_too_little_memory_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def starved(*_: Any) -> float:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(Trainer, "_advance", starved)
+    with pytest.raises(SegError, match=r"Memory ran out while training on 4 patches of 32 x 32 .*close other programs"):
+        retrain(MODEL, LESSONS, quick(), save_to=tmp_path / "m.safetensors")
+
+
+def test_a_lesson_of_an_image_that_is_remembered_takes_its_place(tmp_path: Path) -> None:
+    memory = memory_for(MODEL, [LESSONS[0], lesson(20)], [LESSONS[1], lesson(22)])
+    made = retrain(MODEL, LESSONS, quick(), save_to=tmp_path / "m.safetensors", memory=memory)
+    assert made.model.spec.history[-1].details["older_samples"] == 1
+    assert made.verdict is not None
+    assert [unit.name for unit in made.verdict.older] == ["22"]
+
+
+def test_few_corrected_pixels_weigh_as_much_as_whole_older_images() -> None:
+    mask = np.zeros((32, 32), bool)
+    mask[2:14, 2:14] = True
+    sparse, old = samples_for(MODEL, [lesson(0, mask=mask)]), samples_for(MODEL, [lesson(1)])
+    settings = Settings(4, Augmentation(), 1e-3, 0.0, 0, choose_device("cpu", "fp32"), 0.5)
+    made = Trainer(MODEL, sparse, settings, 10, old)
+    _, target, known = made.source.batch(0)
+    logits = torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    parts = [MODEL.spec.task.loss(logits[part], target[part], known[part]) for part in (slice(2), slice(2, 4))]
+    assert float(known[:2].sum()) < 0.3 * float(known[2:].sum())
+    assert float(made._loss(logits, target, known)) == pytest.approx(float(sum(parts)) / 2)
