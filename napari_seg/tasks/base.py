@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,11 @@ Scores = NDArray[np.floating[Any]]
 
 Labels = NDArray[np.integer[Any]]
 """0 = background; classes for a semantic task, one id per object for instances; shape ``grid``."""
+
+
+LossKind = Literal["dice", "focal", "tversky"]
+"""What a training makes small: cross-entropy and Dice; for ``focal`` the cross-entropy looks mostly at pixels that are
+still wrong; for ``tversky`` what is missed costs more than what is found in excess, which helps small classes."""
 
 
 class Task(Protocol):
@@ -43,7 +48,7 @@ class Task(Protocol):
     def encode(self, labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
         """What the network must learn for these labels: shape ``(target channels, *grid)``."""
 
-    def loss(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, target: Tensor, mask: Tensor, kind: LossKind = "dice") -> Tensor:
         """How wrong the logits are; only where ``mask`` (``(batch, 1, *grid)``, 0 or 1) counts."""
 
     def activate(self, logits: Tensor) -> Tensor:

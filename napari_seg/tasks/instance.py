@@ -26,7 +26,7 @@ from pydantic import Field
 
 from napari_seg.data.volume import labels_dtype
 from napari_seg.spec import Spec
-from napari_seg.tasks.base import Labels, Scores
+from napari_seg.tasks.base import Labels, LossKind, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,12 +86,13 @@ class Instance(Spec):
     def encode(self, labels: Labels, spacing: tuple[float, ...]) -> NDArray[np.float32]:
         return np.concatenate([(labels > 0)[None].astype(np.float32), 0.5 + 0.5 * flows(labels, spacing)])
 
-    def loss(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, target: Tensor, mask: Tensor, kind: LossKind = "dice") -> Tensor:
         from napari_seg.tasks import losses
 
         inside, fore = target[:, :1], logits[:, :1]
         astray = losses.average((logits[:, 1:].sigmoid() - target[:, 1:]) ** 2, mask * inside)
-        return losses.binary(fore, inside, mask) + losses.dice(fore.sigmoid(), inside, mask) + FLOW_WEIGHT * astray
+        found = losses.binary(fore, inside, mask, kind) + losses.region(fore.sigmoid(), inside, mask, kind)
+        return found + FLOW_WEIGHT * astray
 
     def activate(self, logits: Tensor) -> Tensor:
         return logits.sigmoid()

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from napari_seg.data.volume import labels_dtype
 from napari_seg.spec import Spec
-from napari_seg.tasks.base import Labels, Scores
+from napari_seg.tasks.base import Labels, LossKind, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,12 +53,13 @@ class Semantic(Spec):
             return (labels > 0).astype(np.float32)
         return np.stack([labels == k for k in range(self.channels)]).astype(np.float32)
 
-    def loss(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    def loss(self, logits: Tensor, target: Tensor, mask: Tensor, kind: LossKind = "dice") -> Tensor:
         from napari_seg.tasks import losses
 
         if self.overlapping:
-            return losses.binary(logits, target, mask) + losses.dice(logits.sigmoid(), target, mask)
-        return losses.cross_entropy(logits, target, mask) + losses.dice(logits.softmax(1)[:, 1:], target[:, 1:], mask)
+            return losses.binary(logits, target, mask, kind) + losses.region(logits.sigmoid(), target, mask, kind)
+        entropy = losses.cross_entropy(logits, target, mask, kind)
+        return entropy + losses.region(logits.softmax(1)[:, 1:], target[:, 1:], mask, kind)
 
     def activate(self, logits: Tensor) -> Tensor:
         return logits.sigmoid() if self.overlapping else logits.softmax(1)

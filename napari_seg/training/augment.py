@@ -38,6 +38,12 @@ class Augmentation(Spec):
     noise: float = Field(0.06, ge=0, le=1)
     blur: float = Field(1.0, ge=0, le=5)
 
+    def times(self, strength: float) -> Augmentation:
+        """All changes by numbers weaker (under 1) or stronger (above 1); which ways up are right stays as it is."""
+        numbers = {"rotation": 180.0, "elastic": 0.5, "brightness": 1.0, "contrast": 0.9, "gamma": 0.9, "noise": 1.0}
+        changed = {name: min(strength * getattr(self, name), most) for name, most in (numbers | {"blur": 5.0}).items()}
+        return self.model_copy(update={**changed, "scaling": min(self.scaling**strength, 4.0)})
+
 
 @dataclass(frozen=True)
 class Patch:

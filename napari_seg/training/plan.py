@@ -16,6 +16,7 @@ from napari_seg.errors import SegError
 from napari_seg.inference.resample import resampled
 from napari_seg.models.spec import InputSpec, ModelSpec, NetworkSpec, Normalisation
 from napari_seg.spec import Spec
+from napari_seg.tasks.base import LossKind
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.augment import Augmentation
@@ -62,6 +63,7 @@ class TrainSpec(Spec):
     batch: int | None = Field(None, ge=1)
     learning_rate: float = Field(2e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
+    loss: LossKind = "dice"
     augmentation: Augmentation | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"

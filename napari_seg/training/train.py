@@ -59,14 +59,7 @@ def train(
     if hold_out and not held_out:
         learned, held_out = (list(part) for part in divided(learned))
     refuse_one_sided(learned)
-    settings = Settings(
-        batch_size(model_spec, spec),
-        augmentation(model_spec, spec, learned),
-        spec.learning_rate,
-        spec.weight_decay,
-        spec.seed,
-        choose_device(spec.device, spec.precision),
-    )
+    settings = settings_of(model_spec, spec, learned)
     first = start or Model.create(model_spec, seed=spec.seed)
     material = Material(learned, (), held_out)
     resumed = save_to if resume else None
@@ -90,6 +83,19 @@ def train(
         model.save(save_to)  # the weights came from this very file, so what is returned is what it holds
     state_beside(save_to).unlink(missing_ok=True)
     return model
+
+
+def settings_of(model: ModelSpec, spec: TrainSpec, learned: Sequence[Sample]) -> Settings:
+    """What is decided of a training once its model and its samples are known."""
+    return Settings(
+        batch_size(model, spec),
+        augmentation(model, spec, learned),
+        spec.learning_rate,
+        spec.weight_decay,
+        spec.seed,
+        choose_device(spec.device, spec.precision),
+        loss=spec.loss,
+    )
 
 
 def _prepare(

@@ -27,6 +27,7 @@ from napari_seg.errors import SegError
 from napari_seg.inference.backend import Device, out_of_memory
 from napari_seg.models.model import Model
 from napari_seg.networks import Network
+from napari_seg.tasks.base import LossKind
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.patches import Patches
 from napari_seg.training.sample import Sample
@@ -46,6 +47,7 @@ class Settings:
     seed: int
     device: Device
     old_share: float = 0.0
+    loss: LossKind = "dice"
 
 
 class Trainer:
@@ -101,11 +103,11 @@ class Trainer:
 
     def _loss(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """Of new and older samples each for itself, so that few corrected pixels are not outvoted by whole images."""
-        task, old = self.spec.task, self.source.old
+        task, old, kind = self.spec.task, self.source.old, self.settings.loss
         if not old:
-            return task.loss(logits, target, mask)
+            return task.loss(logits, target, mask, kind)
         new = len(logits) - old
-        parts = (task.loss(logits[part], target[part], mask[part]) for part in (slice(new), slice(new, None)))
+        parts = (task.loss(logits[part], target[part], mask[part], kind) for part in (slice(new), slice(new, None)))
         of_new, of_old = parts
         return (new * of_new + old * of_old) / len(logits)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from napari_seg.tasks import losses
+from napari_seg.tasks.base import LossKind
 from napari_seg.tasks.instance import Instance, flows, without_small
 from napari_seg.tasks.semantic import Semantic
 
@@ -58,8 +62,9 @@ def test_variants_decoded_together_are_those_decoded_one_by_one(name: str, ndim:
     assert name == "semantic" or len({labels.max() for labels in apart}) > 10
 
 
+@pytest.mark.parametrize("kind", get_args(LossKind))
 @pytest.mark.parametrize("name", TASKS)
-def test_pixels_outside_the_mask_do_not_matter(name: str) -> None:
+def test_pixels_outside_the_mask_do_not_matter(name: str, kind: LossKind) -> None:
     task, labels = TASKS[name], discs()
     target = torch.from_numpy(task.encode(labels, (1.0, 1.0)))[None]
     logits = torch.randn(1, task.channels, *labels.shape, generator=torch.Generator().manual_seed(0))
@@ -68,22 +73,55 @@ def test_pixels_outside_the_mask_do_not_matter(name: str) -> None:
     other, wrong = logits.clone(), target.clone()
     other[..., 20:] += 5
     wrong[..., 20:] = 1 - wrong[..., 20:]
-    assert torch.equal(task.loss(logits, target, mask), task.loss(other, wrong, mask))
+    assert torch.equal(task.loss(logits, target, mask, kind), task.loss(other, wrong, mask, kind))
     logits.requires_grad_(True)
-    task.loss(logits, target, mask).backward()
+    task.loss(logits, target, mask, kind).backward()
     assert logits.grad is not None
     assert not logits.grad[..., 20:].any()
     assert logits.grad[..., :20].any()
 
 
+@pytest.mark.parametrize("kind", get_args(LossKind))
 @pytest.mark.parametrize("name", TASKS)
-def test_nothing_known_gives_no_gradient(name: str) -> None:
+def test_nothing_known_gives_no_gradient(name: str, kind: LossKind) -> None:
     task = TASKS[name]
     logits = torch.zeros(1, task.channels, 8, 8, requires_grad=True)
     target = torch.from_numpy(task.encode(np.ones((8, 8), np.int64), (1.0, 1.0)))[None]
-    task.loss(logits, target, torch.zeros(1, 1, 8, 8)).backward()
+    task.loss(logits, target, torch.zeros(1, 1, 8, 8), kind).backward()
     assert logits.grad is not None
     assert not logits.grad.any()
+
+
+@pytest.mark.parametrize("kind", get_args(LossKind))
+@pytest.mark.parametrize("name", [*TASKS, "overlapping"])
+def test_every_loss_is_small_where_all_is_right_and_large_where_all_is_wrong(name: str, kind: LossKind) -> None:
+    overlapping = Semantic(classes=("a", "b"), overlapping=True)
+    task = overlapping if name == "overlapping" else TASKS[name]
+    labels = np.stack([discs() == k for k in (1, 2)]) if name == "overlapping" else discs()
+    target = torch.from_numpy(task.encode(labels, (1.0, 1.0)))[None]
+    right, mask = (target.clamp(1e-3, 1 - 1e-3)).logit() * 5, torch.ones(1, 1, *discs().shape)
+    if name == "instance":
+        right = target.clamp(1e-3, 1 - 1e-3).logit()
+    assert task.loss(right, target, mask, kind) < 0.05
+    assert task.loss(-right, target, mask, kind) > 1
+
+
+def test_the_losses_differ_as_they_promise() -> None:
+    target = torch.zeros(1, 1, 4, 4)
+    target[..., :2, :] = 1
+    mask, missing, excess = torch.ones(1, 1, 4, 4), target.clone(), target.clone()
+    missing[..., 0, :], excess[..., 3, :] = 0, 1
+    assert losses.tversky(missing, target, mask) > losses.dice(missing, target, mask)
+    assert losses.tversky(excess, target, mask) < losses.dice(excess, target, mask)
+    assert losses.tversky(missing, target, mask, 0.5).item() == pytest.approx(losses.dice(missing, target, mask).item())
+    logits = torch.tensor([[[[4.0, -1.0]]]])  # one pixel is nearly right, one is wrong; both are inside
+    shares = []
+    for kind in ("dice", "focal"):
+        given = logits.clone().requires_grad_(True)
+        losses.binary(given, torch.ones(1, 1, 1, 2), torch.ones(1, 1, 1, 2), kind).backward()
+        assert given.grad is not None
+        shares.append(float(given.grad[..., 0] / given.grad[..., 1]))
+    assert shares[1] < shares[0] / 10
 
 
 @pytest.mark.parametrize("name", TASKS)

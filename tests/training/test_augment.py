@@ -84,3 +84,15 @@ def test_the_smallest_images(shape: tuple[int, ...]) -> None:
     patch = cut(torch.rand(1, *shape), torch.ones(1, *shape, dtype=torch.int64), None, centre, size, warp)
     assert torch.isfinite(patch.image).all()
     assert patch.image.shape == (1, *size)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0, 2.0, 50.0])
+def test_strength_scales_all_changes_by_numbers_and_leaves_the_ways_up(strength: float) -> None:
+    planned = Augmentation(flips=False, rotation=20)
+    changed = planned.times(strength)
+    assert Augmentation.from_person(changed.model_dump()) == changed  # within what the spec allows
+    assert (changed.flips, changed.turns) == (False, True)
+    if strength == 1:
+        assert changed == planned
+    weaker = [getattr(changed, name) <= getattr(planned, name) for name in ("rotation", "scaling", "noise", "elastic")]
+    assert weaker == [strength <= 1] * 4
