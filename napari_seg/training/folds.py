@@ -1,0 +1,285 @@
+"""Cross-validation by group: as many models as folds, each scored only on what it did not learn, kept as an ensemble.
+
+1. Groups (patients, examinations, images) are dealt out into folds of about the same size; none is divided.
+2. One plan is made from all cases, so that the models fit each other; it sees sizes and spacings, the network of a fold
+   sees nothing of the fold's cases. Each network is trained on the other folds for the same number of steps and the
+   last weights are kept: nothing that it is scored on has chosen them.
+3. Each case is scored by the network that did not learn from it, with decoding settings that the other folds chose.
+4. The ensemble of all networks gets the settings that do best over all folds.
+
+What is finished lies in a folder beside the model and is taken up by ``resume``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import napari_seg
+from napari_seg.data.volume import SPATIAL, Volume
+from napari_seg.errors import SegError
+from napari_seg.evaluation.evaluate import InstanceReport, Report, evaluate
+from napari_seg.inference.backend import Runner, choose_device
+from napari_seg.jobs import Progress, Steps, job
+from napari_seg.models.ensemble import ensemble
+from napari_seg.models.model import Model
+from napari_seg.models.spec import Event, ModelSpec
+from napari_seg.spec import Spec
+from napari_seg.training.cases import Case, find_cases
+from napari_seg.training.plan import TrainSpec, plan
+from napari_seg.training.reading import look_at, take_in
+from napari_seg.training.sample import Sample
+from napari_seg.training.test_set import refuse
+from napari_seg.training.train import Settings, Trainer, time_steps
+from napari_seg.training.validation import scores_of
+
+STORED = 10
+"""So often the state of a training is put by."""
+
+
+class Fold(Spec):
+    """``figures``: by class (or by metric of objects), the mean over the cases of the fold that have it."""
+
+    learned_from: int
+    scored_on: int
+    figures: dict[str, float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """The ensemble, and what each of its members is worth on the cases that it did not learn from."""
+
+    model: Model
+    folds: tuple[Fold, ...]
+    steps: int
+
+    def table(self) -> list[tuple[str, tuple[float | None, ...], float | None, float | None]]:
+        """For each figure: its name, its value in each fold, their mean, and their standard deviation."""
+        names = list(dict.fromkeys(name for fold in self.folds for name in fold.figures))
+        rows = []
+        for name in names:
+            values = tuple(fold.figures.get(name) for fold in self.folds)
+            known = [value for value in values if value is not None]
+            rows.append((name, values, fmean(known) if known else None, stdev(known) if len(known) > 1 else None))
+        return rows
+
+
+@job
+def folds(
+    data: str | Path | Sequence[Case], spec: TrainSpec, count: int, *, save_to: str | Path, resume: bool = False
+) -> Steps[Folded]:
+    """Train ``count`` models and keep them as an ensemble under ``save_to``.
+
+    ``spec.minutes`` is the time for all folds together, ``spec.steps`` the steps of each. Whether cases are marked for
+    training or validation makes no difference. Raises ``SegError`` for fewer groups than folds.
+    """
+    save_to = Path(save_to)
+    cases = find_cases(data) if isinstance(data, str | Path) else tuple(data)
+    dealt = deal(cases, count, spec.seed)
+    yield from refuse(cases)
+    began = time.perf_counter()
+    facts = yield from look_at(cases, spec, total=2 * len(cases))
+    model = plan(facts, spec)
+    taken = yield from take_in(cases, model, total=2 * len(cases))
+    bench = _Bench(model, spec, [[s for k in fold for s in taken[k]] for fold in dealt], save_to)
+    total = yield from bench.begin(60 * spec.minutes - (time.perf_counter() - began), resume)
+    networks, reports = list[Model](), dict[int, list[Report]]()
+    for number, fold in enumerate(dealt):
+        networks.append((yield from bench.trained(number, total)))
+        for case in fold:
+            at = Progress(total * (number + 1), total * count, f"scoring fold {number + 1}")
+            reports[case] = yield from _reports(networks[-1], taken[case], bench.device, at)
+    figures = np.array([[_figure(report) for report in reports[case]] for case in range(len(cases))])
+    chosen = [_best(figures, [case for other in dealt if other is not fold for case in other]) for fold in dealt]
+    found = tuple(
+        Fold(
+            learned_from=len(cases) - len(fold),
+            scored_on=len(fold),
+            figures=_figures(model, [reports[case][variant] for case in fold]),
+        )
+        for fold, variant in zip(dealt, chosen, strict=True)
+    )
+    joined = ensemble(networks)
+    folded = Folded(joined, found, total)
+    best = _best(figures, range(len(cases)))
+    described = _described(joined.spec, folded, spec, best)
+    folded = replace(folded, model=replace(joined, spec=described))
+    folded.model.save(save_to)
+    shutil.rmtree(bench.folder, ignore_errors=True)
+    return replace(folded, model=Model.load(save_to))
+
+
+def deal(cases: Sequence[Case], count: int, seed: int) -> list[list[int]]:
+    """The numbers of the cases of each fold. Groups stay whole; the same for the same names, groups and seed.
+
+    Raises ``SegError`` for fewer groups than folds.
+    """
+    groups: dict[str, list[int]] = {}
+    for number, case in enumerate(cases):
+        groups.setdefault(case.group, []).append(number)
+    if count < 2 or len(groups) < count:
+        most = f"choose 2 to {len(groups)}" if len(groups) > 1 else "add images of others"
+        raise SegError(f"{count} folds of {len(groups)} groups (patients or images) cannot be made; {most}.")
+    order = [sorted(groups)[k] for k in np.random.default_rng(seed).permutation(len(groups))]
+    dealt: list[list[int]] = [[] for _ in range(count)]
+    for group in sorted(order, key=lambda name: -len(groups[name])):  # large groups first, to where least lies
+        min(dealt, key=len).extend(groups[group])
+    return [sorted(fold) for fold in dealt]
+
+
+class _Bench:
+    """Trains the network of each fold, and keeps what is finished in a folder beside the model."""
+
+    def __init__(self, model: ModelSpec, spec: TrainSpec, parts: Sequence[Sequence[Sample]], save_to: Path) -> None:
+        self.model, self.spec, self.parts = model, spec, parts
+        self.folder = save_to.with_name(f"{save_to.name}.folds")
+        self.device = choose_device(spec.device, spec.precision)
+
+    def begin(self, seconds: float, resume: bool) -> Steps[int]:
+        """How many steps each fold gets, in ``seconds`` for all of them; what an earlier run left is thrown away or
+        taken up."""
+        note = self.folder / "folds.json"
+        about = {"training": json.loads(self.spec.to_json()), "folds": len(self.parts)}
+        if resume:
+            try:
+                stored = json.loads(note.read_text(encoding="utf-8"))
+                total = int(stored.pop("steps"))
+            except (OSError, ValueError, KeyError):
+                raise SegError(f"There are no stopped folds {self.folder}; start anew without resuming.") from None
+            if stored != about:
+                raise SegError("The stopped folds had other settings; resume with the same ones or start anew.")
+            return total
+        shutil.rmtree(self.folder, ignore_errors=True)
+        total = self.spec.steps or (yield from self._timed(seconds))
+        self.folder.mkdir(parents=True)
+        note.write_text(json.dumps({**about, "steps": total}), encoding="utf-8")
+        return total
+
+    def _timed(self, seconds: float) -> Steps[int]:
+        pace = yield from time_steps(self._trainer(0, 10**6))
+        began = time.perf_counter()
+        network = self._first(0)
+        scored = max(self.parts[0], key=lambda sample: math.prod(sample.grid))
+        yield from _reports(network, [scored], self.device, Progress(1, 1, "timing the scoring of an image"))
+        pixels = sum(math.prod(sample.grid) for part in self.parts for sample in part)
+        scoring = (time.perf_counter() - began) * pixels / math.prod(scored.grid)
+        return max(1, int((seconds - scoring) / (pace * len(self.parts))))
+
+    def trained(self, number: int, total: int) -> Steps[Model]:
+        """The network of a fold, trained on all others."""
+        path, state = (self.folder / f"fold{number + 1}{suffix}" for suffix in (".safetensors", ".resume"))
+        if path.exists():
+            return Model.load(path)
+        trainer, fold = self._trainer(number, total), f"fold {number + 1} of {len(self.parts)}"
+        own = self.spec.model_copy(update={"steps": total, "seed": self.spec.seed + number})
+        if state.exists():
+            trainer.resume(state, own)
+        while trainer.step < total:
+            loss = trainer.advance()
+            detail = {"step": trainer.step, "loss": loss, "fold": number + 1}
+            if trainer.step % max(1, total // STORED) == 0:
+                trainer.store(state, own, -1.0)
+            at = total * number + trainer.step
+            yield Progress(at, total * len(self.parts), f"{fold}, loss {loss:.3f}", detail)
+        Model(self.model, trainer.averaged()).save(path)
+        state.unlink(missing_ok=True)
+        return Model.load(path)  # with the weights as the file holds them
+
+    def _trainer(self, number: int, total: int) -> Trainer:
+        learned = [sample for k, part in enumerate(self.parts) if k != number for sample in part]
+        spec = self.spec.model_copy(update={"seed": self.spec.seed + number})
+        return Trainer(self._first(number), learned, Settings.of(self.model, spec, learned, self.device), total)
+
+    def _first(self, number: int) -> Model:
+        return Model.create(self.model, seed=self.spec.seed + number)
+
+
+def _reports(model: Model, taken: Sequence[Sample], device: Any, at: Progress) -> Steps[list[Report]]:
+    """For each of the task's variants what it is worth on the samples of a case; yields ``at`` all the while."""
+    spec, task = model.spec, model.spec.task
+    runner = Runner(model.network, task, device, ndim=spec.network.ndim)
+    spacing = tuple(spec.input.spacing or (1.0,) * spec.network.ndim)
+    decoded: list[list[NDArray[Any]]] = [[] for _ in task.variants()]
+    for sample in taken:
+        scores = yield from scores_of(runner, spec, sample, at)
+        for labels, found in zip(decoded, task.decode_variants(scores, spacing), strict=True):
+            labels.append(found if sample.mask is None else found * sample.mask)
+            yield at
+    truths = [sample.labels if sample.mask is None else sample.labels * sample.mask for sample in taken]
+    reports = []
+    for labels in decoded:
+        yield at
+        reports.append(_report(spec, truths, labels))
+    return reports
+
+
+def _report(spec: ModelSpec, truths: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> Report:
+    """Of a case: slices and time points of classes are counted together, as if they lay in one row."""
+    axes = "C" * bool(spec.task.planes) + SPATIAL[-spec.network.ndim :]
+    if spec.task.kind == "instance":
+        frames = [(np.stack(truths), np.stack(found))] if len({truth.shape for truth in truths}) == 1 else []
+        if frames:
+            return evaluate(*(Volume(one, f"T{axes}") for one in frames[0]), spec.task.kind)
+        return evaluate(Volume(truths[0], axes), Volume(found[0], axes), spec.task.kind)
+    row = axes.index("Y") if spec.network.ndim == 2 else axes.index("Z")
+    whole = (np.concatenate(list(parts), axis=row) for parts in (truths, found))
+    return evaluate(*(Volume(one, axes) for one in whole), spec.task.kind)
+
+
+def _figure(report: Report) -> float:
+    """The one figure of a case; not a number where there was nothing to measure."""
+    return float("nan") if report.score is None else report.score
+
+
+def _best(figures: NDArray[np.float64], cases: Sequence[int]) -> int:
+    """The variant with the best mean over some of the cases."""
+    known = figures[list(cases)]
+    known = known[~np.isnan(known).all(1)]
+    return int(np.argmax(np.nan_to_num(known).mean(0))) if len(known) else 0
+
+
+def _figures(model: ModelSpec, reports: Sequence[Report]) -> dict[str, float | None]:
+    """The means over cases, by the names of classes or of metrics."""
+    found: dict[str, list[float | None]] = {}
+    for report in reports:
+        for name, value in _named(model, report).items():
+            found.setdefault(name, []).append(value)
+    known = {name: [value for value in values if value is not None] for name, values in found.items()}
+    return {name: fmean(values) if values else None for name, values in known.items()}
+
+
+def _named(model: ModelSpec, report: Report) -> Mapping[str, float | None]:
+    if isinstance(report, InstanceReport):
+        return {"AP 0.5": report.ap["0.50"], "mean AP": report.mean_ap}
+    names = model.task.names
+    return {f"Dice {name}": report.per_class.get(str(k + 1), {}).get("dice") for k, name in enumerate(names)}
+
+
+def _described(spec: ModelSpec, folded: Folded, training: TrainSpec, variant: int) -> ModelSpec:
+    """The spec of the ensemble, with its decoding settings, figures and history."""
+    count = len(folded.folds)
+    scores = {f"{name}, {count} folds": mean for name, _, mean, _ in folded.table() if mean is not None}
+    event = Event(
+        what=f"trained in {count} folds",
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        details={
+            "version": napari_seg.__version__,
+            "steps": folded.steps,
+            "training": json.loads(training.to_json()),
+            "folds": [fold.model_dump(mode="json") for fold in folded.folds],
+        },
+    )
+    card = spec.card.model_copy(update={"scores": {**spec.card.scores, **scores}})
+    changes = {"task": spec.task.variants()[variant], "card": card, "history": (*spec.history, event)}
+    return spec.model_copy(update=changes)
