@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,19 +29,20 @@ import napari_seg
 from napari_seg.data.volume import SPATIAL, Volume
 from napari_seg.errors import SegError
 from napari_seg.evaluation.evaluate import InstanceReport, Report, evaluate
-from napari_seg.inference.backend import Runner, choose_device
+from napari_seg.inference.backend import Device, Runner, choose_device
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.ensemble import ensemble
 from napari_seg.models.model import Model
 from napari_seg.models.spec import Event, ModelSpec
 from napari_seg.spec import Spec
-from napari_seg.training.cases import Case, find_cases
+from napari_seg.tasks.base import Labels
+from napari_seg.training.cases import Lesson, find_cases
 from napari_seg.training.plan import TrainSpec, plan
 from napari_seg.training.reading import look_at, take_in
 from napari_seg.training.sample import Sample
 from napari_seg.training.test_set import refuse
-from napari_seg.training.train import Settings, Trainer, time_steps
-from napari_seg.training.validation import scores_of
+from napari_seg.training.train import TIMED_STEPS, _Settings, _Trainer, pace_of
+from napari_seg.training.validation import known_part, scores_of, spacing_of
 
 STORED = 10
 """So often the state of a training is put by."""
@@ -77,7 +77,7 @@ class Folded:
 
 @job
 def folds(
-    data: str | Path | Sequence[Case], spec: TrainSpec, count: int, *, save_to: str | Path, resume: bool = False
+    data: str | Path | Sequence[Lesson], spec: TrainSpec, count: int, *, save_to: str | Path, resume: bool = False
 ) -> Steps[Folded]:
     """Train ``count`` models and keep them as an ensemble under ``save_to``.
 
@@ -120,7 +120,7 @@ def folds(
     return replace(folded, model=Model.load(save_to))
 
 
-def deal(cases: Sequence[Case], count: int, seed: int) -> list[list[int]]:
+def deal(cases: Sequence[Lesson], count: int, seed: int) -> list[list[int]]:
     """The numbers of the cases of each fold. Groups stay whole; the same for the same names, groups and seed.
 
     Raises ``SegError`` for fewer groups than folds.
@@ -167,7 +167,7 @@ class _Bench:
         return total
 
     def _timed(self, seconds: float) -> Steps[int]:
-        pace = yield from time_steps(self._trainer(0, 10**6))
+        pace = yield from pace_of(self._trainer(0, 10**6), TIMED_STEPS)
         began = time.perf_counter()
         network = self._first(0)
         scored = max(self.parts[0], key=lambda sample: math.prod(sample.grid))
@@ -196,45 +196,41 @@ class _Bench:
         state.unlink(missing_ok=True)
         return Model.load(path)  # with the weights as the file holds them
 
-    def _trainer(self, number: int, total: int) -> Trainer:
+    def _trainer(self, number: int, total: int) -> _Trainer:
         learned = [sample for k, part in enumerate(self.parts) if k != number for sample in part]
         spec = self.spec.model_copy(update={"seed": self.spec.seed + number})
-        return Trainer(self._first(number), learned, Settings.of(self.model, spec, learned, self.device), total)
+        return _Trainer(self._first(number), learned, _Settings.of(self.model, spec, learned, self.device), total)
 
     def _first(self, number: int) -> Model:
         return Model.create(self.model, seed=self.spec.seed + number)
 
 
-def _reports(model: Model, taken: Sequence[Sample], device: Any, at: Progress) -> Steps[list[Report]]:
+def _reports(model: Model, taken: Sequence[Sample], device: Device, at: Progress) -> Steps[list[Report]]:
     """For each of the task's variants what it is worth on the samples of a case; yields ``at`` all the while."""
     spec, task = model.spec, model.spec.task
     runner = Runner(model.network, task, device, ndim=spec.network.ndim)
-    spacing = tuple(spec.input.spacing or (1.0,) * spec.network.ndim)
-    decoded: list[list[NDArray[Any]]] = [[] for _ in task.variants()]
+    pairs: list[list[tuple[Labels, Labels]]] = [[] for _ in task.variants()]
     for sample in taken:
         scores = yield from scores_of(runner, spec, sample, at)
-        for labels, found in zip(decoded, task.decode_variants(scores, spacing), strict=True):
-            labels.append(found if sample.mask is None else found * sample.mask)
+        for known, labels in zip(pairs, task.decode_variants(scores, spacing_of(spec)), strict=True):
+            known.append(known_part(sample, labels, task.kind))
             yield at
-    truths = [sample.labels if sample.mask is None else sample.labels * sample.mask for sample in taken]
     reports = []
-    for labels in decoded:
+    for known in pairs:
+        reports.append(_report(spec, *zip(*known, strict=True)))
         yield at
-        reports.append(_report(spec, truths, labels))
     return reports
 
 
-def _report(spec: ModelSpec, truths: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> Report:
-    """Of a case: slices and time points of classes are counted together, as if they lay in one row."""
+def _report(spec: ModelSpec, truths: Sequence[Labels], found: Sequence[Labels]) -> Report:
+    """Of a case: its slices and time points. Classes are counted over all of them, objects in each."""
     axes = "C" * bool(spec.task.planes) + SPATIAL[-spec.network.ndim :]
     if spec.task.kind == "instance":
-        frames = [(np.stack(truths), np.stack(found))] if len({truth.shape for truth in truths}) == 1 else []
-        if frames:
-            return evaluate(*(Volume(one, f"T{axes}") for one in frames[0]), spec.task.kind)
-        return evaluate(Volume(truths[0], axes), Volume(found[0], axes), spec.task.kind)
-    row = axes.index("Y") if spec.network.ndim == 2 else axes.index("Z")
-    whole = (np.concatenate(list(parts), axis=row) for parts in (truths, found))
-    return evaluate(*(Volume(one, axes) for one in whole), spec.task.kind)
+        truth, labels, axes = np.stack(truths), np.stack(found), f"T{axes}"
+    else:
+        row = int(bool(spec.task.planes))
+        truth, labels = np.concatenate(truths, axis=row), np.concatenate(found, axis=row)
+    return evaluate(Volume(truth, axes), Volume(labels, axes), spec.task.kind)
 
 
 def _figure(report: Report) -> float:

@@ -1,0 +1,313 @@
+"""Search for the settings that suit the data, by successive halving (Jamieson & Talwalkar, AISTATS 2016).
+
+1. Some steps of every candidate are timed. All rounds get the same share of the time, and in a round all candidates
+   that are left the same: with nine candidates a twenty-seventh of it each in the first round, a ninth each for the best
+   three in the second, a third for the last one. These times become numbers of steps, and are recorded.
+2. In each round every candidate that is left goes on with its training, then the moving average of its weights is
+   measured on the validation cases, and the best third stays. Its schedule is from the start that of a training to the
+   end, so the last one has trained like one that was never in a search.
+3. The best weights of all that were measured are the model; decoding settings are chosen last.
+
+With a number of ``steps`` instead of minutes nothing is timed: the last candidate makes so many, the others as many as
+it until they are dropped, and the same call gives the same bits. The model's file always holds the best so far; states
+lie in a folder beside it and are taken up by ``resume``. The score of the winner has chosen it, so it promises a little
+too much: only images that no part of the search has seen can say what the model is worth.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import napari_seg
+from napari_seg.errors import SegError
+from napari_seg.inference.backend import Device, choose_device
+from napari_seg.jobs import Progress, Steps, job
+from napari_seg.models.model import Model
+from napari_seg.models.spec import Event, ModelSpec
+from napari_seg.spec import Spec
+from napari_seg.training.candidates import Candidate, candidates
+from napari_seg.training.cases import Lesson, find_cases
+from napari_seg.training.plan import TrainSpec, augmentation, plan
+from napari_seg.training.reading import look_at, take_in
+from napari_seg.training.sample import Sample
+from napari_seg.training.test_set import refuse
+from napari_seg.training.train import _Settings, _Trainer, pace_of
+from napari_seg.training.validation import score, tuned
+
+ETA = 3
+"""One in so many stays."""
+
+COUNTS = (27, 9, 3)
+"""How many candidates there may be: as many as can make :data:`FEWEST` steps in the first round."""
+
+FEWEST = 100
+TIMED = 3
+SEARCHED = "found by search"
+
+LAST_LOOKS = 10
+"""How often the last candidate is measured."""
+
+
+class Tried(Spec):
+    """A candidate: what was varied (``augmentation``: the strength), the steps it made, and its best score (``None``
+    where it was not measured yet). ``rounds``: in how many it was; ``taken``: its weights are the model."""
+
+    number: int
+    network: str
+    width: int
+    depth: int
+    learning_rate: float
+    loss: str
+    augmentation: float
+    steps: int = 0
+    rounds: int = 0
+    score: float | None = None
+    taken: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The best model, and all that was tried, the best first."""
+
+    model: Model
+    table: tuple[Tried, ...]
+
+
+@job
+def search(
+    data: str | Path | Sequence[Lesson],
+    spec: TrainSpec,
+    *,
+    save_to: str | Path,
+    count: int | None = None,
+    resume: bool = False,
+) -> Steps[Found]:
+    """Search within ``spec.minutes``, all included, or until the last candidate has made ``spec.steps``.
+
+    What ``spec`` sets explicitly of network, width, depth, learning rate, loss and augmentation stays as it is.
+    ``count``: so many candidates; ``None`` for as many as there is time for. Closing the generator stops at once, with
+    the best so far in the file. ``Progress.detail`` holds ``candidate``, ``round``, ``step``, ``loss`` and after a
+    measurement ``score``. Raises ``SegError`` where there are no validation cases, or nothing to vary.
+    """
+    began = time.perf_counter()
+    if count is not None and count < 2:
+        raise SegError(f"A search needs 2 candidates or more, not {count}; train without a search instead.")
+    lessons = tuple(find_cases(data)) if isinstance(data, str | Path) else tuple(data)
+    yield from refuse(lessons)
+    shown = [lesson for lesson in lessons if lesson.split == "train"]
+    facts = yield from look_at(shown, spec, total=len(shown) + len(lessons))
+    model = plan(facts, spec)
+    parts: dict[str, list[Sample]] = {"train": [], "val": []}
+    taken = yield from take_in(lessons, model, total=len(shown) + len(lessons))
+    for lesson, found in zip(lessons, taken, strict=True):
+        parts[lesson.split] += found
+    if not parts["train"] or not parts["val"]:
+        raise SegError(
+            "A search needs images to learn from and others to measure on; add images, or mark rows of the split with "
+            "train and val."
+        )
+    bench = _Bench(parts["train"], parts["val"], spec, Path(save_to))
+    tried = candidates(facts, spec, count or max(COUNTS))
+    note = bench.stored() if resume else None
+    if note is None:
+        shutil.rmtree(bench.folder, ignore_errors=True)
+        left = 60 * spec.minutes - (time.perf_counter() - began)
+        note = yield from bench.divide(tried, count, left)
+        bench.folder.mkdir(parents=True)
+        bench.keep(note)
+    return (yield from _Search(bench, tried[: len(note.totals)], note).steps())
+
+
+class _Note(Spec):
+    """What a search writes down: how many steps each candidate makes if it is never dropped, and what is measured."""
+
+    training: TrainSpec
+    totals: tuple[int, ...]
+    table: tuple[Tried, ...]
+    best: float = -1.0
+
+
+def rounds(count: int) -> list[int]:
+    """How many candidates are left in each round."""
+    left = [count]
+    while left[-1] > 1:
+        left.append(math.ceil(left[-1] / ETA))
+    return left
+
+
+def goals(total: int, count: int) -> list[int]:
+    """The steps that a candidate of ``count`` has made at the start and after each round, if it makes ``total``."""
+    made = [0]
+    for share in milestones(count):
+        made.append(max(made[-1] + 1, math.ceil(total * share - 1e-9)))
+    return made
+
+
+def milestones(count: int) -> list[float]:
+    """The share of its steps that a candidate has made at the end of each round."""
+    shares = [1 / left for left in rounds(count)]
+    return [made / sum(shares) for made in accumulate(shares)]
+
+
+class _Bench:
+    """The samples, the machine, and the folder beside the model."""
+
+    def __init__(self, learned: Sequence[Sample], held_out: Sequence[Sample], spec: TrainSpec, save_to: Path) -> None:
+        self.learned, self.held_out, self.spec, self.save_to = learned, held_out, spec, save_to
+        self.folder = save_to.with_name(f"{save_to.name}.search")
+        self.device: Device = choose_device(spec.device, spec.precision)
+
+    def trainer(self, candidate: Candidate, total: int) -> _Trainer:
+        spec = candidate.spec
+        changes = augmentation(candidate.model, spec, self.learned)
+        if candidate.strength != 1:
+            spec = spec.model_copy(update={"augmentation": changes.times(candidate.strength)})
+        settings = _Settings.of(candidate.model, spec, self.learned, self.device)
+        return _Trainer(Model.create(candidate.model, seed=spec.seed), self.learned, settings, total)
+
+    def divide(self, tried: Sequence[Candidate], count: int | None, seconds: float) -> Steps[_Note]:
+        """How many candidates there are, and how many steps each would make to the end."""
+        if self.spec.steps is not None:
+            fitting = (n for n in COUNTS if milestones(n)[0] * (self.spec.steps or 0) >= FEWEST)
+            n = min(count or next(fitting, min(COUNTS)), len(tried))
+            totals = [max(self.spec.steps, len(rounds(n)))] * n
+        else:
+            totals = yield from self._timed(tried, count, seconds)
+        table = tuple(Tried(number=k, **tried[k].settings) for k in range(len(totals)))
+        return _Note(training=self.spec, totals=tuple(totals), table=table)
+
+    def _timed(self, tried: Sequence[Candidate], count: int | None, seconds: float) -> Steps[list[int]]:
+        began = time.perf_counter()
+        trainer = self.trainer(tried[0], 10**6)
+        pace = yield from pace_of(trainer, TIMED)
+        start = time.perf_counter()
+        at = Progress(1, 1, "timing a look at the validation cases")
+        yield from score(trainer.averaged(), tried[0].model, self.held_out, self.device, at)
+        look = time.perf_counter() - start
+
+        def of_last(n: int) -> float:
+            """Seconds of training of the last of ``n`` candidates."""
+            left = seconds - (time.perf_counter() - began) - (sum(rounds(n)) + LAST_LOOKS) * look
+            return left / len(rounds(n)) * sum(1 / k for k in rounds(n))
+
+        enough = (n for n in COUNTS if milestones(n)[0] * of_last(n) >= FEWEST * pace)
+        n = min(count or next(enough, min(COUNTS)), len(tried))
+        paces = [pace]
+        for candidate in tried[1:n]:
+            paces.append((yield from pace_of(self.trainer(candidate, 10**6), TIMED)))
+        last = of_last(n)
+        return [max(len(rounds(n)), int(last / one)) for one in paces]
+
+    def keep(self, note: _Note) -> None:
+        path = self.folder / "search.json"
+        aside = path.with_name(f".{path.name}.part")
+        aside.write_text(note.to_json(), encoding="utf-8")
+        aside.replace(path)
+
+    def stored(self) -> _Note:
+        """What a search that was stopped wrote down. Raises ``SegError`` where there is none, or it was another."""
+        try:
+            note = _Note.from_file((self.folder / "search.json").read_bytes())
+        except (OSError, SegError):
+            raise SegError(f"There is no stopped search {self.folder}; start anew without resuming.") from None
+        if note.training.to_json() != self.spec.to_json():
+            raise SegError("The stopped search had other settings; resume with the same ones or start anew.")
+        return note
+
+
+class _Search:
+    """The rounds."""
+
+    def __init__(self, bench: _Bench, tried: Sequence[Candidate], note: _Note) -> None:
+        self.bench, self.tried, self.note = bench, tried, note
+        self.left = rounds(len(tried))
+        self.done = 0.0
+
+    def steps(self) -> Steps[Found]:
+        bench, alive = self.bench, list(range(len(self.tried)))
+        for number, count in enumerate(self.left):
+            alive = sorted(alive, key=lambda k: (-(self.note.table[k].score or 0), k))[:count]
+            for k in sorted(alive):
+                if self.note.table[k].rounds <= number:
+                    yield from self._visit(k, number)
+                self.done += 1 / (len(self.left) * count)
+        model = Model.load(bench.save_to)
+        model = replace(model, spec=(yield from tuned(model, bench.held_out, bench.device)))
+        model = replace(model, spec=self._described(model.spec))
+        model.save(bench.save_to)
+        shutil.rmtree(bench.folder, ignore_errors=True)
+        return Found(model, self._table())
+
+    def _visit(self, k: int, number: int) -> Steps[None]:
+        """One candidate goes on to the end of a round and is measured, the last one several times on its way."""
+        bench, candidate = self.bench, self.tried[k]
+        state, trainer = bench.folder / f"{k}.resume", bench.trainer(candidate, self.note.totals[k])
+        if state.exists():
+            trainer.resume(state, candidate.spec)
+        first, goal = goals(self.note.totals[k], len(self.tried))[number : number + 2]
+        looks = LAST_LOOKS if number == len(self.left) - 1 else 1
+        measured = {first + math.ceil((goal - first) * n / looks) for n in range(1, looks + 1)}
+        words = f"candidate {k + 1} of {len(self.tried)}, round {number + 1} of {len(self.left)}"
+        while trainer.step < goal:
+            loss = trainer.advance()
+            detail: dict[str, Any] = {"candidate": k, "round": number, "step": trainer.step, "loss": loss}
+            share = (trainer.step - first) / (goal - first) / (len(self.left) * self.left[number])
+            at = Progress(self.done + share, 1, f"{words}, loss {loss:.3f}", detail)
+            if trainer.step in measured:
+                averaged = trainer.averaged()
+                looking = Progress(at.done, 1, f"{words}, looking at the validation cases")
+                found = yield from score(averaged, candidate.model, bench.held_out, bench.device, looking)
+                detail["score"] = found
+                if self._measured(k, trainer.step, found):
+                    Model(self._described(candidate.model), averaged).save(bench.save_to)
+                bench.keep(self.note)
+                trainer.store(state, candidate.spec, self.note.best)
+            yield at
+        self._change(k, rounds=number + 1)
+        bench.keep(self.note)
+
+    def _measured(self, k: int, step: int, found: float) -> bool:
+        """Write down what was measured of a candidate; whether it is the best so far."""
+        self._change(k, steps=step, score=max(found, self.note.table[k].score or 0))
+        if found < self.note.best:
+            return False
+        table = tuple(one.model_copy(update={"taken": one.number == k}) for one in self.note.table)
+        self.note = self.note.model_copy(update={"table": table, "best": found})
+        return True
+
+    def _change(self, k: int, **changes: Any) -> None:
+        table = list(self.note.table)
+        table[k] = table[k].model_copy(update=changes)
+        self.note = self.note.model_copy(update={"table": tuple(table)})
+
+    def _table(self) -> tuple[Tried, ...]:
+        """The best first: what was taken, then those that stayed longest."""
+        return tuple(sorted(self.note.table, key=lambda one: (not one.taken, -one.rounds, -(one.score or 0))))
+
+    def _described(self, model: ModelSpec) -> ModelSpec:
+        """The spec with an entry of the history that says what was tried, as far as the search has come."""
+        event = Event(
+            what=SEARCHED,
+            when=datetime.now(UTC).isoformat(timespec="seconds"),
+            details={
+                "version": napari_seg.__version__,
+                "training": json.loads(self.bench.spec.to_json()),
+                "steps": list(self.note.totals),
+                "tried": [one.model_dump(mode="json") for one in self._table()],
+                "device": self.bench.device.name,
+                "precision": self.bench.device.precision,
+                "learned_from": len(self.bench.learned),
+                "validated_on": len(self.bench.held_out),
+            },
+        )
+        earlier = tuple(entry for entry in model.history if entry.what != SEARCHED)
+        return model.model_copy(update={"history": (*earlier, event)})
