@@ -3,72 +3,78 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_seg.cli.console import put_json, say, watch
+from napari_seg.cli.console import figure, put_json, put_table, say, watch
 from napari_seg.cli.options import (
     Axes,
+    Classes,
+    Data,
     Device,
+    HoldOut,
     Json,
     JsonProgress,
+    Masks,
+    ModelFile,
+    Ndim,
     NetworkKind,
     Overwrite,
     Precision,
+    Resume,
+    Seed,
+    SplitTable,
     TaskKind,
+    Where,
     given,
-    keep_existing,
+    model_file,
+    pairs,
+    refuse_clashes,
 )
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress
 
+if TYPE_CHECKING:
+    from napari_seg.training.cases import Lesson
+    from napari_seg.training.plan import TrainSpec
+
 
 def train(
-    data: Annotated[Path, typer.Argument(help="A folder with images/ and labels/; files are paired by their names.")],
+    data: Data,
     task: Annotated[TaskKind, typer.Option(help="Learn classes of pixels (semantic) or single objects (instance).")],
-    output: Annotated[Path, typer.Option(help="The model file, MODEL.safetensors.")],
+    output: ModelFile,
     network: Annotated[NetworkKind | None, typer.Option(help="Which network (default unet).")] = None,
-    ndim: Annotated[int | None, typer.Option(min=2, max=3, help="2D or 3D; without it the images decide.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="How long to train (default 15).")] = None,
+    ndim: Ndim = None,
+    minutes: Annotated[float | None, typer.Option(help="How long to train (default 15), all folds together.")] = None,
     steps: Annotated[
         int | None, typer.Option(help="How many steps instead: the same steps give the same bits.")
     ] = None,
-    split: Annotated[
-        Path | None, typer.Option(help="A CSV with the columns name and split, and optionally group.")
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Cross-validate in so many folds, and keep their models as an ensemble.")
     ] = None,
-    where: Annotated[list[str] | None, typer.Option(help="Only rows of the split with this, as column=value.")] = None,
-    hold_out: Annotated[
-        str | None, typer.Option(help="The value of split whose images are never looked at (default test).")
-    ] = None,
-    masks: Annotated[
-        Path | None,
-        typer.Option(help="A folder with a mask for each image: labels count where it is not 0; the rest is unknown."),
-    ] = None,
+    split: SplitTable = None,
+    where: Where = None,
+    hold_out: HoldOut = None,
+    masks: Masks = None,
     axes: Axes = None,
     start: Annotated[str | None, typer.Option(help="Go on from this model: a name or a file.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
-    classes: Annotated[
-        str | None, typer.Option(help="The names of labels 1, 2, ... (or of their planes), with commas between.")
-    ] = None,
+    resume: Resume = False,
+    classes: Classes = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     precision: Annotated[Precision, typer.Option(help="How precisely.")] = Precision.auto,
-    seed: Annotated[int, typer.Option(help="Another number draws other random patches.")] = 0,
+    seed: Seed = 0,
     overwrite: Overwrite = False,
     json: Json = False,
     json_progress: JsonProgress = False,
 ) -> None:
     """Train a model on images and labels within a time budget. Stopped, it keeps its best model so far."""
-    if minutes is not None and steps is not None:
-        raise SegError("--minutes and --steps both say how long to train; give one of them.")
-    if split is None and where:
-        raise SegError("--where selects rows of a split; give the file with --split.")
-    if split is None and hold_out is not None:
-        raise SegError("--hold-out names rows of a split; give the file with --split.")
-    if output.suffix != ".safetensors":
-        raise SegError(f"{output.name} is not a name for a model; end it with .safetensors.")
-    keep_existing(output, overwrite or resume)
+    refuse_clashes(minutes, steps, split, where=where, hold_out=hold_out)
+    if folds and start:
+        raise SegError("--folds trains new models, --start goes on from one; give one of them.")
+    model_file(output, overwrite or resume)
     from napari_seg.models.zoo import load_model
     from napari_seg.training.cases import find_cases
     from napari_seg.training.plan import TrainSpec
@@ -88,11 +94,12 @@ def train(
             seed=seed,
         )
     )
-    cases = find_cases(
-        data, split=split, where=dict(map(_pair, where or ())), hold_out=hold_out, axes=axes, masks=masks
-    )
+    cases = find_cases(data, split=split, where=pairs(where), hold_out=hold_out, axes=axes, masks=masks)
     for note in cases.notes:
         say(note)
+    if folds:
+        _cross_validate(cases, spec, folds, output, resume=resume, json=json, json_progress=json_progress)
+        return
     began, scores = time.monotonic(), list[tuple[int, float]]()
 
     def tell(progress: Progress) -> None:
@@ -121,8 +128,31 @@ def train(
         say(f"{output} is trained ({seconds / 60:.1f} minutes); napari-seg info shows its card.")
 
 
-def _pair(text: str) -> tuple[str, str]:
-    column, equals, value = text.partition("=")
-    if not equals:
-        raise SegError(f"--where {text} does not say a value; write column=value, such as kind=fluorescence.")
-    return column, value
+def _cross_validate(
+    cases: Sequence[Lesson], spec: TrainSpec, count: int, output: Path, *, resume: bool, json: bool, json_progress: bool
+) -> None:
+    from napari_seg.training.folds import folds
+
+    began = time.monotonic()
+    steps = folds.steps(cases, spec, count, save_to=output, resume=resume)
+    found = watch(steps, "Training", as_json=json_progress)
+    seconds = time.monotonic() - began
+    if json:
+        put_json(
+            {
+                "output": str(output),
+                "model": found.model.spec.name,
+                "task": found.model.spec.task.model_dump(mode="json"),
+                "network": found.model.spec.network.model_dump(mode="json"),
+                "cases": len(cases),
+                "steps": found.steps,
+                "seconds": round(seconds, 1),
+                "folds": [fold.model_dump(mode="json") for fold in found.folds],
+                "figures": {name: {"mean": mean, "spread": spread} for name, _, mean, spread in found.table()},
+            }
+        )
+    else:
+        head = ("", *(f"fold {number}" for number in range(1, count + 1)), "mean", "spread")
+        put_table(head, [(name, *map(figure, (*values, mean, sd))) for name, values, mean, sd in found.table()])
+        say(f"{output} is the mean of {count} models ({seconds / 60:.1f} minutes). Each fold was scored by the model")
+        say("that did not learn from it; the spread is the standard deviation over the folds.")

@@ -1,8 +1,8 @@
 """Search for the settings that suit the data, by successive halving (Jamieson & Talwalkar, AISTATS 2016).
 
 1. Some steps of every candidate are timed. All rounds get the same share of the time, and in a round all candidates
-   that are left the same: with nine candidates a twenty-seventh of it each in the first round, a ninth each for the best
-   three in the second, a third for the last one. These times become numbers of steps, and are recorded.
+   that are left the same: of nine candidates each gets a twenty-seventh in the first round, the best three a ninth each
+   in the second, the last one a third. These times become numbers of steps, and are recorded.
 2. In each round every candidate that is left goes on with its training, then the moving average of its weights is
    measured on the validation cases, and the best third stays. Its schedule is from the start that of a training to the
    end, so the last one has trained like one that was never in a search.
@@ -201,11 +201,11 @@ class _Bench:
 
         enough = (n for n in COUNTS if milestones(n)[0] * of_last(n) >= FEWEST * pace)
         n = min(count or next(enough, min(COUNTS)), len(tried))
-        paces = [pace]
-        for candidate in tried[1:n]:
-            paces.append((yield from pace_of(self.trainer(candidate, 10**6), TIMED)))
+        paces = {0: pace}
+        for k in range(1, n):
+            paces[k] = yield from pace_of(self.trainer(tried[k], 10**6), TIMED)
         last = of_last(n)
-        return [max(len(rounds(n)), int(last / one)) for one in paces]
+        return [max(len(rounds(n)), int(last / one)) for one in paces.values()]
 
     def keep(self, note: _Note) -> None:
         path = self.folder / "search.json"
