@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from napari_seg.evaluation.evaluate import evaluate
     from napari_seg.inference.predict import Prediction, PredictSpec, predict
     from napari_seg.jobs import Progress
+    from napari_seg.models.ensemble import ensemble
     from napari_seg.models.model import Model
     from napari_seg.models.zoo import load_model
+    from napari_seg.training.folds import folds
     from napari_seg.training.plan import TrainSpec
+    from napari_seg.training.search import search
     from napari_seg.training.train import train
 
 __version__ = "0.1.0"
@@ -35,6 +38,9 @@ _HOMES = {
     "PredictSpec": "inference.predict",
     "Prediction": "inference.predict",
     "evaluate": "evaluation.evaluate",
+    "ensemble": "models.ensemble",
+    "folds": "training.folds",
+    "search": "training.search",
     "train": "training.train",
     "TrainSpec": "training.plan",
 }
@@ -49,10 +55,13 @@ __all__ = [
     "TrainSpec",
     "Volume",
     "__version__",
+    "ensemble",
     "evaluate",
+    "folds",
     "load_model",
     "predict",
     "read",
+    "search",
     "train",
     "write",
 ]

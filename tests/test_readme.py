@@ -29,7 +29,7 @@ def test_python_runs(tmp_path, monkeypatch, capsys):
 
 def test_every_command_is_shown_with_flags_that_exist():
     commands = get_command(app).commands
-    shown = re.findall(r"^napari-seg (\w+)([^#\n]*)", "\n".join(blocks("sh")), re.MULTILINE)
+    shown = re.findall(r"^napari-seg ([\w-]+)([^#\n]*)", "\n".join(blocks("sh")), re.MULTILINE)
     assert {name for name, _ in shown} == set(commands)
     for name, rest in shown:
         flags = {flag for parameter in commands[name].params for flag in parameter.opts}
