@@ -7,8 +7,8 @@
 
 ``train`` never opens the held-out rows of the split. ``measure`` predicts them with the program's defaults and prints
 each figure with a 95 % interval (bootstrap over cases). ``ship`` measures, writes figures and card into the model and
-puts it into the package. ``samples`` chooses, always the same, those of the training and validation cases that lie beside
-the shipped model, so that a retraining does not forget; ``ship`` does so too.
+puts it into the package. ``samples`` chooses, always the same, those of the training and validation cases that lie
+beside the shipped model, so that a retraining does not forget; ``ship`` does so too.
 """
 
 from __future__ import annotations

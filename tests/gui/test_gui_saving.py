@@ -77,7 +77,7 @@ def test_the_record_lies_beside_the_mask(shown: Controller, tmp_path: Path) -> N
     head = track.session.writer.call(lambda store: store.image(track.row.id).head).result()
     assert found["mask"]["revision"] == head
     (extension,) = nib.load(tmp_path / "mask.nii.gz").header.extensions
-    told = json.loads(extension.get_content().rstrip("\0"))
+    told = json.loads(extension.get_content().rstrip(b"\0"))
     assert {key: told[key] for key in ("model", "model_hash")} == {
         key: found["prediction"][key] for key in ("model", "model_hash")
     }
