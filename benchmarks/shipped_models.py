@@ -3,10 +3,12 @@
     python benchmarks/shipped_models.py train nuclei2d --data ../shared/data --output FOLDER
     python benchmarks/shipped_models.py measure nuclei2d --data ../shared/data --model FOLDER/nuclei2d.safetensors
     python benchmarks/shipped_models.py ship nuclei2d --data ../shared/data --model FOLDER/nuclei2d.safetensors
+    python benchmarks/shipped_models.py samples nuclei2d --data ../shared/data
 
 ``train`` never opens the held-out rows of the split. ``measure`` predicts them with the program's defaults and prints
 each figure with a 95 % interval (bootstrap over cases). ``ship`` measures, writes figures and card into the model and
-puts it into the package.
+puts it into the package. ``samples`` chooses, always the same, those of the training and validation cases that lie
+beside the shipped model, so that a retraining does not forget; ``ship`` does so too.
 """
 
 from __future__ import annotations
@@ -24,11 +26,14 @@ from napari_seg import evaluate, predict
 from napari_seg.data.formats import read
 from napari_seg.evaluation.metrics import THRESHOLDS
 from napari_seg.jobs import Progress, run
+from napari_seg.models.file import read_spec
 from napari_seg.models.model import Model
-from napari_seg.models.spec import Card
+from napari_seg.models.spec import Card, ModelSpec
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import Case, find_cases
+from napari_seg.training.memory import Memory, beside, choose, save
 from napari_seg.training.plan import TrainSpec
+from napari_seg.training.sample import Sample, samples
 from napari_seg.training.train import train
 
 WEIGHTS = Path(__file__).parent.parent / "napari_seg" / "weights"
@@ -53,6 +58,23 @@ class Recipe:
     def learned(self, data: Path) -> tuple[Case, ...]:
         cases = find_cases(data / self.folder, split=self._split(data), where=self.where, hold_out=self.hold_out)
         return cases if self.validate else tuple(replace(case, split="train") for case in cases)
+
+    def samples(self, data: Path, model: ModelSpec) -> Memory:
+        """A selection of what the model learned from, and of its validation cases. Held-out cases are never opened.
+
+        The validation cases of a recipe without ``validate`` were learned from too; the file says so.
+        """
+        parts: dict[str, list[Sample]] = {"train": [], "val": []}
+        cases = find_cases(data / self.folder, split=self._split(data), where=self.where, hold_out=self.hold_out)
+        for case in cases:
+            parts[case.split] += samples(*case.load(), model, name=case.name, group=case.group)
+        about = {
+            "data": self.card.data,
+            "licence": self.card.licence,
+            "attribution": self.card.attribution,
+            "check": "never learned from" if self.validate else "learned from too",
+        }
+        return choose(parts["train"], parts["val"], patch=model.input.patch, about=about)
 
     def held_out(self, data: Path) -> list[Case]:
         names = {case.name for case in self.learned(data)}
@@ -183,11 +205,22 @@ def ship(name: str, data: Path, path: Path) -> None:
     seen = model.spec.input.model_copy(update={"modality": model.spec.input.modality or recipe.modality})
     spec = model.spec.model_copy(update={"card": card, "name": name, "input": seen})
     target = replace(model, spec=spec).save(WEIGHTS / f"{name}.safetensors")
-    target.with_suffix(".md").write_text(_page(name, recipe, spec.history[-1].details, figures), encoding="utf-8")
     print(f"{target.name}: {target.stat().st_size / 1e6:.1f} MB")
+    keep_samples(name, data)
 
 
-def _page(name: str, recipe: Recipe, details: dict[str, object], figures: dict[str, float]) -> str:
+def keep_samples(name: str, data: Path) -> None:
+    """Write the samples beside the shipped model, and its page."""
+    target, recipe = WEIGHTS / f"{name}.safetensors", RECIPES[name]
+    spec = read_spec(target)
+    memory = recipe.samples(data, spec)
+    path = save(memory, beside(target))
+    page = _page(name, recipe, spec.history[-1].details, spec.card.scores, memory)
+    target.with_suffix(".md").write_text(page, encoding="utf-8")
+    print(f"{path.name}: {len(memory.learn)} + {len(memory.check)} samples, {path.stat().st_size / 1e6:.2f} MB")
+
+
+def _page(name: str, recipe: Recipe, details: dict[str, object], figures: dict[str, float], memory: Memory) -> str:
     card, validated = recipe.card, details["validated_on"]
     scores = "\n".join(f"| {key.removeprefix('held out: ')} | {value:.3f} |" for key, value in figures.items())
     return f"""# {name}
@@ -203,6 +236,8 @@ def _page(name: str, recipe: Recipe, details: dict[str, object], figures: dict[s
 | Checkpoint and thresholds | {f"chosen on {validated} other images" if validated else "the last ones, as planned"} |
 | Held out | rows `{recipe.hold_out}` of the split: never opened in training; the shipped weights are these very ones |
 | Training | {details["steps"]} steps of {details["batch"]} patches in {details["precision"]} |
+| Samples beside it | {len(memory.learn)} to learn from again and {len(memory.check)} to check on \
+({memory.about["check"]}), under the licence and with the attribution above |
 
 Limits: {card.limits}
 
@@ -220,7 +255,7 @@ def _watch(progress: Progress) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("verb", choices=("train", "measure", "ship"))
+    parser.add_argument("verb", choices=("train", "measure", "ship", "samples"))
     parser.add_argument("name", choices=sorted(RECIPES))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--output", type=Path, default=Path("runs"))
@@ -233,6 +268,8 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     if options.verb == "train":
         learn(options.name, options.data, options.output, options.steps, resume=options.resume)
+    elif options.verb == "samples":
+        keep_samples(options.name, options.data)
     elif options.model is None:
         sys.exit("Name the model with --model.")
     else:

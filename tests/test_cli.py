@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
@@ -213,6 +215,11 @@ class TestPredict:
         labels = np.asarray(read(mask).data)
         assert labels.shape == (40, 40)
         assert done["voxels"] == {"object": int(np.count_nonzero(labels))}
+        with Image.open(mask) as picture:
+            made = json.loads(picture.info["napari_seg"])
+        assert made["model"] == "tiny semantic 2D"
+        assert made["model_hash"] == hashlib.sha256(model_file("semantic").read_bytes()).hexdigest()
+        assert made["settings"]["precision"] == done["precision"]
         assert path.read_bytes() == before
 
     def test_same_bits_as_from_python(self, run, tmp_path, model_file):

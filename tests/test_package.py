@@ -92,6 +92,9 @@ class TestWheel:
         models = [i for i in zipfile.ZipFile(wheel).infolist() if i.filename.endswith(".safetensors")]
         assert models
         assert all(model.file_size < 8_000_000 for model in models)
+        names = {model.filename for model in models}
+        alone = {name for name in names if not name.endswith(".samples.safetensors")}
+        assert names == alone | {name.replace(".safetensors", ".samples.safetensors") for name in alone}
 
     def test_samples_are_small(self, wheel):
         sizes = [

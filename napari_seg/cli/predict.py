@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,7 +74,8 @@ def predict(
     from napari_seg.inference.decoding import task_with
     from napari_seg.inference.fit import refuse_diameter
     from napari_seg.inference.predict import PredictSpec
-    from napari_seg.models.zoo import load_model
+    from napari_seg.models.file import file_hash
+    from napari_seg.models.zoo import find, load_model
 
     spec = PredictSpec.from_person(
         given(
@@ -93,11 +94,12 @@ def predict(
     loaded = load_model(model)
     task_with(loaded.spec.task, spec)
     refuse_diameter(loaded.spec, spec.diameter)
+    model_hash = file_hash(find(model))
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     for one in work:
         try:
-            done.append(_segment(one, loaded, spec, json_progress))
+            done.append(_segment(one, loaded, model_hash, spec, json_progress))
         except SegError as error:
             say_error(error, where=str(one.image))
             failed.append({"input": str(one.image), "error": str(error)})
@@ -107,8 +109,9 @@ def predict(
         raise typer.Exit(2)
 
 
-def _segment(work: Work, model: Model, spec: PredictSpec, json_progress: bool) -> dict[str, Any]:
+def _segment(work: Work, model: Model, model_hash: str, spec: PredictSpec, json_progress: bool) -> dict[str, Any]:
     from napari_seg.data.formats import read, write
+    from napari_seg.inference.made import made_by
     from napari_seg.inference.predict import placed
     from napari_seg.inference.predict import predict as run
 
@@ -119,7 +122,7 @@ def _segment(work: Work, model: Model, spec: PredictSpec, json_progress: bool) -
         say(f"{work.image.name}: {where(volume, work.region)}")
     steps = run.steps(model, volume, spec, region=work.region)
     prediction = watch(steps, work.image.name, as_json=json_progress)
-    write(placed(prediction, volume), work.mask)
+    write(replace(placed(prediction, volume), made=made_by(prediction, model_hash)), work.mask)
     notes = [*volume.notes, *prediction.notes]
     for note in notes:
         say(f"{work.image.name}: {note}")

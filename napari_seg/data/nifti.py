@@ -7,13 +7,15 @@ with a single slice is a 2D image.
 
 The place of a volume comes from the sform, else from the qform, as the standard says; where neither is set the sides
 of the patient are not known, and the volume has spacing but no affine. Everything a mask needs to lie in the same
-place for every other program is kept as it is in ``Source.header``.
+place for every other program is kept as it is in ``Source.header``. How a mask was made is written as a comment
+extension behind the header (code 6), and in short as the description.
 """
 
 from __future__ import annotations
 
 import gzip
 import math
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +37,7 @@ from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
 _TIME_UNITS = (8, 16, 24)  # seconds, milliseconds, microseconds
 _MAPPED_FROM = 256 * 2**20  # bytes from which an uncompressed file is mapped instead of loaded
+_COMMENT = 6  # the code of an extension that holds a text
 _REST = 16  # MiB that may follow the voxels
 
 
@@ -77,13 +80,17 @@ def write(volume: Volume, path: Path) -> None:
     header.set_data_dtype(stored.dtype)
     header["pixdim"] = pixdim
     header["scl_slope"], header["scl_inter"] = 1, 0
-    header["vox_offset"] = header.single_vox_offset
+    extension = _extension(volume.made_text)
+    header["vox_offset"] = header.single_vox_offset + len(extension)
+    if volume.made:
+        said = " ".join(str(volume.made[key]) for key in ("program", "model") if volume.made.get(key))
+        header["descrip"] = said.encode("ascii", "replace")[:79]
     with path.open("xb") as raw:
         if path.name.lower().endswith(".gz"):
             with gzip.GzipFile(filename="", mode="wb", compresslevel=3, fileobj=raw, mtime=0) as packed:
-                _write_stream(packed, header, stored)
+                _write_stream(packed, header, extension, stored)
         else:
-            _write_stream(raw, header, stored)
+            _write_stream(raw, header, extension, stored)
 
 
 @contextmanager
@@ -231,8 +238,17 @@ def _to_file(volume: Volume, reorder: Reorder) -> NDArray[Any]:
     return data if lead or volume.ndim == 3 else data[..., 0]
 
 
-def _write_stream(file: IO[bytes] | gzip.GzipFile, header: Any, stored: NDArray[Any]) -> None:
+def _extension(text: str) -> bytes:
+    """An extension with a comment: its size, a multiple of 16, its code and the text, which NULs fill up."""
+    if not text:
+        return b""
+    size = -(-(8 + len(text)) // 16) * 16
+    return struct.pack("<ii", size, _COMMENT) + text.encode("ascii").ljust(size - 8, b"\0")
+
+
+def _write_stream(file: IO[bytes] | gzip.GzipFile, header: Any, extension: bytes, stored: NDArray[Any]) -> None:
     file.write(header.binaryblock)
-    file.write(bytes(header.single_vox_offset - header.sizeof_hdr))
+    flags = bytes([bool(extension)])
+    file.write(flags.ljust(header.single_vox_offset - header.sizeof_hdr, b"\0") + extension)
     for slab in stored.T:
         file.write(np.ascontiguousarray(slab).data)

@@ -22,7 +22,7 @@ from napari_seg.data.geometry import Reorder
 from napari_seg.data.intensity import compact
 from napari_seg.data.nrrd_grid import grid_of_source, grid_of_volume, place_of
 from napari_seg.data.place import as_stored, upright
-from napari_seg.data.volume import Volume
+from napari_seg.data.volume import MADE, Volume
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
 _BROKEN = (nrrd.NRRDError, ValueError, KeyError, TypeError, IndexError, StopIteration, EOFError, zlib.error, OSError)
@@ -104,6 +104,7 @@ def write(volume: Volume, path: Path) -> None:
         "endian: little",
         "encoding: gzip",
         *([f"space origin: {_vector(grid['origin'])}"] if "origin" in grid else []),
+        *([f"{MADE}:={_escaped(volume.made_text)}"] if volume.made else []),
         "\n",
     ]
     packer = zlib.compressobj(3, zlib.DEFLATED, zlib.MAX_WBITS | 16)
@@ -134,6 +135,11 @@ def _spaced(grid: Mapping[str, Any], before: int, after: int) -> list[str]:
     named = [""] * before + [grid["unit"]] * len(grid["spacings"]) + [""] * after
     lines = [f"spacings: {' '.join(steps)}"]
     return [*lines, "units: " + " ".join(f'"{unit}"' for unit in named)] if grid["unit"] else lines
+
+
+def _escaped(text: str) -> str:
+    """As the value of a key must be written, in which a backslash begins an escape."""
+    return text.replace("\\", "\\\\")
 
 
 def _vector(values: Sequence[float]) -> str:

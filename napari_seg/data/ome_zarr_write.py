@@ -20,7 +20,7 @@ from yaozarrs import v04, v05
 from napari_seg.data.axes import arrange
 from napari_seg.data.ngff import Node, letters_of, node_at
 from napari_seg.data.ome_zarr import claims, is_mask, open_level, read
-from napari_seg.data.volume import SPATIAL, Volume, labels_dtype
+from napari_seg.data.volume import MADE, SPATIAL, Volume, labels_dtype
 from napari_seg.errors import SegError
 
 _UNITS = {"nm": "nanometer", "um": "micrometer", "mm": "millimeter", "m": "meter"}
@@ -54,7 +54,7 @@ def write_new(volume: Volume, path: Path) -> None:
         ome["omero"] = {"channels": [_channel(name) for name in volume.channels]}
     if is_mask:
         ome["image-label"] = {}
-    _put(path, 3, {"ome": ome}, data, shapes)
+    _put(path, 3, {"ome": ome} | _made(volume), data, shapes)
 
 
 def add(mask: Volume, image_path: Path, name: str) -> Path:
@@ -135,9 +135,13 @@ def _fitted(mask: Volume, node: Node, name: str) -> tuple[dict[str, Any], NDArra
     source = {"source": {"image": "../../"}}
     if node.zarr_format == 3:
         ome = {"version": "0.5", "multiscales": [labels], "image-label": source}
-        return {"ome": ome}, data, named, shapes
+        return {"ome": ome} | _made(mask), data, named, shapes
     version = {"version": "0.4"}
-    return {"multiscales": [labels | version], "image-label": source | version}, data, named, shapes
+    return {"multiscales": [labels | version], "image-label": source | version} | _made(mask), data, named, shapes
+
+
+def _made(volume: Volume) -> dict[str, Any]:
+    return {MADE: dict(volume.made)} if volume.made else {}
 
 
 def _valid(node: Node) -> dict[str, Any]:

@@ -16,8 +16,9 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
-from napari_seg.data.volume import Source, Volume, labels_dtype
+from napari_seg.data.volume import MADE, Source, Volume, labels_dtype
 from napari_seg.errors import SegError
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -77,8 +78,11 @@ def write(volume: Volume, path: Path) -> None:
     if volume.spacing is not None:
         raise SegError("A PNG cannot hold the pixel size, which is known here; end the name with .tif.")
     data = np.asarray(volume.data)
+    said = PngInfo()
+    if volume.made:
+        said.add_text(MADE, volume.made_text)
     Image.fromarray(np.ascontiguousarray(_storable(data, np.uint8 if volume.axes == "YXS" else np.uint16))).save(
-        path, format="PNG"
+        path, format="PNG", pnginfo=said
     )
 
 

@@ -24,7 +24,7 @@ from napari_seg.data.axes import arrange, name_axes
 from napari_seg.data.lazy import LazyView
 from napari_seg.data.tiff_metadata import NAMESPACE, declared_planes, metadata
 from napari_seg.data.units import spacing_from
-from napari_seg.data.volume import AXES, Source, Volume, labels_dtype
+from napari_seg.data.volume import AXES, MADE, Source, Volume, labels_dtype
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
 LAZY = 512 * 2**20
@@ -74,6 +74,8 @@ def write(volume: Volume, path: Path) -> None:
         raise SegError("A TIFF cannot say where the image lies in the patient; end the name with .nii.gz or .nrrd.")
     data = _storable(np.asarray(volume.data), path)
     said: dict[str, Any] = {"axes": volume.axes, "MapAnnotation": {"Namespace": NAMESPACE, "axes": volume.axes}}
+    if volume.made:
+        said["MapAnnotation"][MADE] = volume.made_text
     if volume.name:
         said["Name"] = volume.name
     if volume.channels and "S" not in volume.axes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,9 @@ AXES = "TCZYXS"
 """All axes there are, in the only order in which they occur: time, channel, depth, row, column, RGB sample."""
 
 SPATIAL = "ZYX"
+
+MADE = "napari_seg"
+"""The name under which a file says how its mask was made, in whatever place its format has for such things."""
 
 UNITS = {"pixel": 1.0, "nm": 1e-6, "um": 1e-3, "mm": 1.0, "m": 1e3}
 """Units of spacing, with their length in millimetres (``pixel``: not known)."""
@@ -47,7 +51,8 @@ class Volume:
     ``spacing`` has one number per spatial axis, in ``unit``; ``None`` where the file does not say.
     ``affine`` (see :mod:`~napari_seg.data.geometry`) is ``None`` for images that do not lie in a patient's space.
     ``channels`` names the planes along ``C``. ``levels`` are the coarser levels of a pyramid, finest first, without
-    ``data`` itself. ``notes`` are sentences about the file that a person should read.
+    ``data`` itself. ``notes`` are sentences about the file that a person should read. ``made`` says how a mask came
+    about (program, model, settings; plain values), and is written into the file itself.
     """
 
     data: Any
@@ -60,6 +65,7 @@ class Volume:
     source: Source | None = None
     notes: tuple[str, ...] = ()
     levels: tuple[Any, ...] = ()
+    made: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not is_axes(self.axes):
@@ -105,6 +111,11 @@ class Volume:
         """The sides towards which the spatial axes grow, such as ``"IPL"``; empty outside a patient's space."""
         return "" if self.affine is None else orientation(self.affine)[-self.ndim :]
 
+    @property
+    def made_text(self) -> str:
+        """``made`` as one line of JSON in ASCII; empty where nothing is known."""
+        return json.dumps(dict(self.made), sort_keys=True) if self.made else ""
+
     def size(self, axis: str) -> int:
         """The number of elements along ``axis``; 1 where the volume does not have it."""
         return self.shape[self.axes.index(axis)] if axis in self.axes else 1
@@ -124,7 +135,7 @@ class Volume:
             raise SegError(
                 f"The mask has shape {labels.shape}, the image {self.shape} ({self.axes}); use a mask of that image."
             )
-        return replace(self, data=labels, axes=axes, channels=(), name=name or self.name, notes=(), levels=())
+        return replace(self, data=labels, axes=axes, channels=(), name=name or self.name, notes=(), levels=(), made={})
 
 
 def is_axes(axes: str) -> bool:

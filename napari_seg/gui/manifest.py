@@ -83,7 +83,8 @@ def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[
 
     def work() -> list[str]:
         try:
-            saved = write(volume, Path(path))
+            made = next((record.made() for record in records), {})
+            saved = write(replace(volume, made=made), Path(path))
         except BaseException:
             for record in records:
                 record.give_up()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from napari_seg.gui.engine import Engine
 from napari_seg.gui.project import Project
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.state import Running
-from napari_seg.session.provenance import EXPORT, provenance, record_path, write_record
+from napari_seg.session.provenance import EXPORT, made, provenance, record_path, write_record
 from napari_seg.session.records import Plane
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
@@ -117,7 +117,7 @@ def _written(session: Session, image: int, path: Path, run: _Run, who: str) -> s
         for mask in masks:
             place = target if len(masks) == 1 else _named(target, mask.plane.name)
             labels = mask.labels if "T" in volume.axes else mask.labels[0]
-            write(volume.mask(labels), place)
+            write(replace(volume.mask(labels), made=made(mask.record)), place)
             write_record(mask.record, record_path(place, stem(place)))
     except SegError as error:
         return str(error)

@@ -23,7 +23,7 @@ from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Mask
 from napari_seg.gui.runs import Runs
 from napari_seg.gui.track import Track
-from napari_seg.session.provenance import EXPORT, record_path, write_record
+from napari_seg.session.provenance import EXPORT, made, made_by_model, record_path, write_record
 
 
 class Saving:
@@ -60,7 +60,15 @@ class Saving:
             return
         known, track = volume_of(mask.layer), self._recorder.track(mask.layer)
         if track is None:
-            self._write(replace(known, data=known.data.copy()), Record(self._recorder, None, path, None), path)
+            told = made_by_model(
+                {
+                    "model": mask.predicted.model,
+                    "model_hash": mask.predicted.model_hash,
+                    "settings": dict(mask.predicted.settings),
+                }
+            )
+            known = replace(known, data=known.data.copy(), made=told)
+            self._write(known, Record(self._recorder, None, path, None), path)
         else:
             self._recorder.hand_out(
                 track,
@@ -73,7 +81,7 @@ class Saving:
     def _write(self, volume: Volume, record: Record, path: Path) -> None:
         def work() -> tuple[str, str]:
             try:
-                write(volume, path)
+                write(replace(volume, made=record.made() or volume.made), path)
             except SegError as error:
                 record.give_up()
                 return "", str(error)
@@ -105,6 +113,13 @@ class Record:
         self, recorder: Recorder, track: Track | None, path: Path, known: Future[dict[str, Any]] | None
     ) -> None:
         self._track, self._who, self._path, self._known = track, recorder.who, path, known
+
+    def made(self) -> dict[str, Any]:
+        """Wait for the record; what of it the file of the mask itself says. A mask is written without it too."""
+        try:
+            return made(self._known.result()) if self._known is not None else {}
+        except SegError:
+            return {}  # said by write()
 
     def write(self) -> str:
         """Wait for the record and write it; what to say of it. Raises ``SegError`` where it cannot be written."""

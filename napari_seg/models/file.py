@@ -7,6 +7,7 @@ long as its header says, so that one that was cut off is found out at once.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import unicodedata
@@ -84,6 +85,12 @@ def read_spec(path: str | Path) -> ModelSpec:
     except SegError as error:
         reason = str(error).partition(";")[0]
         raise SegError(f"The description in {path.name} is damaged ({reason}); get the model again.") from None
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a model file, by which a mask, a session and a model that came from it know it."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def damaged_weights(path: Path) -> SegError:

@@ -77,6 +77,21 @@ def provenance(store: Store, image: int, plane: str) -> dict[str, Any]:
     }
 
 
+def made_by_model(predicted: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file of a mask says of which no session knows more than its prediction."""
+    return {"program": f"napari-seg {napari_seg.__version__}", **predicted}
+
+
+def made(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a record the file of the mask itself says (see :attr:`~napari_seg.data.volume.Volume.made`)."""
+    predicted = record["prediction"] or {}
+    return {
+        **made_by_model({key: predicted[key] for key in ("model", "model_hash", "settings", "at") if key in predicted}),
+        "revision": record["mask"]["revision"],
+        "steps_by_hand": sum(step["steps"] for step in record["steps_by_hand"]),
+    }
+
+
 def record_path(mask: Path, stem: str) -> Path:
     """Where the record of a mask goes: ``mask.review.json`` beside ``mask.nii.gz``, whose ``stem`` is ``mask``.
 

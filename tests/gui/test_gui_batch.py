@@ -11,6 +11,7 @@ import controlled
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
@@ -487,6 +488,8 @@ def test_masks_go_out_with_their_records(window: Window, folder: Path, tmp_path:
     assert record["case"] == {"state": "accepted", "comment": "fine"}
     assert record["prediction"]["model"] == "tiny instance 2D"
     assert json.loads((out / "a.review.json").read_text())["review"]["unseen"] == 3
+    with Image.open(out / "b.png") as picture:
+        assert json.loads(picture.info["napari_seg"])["model_hash"] == record["prediction"]["model_hash"]
     assert window.batch.state.saved == "Saved 3 masks in masks"
     assert window.batch.replaced(out) == 3
     window.batch.save(folder)

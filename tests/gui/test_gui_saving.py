@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -75,6 +76,12 @@ def test_the_record_lies_beside_the_mask(shown: Controller, tmp_path: Path) -> N
     (track,) = shown.recorder.tracks()
     head = track.session.writer.call(lambda store: store.image(track.row.id).head).result()
     assert found["mask"]["revision"] == head
+    (extension,) = nib.load(tmp_path / "mask.nii.gz").header.extensions
+    told = json.loads(extension.get_content().rstrip(b"\0"))
+    assert {key: told[key] for key in ("model", "model_hash")} == {
+        key: found["prediction"][key] for key in ("model", "model_hash")
+    }
+    assert (told["revision"], told["steps_by_hand"]) == (head, 1)
 
 
 def test_what_is_painted_while_the_file_is_written_is_not_in_it(shown: Controller, tmp_path: Path) -> None:
@@ -135,6 +142,10 @@ def test_file_save_of_napari_writes_the_record_too(
     assert found["prediction"] is None
     assert [(step["tool"], step["steps"]) for step in found["steps_by_hand"]] == [("edit", 1)]
     assert int(np.asarray(read(tmp_path / "out.nii.gz").data).max()) == 9
+    (extension,) = nib.load(tmp_path / "out.nii.gz").header.extensions
+    told = json.loads(extension.get_content().rstrip(b"\0"))
+    assert told["steps_by_hand"] == 1
+    assert "model" not in told
 
 
 def test_the_window_lives_while_file_save_writes_what_was_there(
