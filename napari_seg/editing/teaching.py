@@ -182,7 +182,8 @@ def _known(labels: Labels, spoken: Mask, axis: int) -> Floats:
     """How much of what each slice holds was spoken of; of an empty one, how much of all of it."""
     across = tuple(k for k in range(labels.ndim) if k != axis)
     held, known = np.count_nonzero(labels, across), np.count_nonzero((labels > 0) & spoken, across)
-    return np.where(held > 0, known / np.maximum(held, 1), spoken.mean(across))
+    share: Floats = np.where(held > 0, known / np.maximum(held, 1), spoken.mean(across))
+    return share
 
 
 def _slices(labels: Labels, scores: Scores | None, axis: int) -> tuple[Floats, Floats, Floats]:
@@ -191,7 +192,7 @@ def _slices(labels: Labels, scores: Scores | None, axis: int) -> tuple[Floats, F
     held = seen.area + seen.missing
     values = np.sqrt(seen.doubt * (held + 1) + _SMALL * held)
     count = max(2, int(np.count_nonzero(held)) or len(values))
-    places = np.arange(len(values))[:, None] * (_REACH / count)
+    places: Floats = np.arange(len(values), dtype=np.float64)[:, None] * (_REACH / count)
     return values, _CONTENT * _pictures(labels, scores, axis), places
 
 
@@ -205,7 +206,7 @@ def _pictures(labels: Labels, scores: Scores | None, axis: int) -> Floats:
         parts = [held] if scores is None else [likely(one) for one in np.take(scores, k, axis + 1)]
         shown = parts[1:] if len(parts) > 1 else parts
         rows.append(np.concatenate([_pooled(np.where(one > _FAINT, one, 0), cuts).ravel() for one in (*shown, held)]))
-    pictures = np.array(rows, np.float64)
+    pictures: Floats = np.array(rows, np.float64)
     length = np.linalg.norm(pictures, axis=1, keepdims=True)
     found: Floats = pictures / np.maximum(length, 1e-9)
     return found

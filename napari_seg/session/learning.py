@@ -10,8 +10,6 @@ shows.
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,11 +25,11 @@ from napari_seg.editing.annotation import Entry
 from napari_seg.editing.said import class_names
 from napari_seg.editing.spoken import Amount, amount, spoken
 from napari_seg.errors import ChoiceNeeded, SegError
-from napari_seg.session.database import NAME, connect_to_read, refusal
 from napari_seg.session.fingerprint import fingerprint, tells_all, voxels_hash
 from napari_seg.session.predicted import Past
 from napari_seg.session.projects import name_of
-from napari_seg.session.provenance import BY_MODEL, last_prediction
+from napari_seg.session.provenance import BY_MODEL, OPENED, last_prediction
+from napari_seg.session.reading import reading
 from napari_seg.session.records import LEARNING, SAID, ImageRow, Plane, row_key
 from napari_seg.session.store import REDO, RESTORE, UNDO, Store
 from napari_seg.tasks.base import Labels
@@ -39,7 +37,7 @@ from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.cases import Labelled
 
-_NOT_BY_HAND = (*BY_MODEL, "opened", UNDO, REDO, RESTORE)
+_NOT_BY_HAND = (*BY_MODEL, OPENED, UNDO, REDO, RESTORE)
 
 _WHOLE = ("object", "region", "slice", "box", "case")
 """What a person says of more than voxels."""
@@ -177,21 +175,6 @@ class Taught:
     @staticmethod
     def _corrected(past: Past) -> dict[str, Any]:
         return {"model": past.predicted.model, "model_hash": past.predicted.model_hash, "revision": past.revision}
-
-
-@contextlib.contextmanager
-def reading(folder: Path) -> Iterator[Store]:
-    """A session as it is at this moment, also while another program writes to it. Raises ``SegError`` where there is
-    none, or it cannot be read."""
-    connection = connect_to_read(folder)
-    store = Store(connection)
-    try:
-        connection.execute("BEGIN")
-        yield store
-    except sqlite3.Error as error:
-        raise refusal(folder / NAME, error) from error
-    finally:
-        store.close()
 
 
 def lessons(

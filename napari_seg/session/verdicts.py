@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from napari_seg.session.provenance import BY_MODEL
+from napari_seg.session.provenance import BY_MODEL, OPENED
 from napari_seg.session.store import Store
 
 TOOLS = ("accept", "reject", "flag")
@@ -36,4 +36,13 @@ def verdicts(store: Store, image: int, plane: str) -> dict[str, bool]:
                 found[key] = after == "accepted" and not touched
         if step.tool not in BY_MODEL:
             changed.update(step.labels)
+    return found
+
+
+def changed_by_hand(store: Store, image: int, plane: str) -> set[int]:
+    """The labels that gained or lost voxels by a person's hand, as far as steps name them."""
+    found = set[int]()
+    for step in store.passed(image, plane):
+        if step.tool not in (*BY_MODEL, OPENED):
+            found.update(step.labels)
     return found
