@@ -32,7 +32,7 @@ _MAP = 12
 _CONTENT = 2.0
 """How far two slices without anything in common lie apart; at a distance of 1 two are still alike by 60 %."""
 
-_REACH = 6
+_REACH = 4
 """Slices this part of all that hold something apart are no longer neighbours."""
 
 _FAR = 5.0
