@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.data.formats import read
-from napari_seg.data.volume import SPATIAL, UNITS, Volume
+from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Entry
 from napari_seg.editing.said import class_names
 from napari_seg.editing.spoken import Amount, amount, spoken
-from napari_seg.errors import ChoiceNeeded, SegError
-from napari_seg.session.fingerprint import fingerprint, tells_all, voxels_hash
+from napari_seg.errors import SegError
+from napari_seg.session.found_again import as_large, image_of
 from napari_seg.session.predicted import Past
 from napari_seg.session.projects import name_of
 from napari_seg.session.provenance import BY_MODEL, OPENED, last_prediction
@@ -167,10 +166,10 @@ class Taught:
         if volume is None and not row.path:
             raise SegError(f"{row.name} lies in no file; open it in the window, and train there.")
         if volume is None:
-            volume = _read_as_kept(self.folder / row.path, row, self.voxels)
+            volume = image_of(self.folder / row.path, row, self.voxels)
         if (volume.grid, volume.size("T")) != (row.grid, row.times):
             raise SegError(f"{row.name} has another size than the mask that was corrected; put the right image back.")
-        return _as_large(volume, row)
+        return as_large(volume, row)
 
     @staticmethod
     def _corrected(past: Past) -> dict[str, Any]:
@@ -287,36 +286,3 @@ def _at_one_time(rows: Rows) -> Rows:
         for key, entry in rows.items()
         if entry.state != "accepted" or key.split()[0] not in ("object", "region")
     }
-
-
-def _read_as_kept(path: Path, row: ImageRow, voxels: str) -> Volume:
-    """The image of a file, if it is the one that the session knows; of several in a file that one."""
-    for volume in _readings(path, {}):
-        if fingerprint(volume) == row.fingerprint.partition("-")[0]:
-            if voxels and not tells_all(volume) and voxels_hash(volume) != voxels:
-                continue
-            return volume
-    raise SegError(f"{path.name} shows another image than the one that was corrected; put that one back in its place.")
-
-
-def _readings(path: Path, answers: Mapping[str, str]) -> Iterator[Volume]:
-    """Every way in which a file can be understood."""
-    try:
-        yield read(path, **answers)
-    except ChoiceNeeded as question:
-        if question.parameter in answers:
-            return
-        for choice in question.choices:
-            yield from _readings(path, {**answers, question.parameter: choice.value})
-
-
-def _as_large(volume: Volume, row: ImageRow) -> Volume:
-    """A volume with the size of voxels that the session knows: a person may have given it another than its file."""
-    before = volume.spacing or (1.0,) * volume.ndim
-    if not row.spacing or (volume.unit == row.unit and np.allclose(before, row.spacing)):
-        return volume
-    larger = np.divide(row.spacing, before) * (UNITS[row.unit] / UNITS[volume.unit])
-    factors = dict(zip(volume.spatial, larger.tolist(), strict=True))
-    scale = np.diag([*(factors.get(axis, 1.0) for axis in SPATIAL), 1.0])
-    affine = None if volume.affine is None else volume.affine @ scale
-    return replace(volume, spacing=row.spacing, unit=row.unit, affine=affine)
