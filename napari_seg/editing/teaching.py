@@ -29,6 +29,9 @@ FIRST = 200
 _MAP = 12
 """A slice is looked at as a picture of so many pixels along each side."""
 
+_SEEN = 8 * _MAP
+"""Rows or columns of a slice that are looked at for that, about."""
+
 _CONTENT = 2.0
 """How far two slices without anything in common lie apart; at a distance of 1 two are still alike by 60 %."""
 
@@ -197,7 +200,10 @@ def _slices(labels: Labels, scores: Scores | None, axis: int) -> tuple[Floats, F
 
 
 def _pictures(labels: Labels, scores: Scores | None, axis: int) -> Floats:
-    """Each slice as a coarse picture of what it holds, of length 1; 0 where it holds nothing."""
+    """Each slice as a coarse picture of what it holds, of length 1; 0 where it holds nothing. Large ones are looked at
+    in some of their rows and columns."""
+    every = tuple(slice(None, None, 1 if k == axis else max(1, n // _SEEN)) for k, n in enumerate(labels.shape))
+    labels, scores = labels[every], None if scores is None else scores[(slice(None), *every)]
     sides = [n for k, n in enumerate(labels.shape) if k != axis]
     cuts = [np.unique(np.linspace(0, n, min(n, _MAP) + 1).astype(int)[:-1]) for n in sides]
     rows = []

@@ -31,6 +31,7 @@ from napari_seg.session.provenance import BY_MODEL, OPENED, last_prediction
 from napari_seg.session.reading import reading
 from napari_seg.session.records import LEARNING, SAID, ImageRow, Plane, row_key
 from napari_seg.session.store import REDO, RESTORE, UNDO, Store
+from napari_seg.session.verdicts import SHAPING, changed_by_hand
 from napari_seg.tasks.base import Labels
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
@@ -59,14 +60,15 @@ class Taught:
     """A mask of an image of a session, or several of them, one for each class, where classes overlap.
 
     ``rows``: what was said of each of ``planes``, by the keys of rows. ``volume``: the image, where it lies in no file.
-    ``past``: the prediction that a person corrected. Of classes that overlap a place counts where a person has spoken
-    in each of their planes.
+    ``changed``: objects that were changed by hand, also those that only lost voxels. ``past``: the prediction that a
+    person corrected. Of classes that overlap a place counts where a person has spoken in each of their planes.
     """
 
     folder: Path
     image: ImageRow
     planes: tuple[Plane, ...]
     rows: tuple[Rows, ...] = field(repr=False)
+    changed: frozenset[int] = field(default=frozenset(), repr=False)
     people: tuple[str, ...] = ()
     past: Past | None = None
     voxels: str = ""
@@ -138,7 +140,10 @@ class Taught:
     def amount(self) -> Amount:
         """How much there is to learn from."""
         found = sum(
-            (amount(one.labels, one.said, one.rows, one.counts, objects=self.objects) for one in self._looked()),
+            (
+                amount(one.labels, one.said, one.rows, one.counts, objects=self.objects, changed=self.changed)
+                for one in self._looked()
+            ),
             Amount(),
         )
         return replace(found, images=min(1, found.images))
@@ -153,7 +158,15 @@ class Taught:
                     parts = [store.labels(row.id, plane.name + end, time, revision=row.head) for end in endings]
                     labels, said, override = parts
                     here = _at_one_time(rows) if row.times > 1 else rows
-                    counts = spoken(labels, said, here, objects=plane.objects, spacing=row.spacing, override=override)
+                    counts = spoken(
+                        labels,
+                        said,
+                        here,
+                        objects=plane.objects,
+                        spacing=row.spacing,
+                        override=override,
+                        changed=self.changed,
+                    )
                     yield _Looked(labels, said, here, counts)
             if store.damaged:
                 raise SegError(
@@ -237,6 +250,7 @@ def _of_image(
                 image,
                 several,
                 tuple(rows[plane.name] for plane in several),
+                _shaped(store, image, several[0]),
                 _people(store, image),
                 pasts[several[0].name],
                 store.voxels(image.id),
@@ -271,6 +285,13 @@ def _is_spoken(store: Store, image: ImageRow, plane: Plane, rows: Rows) -> bool:
     if any(entry.state == "accepted" and key.split()[0] in _WHOLE for key, entry in rows.items()):
         return True
     return any(store.names(image.id, plane.name + end, image.times) for end in (SAID, LEARNING))
+
+
+def _shaped(store: Store, image: ImageRow, plane: Plane) -> frozenset[int]:
+    """The objects that are as a person wants them though they only lost voxels; of a film nobody knows at what time."""
+    if not plane.objects or image.times > 1:
+        return frozenset()
+    return frozenset(changed_by_hand(store, image.id, plane.name, SHAPING))
 
 
 def _people(store: Store, image: ImageRow) -> tuple[str, ...]:

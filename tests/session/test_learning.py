@@ -121,6 +121,21 @@ def test_an_image_of_no_file_comes_from_the_window(desk: Desk) -> None:
         found.load()
 
 
+def test_both_parts_of_a_split_count_though_one_only_lost_voxels(desk: Desk) -> None:
+    image = desk.image("cells.tif", noise(60, 80))
+    desk.plane(image)
+    desk.predict(image, squares(5, 30))
+    after = squares(5, 30)
+    after[0, 10:20, 35:40] = 3
+    desk.put(image, after, "split")
+    (found,) = desk.lessons()
+    mask = found.load().mask
+    assert mask[after[0] == 3].all()
+    assert mask[after[0] == 2].all()
+    assert not mask[after[0] == 1].any()
+    assert found.amount.objects == 2
+
+
 def test_which_images_and_which_of_their_masks(desk: Desk) -> None:
     images = [desk.image(f"{k}.tif", noise(60, 80, seed=k)) for k in range(3)]
     for image in images:

@@ -11,7 +11,7 @@ from napari_seg.editing.annotation import Entry, object_key, slice_key
 from napari_seg.editing.said import region_key
 from napari_seg.session.records import Plane, row_key
 from napari_seg.session.store import Store
-from napari_seg.session.verdicts import changed_by_hand, verdicts
+from napari_seg.session.verdicts import SHAPING, changed_by_hand, verdicts
 
 
 def squares(*labels: int) -> np.ndarray:
@@ -92,3 +92,8 @@ def test_the_labels_that_a_person_changed_also_those_that_only_lost_voxels(tmp_p
     put(store, image, "brush", 1, 7, 3, 9, 5)
     store.undo(image, 0.0)
     assert changed_by_hand(store, image, "mask") == {2, 7}
+    put(store, image, "brush", 1, 7, 3, 4, 8)
+    assert changed_by_hand(store, image, "mask") == {2, 5, 7, 8}
+    assert changed_by_hand(store, image, "mask", SHAPING) == {2, 7}
+    put(store, image, "predict", 1, 6, 3, 4, 8)
+    assert changed_by_hand(store, image, "mask") == {2, 5, 8}  # 7 is the model's again
