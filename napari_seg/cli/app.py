@@ -13,6 +13,7 @@ from napari_seg.cli.demo import demo
 from napari_seg.cli.evaluate import evaluate
 from napari_seg.cli.look import doctor, info, models
 from napari_seg.cli.predict import predict
+from napari_seg.cli.retrain import retrain
 from napari_seg.cli.search import search
 from napari_seg.cli.test_set import test_set
 from napari_seg.cli.train import train
@@ -25,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _command in (demo, info, models, doctor, predict, check, train, search, evaluate):
+for _command in (demo, info, models, doctor, predict, check, train, retrain, search, evaluate):
     app.command()(_command)
 app.add_typer(test_set, name="test-set")
 

@@ -10,7 +10,7 @@ lies on nothing but background. All is done slab by slab and only where there is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
 from math import floor, sqrt
@@ -53,20 +53,22 @@ def spoken(
     objects: bool,
     spacing: Sequence[float],
     override: NDArray[Any] | None = None,
+    changed: Collection[int] = (),
 ) -> Mask:
     """Where labels ``(*grid)`` of one plane at one time count.
 
     ``said``: where voxels were changed by hand. ``rows``: what was said, by the keys of
     :mod:`~napari_seg.editing.annotation` and :mod:`~napari_seg.editing.said`. ``objects``: numbers count objects; else
     they are classes. ``spacing``: one number for each axis, none where it is not known. ``override``: 1 where labels
-    count whatever else is known, 2 where they do not. Raises ``SegError`` for arrays of different shapes.
+    count whatever else is known, 2 where they do not. ``changed``: objects that are known otherwise to have been
+    changed by hand, such as those that only lost voxels. Raises ``SegError`` for arrays of different shapes.
     """
     for name, other in (("said", said), ("override", override)):
         if other is not None and other.shape != labels.shape:
             raise SegError(f"The plane {name} has shape {other.shape}, the labels {labels.shape}; open the mask again.")
     radii = ring_radii(spacing or (1.0,) * labels.ndim)
     found: Mask = said != 0
-    _add_labels(found, labels, whole_labels(labels, said, rows, objects=objects), radii)
+    _add_labels(found, labels, whole_labels(labels, said, rows, objects=objects, changed=changed), radii)
     if not objects:
         _add_strokes(found, labels, said, radii, tuple(spacing))
         for region in _regions(labels, rows, "accepted"):
@@ -82,11 +84,14 @@ def spoken(
     return found
 
 
-def whole_labels(labels: Labels, said: NDArray[Any], rows: Mapping[str, Entry], *, objects: bool) -> set[int]:
+def whole_labels(
+    labels: Labels, said: NDArray[Any], rows: Mapping[str, Entry], *, objects: bool, changed: Collection[int] = ()
+) -> set[int]:
     """The labels all of whose voxels count: objects that were changed or accepted, classes that were accepted, without
     those that were rejected."""
     found = _labels_that_are(rows, "accepted")
     if objects:
+        found.update(changed)
         for slab in slabs(labels, _SLAB):
             where = said[slab] != 0
             if where.any():
@@ -134,19 +139,27 @@ class Amount:
         return f"{listed} in {_count(self.images, 'image')}; background: {'yes' if self.background else 'no'}"
 
 
-def amount(labels: Labels, said: NDArray[Any], rows: Mapping[str, Entry], counts: Mask, *, objects: bool) -> Amount:
+def amount(
+    labels: Labels,
+    said: NDArray[Any],
+    rows: Mapping[str, Entry],
+    counts: Mask,
+    *,
+    objects: bool,
+    changed: Collection[int] = (),
+) -> Amount:
     """What there is to learn from in one plane at one time. ``counts``: of :func:`spoken`."""
-    classes, voxels, background = set[int](), 0, 0
+    there, voxels, background = set[int](), 0, 0
     for slab in slabs(labels, _SLAB):
-        inside = labels[slab][counts[slab]]
-        voxels += inside.size
-        background += int(np.count_nonzero(inside == 0))
-        if not objects:
-            classes.update(counted(inside))
+        found = counted(labels[slab][counts[slab]])
+        there.update(found)
+        voxels += found.total()
+        background += found[0]
+    there.discard(0)
     accepted = [key.split()[0] for key, entry in rows.items() if entry.state == "accepted"]
     return Amount(
-        objects=len(_there(labels, counts, whole_labels(labels, said, rows, objects=True))) if objects else 0,
-        classes=len(classes - {0}),
+        objects=len(there & whole_labels(labels, said, rows, objects=True, changed=changed)) if objects else 0,
+        classes=0 if objects else len(there),
         regions=0 if objects else sum(1 for _ in _regions(labels, rows, "accepted")),
         slices=accepted.count("slice"),
         boxes=accepted.count("box"),
@@ -160,14 +173,6 @@ def amount(labels: Labels, said: NDArray[Any], rows: Mapping[str, Entry], counts
 def ring_radii(spacing: Sequence[float]) -> Radii:
     """How many voxels a ring reaches along each axis."""
     return tuple(max(1.0, RING * min(spacing) / step) for step in spacing)
-
-
-def _there(labels: Labels, counts: Mask, wanted: set[int]) -> set[int]:
-    """Those labels of which something counts."""
-    found = set[int]()
-    for slab in slabs(labels, _SLAB):
-        found.update(counted(labels[slab][counts[slab]]))
-    return found & wanted
 
 
 def _count(n: int, one: str, many: str = "") -> str:

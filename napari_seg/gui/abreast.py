@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,10 @@ from napari_seg.session.records import Place
 from napari_seg.tasks.base import Labels
 
 
+Order = Literal["worst", "learning"]
+"""How a queue is sorted: what is most likely wrong comes first, or what a model would learn most from."""
+
+
 @dataclass(frozen=True, eq=False)
 class Seen:
     """What was found in a mask. ``track`` is ``None`` before anything was looked at.
@@ -32,7 +36,8 @@ class Seen:
     ``labels`` and ``boxes``: what the last edit changed; ``touched``: all labels that were changed since.
     ``earlier``: the suspects before it, and ``moved``: those at these places of the queue lie elsewhere now; ``None``
     where some are gone or have come back. ``verdicts``: see :func:`~napari_seg.session.verdicts.verdicts`.
-    ``predicted``: what the model said last, if it did. ``differing``: how far mirrored answers differ, if known.
+    ``predicted``: what the model said last, if it did. ``differing``: how far mirrored answers differ, if known. ``order``: that
+    of ``found`` and ``suspects``; ``ranks``: the places of the keys in each order.
     """
 
     track: Track | None = None
@@ -49,6 +54,8 @@ class Seen:
     verdicts: Mapping[str, bool] = field(default_factory=dict)
     predicted: Predicted | None = None
     differing: NDArray[Any] | None = None
+    order: Order = "worst"
+    ranks: Mapping[Order, Mapping[str, int]] = field(default_factory=dict, repr=False)
 
     @property
     def done(self) -> int:
@@ -69,6 +76,21 @@ class Seen:
         """The keys of those near which the last edit changed something, so that their pictures are others."""
         wide = [_grown(box) for box in self.boxes]
         return {suspect.key for suspect in suspects if any(_meet(_grown(suspect.box), box) for box in wide)}
+
+
+def ordered(seen: Seen, order: Order) -> Seen:
+    """The same in another order; ``seen`` itself where it is in that order."""
+    if order == seen.order:
+        return seen
+    ranks = seen.ranks.get(order, {})
+
+    def sort(suspects: tuple[Suspect, ...]) -> tuple[Suspect, ...]:
+        return tuple(sorted(suspects, key=lambda suspect: ranks.get(suspect.key, len(ranks))))
+
+    found, suspects = sort(seen.found), sort(seen.suspects)
+    return replace(
+        seen, order=order, found=found, suspects=suspects, earlier=seen.suspects, moved=None, labels=(), boxes=()
+    )
 
 
 def others(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> list[str]:

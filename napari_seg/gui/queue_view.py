@@ -57,6 +57,7 @@ class QueueView(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.model = SuspectsModel()
+        self.worst_first = True  # else what was right says nothing of what comes after it
         self._done = 0
         self._verdicts: dict[str, bool] = {}
         self._changed: set[str] = set()
@@ -261,5 +262,5 @@ class QueueView(QWidget):
         self.progress.setValue(total - left)
         self.progress.setFormat(f"{total - left} of {total} seen")
         self.progress.setVisible(total > 0)
-        say(self.stop, self.stopping.words if self.model.suspects else "")
+        say(self.stop, self.stopping.words if self.model.suspects and self.worst_first else "")
         self._enable()

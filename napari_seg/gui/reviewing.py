@@ -7,7 +7,7 @@ film one time point is looked through, the one that is shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -20,8 +20,9 @@ from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, State
 from napari_seg.editing.measures import Table, listed, measure, relisted
 from napari_seg.editing.said import class_names
 from napari_seg.editing.suspicion import Suspect, queue
+from napari_seg.editing.teaching import most_to_learn
 from napari_seg.errors import SegError
-from napari_seg.gui.abreast import Seen, abreast, others
+from napari_seg.gui.abreast import Order, Seen, abreast, ordered, others
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.layers import CLASSES
 from napari_seg.gui.nearing import come_near
@@ -30,8 +31,10 @@ from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
 from napari_seg.session.predicted import Past
 from napari_seg.session.provenance import last_prediction
-from napari_seg.session.records import Place
-from napari_seg.session.verdicts import verdicts
+from napari_seg.session.reading import reading
+from napari_seg.session.records import SAID, Place
+from napari_seg.session.store import Store
+from napari_seg.session.verdicts import changed_by_hand, verdicts
 from napari_seg.tasks.base import Labels
 
 VERBS: dict[State, str] = {"accepted": "accept", "rejected": "reject", "flagged": "flag", "unseen": "ask again"}
@@ -61,6 +64,7 @@ class Reviewing:
         self._written: list[tuple[Track, Mapping[Place, Labels]]] = []
         self._watched: Any = None  # the layer in which labels are chosen
         self.seen = Seen()
+        self.order: Order = "worst"
         self._listed: tuple[Table | None, Mapping[str, Entry], Table | None] = (None, {}, None)
         self.trouble = ""
         self.watched = False
@@ -107,14 +111,19 @@ class Reviewing:
             copy = replace(found, labels=frozen[time].labels, rows=dict(found.rows))
             classes = class_names(tuple(track.layer.metadata.get(CLASSES, ())), found.rows)
             image, plane = track.row.id, track.plane
-            asked = self._recorder.answer(
-                track, lambda store: (verdicts(store, image, plane), last_prediction(store, image, plane))
-            )
+            asked = self._recorder.answer(track, lambda store: _asked(store, image, plane))
             differing = self._surroundings.differing(track, time)
             self._looking = number, self._thread.submit(_look, track, time, copy, classes, asked, differing)
 
         self._recorder.frozen(track, (time,), look)
         self.changed.emit()
+
+    def sort(self, order: Order) -> None:
+        """Show the queue in another order from now on."""
+        self.order = order
+        before, self.seen = self.seen, ordered(self.seen, order)
+        if self.seen is not before:
+            self.changed.emit()
 
     def table(self) -> Table | None:
         """What was measured, with what was said of each object until now; the same until something more is said."""
@@ -215,7 +224,7 @@ class Reviewing:
             return
         before = self.seen
         try:
-            self.seen = future.result()
+            self.seen = ordered(future.result(), self.order)
         except SegError as error:
             self.trouble = str(error)
         if self.seen is not before or self.trouble:
@@ -260,12 +269,20 @@ class Reviewing:
         come_near(self._viewer, point, sides)
 
 
+Asked = tuple[dict[str, bool], Past | None, set[int]]
+"""What the session knows of a plane: its verdicts, its last prediction, the labels that were changed by hand."""
+
+
+def _asked(store: Store, image: int, plane: str) -> Asked:
+    return verdicts(store, image, plane), last_prediction(store, image, plane), changed_by_hand(store, image, plane)
+
+
 def _look(
     track: Track,
     time: int,
     annotation: Annotation,
     classes: tuple[str, ...],
-    asked: Future[tuple[dict[str, bool], Past | None]] | None,
+    asked: Future[Asked] | None,
     differing: NDArray[Any] | None,
 ) -> Seen:
     """In a thread, on copies."""
@@ -273,6 +290,28 @@ def _look(
     table = measure(frozen, classes)
     found = queue(frozen, table if frozen.objects else None, differing)
     suspects = tuple(sorted(found, key=lambda suspect: not suspect.reasons))  # what nothing can be said of comes last
-    said, past = ({}, None) if asked is None else asked.result()
-    predicted = None if past is None else past.predicted
-    return Seen(track, time, frozen, table, suspects, suspects, verdicts=said, predicted=predicted, differing=differing)
+    said, past, changed = ({}, None, set[int]()) if asked is None else asked.result()
+    strokes = None if frozen.objects or asked is None else _changed_voxels(track, time)
+    taught = most_to_learn(suspects, frozen, table, changed, strokes)
+    orders: dict[Order, Sequence[Suspect]] = {"worst": suspects, "learning": taught}
+    return Seen(
+        track,
+        time,
+        frozen,
+        table,
+        suspects,
+        suspects,
+        verdicts=said,
+        predicted=None if past is None else past.predicted,
+        differing=differing,
+        ranks={order: {one.key: k for k, one in enumerate(several)} for order, several in orders.items()},
+    )
+
+
+def _changed_voxels(track: Track, time: int) -> NDArray[Any] | None:
+    """Where a person has changed something, from the session as it lies on the disk, where it can be read."""
+    try:
+        with reading(track.session.folder) as store:
+            return store.labels(track.row.id, track.plane + SAID, time)
+    except SegError:
+        return None

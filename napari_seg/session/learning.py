@@ -10,8 +10,6 @@ shows.
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -21,25 +19,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.data.formats import read
-from napari_seg.data.volume import SPATIAL, UNITS, Volume
+from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Entry
 from napari_seg.editing.said import class_names
 from napari_seg.editing.spoken import Amount, amount, spoken
-from napari_seg.errors import ChoiceNeeded, SegError
-from napari_seg.session.database import NAME, connect_to_read, refusal
-from napari_seg.session.fingerprint import fingerprint, tells_all, voxels_hash
+from napari_seg.errors import SegError
+from napari_seg.session.found_again import as_large, image_of
 from napari_seg.session.predicted import Past
 from napari_seg.session.projects import name_of
-from napari_seg.session.provenance import BY_MODEL, last_prediction
+from napari_seg.session.provenance import BY_MODEL, OPENED, last_prediction
+from napari_seg.session.reading import reading
 from napari_seg.session.records import LEARNING, SAID, ImageRow, Plane, row_key
 from napari_seg.session.store import REDO, RESTORE, UNDO, Store
+from napari_seg.session.verdicts import SHAPING, changed_by_hand
 from napari_seg.tasks.base import Labels
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.cases import Labelled
 
-_NOT_BY_HAND = (*BY_MODEL, "opened", UNDO, REDO, RESTORE)
+_NOT_BY_HAND = (*BY_MODEL, OPENED, UNDO, REDO, RESTORE)
 
 _WHOLE = ("object", "region", "slice", "box", "case")
 """What a person says of more than voxels."""
@@ -62,14 +60,15 @@ class Taught:
     """A mask of an image of a session, or several of them, one for each class, where classes overlap.
 
     ``rows``: what was said of each of ``planes``, by the keys of rows. ``volume``: the image, where it lies in no file.
-    ``past``: the prediction that a person corrected. Of classes that overlap a place counts where a person has spoken
-    in each of their planes.
+    ``changed``: objects that were changed by hand, also those that only lost voxels. ``past``: the prediction that a
+    person corrected. Of classes that overlap a place counts where a person has spoken in each of their planes.
     """
 
     folder: Path
     image: ImageRow
     planes: tuple[Plane, ...]
     rows: tuple[Rows, ...] = field(repr=False)
+    changed: frozenset[int] = field(default=frozenset(), repr=False)
     people: tuple[str, ...] = ()
     past: Past | None = None
     voxels: str = ""
@@ -141,7 +140,10 @@ class Taught:
     def amount(self) -> Amount:
         """How much there is to learn from."""
         found = sum(
-            (amount(one.labels, one.said, one.rows, one.counts, objects=self.objects) for one in self._looked()),
+            (
+                amount(one.labels, one.said, one.rows, one.counts, objects=self.objects, changed=self.changed)
+                for one in self._looked()
+            ),
             Amount(),
         )
         return replace(found, images=min(1, found.images))
@@ -156,7 +158,15 @@ class Taught:
                     parts = [store.labels(row.id, plane.name + end, time, revision=row.head) for end in endings]
                     labels, said, override = parts
                     here = _at_one_time(rows) if row.times > 1 else rows
-                    counts = spoken(labels, said, here, objects=plane.objects, spacing=row.spacing, override=override)
+                    counts = spoken(
+                        labels,
+                        said,
+                        here,
+                        objects=plane.objects,
+                        spacing=row.spacing,
+                        override=override,
+                        changed=self.changed,
+                    )
                     yield _Looked(labels, said, here, counts)
             if store.damaged:
                 raise SegError(
@@ -169,29 +179,14 @@ class Taught:
         if volume is None and not row.path:
             raise SegError(f"{row.name} lies in no file; open it in the window, and train there.")
         if volume is None:
-            volume = _read_as_kept(self.folder / row.path, row, self.voxels)
+            volume = image_of(self.folder / row.path, row, self.voxels)
         if (volume.grid, volume.size("T")) != (row.grid, row.times):
             raise SegError(f"{row.name} has another size than the mask that was corrected; put the right image back.")
-        return _as_large(volume, row)
+        return as_large(volume, row)
 
     @staticmethod
     def _corrected(past: Past) -> dict[str, Any]:
         return {"model": past.predicted.model, "model_hash": past.predicted.model_hash, "revision": past.revision}
-
-
-@contextlib.contextmanager
-def reading(folder: Path) -> Iterator[Store]:
-    """A session as it is at this moment, also while another program writes to it. Raises ``SegError`` where there is
-    none, or it cannot be read."""
-    connection = connect_to_read(folder)
-    store = Store(connection)
-    try:
-        connection.execute("BEGIN")
-        yield store
-    except sqlite3.Error as error:
-        raise refusal(folder / NAME, error) from error
-    finally:
-        store.close()
 
 
 def lessons(
@@ -255,6 +250,7 @@ def _of_image(
                 image,
                 several,
                 tuple(rows[plane.name] for plane in several),
+                _shaped(store, image, several[0]),
                 _people(store, image),
                 pasts[several[0].name],
                 store.voxels(image.id),
@@ -291,6 +287,13 @@ def _is_spoken(store: Store, image: ImageRow, plane: Plane, rows: Rows) -> bool:
     return any(store.names(image.id, plane.name + end, image.times) for end in (SAID, LEARNING))
 
 
+def _shaped(store: Store, image: ImageRow, plane: Plane) -> frozenset[int]:
+    """The objects that are as a person wants them though they only lost voxels; of a film nobody knows at what time."""
+    if not plane.objects or image.times > 1:
+        return frozenset()
+    return frozenset(changed_by_hand(store, image.id, plane.name, SHAPING))
+
+
 def _people(store: Store, image: ImageRow) -> tuple[str, ...]:
     """Who worked on an image, as they named themselves."""
     made = (one for one in store.history(image.id) if not one.undone and one.tool not in _NOT_BY_HAND)
@@ -304,36 +307,3 @@ def _at_one_time(rows: Rows) -> Rows:
         for key, entry in rows.items()
         if entry.state != "accepted" or key.split()[0] not in ("object", "region")
     }
-
-
-def _read_as_kept(path: Path, row: ImageRow, voxels: str) -> Volume:
-    """The image of a file, if it is the one that the session knows; of several in a file that one."""
-    for volume in _readings(path, {}):
-        if fingerprint(volume) == row.fingerprint.partition("-")[0]:
-            if voxels and not tells_all(volume) and voxels_hash(volume) != voxels:
-                continue
-            return volume
-    raise SegError(f"{path.name} shows another image than the one that was corrected; put that one back in its place.")
-
-
-def _readings(path: Path, answers: Mapping[str, str]) -> Iterator[Volume]:
-    """Every way in which a file can be understood."""
-    try:
-        yield read(path, **answers)
-    except ChoiceNeeded as question:
-        if question.parameter in answers:
-            return
-        for choice in question.choices:
-            yield from _readings(path, {**answers, question.parameter: choice.value})
-
-
-def _as_large(volume: Volume, row: ImageRow) -> Volume:
-    """A volume with the size of voxels that the session knows: a person may have given it another than its file."""
-    before = volume.spacing or (1.0,) * volume.ndim
-    if not row.spacing or (volume.unit == row.unit and np.allclose(before, row.spacing)):
-        return volume
-    larger = np.divide(row.spacing, before) * (UNITS[row.unit] / UNITS[volume.unit])
-    factors = dict(zip(volume.spatial, larger.tolist(), strict=True))
-    scale = np.diag([*(factors.get(axis, 1.0) for axis in SPATIAL), 1.0])
-    affine = None if volume.affine is None else volume.affine @ scale
-    return replace(volume, spacing=row.spacing, unit=row.unit, affine=affine)

@@ -34,6 +34,9 @@ FORMAT = 1
 BY_MODEL = ("predict", "thresholds")
 """Tools whose steps are a model's and not a person's."""
 
+OPENED = "opened"
+"""The step of a mask that came from a file."""
+
 STATES: tuple[State, ...] = ("accepted", "rejected", "flagged", "unseen")
 
 SUFFIX = ".review.json"

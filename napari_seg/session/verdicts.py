@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
-from napari_seg.session.provenance import BY_MODEL
-from napari_seg.session.store import Store
+from napari_seg.session.provenance import BY_MODEL, OPENED
+from napari_seg.session.records import NAMED
+from napari_seg.session.store import RESTORE, Store
 
 TOOLS = ("accept", "reject", "flag")
 """The steps of a review."""
+
+SHAPING = ("split", "split by seeds", "split apart", "eraser", "smooth", "largest part")
+"""Tools that are about the objects that lose voxels too: what is left of them is as a person wants it."""
 
 _ABOUT = re.compile(r"(?:(?:object|region) (\d+).*)|slice .*")
 
@@ -36,4 +41,18 @@ def verdicts(store: Store, image: int, plane: str) -> dict[str, bool]:
                 found[key] = after == "accepted" and not touched
         if step.tool not in BY_MODEL:
             changed.update(step.labels)
+    return found
+
+
+def changed_by_hand(store: Store, image: int, plane: str, tools: Container[str] | None = None) -> set[int]:
+    """The labels that gained or lost voxels by a person's hand, or by these ``tools`` in it, as far as steps name them.
+
+    A label that a model, or going back in the history, has changed after that is not among them.
+    """
+    found = set[int]()
+    for step in store.passed(image, plane):
+        if step.tool in (*BY_MODEL, OPENED, RESTORE):
+            found = set() if len(step.labels) >= NAMED else found - set(step.labels)
+        elif tools is None or step.tool in tools:
+            found.update(step.labels)
     return found

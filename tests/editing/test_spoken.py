@@ -55,6 +55,15 @@ def test_a_changed_object_counts_whole_with_a_ring_that_spares_others() -> None:
     assert np.array_equal(seen(labels, rows={object_key(1): ACCEPTED}), expected)
 
 
+def test_an_object_that_is_known_to_have_been_changed_counts_whole() -> None:
+    labels = two_discs()
+    found = seen(labels, changed=(2, 99))
+    assert np.array_equal(found, (labels == 2) | (near(labels == 2) & (labels == 0)))
+    assert not seen(labels, changed=(2,), objects=False).any()
+    known = amount(labels, labels < 0, {}, found, objects=True, changed=(2, 99))
+    assert (known.objects, known.voxels, known.background) == (1, found.sum(), (found & (labels == 0)).sum())
+
+
 def test_erased_is_background_there_and_rejected_is_unknown_even_in_a_finished_case() -> None:
     labels = two_discs()
     said = np.zeros(labels.shape, bool)

@@ -632,3 +632,57 @@ def test_finished_slices_are_bands_from_the_side(controller: Controller, qtbot: 
     x, y = np.mean(np.array(mark.bands()[0]), axis=0)
     there = seen.pixelColor(round(x), round(y))
     assert there.green() > there.red()
+
+
+def test_the_queue_comes_in_the_order_of_what_a_model_would_learn(
+    page: ReviewPage, controller: Controller, qtbot: Any
+) -> None:
+    labels = np.zeros((60, 120), np.uint16)
+    for k in range(8):
+        labels[4 + 7 * (k // 4) : 8 + 7 * (k // 4), 4 + 7 * (k % 4) : 8 + 7 * (k % 4)] = k + 1
+    labels[30:50, 80:110] = 9
+    layer = opened(controller, labels)
+    look(page, controller, qtbot)
+    queue = page.queue
+
+    def shown() -> list[int]:
+        return [suspect.label for suspect in queue.model.suspects]
+
+    worst = shown()
+    assert page.order.isVisibleTo(page)
+    page.order.setCurrentText("Most to learn first")
+    taught = shown()
+    assert sorted(taught) == sorted(worst)
+    assert taught != worst
+    assert 9 in taught[:2]
+    assert not queue.stop.isVisibleTo(queue)
+    queue.act("next")
+    queue.act("accept")
+    rest(controller)
+    assert queue.model.state(0) == "accepted"
+    run(controller, layer, "delete", (5.0, 5.0))  # object 1
+    caught_up(controller, qtbot)
+    assert shown() == [label for label in taught if label != 1]
+    page.order.setCurrentText("Worst first")
+    assert shown() == [label for label in worst if label != 1]
+    assert queue.model.state_of(object_key(taught[0])) == "accepted"
+    page.order.setCurrentText("Most to learn first")
+    look(page, controller, qtbot)
+    assert sorted(shown()) == sorted(set(worst) - {1, taught[0]})  # in that order again, without what was decided
+    assert shown()[0] != 9 or taught[0] != 9
+
+
+def test_slices_that_were_corrected_teach_nothing_more(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
+    layer = opened(controller, organ(), objects=False)
+    look(page, controller, qtbot)
+    page.order.setCurrentText("Most to learn first")
+    first = page.queue.model.suspects[0]
+    assert first.key.startswith("slice")
+    at = first.box[0].start
+    after = np.asarray(layer.data).copy()
+    after[at] = 0
+    after[at, 8:31, 8:31] = 1
+    layer.data = after
+    caught_up(controller, qtbot)
+    look(page, controller, qtbot)
+    assert page.queue.model.suspects[0].key != first.key

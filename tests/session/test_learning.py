@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,65 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from desk import MODEL, Desk
 
-from napari_seg.data.formats import read
 from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import CASE, Entry, object_key, slice_key
 from napari_seg.editing.said import region_key
 from napari_seg.editing.spoken import spoken
 from napari_seg.errors import SegError
-from napari_seg.session.blocks import Grid
 from napari_seg.session.learning import fitting, lessons
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.projects import About, tell_about
-from napari_seg.session.records import LEARNING, Place, Plane, Step, row_key
-from napari_seg.session.session import Session
+from napari_seg.session.records import LEARNING
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 
 ACCEPTED = Entry(state="accepted")
-MODEL = Predicted("nuclei2d", "0f", {}, None)
-
-
-class Desk:
-    """A session in a folder, and a person who works on images in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.session = Session.open(folder / "session")
-        self.clock = 1e9
-
-    def image(self, name: str, data: Any, axes: str | None = None, **known: Any) -> int:
-        """An image in a file beside the session; its number there."""
-        path = self.folder / name
-        tifffile.imwrite(path, data)
-        return self.row(replace(read(path, axes=axes), **known))
-
-    def row(self, volume: Volume) -> int:
-        return self.session.image(volume).result().id
-
-    def plane(self, image: int, name: str = "mask", *, objects: bool = True, classes: tuple[str, ...] = ()) -> None:
-        self.session.writer.call(lambda store: store.put_plane(image, Plane(name, objects, classes))).result()
-
-    def put(self, image: int, labels: Any, tool: str = "brush", plane: str = "mask", **known: Any) -> None:
-        """New labels ``(times, *grid)`` of a plane: one step."""
-        labels = np.asarray(labels)
-        grid = Grid(labels.shape[1:])
-        blocks = {Place(plane, t, k): labels[t][grid.box(k)] for t in range(len(labels)) for k in range(len(grid))}
-        self.clock += 1
-        known.setdefault("who", "Ann")
-        assert self.session.writer.put(image, Step(tool, self.clock, blocks=blocks, **known)).result()
-
-    def predict(self, image: int, labels: Any, plane: str = "mask", model: Predicted = MODEL) -> None:
-        self.put(image, labels, "predict", plane, said="keep", origin=model.origin(plane))
-
-    def say(self, image: int, rows: Mapping[str, Entry], plane: str = "mask") -> None:
-        self.clock += 1
-        named = {row_key(plane, key): entry for key, entry in rows.items()}
-        assert self.session.writer.put(image, Step("accept", self.clock, "Bob", rows=named)).result()
-
-    def lessons(self, *args: Any, **known: Any) -> Any:
-        return lessons(self.session.folder, *args, **known)
 
 
 @pytest.fixture
@@ -164,6 +119,21 @@ def test_an_image_of_no_file_comes_from_the_window(desk: Desk) -> None:
     (found,) = desk.lessons(volumes={image: Volume(noise(60, 81), "YX")})
     with pytest.raises(SegError, match="another size"):
         found.load()
+
+
+def test_both_parts_of_a_split_count_though_one_only_lost_voxels(desk: Desk) -> None:
+    image = desk.image("cells.tif", noise(60, 80))
+    desk.plane(image)
+    desk.predict(image, squares(5, 30))
+    after = squares(5, 30)
+    after[0, 10:20, 35:40] = 3
+    desk.put(image, after, "split")
+    (found,) = desk.lessons()
+    mask = found.load().mask
+    assert mask[after[0] == 3].all()
+    assert mask[after[0] == 2].all()
+    assert not mask[after[0] == 1].any()
+    assert found.amount.objects == 2
 
 
 def test_which_images_and_which_of_their_masks(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from napari_seg.editing.annotation import Entry, object_key, slice_key
 from napari_seg.editing.said import region_key
 from napari_seg.session.records import Plane, row_key
 from napari_seg.session.store import Store
-from napari_seg.session.verdicts import verdicts
+from napari_seg.session.verdicts import SHAPING, changed_by_hand, verdicts
 
 
 def squares(*labels: int) -> np.ndarray:
@@ -80,3 +80,20 @@ def test_regions_and_slices_count_and_what_else_was_said_does_not(tmp_path: Path
     say(store, image, "finish slice", slice_key(0, 8))
     say(store, image, "accept", "case")
     assert verdicts(store, image, "mask") == {"region 1 at 3 4": True, "region 2 at 1 1": False, "slice 0 7": True}
+
+
+def test_the_labels_that_a_person_changed_also_those_that_only_lost_voxels(tmp_path: Path) -> None:
+    store, image = a_store(tmp_path)
+    put(store, image, "predict", 1, 2, 3, 4, 5)
+    assert changed_by_hand(store, image, "mask") == set()
+    put(store, image, "split", 1, 7, 3, 4, 5)
+    say(store, image, "accept", object_key(5))
+    assert changed_by_hand(store, image, "mask") == {2, 7}
+    put(store, image, "brush", 1, 7, 3, 9, 5)
+    store.undo(image, 0.0)
+    assert changed_by_hand(store, image, "mask") == {2, 7}
+    put(store, image, "brush", 1, 7, 3, 4, 8)
+    assert changed_by_hand(store, image, "mask") == {2, 5, 7, 8}
+    assert changed_by_hand(store, image, "mask", SHAPING) == {2, 7}
+    put(store, image, "predict", 1, 6, 3, 4, 8)
+    assert changed_by_hand(store, image, "mask") == {2, 5, 8}  # 7 is the model's again

@@ -6,18 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QPushButton, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from napari_seg.editing.annotation import Entry, object_key
 from napari_seg.editing.suspicion import Suspect
 from napari_seg.gui import notice
-from napari_seg.gui.abreast import Seen
+from napari_seg.gui.abreast import Order, Seen
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.finished_words import of_image
 from napari_seg.gui.mirror_row import MirrorRow
 from napari_seg.gui.object_table import ObjectTable
 from napari_seg.gui.parts import dress, say, text
 from napari_seg.gui.queue_view import KEYS, QueueView
+
+_ORDERS: tuple[tuple[str, Order, str], ...] = (
+    ("Worst first", "worst", "what is most likely wrong; for a mask that is to be right"),
+    ("Most to learn first", "learning", "what a model learns most from; for correcting before a training"),
+)
 
 
 class ReviewPage(QWidget):
@@ -33,6 +38,7 @@ class ReviewPage(QWidget):
         self.headline, self.words = text("Look through this mask", name="headline"), text()
         self.finished = text(name="quiet")
         self.mirror = MirrorRow(controller.mirroring)
+        self.order = _order_box()
         self.queue, self.table = QueueView(), ObjectTable()
         self.parts = QSplitter(Qt.Orientation.Vertical)
         self.parts.addWidget(self.queue)
@@ -41,11 +47,12 @@ class ReviewPage(QWidget):
         self.parts.setSizes([600, 400])  # shares
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
-        for part in (self.headline, self.words, self.begin, self.mirror, self.finished):
+        for part in (self.headline, self.words, self.begin, self.mirror, self.finished, self.order):
             layout.addWidget(part)
         layout.addWidget(self.parts, 1)
         layout.addStretch()  # the empty page stands at the top
         self.begin.clicked.connect(self._reviewing.look)
+        self.order.currentIndexChanged.connect(lambda row: self._reviewing.sort(self.order.itemData(row)))
         self.queue.chosen.connect(self._reviewing.go_to)
         self.queue.judged.connect(self._reviewing.judge)
         self.queue.fixing.connect(self._fix)
@@ -78,6 +85,8 @@ class ReviewPage(QWidget):
         say(self.finished, "" if track is None else of_image(rows, track.row.grid, track.row.spacing))
         self.parts.setVisible(current)
         self.mirror.setVisible(current)
+        self.order.setVisible(current)
+        self.queue.worst_first = self._reviewing.order == "worst"
         if current:
             self.mirror.render()
             self._draw(rows)
@@ -160,3 +169,14 @@ class ReviewPage(QWidget):
     def _fix(self, suspect: Any) -> None:
         self._reviewing.go_to(suspect)
         self._controller.asked_for.emit("Correct")
+
+
+def _order_box() -> QComboBox:
+    """What comes first in the queue."""
+    box = QComboBox()
+    box.setAccessibleName("What comes first")
+    for words, order, tip in _ORDERS:
+        box.addItem(words, order)
+        box.setItemData(box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+    box.setToolTip("\n".join(f"{words}: {tip}" for words, _, tip in _ORDERS))
+    return box

@@ -1,0 +1,209 @@
+"""``napari-seg retrain``: a model learns what people corrected, and must earn its place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_seg.cli.console import figure, put, put_json, put_table, say, watch
+from napari_seg.cli.options import Device, Json, JsonProgress, Precision, given
+from napari_seg.errors import SegError
+from napari_seg.jobs import Progress
+
+if TYPE_CHECKING:
+    from napari_seg.editing.spoken import Amount
+    from napari_seg.session.learning import Taught
+    from napari_seg.training.adopt import Verdict
+
+
+def retrain(
+    sessions: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SESSION...", help="A project (its folder or its name), or an image that was corrected."
+        ),
+    ],
+    minutes: Annotated[float | None, typer.Option(help="How long it may take (default 5).")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="How many steps instead: the same steps give the same bits.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="The model to go on from (default: the one whose masks were corrected).")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The file of the new model (default: a new one among your own models).")
+    ] = None,
+    who: Annotated[str, typer.Option(help="Your name, for the history of the model.")] = "",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+    precision: Annotated[Precision, typer.Option(help="How precisely.")] = Precision.auto,
+    seed: Annotated[int, typer.Option(help="Another number draws other random patches.")] = 0,
+    json_progress: JsonProgress = False,
+    json: Json = False,
+) -> None:
+    """Teach a model what was corrected, and compare it with what it was. Every model stays; nothing is overwritten."""
+    if minutes is not None and steps is not None:
+        raise SegError("--minutes and --steps both say how long to train; give one of them.")
+    if resume and output is None:
+        raise SegError("--resume goes on with a training that was stopped; name its model with --output.")
+    if output is not None and output.suffix != ".safetensors":
+        raise SegError(f"{output.name} is not a name for a model; end it with .safetensors.")
+    if output is not None and output.exists() and not resume:
+        raise SegError(f"{output} exists already and was left as it is; choose another name.")
+    from napari_seg.models import shelf
+    from napari_seg.models.zoo import find, shipped
+    from napari_seg.session.pupils import parent_of, taught_in
+
+    found = [one for named in sessions for one in taught_in(named)]
+    if not found:
+        raise SegError("Nobody has corrected anything there; paint, accept or finish something in the window first.")
+    files = [*(one.path for one in shelf.kept()), *shipped().values()]
+    parent = find(start) if start is not None else parent_of(found, files)
+    settings = given(
+        minutes=5.0 if minutes is None and steps is None else minutes,
+        steps=steps,
+        device=device.value,
+        precision=precision.value,
+        seed=seed,
+    )
+    began = time.time()
+    output = output or shelf.free_path("model" if parent is None else shelf.name_of(parent))
+    run = _Run(found, output, settings, who, resume, json_progress)
+    verdict = None
+    if parent is None:
+        run.from_nothing()
+    else:
+        verdict = run.retrain(parent)
+    adopted = verdict is not None and verdict.decision == "better"
+    if output.parent == shelf.shelf():
+        note = {"model": "" if parent is None else str(parent), "words": run.amount.words, "objects": found[0].objects}
+        judged = {} if verdict is None else {"decision": verdict.decision, "scores": _scores(verdict)}
+        shelf.put_note(output, began=began, **note, **judged, **({"taken": "new"} if adopted else {}))
+    if json:
+        put_json(
+            {
+                "output": str(output),
+                "start": None if parent is None else str(parent),
+                "adopted": adopted,
+                "verdict": None if verdict is None else verdict.model_dump(mode="json"),
+                "learned_from": run.amount.words,
+                "lessons": [{"name": one.name, **one.about} for one in run.lessons],
+                "scores": [{"step": step, "score": score} for step, score in run.scores],
+                "seconds": round(time.time() - began, 1),
+            }
+        )
+    else:
+        _tell(output, parent, verdict)
+
+
+class _Run:
+    """A training from sessions, watched."""
+
+    def __init__(
+        self,
+        found: Sequence[Taught],
+        output: Path,
+        settings: Mapping[str, Any],
+        who: str,
+        resume: bool,
+        json_progress: bool,
+    ) -> None:
+        self.found, self.output, self.settings, self.who, self.resume = found, output, settings, who, resume
+        self.lessons: Sequence[Taught] = ()
+        self.scores: list[tuple[int, float]] = []
+        self._json_progress = json_progress
+
+    @property
+    def amount(self) -> Amount:
+        first, *rest = (one.amount for one in self.lessons)
+        return sum(rest, first)
+
+    def retrain(self, parent: Path) -> Verdict | None:
+        """What the new model is worth, compared with its parent."""
+        from napari_seg.models.zoo import load_model, samples_of
+        from napari_seg.session.pupils import hash_of, pupil
+        from napari_seg.training.memory import load
+        from napari_seg.training.retrain import RetrainSpec, retrain
+
+        model, known_by = load_model(parent), hash_of(parent)
+        learning = pupil(model.spec, known_by, self.found)
+        self.lessons = learning.lessons
+        self._say(model.spec.name, learning.left_out)
+        spec = RetrainSpec.from_person(
+            {**self.settings, "new_classes": learning.new_classes, "channel": learning.channel}
+        )
+        samples = samples_of(parent)
+        job = retrain.steps(
+            model,
+            self.lessons,
+            spec,
+            save_to=self.output,
+            memory=None if samples is None else load(samples),
+            resume=self.resume,
+            parent=known_by,
+            who=self.who,
+        )
+        return watch(job, "Retraining", self._tell, as_json=self._json_progress).verdict
+
+    def from_nothing(self) -> None:
+        """A first model: no model made the masks, so there is none to compare it with."""
+        from napari_seg.session.learning import fitting
+        from napari_seg.tasks.instance import Instance
+        from napari_seg.tasks.semantic import Semantic
+        from napari_seg.training.plan import TrainSpec
+        from napari_seg.training.train import train
+
+        first = self.found[0]
+        classes = first.classes or ("object",)
+        task = Instance(ndim=len(first.image.grid)) if first.objects else Semantic(classes=classes)
+        self.lessons = fitting(self.found, task)
+        self._say("A new model", len({(one.folder, one.image.id) for one in self.found}) - len(self.lessons))
+        longest = max((one.classes for one in self.lessons), key=len)
+        spec = TrainSpec.from_person(
+            {
+                **self.settings,
+                "task": task.kind,
+                "name": self.output.stem,
+                "classes": () if first.objects else longest,
+            }
+        )
+        job = train.steps(self.lessons, spec, save_to=self.output, resume=self.resume, hold_out=True, who=self.who)
+        watch(job, "Training", self._tell, as_json=self._json_progress)
+
+    def _say(self, name: str, left_out: int) -> None:
+        rest = f" {left_out} more with masks of another kind are left out." if left_out else ""
+        say(f"{name} learns from {self.amount.words}.{rest}")
+
+    def _tell(self, progress: Progress) -> None:
+        if "score" in progress.detail:
+            self.scores.append((int(progress.detail["step"]), float(progress.detail["score"])))
+            if not self._json_progress:
+                say(f"step {self.scores[-1][0]}: {self.scores[-1][1]:.3f} on what was held out")
+
+
+def _scores(verdict: Verdict) -> list[list[float]]:
+    return [[unit.old, unit.new] for unit in verdict.corrections]
+
+
+def _tell(output: Path, parent: Path | None, verdict: Verdict | None) -> None:
+    """What became of it, in words."""
+    if verdict is None:
+        put(f"{output} is trained; there was no model to compare it with." if parent is None else f"{output} is made.")
+        return
+    if units := [("correction", unit) for unit in verdict.corrections] + [("earlier", unit) for unit in verdict.older]:
+        rows = [(what, unit.name, figure(unit.old), figure(unit.new)) for what, unit in units]
+        put_table(("held out", "image", "old", "new"), rows)
+    put(verdict.sentence)
+    assert parent is not None
+    old = parent.name.removesuffix(output.suffix)
+    put(
+        {
+            "better": f"The new model is adopted: {output}.",
+            "worse": f"The new model is not adopted; go on with {old}. It is kept in {output}.",
+            "undecided": f"The new model is not adopted by itself: you choose between {old} and {output}.",
+        }[verdict.decision]
+    )

@@ -1,0 +1,119 @@
+"""What a retraining from sessions begins with: the sessions that a person names, the model whose masks were corrected,
+and which of the lessons that model can learn from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from napari_seg.data.formats import is_image
+from napari_seg.errors import SegError
+from napari_seg.models.spec import ModelSpec
+from napari_seg.session.database import NAME
+from napari_seg.session.fingerprint import fingerprint
+from napari_seg.session.found_again import readings
+from napari_seg.session.learning import Taught, fitting, lessons
+from napari_seg.session.projects import recent, session_folder
+from napari_seg.session.reading import reading
+from napari_seg.session.session import home
+
+
+def taught_in(named: str) -> list[Taught]:
+    """The lessons of what a person names: the folder of a project, its name in the list of the last projects, a folder
+    of images with a session, or an image that was corrected.
+
+    Raises ``SegError`` where there is no such session.
+    """
+    path = Path(named).expanduser()
+    if path.is_dir() and (session_folder(path) / NAME).exists():
+        return lessons(session_folder(path))
+    known = [one.folder for one in recent() if one.name == named and (one.folder / NAME).exists()]
+    if known:
+        return lessons(known[0])
+    if path.exists() and is_image(path):
+        return _of_image(path)
+    raise SegError(f"There is no session {named}; name the folder of a project, or an image that was corrected.")
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of the file of a model: what predictions are known by."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parent_of(found: Sequence[Taught], files: Iterable[Path]) -> Path | None:
+    """The file of the model whose masks were corrected, the one of the last prediction where there are several;
+    ``None`` where no model made any.
+
+    Raises ``SegError`` where it is none of ``files``.
+    """
+    pasts = [one.past for one in found if one.past is not None]
+    if not pasts:
+        return None
+    last = max(pasts, key=lambda past: past.at).predicted
+    for path in files:
+        if path.is_file() and hash_of(path) == last.model_hash:
+            return path
+    raise SegError(f"The masks were made by {last.model}, which is not among the models here; name its file.")
+
+
+class Pupil(NamedTuple):
+    """What a model learns from. ``new_classes``: the names of those that it does not know yet. ``channel``: the one of
+    the images that its prediction looked at, where that was chosen. ``left_out``: images with masks of another kind."""
+
+    lessons: tuple[Taught, ...]
+    new_classes: tuple[str, ...] = ()
+    channel: str | None = None
+    left_out: int = 0
+
+
+def pupil(model: ModelSpec, model_hash: str, found: Sequence[Taught]) -> Pupil:
+    """What a model can learn from.
+
+    Raises ``SegError`` where that is nothing, or where classes have other names or another order than in the model.
+    """
+    chosen = fitting(found, model.task, model_hash)
+    kind = "single objects" if model.task.kind == "instance" else "classes"
+    if not chosen:
+        raise SegError(f"{model.name} finds {kind}, and no such mask was corrected; choose another model.")
+    new = max((_new_classes(model, one) for one in chosen), key=len)
+    settings = [one.past.predicted.settings for one in chosen if one.past is not None]
+    channels = {str(one["channel"]) for one in settings if one.get("channel")}
+    if len(channels) > 1:
+        raise SegError(f"The masks were made of the channels {', '.join(sorted(channels))}; train on one of them.")
+    return Pupil(tuple(chosen), new, next(iter(channels), None), _images(found) - _images(chosen))
+
+
+def _new_classes(model: ModelSpec, one: Taught) -> tuple[str, ...]:
+    task = model.task
+    if task.kind == "instance" or task.planes:
+        return ()
+    known, named = task.names, one.classes
+    if len(known) == 1 and len(named) <= 1:  # a single class may be called otherwise
+        return ()
+    if named[: len(known)] != known[: len(named)]:
+        raise SegError(
+            f"{one.name}: the classes are {', '.join(named)}, those of {model.name} are {', '.join(known)}; name them "
+            "alike, in the same order."
+        )
+    return named[len(known) :]
+
+
+def _images(found: Sequence[Taught]) -> int:
+    return len({(one.folder, one.image.id) for one in found})
+
+
+def _of_image(path: Path) -> list[Taught]:
+    """Of the session that an image has of its own, or of the project in which the work on it goes on."""
+    for volume in readings(path, {}):
+        known_by = fingerprint(volume)
+        folder = home() / known_by
+        if not (folder / NAME).exists():
+            continue
+        with reading(folder) as store:
+            gone = store.gone(known_by)
+        found = lessons(folder if gone is None or gone.stale else gone.folder)
+        return [one for one in found if one.image.fingerprint.partition("-")[0] == known_by]
+    raise SegError(f"Nothing is kept of {path.name}; open it in the window and correct its mask first.")
