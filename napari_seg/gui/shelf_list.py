@@ -1,0 +1,61 @@
+"""The shelf: the models that were made here, one click to go back to any of them."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from superqt import QCollapsible
+
+from napari_seg.gui.parts import text
+from napari_seg.gui.training_state import Shelved
+
+
+class ShelfList(QCollapsible):
+    """``used`` carries the file of a model."""
+
+    used = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__("Earlier models")
+        self._shown: tuple[Shelved, ...] = ()
+        self._lines = QWidget()
+        self._layout = QVBoxLayout(self._lines)
+        self._layout.setContentsMargins(0, 4, 0, 0)
+        self._layout.setSpacing(4)
+        self.buttons: list[QPushButton] = []
+        self.addWidget(self._lines)
+        self.hide()
+
+    def render(self, shelf: tuple[Shelved, ...]) -> None:
+        if shelf == self._shown:
+            return
+        self._shown = shelf
+        self.setVisible(bool(shelf))
+        self.setText(f"Earlier models ({len(shelf)})")
+        while (item := self._layout.takeAt(0)) is not None:
+            item.widget().hide()
+            item.widget().deleteLater()
+        self.buttons = []
+        for one in shelf:
+            self._layout.addWidget(self._line(one))
+        if self.isExpanded():
+            self.expand(animate=False)  # as tall as it is now
+
+    def _line(self, one: Shelved) -> QFrame:
+        frame = QFrame()
+        frame.setObjectName("card")
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        words.addWidget(text(one.name))
+        words.addWidget(text(one.about, "quiet"))
+        use = QPushButton("In use" if one.chosen else "Use")
+        use.setEnabled(not one.chosen)
+        use.setAccessibleName(f"Use {one.name}")
+        use.setToolTip(f"Segment with {one.name} from now on; all models stay here\n{one.path}")
+        use.clicked.connect(lambda _=False, path=one.path: self.used.emit(path))
+        self.buttons.append(use)
+        layout = QHBoxLayout(frame)
+        layout.setContentsMargins(8, 4, 6, 4)
+        layout.addLayout(words, 1)
+        layout.addWidget(use)
+        return frame

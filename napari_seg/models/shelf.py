@@ -1,0 +1,147 @@
+"""The shelf: models that were made on this machine, in the user's data folder. They are never written again.
+
+Beside a model ``NAME.safetensors`` lies ``NAME.note.json``: what is known of it besides what it says itself, such as
+whether it was taken. While it is trained, ``NAME.order.json`` holds what it takes to go on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from napari_seg.errors import SegError
+from napari_seg.models.file import SUFFIX, read_spec
+from napari_seg.models.spec import ModelSpec
+
+NOTE, ORDER, STATE = ".note.json", ".order.json", ".resume"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A model on the shelf. ``note``: what is known of it besides."""
+
+    path: Path
+    spec: ModelSpec
+    note: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return name_of(self.path)
+
+
+def shelf() -> Path:
+    """Where models are kept: the user's data folder, or what ``NAPARI_SEG_MODELS`` names."""
+    named = os.environ.get("NAPARI_SEG_MODELS")
+    return Path(named) if named else platformdirs.user_data_path("napari-seg", appauthor=False) / "models"
+
+
+def name_of(path: Path) -> str:
+    return path.name.removesuffix(SUFFIX)
+
+
+def kept() -> list[Kept]:
+    """All models of the shelf, the newest first; files that are none are left out."""
+    found = []
+    for path in _by_age(shelf().glob(f"*{SUFFIX}")):
+        try:
+            found.append(Kept(path, read_spec(path), _read(_beside(path, NOTE))))
+        except SegError:
+            continue
+    return found
+
+
+def free_path(name: str) -> Path:
+    """Where a new model goes whose parent has this name: ``nuclei2d-1``, then ``nuclei2d-2``.
+
+    Raises ``SegError`` where nothing can be kept there.
+    """
+    folder = shelf()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = {name.split(".")[0].lower() for name in os.listdir(folder)}  # noqa: PTH208  names alone
+    except OSError as error:
+        raise _refused(folder, error) from None
+    stem = re.sub(r"-\d+$", "", re.sub(r"[^\w-]+", "_", name).strip("_")) or "model"
+    number = next(k for k in itertools.count(1) if f"{stem}-{k}".lower() not in taken)
+    return folder / f"{stem}-{number}{SUFFIX}"
+
+
+def put_note(path: Path, **known: Any) -> None:
+    """Note something of a model; what was noted before stays. Raises ``SegError`` where that is not possible."""
+    _write(_beside(path, NOTE), {**_read(_beside(path, NOTE)), **known})
+
+
+def note_of(path: Path) -> dict[str, Any]:
+    return _read(_beside(path, NOTE))
+
+
+def put_order(path: Path, order: dict[str, Any]) -> None:
+    """Keep what it takes to go on with a training. Raises ``SegError`` where that is not possible."""
+    _write(_beside(path, ORDER), order)
+
+
+def orders() -> dict[Path, dict[str, Any]]:
+    """The trainings that were begun and neither ended nor given up, the newest first, by their models."""
+    found = _by_age(shelf().glob(f"*{ORDER}"))
+    return {path.with_name(path.name.removesuffix(ORDER) + SUFFIX): _read(path) for path in found}
+
+
+def end_order(path: Path) -> None:
+    """A training is over: what it took to go on is no longer needed."""
+    _beside(path, ORDER).unlink(missing_ok=True)
+    state_of(path).unlink(missing_ok=True)
+
+
+def state_of(path: Path) -> Path:
+    """Where a training keeps its state."""
+    return path.with_name(path.name + STATE)
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(name_of(path) + ending)
+
+
+def _by_age(paths: Any) -> list[Path]:
+    def age(path: Path) -> float:
+        try:
+            return -path.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    return sorted(paths, key=lambda path: (age(path), path.name))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """An object of JSON; nothing where there is none, or it is damaged: a model is whole without it."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(path: Path, known: dict[str, Any]) -> None:
+    aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise _refused(path.parent, error) from None
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _refused(folder: Path, error: OSError) -> SegError:
+    reason = (error.strerror or str(error)).lower()
+    return SegError(
+        f"Models cannot be kept in {folder} ({reason}); free some space, or let NAPARI_SEG_MODELS name another."
+    )
