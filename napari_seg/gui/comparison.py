@@ -36,7 +36,7 @@ class UnitTable(QTableWidget):
         super().__init__(0, 3)
         self.setAccessibleName("Old and new model on what was held out")
         self.setObjectName("plain")
-        self.setHorizontalHeaderLabels(["Held out", "Old", "New"])
+        self.setHorizontalHeaderLabels(["Tested on", "Old", "New"])
         self.verticalHeader().hide()
         self.setShowGrid(False)
         self.setTabKeyNavigation(False)
@@ -47,7 +47,10 @@ class UnitTable(QTableWidget):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         for column in (1, 2):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
-        self.setToolTip("1 is perfect. Old pictures: what the model learned first, and must not forget.")
+        self.setToolTip(
+            "How well each model does on parts of your corrections that neither has learned from; 1 is perfect. "
+            "Old pictures: what the model learned first, and must not forget."
+        )
 
     def render(self, judgement: Judgement | None) -> None:
         units = [] if judgement is None else sorted(judgement.corrections, key=lambda unit: unit.new - unit.old)

@@ -61,8 +61,9 @@ class Lessons:
 
     @property
     def track(self) -> Track | None:
-        """The mask in hand; while it is painted where a model may learn from it, still that."""
-        track = self._hands.track
+        """The mask in hand, or the one that was last; also while it is hidden, or is painted where a model may learn
+        from it."""
+        track = self._hands.track or self._track
         if track is not None and track.plane.endswith(LEARNING):
             of = [other for other in self._recorder.tracks() if other.plane + LEARNING == track.plane]
             track = next((other for other in of if other.key == track.key), self._track)

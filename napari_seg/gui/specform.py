@@ -18,10 +18,10 @@ class SpecForm(QWidget):
 
     changed = Signal(str, object)
 
-    def __init__(self, nothing: str = "any") -> None:
-        """``nothing``: how a setting reads that has no value."""
+    def __init__(self, nothing: str = "any", values: Mapping[Any, str] | None = None) -> None:
+        """``nothing``: how a setting reads that has no value. ``values``: how others read."""
         super().__init__()
-        self._nothing = nothing
+        self._nothing, self._values = nothing, values or {}
         self._rows = QFormLayout(self)
         self._rows.setContentsMargins(0, 0, 0, 0)
         self._rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
@@ -60,7 +60,7 @@ class SpecForm(QWidget):
         if get_origin(kind) is Literal:
             combo = QComboBox()
             for value in get_args(kind):
-                combo.addItem(str(value).capitalize(), value)
+                combo.addItem(self._values.get(value, str(value).capitalize()), value)
             combo.activated.connect(lambda _: self.changed.emit(name, combo.currentData()))
             return combo
         if kind is bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from napari_seg.gui.state import Finding
@@ -33,14 +34,14 @@ _DECIDED = {
 }
 
 
-def start_words(spec: ModelSpec | None, names: Sequence[str]) -> str:
+def start_words(spec: ModelSpec | None, title: str, names: Sequence[str]) -> str:
     """What will become of the model to begin with."""
     if spec is None:
         return "It begins from nothing and knows only what you show it; it takes longer, and more examples."
     new = names[len(spec.task.names) :] if spec.task.kind == "semantic" else ()
     added = f" and learns the new class {_listed(new)}" if len(new) == 1 else ""
     added = f" and learns the new classes {_listed(new)}" if len(new) > 1 else added
-    return f"It keeps what it knows{added}. {spec.name} itself stays as it is: a new model is made."
+    return f"It keeps what it knows{added}. {title} itself stays as it is: a new model is made."
 
 
 def findings_of(
@@ -64,6 +65,8 @@ def findings_of(
     shown = sum(one.objects for one in heard)
     whole = any(one.slices or one.boxes or one.case for one in heard)
     if objects and not whole and shown < FEW:
+        if not shown:
+            return (Finding("warning", "Only background was erased. Correct or accept some objects too, ten or more."),)
         few = "One object is" if shown == 1 else f"{shown} objects are"
         return (Finding("warning", f"{few} little to learn from; ten or more are better."),)
     return ()
@@ -129,7 +132,15 @@ def _thinned(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, floa
     return tuple(((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in pairs)
 
 
-def shelved(one: Kept, chosen: bool) -> Shelved:
+def shelf_of(models: Sequence[Kept], titles: Mapping[str, str], chosen: str) -> tuple[Shelved, ...]:
+    """The shelf, the newest first; below it the models that those on it were made from and that lie elsewhere."""
+    own = {str(one.path) for one in models}
+    parents = dict.fromkeys(str(one.note.get("model", "")) for one in models)
+    others = [Shelved(Path(key), titles[key], "where it began", key == chosen) for key in parents if key in titles]
+    return (*(_shelved(one, str(one.path) == chosen) for one in models), *(o for o in others if str(o.path) not in own))
+
+
+def _shelved(one: Kept, chosen: bool) -> Shelved:
     """A line of the shelf."""
     when = one.spec.history[-1].when if one.spec.history else ""
     parts = [_date(when), f"from {one.note['words']}" if one.note.get("words") else ""]

@@ -28,7 +28,7 @@ from napari_seg.gui.teaching_words import (
     headline_of,
     progress_words,
     reasons_of,
-    shelved,
+    shelf_of,
     start_words,
 )
 from napari_seg.gui.training_state import NEW, Beginning, Curve, Improving, Interrupted, Judgement, Teaching
@@ -187,7 +187,7 @@ class Training:
             self._running = Running(self._running.fraction if self._running else 0.0, "Stopping")
             if run.order:
                 self._engine.cancel(run.order)
-            self.refresh()
+            self.resolve()
 
     def use_new(self) -> None:
         if self.result is not None:
@@ -248,21 +248,22 @@ class Training:
             findings = (Finding("warning", self._trouble), *findings)
         if plane is not None:
             self._follow(plane.objects, 2 if track is None else len(track.row.grid))
+        titles = self._titles(models)
         state = Teaching(
             phase="empty" if plane is None else "ready",
             starts=(
-                *self._titles(models),
+                *titles,
                 (NEW, "A new model, from my labels"),
             ),
             start=start,
-            start_words="" if plane is None else start_words(spec, names),
+            start_words="" if plane is None else start_words(spec, dict(titles).get(start, ""), names),
             lesson_words=words_of(heard),
             findings=findings,
             minutes=self.minutes,
             choices=self._beginning if start == NEW else self._improving,
             reasons=reasons_of(self._beginning) if start == NEW else (),
             interrupted=self._interrupted(),
-            shelf=tuple(shelved(one, str(one.path) == self._proposed) for one in self._kept),
+            shelf=shelf_of(self._kept, dict(titles), self._proposed or ""),
             images=tuple(one.name for one in heard),
         )
         state = self._with_what_goes_on(state)

@@ -260,11 +260,11 @@ def test_any_earlier_model_is_one_click_away(
     assert (first.name, second.name) == ("instance2d-1.safetensors", "instance2d-2.safetensors")
     page.verdict.use.click()
     rest(controller)
-    assert [button.text() for button in page.shelf.buttons] == ["In use", "Use"]
+    assert [button.text() for button in page.shelf.buttons] == ["In use", "Use", "Use"]
     page.shelf.buttons[1].click()
     rest(controller)
     assert controller.state.model == first
-    assert [button.text() for button in page.shelf.buttons] == ["Use", "In use"]
+    assert [button.text() for button in page.shelf.buttons] == ["Use", "In use", "Use"]
     again = Controller(ViewerModel(), engine, trainer=trainer)
     assert {first, second} <= set(again.known())
     again.close()

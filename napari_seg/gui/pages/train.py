@@ -3,6 +3,7 @@ a ``Teaching`` and passes clicks on."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -34,9 +35,20 @@ _WORDS = {
     "seed": "Seed",
 }
 
+_VALUES = {
+    "instance": "single objects",
+    "semantic": "classes",
+    "unet": "U-Net",
+    "vnet": "V-Net",
+    "segnet": "SegNet",
+    2: "2D, slice by slice",
+    3: "3D, whole volumes",
+}
+
 _TIPS = {
-    "task": "Instance: single objects, each with a number. Semantic: classes.",
-    "ndim": "2: slice by slice. 3: whole volumes.",
+    "task": "Single objects, such as cells, each with a number; or classes, such as organs.",
+    "ndim": "2D looks at one slice at a time; 3D sees what lies above and below, and is slower.",
+    "network": "U-Net learns most from few examples. V-Net is larger; SegNet takes the least memory.",
     "width": "How much the network can take in; wider is slower.",
     "depth": "How far the network looks around; deeper sees more of the surroundings.",
     "norm": "How the network evens out its numbers. Batch is the quickest.",
@@ -90,7 +102,7 @@ class TrainPage(QScrollArea):
         self.running.cancel.setText("Stop")
         self.running.cancel.setToolTip("Stop; the best that it has learned so far is kept (Escape)")
         self.failure, self.verdict = FailureBox(), VerdictBox(self._room.comparing)
-        self.choices, self.reasons = SpecForm("automatic"), text(name="quiet")
+        self.choices, self.reasons = SpecForm("automatic", _VALUES), text(name="quiet")
         self.more = QCollapsible("More choices")
         self.more.setDuration(0)
         self.more.setCollapsedIcon("▸")
@@ -123,9 +135,9 @@ class TrainPage(QScrollArea):
             self.failure,
             self.setup,
             self.running,
-            self.curve,
             self.verdict,
             self.calm,
+            self.curve,
             self.more,
             self.shelf,
         ):
@@ -140,8 +152,8 @@ class TrainPage(QScrollArea):
         self.interrupted.give_up.clicked.connect(training.give_up)
         self.choices.changed.connect(training.set_choice)
         self.shelf.used.connect(training.use)
-        self.verdict.used.connect(training.use_new)
-        self.verdict.left.connect(training.keep_old)
+        self.verdict.used.connect(lambda: self._decide(training.use_new))
+        self.verdict.left.connect(lambda: self._decide(training.keep_old))
         self.verdict.again.connect(self._segment_again)
         self.verdict.once_more.connect(self._once_more)
         self.verdict.compared.connect(self._room.compare)
@@ -157,7 +169,8 @@ class TrainPage(QScrollArea):
         self.interrupted.setVisible(state.interrupted is not None and not running)
         if state.interrupted is not None:
             self.interrupted.words.setText(state.interrupted.words)
-        self.headline.setVisible(not (judged or running))
+        self.headline.setVisible(not judged)
+        self.headline.setText(_headline(state))
         say(self.intro, _intro(state))
         something = bool(state.images) or running
         say(self.lessons, f"It learns from {state.lesson_words}." if something and not judged else "")
@@ -195,6 +208,10 @@ class TrainPage(QScrollArea):
         super().hideEvent(event)
         self._room.lessons.watched = False
 
+    def _decide(self, decision: Callable[[], None]) -> None:
+        self._room.comparing.end()
+        decision()
+
     def _segment_again(self) -> None:
         self._room.segment_again()
         self._controller.asked_for.emit("Segment")
@@ -225,6 +242,12 @@ class InterruptedBox(QFrame):
         layout.setContentsMargins(8, 6, 6, 6)
         layout.addWidget(self.words)
         layout.addLayout(row(self.go_on, self.give_up))
+
+
+def _headline(state: Teaching) -> str:
+    if state.phase != "running":
+        return "Teach the model what you corrected"
+    return "A new model is learning" if state.from_nothing else "The model is learning"
 
 
 def _intro(state: Teaching) -> str:
