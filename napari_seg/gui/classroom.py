@@ -17,6 +17,7 @@ from napari_seg.gui.lessons import Lessons
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Target
 from napari_seg.gui.runs import Runs
+from napari_seg.gui.spotlight import Spotlight
 from napari_seg.gui.training import Training
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.models.spec import ModelSpec
@@ -50,23 +51,26 @@ class Classroom:
         self,
         viewer: Any,
         engine: Engine,
+        trainer: Engine,
         recorder: Recorder,
         hands: Hands,
         classes: Classes,
         runs: Runs,
         window: Window,
     ) -> None:
-        """``engine``: the one that trains."""
+        """``trainer``: the engine that trains."""
         self._viewer, self._recorder, self._runs, self._window = viewer, recorder, runs, window
         self.lessons = Lessons(recorder, hands)
         self.training = Training(
-            engine, recorder, self.lessons, classes, window.known, window.choose_model, window.computing
+            trainer, recorder, self.lessons, classes, window.known, window.choose_model, window.computing
         )
-        self.comparing = Comparing(viewer, engine)
+        self.comparing = Comparing(viewer, trainer)
+        self.spotlight = Spotlight(viewer, engine, recorder, self.lessons)
 
     def tick(self) -> None:
         self.training.propose(self._proposal())
         self.training.tick()
+        self.spotlight.tick()
 
     def close(self) -> None:
         self.training.close()

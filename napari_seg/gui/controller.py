@@ -105,7 +105,7 @@ class Controller:
         self.runs = Runs(viewer, engine, self.recorder)
         self.mirroring = Mirroring(engine, self.runs, self.hands, self.reviewing, around, self.known)
         trainer = link.Engine(PATIENCE) if trainer is None else trainer
-        self.classroom = Classroom(viewer, trainer, self.recorder, self.hands, self.classes, self.runs, self)
+        self.classroom = Classroom(viewer, engine, trainer, self.recorder, self.hands, self.classes, self.runs, self)
         self.batch = Batch(viewer, engine, self.recorder)
         self._looks = Looks(engine)
         self._saving = Saving(engine, self.runs, self.recorder)

@@ -108,7 +108,7 @@ class Lessons:
         for folder, heard in self._heard.items():
             by_image: dict[int, list[Heard]] = {}
             for one in heard:
-                if one.plane.objects == wanted.objects and (wanted.objects or one.plane.classes == wanted.classes):
+                if _alike(one.plane, wanted):
                     by_image.setdefault(one.image, []).append(one)
             for image, several in by_image.items():
                 in_hand = track is not None and track.key == (folder, image)
@@ -137,3 +137,9 @@ class Lessons:
 
     def _stir(self) -> None:
         self._stale = True
+
+
+def _alike(one: Plane, other: Plane) -> bool:
+    """Whether one model can learn from both: objects, or classes of the same names as far as they go."""
+    shared = min(len(one.classes), len(other.classes))
+    return one.objects == other.objects and (one.objects or one.classes[:shared] == other.classes[:shared])

@@ -7,13 +7,13 @@ where it is learned from.
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from napari_seg.editing.annotation import CASE, Entry, label_of
-from napari_seg.editing.said import class_names, decided_regions
-from napari_seg.session.records import LEARNING, SAID, ImageRow, Plane, row_key
+from napari_seg.editing.said import class_names, counts_objects, decided_regions
+from napari_seg.session.records import LEARNING, SAID, ImageRow, Plane, rows_of
 from napari_seg.session.store import Store
 
 
@@ -23,7 +23,7 @@ class Heard:
 
     ``objects``: those that were changed or accepted. ``classes``: the names of those that were painted or accepted, and
     ``painted`` how many slices (of a picture: one) that was in. ``slices``, ``boxes`` and ``case`` are finished.
-    ``erased``: background was made.
+    ``erased``: background was made. ``marked``: a person has marked where a model may learn from it.
     """
 
     image: int
@@ -36,9 +36,12 @@ class Heard:
     boxes: int = 0
     case: bool = False
     erased: bool = False
+    marked: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.objects or self.classes or self.slices or self.boxes or self.case or self.erased)
+        return bool(
+            self.objects or self.classes or self.slices or self.boxes or self.case or self.erased or self.marked
+        )
 
 
 Known = MutableMapping[tuple[int, int], tuple[Heard, ...]]
@@ -61,10 +64,11 @@ def heard_in(store: Store, known: Known) -> tuple[Heard, ...]:
 def _heard_of(store: Store, image: ImageRow) -> Iterable[Heard]:
     rows = store.rows(image.id)
     for plane in store.planes(image.id):
-        if not plane.name.endswith(LEARNING):
-            prefix = row_key(plane.name, "")
-            own = {key.removeprefix(prefix): entry for key, entry in rows.items() if key.startswith(prefix)}
-            heard = _heard(store, image, plane, own)
+        if plane.is_mask:
+            own = rows_of(rows, plane.name)
+            objects, names = counts_objects(plane.objects, own), class_names(plane.classes, own)
+            known = replace(plane, objects=objects, classes=names)
+            heard = _heard(store, image, known, own)
             if heard:
                 yield heard
 
@@ -75,7 +79,7 @@ def _heard(store: Store, image: ImageRow, plane: Plane, rows: dict[str, Entry]) 
     rejected = {label_of(key) for key, entry in rows.items() if entry.state == "rejected"}
     finished = [key.split()[0] for key, entry in rows.items() if entry.state == "accepted"]
     regions = {label for label, _ in decided_regions(rows, ("accepted",))}
-    names = class_names(plane.classes, rows)
+    names = plane.classes
     classes = sorted(labels | regions)
     return Heard(
         image.id,
@@ -88,6 +92,7 @@ def _heard(store: Store, image: ImageRow, plane: Plane, rows: dict[str, Entry]) 
         boxes=finished.count("box"),
         case=CASE in finished,
         erased=erased,
+        marked=bool(store.names(image.id, plane.name + LEARNING, image.times)),
     )
 
 
@@ -117,6 +122,8 @@ def words_of(heard: Sequence[Heard]) -> str:
         volumes = painted > sum(bool(h.painted) for h in heard)
         parts.append(_listed(list(classes)) + (f", painted in {_count(painted, 'slice')}" if volumes else ""))
     parts += [_count(n, f"finished {what}") for what, n in _finished(heard) if n]
+    if any(h.marked for h in heard):
+        parts.append("what you marked")
     if not parts:
         return f"background that was erased in {_count(len(heard), 'image')}" if heard else ""
     return f"{_listed(parts)} in {_count(len({h.image for h in heard}), 'image')}"

@@ -13,6 +13,7 @@ from controlled import rest, twelve_cells
 from napari.components import ViewerModel
 
 from napari_seg.editing.annotation import Entry, object_key, slice_key
+from napari_seg.gui import spotlight
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.pages.train import TrainPage
@@ -424,3 +425,63 @@ def test_notes_of_models_survive_what_damages_them(
     note.write_text("{")
     assert shelf.note_of(path) == {}
     assert [one.name for one in shelf.kept()] == ["instance2d-1"]
+
+
+def watched(controller: Controller, turns: int = 8) -> None:
+    """What is shown follows what was painted."""
+    controller.classroom.spotlight._clock = lambda: 1e9
+    rest(controller, turns)
+    controller.classroom.spotlight._clock = lambda: 2e9
+    rest(controller, turns)
+
+
+def test_what_is_learned_from_is_bright_and_follows_what_is_painted(controller: Controller, page: TrainPage) -> None:
+    layer = corrected(controller, 1)
+    page.spotlight.switch.click()
+    watched(controller)
+    veil = controller.viewer.layers[spotlight.NAME]
+    assert not veil.data[layer.data == 1].any()  # the object that was painted on
+    assert veil.data[layer.data == 2].all()
+    assert veil.data[50, 70]
+    track = controller.recorder.track(layer)
+    assert track is not None
+    controller.recorder.say(track, {object_key(2): Entry(state="accepted")}, "accept")
+    watched(controller)
+    assert not veil.data[layer.data == 2].any()
+    assert [one.layer for one in controller.recorder.tracks()] == [layer]  # the veil is only shown
+    page.spotlight.switch.click()
+    assert spotlight.NAME not in controller.viewer.layers
+
+
+def test_a_person_corrects_it_by_painting_and_that_is_kept(
+    controller: Controller, page: TrainPage, engine: Any, trainer: Any
+) -> None:
+    layer = corrected(controller, 1)
+    page.spotlight.switch.click()
+    page.spotlight.buttons[1].click()
+    rest(controller)
+    marks = controller.viewer.layers["mask learning"]
+    assert controller.viewer.layers.selection.active is marks
+    assert (marks.mode, marks.selected_label, page.spotlight.buttons[1].isChecked()) == ("paint", 1, True)
+    assert controller.classroom.lessons.track is controller.recorder.track(layer)
+    marks.data_setitem((np.array([50, 51]), np.array([70, 70])), 1)
+    page.spotlight.buttons[2].click()
+    marks.data_setitem((np.array([5]), np.array([5])), 2)
+    watched(controller)
+    veil = controller.viewer.layers[spotlight.NAME]
+    assert (veil.data[50, 70], veil.data[5, 5], veil.data[6, 6]) == (0, 1, 0)
+    page.spotlight.buttons[2].click()  # once more: back to the mask
+    assert controller.viewer.layers.selection.active is layer
+    page.spotlight.switch.click()
+    assert not marks.visible
+    settle(controller)
+    assert page.lessons.text() == "It learns from 1 object and what you marked in 1 image."
+    assert controller.hands.track is controller.recorder.track(layer)
+    controller.close()
+    again = Controller(ViewerModel(), engine, trainer=trainer)
+    again.viewer.add_image((twelve_cells() > 0) * 100.0, name="cells")
+    rest(again)
+    back = again.viewer.layers["mask learning"]
+    assert back.data[50, 70] == 1
+    assert not back.visible
+    again.close()

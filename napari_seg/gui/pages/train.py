@@ -19,6 +19,7 @@ from napari_seg.gui.pages.segment import FailureBox
 from napari_seg.gui.parts import Findings, combo, fill, row, say, text
 from napari_seg.gui.shelf_list import ShelfList
 from napari_seg.gui.specform import SpecForm
+from napari_seg.gui.spotlight_box import SpotlightBox
 from napari_seg.gui.training_state import NEW, Teaching
 
 _WORDS = {
@@ -86,6 +87,7 @@ class TrainPage(QScrollArea):
         self.headline, self.intro = text("Teach the model what you corrected", name="headline"), text()
         self.interrupted = InterruptedBox()
         self.lessons, self.images = text(), text(name="quiet")
+        self.spotlight = SpotlightBox(self._room.spotlight)
         self.start, self.start_words = combo("Model to begin with"), text(name="quiet")
         self.findings = Findings()
         self.minutes = QDoubleSpinBox()
@@ -132,6 +134,7 @@ class TrainPage(QScrollArea):
             self.intro,
             self.lessons,
             self.images,
+            self.spotlight,
             self.failure,
             self.setup,
             self.running,
@@ -175,6 +178,7 @@ class TrainPage(QScrollArea):
         something = bool(state.images) or running
         say(self.lessons, f"It learns from {state.lesson_words}." if something and not judged else "")
         say(self.images, _images(state) if not (judged or empty or running) else "")
+        self.spotlight.setVisible(not (judged or empty or running) and self._room.lessons.track is not None)
         self.failure.render(state.failure)
         self.setup.setVisible(not (running or judged or empty))
         fill(self.start, list(state.starts), state.start)
