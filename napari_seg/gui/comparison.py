@@ -105,7 +105,8 @@ class VerdictBox(QFrame):
         for part in (
             self.headline,
             self.sentence,
-            row(self.use, self.leave),
+            self.use,
+            self.leave,
             self.next,
             self.segment,
             row(self.flick, self.end),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
-from superqt import QCollapsible
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
-from napari_seg.gui.parts import text
+from napari_seg.gui.parts import Fold, text
 from napari_seg.gui.training_state import Shelved
 
 
-class ShelfList(QCollapsible):
+class ShelfList(Fold):
     """``used`` carries the file of a model."""
 
     used = Signal(object)
@@ -18,12 +17,7 @@ class ShelfList(QCollapsible):
     def __init__(self) -> None:
         super().__init__("Earlier models")
         self._shown: tuple[Shelved, ...] = ()
-        self._lines = QWidget()
-        self._layout = QVBoxLayout(self._lines)
-        self._layout.setContentsMargins(0, 4, 0, 0)
-        self._layout.setSpacing(4)
         self.buttons: list[QPushButton] = []
-        self.addWidget(self._lines)
         self.hide()
 
     def render(self, shelf: tuple[Shelved, ...]) -> None:
@@ -31,15 +25,13 @@ class ShelfList(QCollapsible):
             return
         self._shown = shelf
         self.setVisible(bool(shelf))
-        self.setText(f"Earlier models ({len(shelf)})")
-        while (item := self._layout.takeAt(0)) is not None:
+        self.rename(f"Earlier models ({len(shelf)})")
+        while (item := self.rows.takeAt(0)) is not None:
             item.widget().hide()
             item.widget().deleteLater()
         self.buttons = []
         for one in shelf:
-            self._layout.addWidget(self._line(one))
-        if self.isExpanded():
-            self.expand(animate=False)  # as tall as it is now
+            self.rows.addWidget(self._line(one))
 
     def _line(self, one: Shelved) -> QFrame:
         frame = QFrame()

@@ -34,7 +34,8 @@ REST = 0.4
 NAME = "Not learned from"
 """What the layer is called that makes the unknown dark."""
 
-_VEIL = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), 1: (0.0, 0.0, 0.0, 0.68)})
+DARK, EDGE = 1, 2
+_VEIL = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), DARK: (0, 0, 0, 0.68), EDGE: (1, 1, 1, 0.55)})
 _MARKS = DirectLabelColormap(
     color_dict={None: (0, 0, 0, 0), COUNTS: (0.0, 0.62, 0.45, 0.55), UNKNOWN: (0.84, 0.37, 0.0, 0.55)}
 )
@@ -149,19 +150,17 @@ class Spotlight:
         folder, image, plane = track.session.folder, track.row.id, track.plane
 
         def ready(_: object) -> None:
-            self._engine.later(lambda: _counts(folder, image, plane), show, "spotlight")
+            self._engine.later(lambda: _veil(folder, image, plane), show, "spotlight")
 
-        def show(counts: NDArray[np.bool_] | SegError | None) -> None:
+        def show(veil: NDArray[np.uint8] | SegError | None) -> None:
             if not self.on or self._shown != wanted or self._recorder.track(track.layer) is not track:
                 return
-            if isinstance(counts, SegError):
-                self.trouble = str(counts)
+            if isinstance(veil, SegError):
+                self.trouble = str(veil)
                 self.changed.emit()
                 return
-            dark = np.ones(track.layer.data.shape, np.uint8)
-            if counts is not None:
-                dark = (~counts).astype(np.uint8).reshape(track.layer.data.shape)
-            self._draw(track, dark)
+            shape = track.layer.data.shape
+            self._draw(track, np.full(shape, DARK, np.uint8) if veil is None else veil.reshape(shape))
 
         self._recorder.ask(track, lambda store: None, ready)  # after all that was painted so far
 
@@ -224,10 +223,19 @@ class Spotlight:
             self.show(False)
 
 
-def _counts(folder: Any, image: int, plane: str) -> NDArray[np.bool_] | SegError | None:
-    """In a thread: where labels count, ``(times, *grid)``; ``None`` where nothing was said."""
+def _veil(folder: Any, image: int, plane: str) -> NDArray[np.uint8] | SegError | None:
+    """In a thread: where labels do not count, and an edge around what does, ``(times, *grid)``; ``None`` where nothing
+    was said."""
     try:
         found = lessons(folder, {image: plane})
-        return found[0].spoken()[1] if found else None
+        counts = found[0].spoken()[1] if found else None
     except SegError as error:
         return error
+    if counts is None:
+        return None
+    inside = counts.copy()
+    for axis in (-2, -1):  # the edge is drawn in each slice; what lies at the border of the image has none there
+        first, last = np.moveaxis(counts, axis, 0), np.moveaxis(inside, axis, 0)
+        last[1:] &= first[:-1]
+        last[:-1] &= first[1:]
+    return np.where(counts, np.where(inside, np.uint8(0), np.uint8(EDGE)), np.uint8(DARK))

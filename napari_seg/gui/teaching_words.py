@@ -13,6 +13,7 @@ from napari_seg.gui.training_state import Beginning, Curve, Judgement, Shelved
 from napari_seg.jobs import Progress
 from napari_seg.models.shelf import Kept
 from napari_seg.models.spec import ModelSpec
+from napari_seg.models.zoo import shipped
 from napari_seg.session.heard import Heard
 
 FEW = 5
@@ -136,7 +137,12 @@ def shelf_of(models: Sequence[Kept], titles: Mapping[str, str], chosen: str) -> 
     """The shelf, the newest first; below it the models that those on it were made from and that lie elsewhere."""
     own = {str(one.path) for one in models}
     parents = dict.fromkeys(str(one.note.get("model", "")) for one in models)
-    others = [Shelved(Path(key), titles[key], "where it began", key == chosen) for key in parents if key in titles]
+    given = {str(path) for path in shipped().values()}
+    others = [
+        Shelved(Path(key), titles[key], "came with the program" if key in given else "where it began", key == chosen)
+        for key in parents
+        if key in titles
+    ]
     return (*(_shelved(one, str(one.path) == chosen) for one in models), *(o for o in others if str(o.path) not in own))
 
 

@@ -9,14 +9,13 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QDoubleSpinBox, QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_seg.gui.boxes import RunningBox
 from napari_seg.gui.comparison import KEY, VerdictBox
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.learning_curve_view import LearningCurveView
 from napari_seg.gui.pages.segment import FailureBox
-from napari_seg.gui.parts import Findings, combo, fill, row, say, text
+from napari_seg.gui.parts import Findings, Fold, combo, fill, row, say, text
 from napari_seg.gui.shelf_list import ShelfList
 from napari_seg.gui.specform import SpecForm
 from napari_seg.gui.spotlight_box import SpotlightBox
@@ -105,18 +104,10 @@ class TrainPage(QScrollArea):
         self.running.cancel.setToolTip("Stop; the best that it has learned so far is kept (Escape)")
         self.failure, self.verdict = FailureBox(), VerdictBox(self._room.comparing)
         self.choices, self.reasons = SpecForm("automatic", _VALUES), text(name="quiet")
-        self.more = QCollapsible("More choices")
-        self.more.setDuration(0)
-        self.more.setCollapsedIcon("▸")
-        self.more.setExpandedIcon("▾")
-        self.more.layout().setContentsMargins(0, 0, 0, 0)
-        self.more.addWidget(self.reasons)
-        self.more.addWidget(self.choices)
+        self.more = Fold("More choices")
+        self.more.rows.addWidget(self.reasons)
+        self.more.rows.addWidget(self.choices)
         self.shelf = ShelfList()
-        self.shelf.setDuration(0)
-        self.shelf.setCollapsedIcon("▸")
-        self.shelf.setExpandedIcon("▾")
-        self.shelf.layout().setContentsMargins(0, 0, 0, 0)
         self.setup = QWidget()
         setup = QVBoxLayout(self.setup)
         setup.setContentsMargins(0, 0, 0, 0)
@@ -125,7 +116,8 @@ class TrainPage(QScrollArea):
             row(self.start, title="Begin with"),
             self.start_words,
             self.findings,
-            row(self.begin, self.minutes),
+            row(self.minutes, title="Learn for"),
+            self.begin,
         ):
             setup.addWidget(part) if isinstance(part, QWidget) else setup.addLayout(part)
         for part in (
