@@ -8,6 +8,7 @@ from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.ruler import MEASURES
 from napari_seg.gui import display, orthogonal, windows
 from napari_seg.gui.canvas_repair import mend_drawing
+from napari_seg.gui.comparison import KEY as FLICK
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.dropping import Dropping
 from napari_seg.gui.finished_mark import FinishedMark
@@ -50,10 +51,11 @@ class AroundCanvas:
         own = [Key(*row) for row in (*windows.keys(self._viewer), *display.KEYS)]
         review = [Key("Review", key, _REVIEW[what]) for what, keys in REVIEW_KEYS.items() for key in keys]
         views = Key("View", orthogonal.KEY_OF_VIEWS, "Views from three sides")
+        flick = Key("From the model", FLICK, "The old or the new model's mask")
         undo = [Key("Objects", "Ctrl+Z", "Undo, without limit"), Key("Objects", "Ctrl+Shift+Z", "Redo")]
         sheet = Key("View", KEY, "This list")
         measures = [Key("Measure", measure.key, measure.title) for measure in MEASURES.values()]
-        self.keys.render([*tool_keys(TOOLS), *measures, *undo, *review, views, *own, sheet, *napari_keys()])
+        self.keys.render([*tool_keys(TOOLS), *measures, *undo, flick, *review, views, *own, sheet, *napari_keys()])
 
 
 def _take(viewer: Any, name: str) -> None:

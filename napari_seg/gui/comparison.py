@@ -92,7 +92,7 @@ class VerdictBox(QFrame):
         self.setObjectName("card")
         self._comparing = comparing
         self.headline, self.sentence, self.next = text(name="headline"), text(), text(name="quiet")
-        self.table = UnitTable()
+        self.table, self.outlook = UnitTable(), text()
         self.use, self.leave = QPushButton("Use the new model"), QPushButton("Keep the old one")
         self.flick, self.end = QPushButton(), QPushButton("Done")
         self.end.setToolTip("Take both masks away again")
@@ -113,6 +113,7 @@ class VerdictBox(QFrame):
             self.waiting,
             self.trouble,
             self.table,
+            self.outlook,
             self.more,
         ):
             layout.addLayout(part) if not hasattr(part, "setVisible") else layout.addWidget(part)
@@ -141,6 +142,7 @@ class VerdictBox(QFrame):
         self.leave.setText("The old one is kept" if taken == "old" else "Keep the old one")
         self.leave.setVisible(not state.from_nothing)
         say(self.next, _next(state))
+        say(self.outlook, state.outlook)
         self.segment.setVisible(state.again and taken == "new")
         dress(self.segment, "main" if taken == "new" else "")
         self.table.render(judgement)

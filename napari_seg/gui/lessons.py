@@ -27,22 +27,16 @@ REST = 1.0
 """Seconds between two looks at the same session."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Material:
-    """One plane of an image, and what was said of it. ``volume``: of an image that is open."""
+    """One plane of an image of the session in a folder, and what was said of it."""
 
     folder: Path
     heard: Heard
-    volume: Volume | None
 
     def order(self) -> dict[str, Any]:
-        """How the engine is told of it."""
-        return {
-            "session": str(self.folder),
-            "image": self.heard.image,
-            "plane": self.heard.plane.name,
-            "volume": self.volume,
-        }
+        """How the engine is told of it; see :meth:`Lessons.with_volumes`."""
+        return {"session": str(self.folder), "image": self.heard.image, "plane": self.heard.plane.name}
 
 
 class Lessons:
@@ -103,7 +97,6 @@ class Lessons:
         wanted, track = self.plane, self.track
         if wanted is None:
             return []
-        volumes = dict(self._volumes())
         found = []
         for folder, heard in self._heard.items():
             by_image: dict[int, list[Heard]] = {}
@@ -114,11 +107,11 @@ class Lessons:
                 in_hand = track is not None and track.key == (folder, image)
                 named = [one for one in several if one.plane.name == wanted.name]
                 if named or not in_hand:
-                    found.append(Material(folder, (named or several)[0], volumes.get((folder, image))))
+                    found.append(Material(folder, (named or several)[0]))
         return found
 
-    def again(self, lessons: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Lessons of an earlier order, with the volumes of images that are open."""
+    def with_volumes(self, lessons: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Lessons for the engine: images that are open are handed over as they are, others are read from files."""
         volumes = dict(self._volumes())
         return [{**one, "volume": volumes.get((Path(one["session"]), one["image"]))} for one in lessons]
 

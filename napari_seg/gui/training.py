@@ -6,12 +6,14 @@ was painted is on the disk before it begins; the training reads it there.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, Literal
 
 from psygnal import Signal
@@ -38,6 +40,7 @@ from napari_seg.models import shelf
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.heard import words_of
 from napari_seg.spec import Spec
+from napari_seg.training.learning_curve import ROUNDS, Round, forecast
 
 PATIENCE = 1.5
 """Seconds that a training gets to put its best model into its file when it is stopped."""
@@ -158,7 +161,7 @@ class Training:
         record = {
             "model": key,
             "settings": self._settings(key, name),
-            "lessons": [{k: v for k, v in one.order().items() if k != "volume"} for one in material],
+            "lessons": [one.order() for one in material],
             "words": words_of([one.heard for one in material]),
             "objects": sum(one.heard.objects for one in material),
             "began": time.time(),
@@ -219,7 +222,7 @@ class Training:
     def tick(self) -> None:
         self._engine.poll()
         self._lessons.tick()
-        if self._stale:
+        if self._stale and (self._lessons.watched or self.run is not None):
             self.resolve()
 
     def close(self) -> None:
@@ -299,8 +302,22 @@ class Training:
                 taken=result.taken,
                 can_flick=result.start is not None and self._lessons.track is not None,
                 again=bool(result.taken) and self._lessons.track is not None,
+                outlook=self._outlook(result.path),
             )
         return state
+
+    def _outlook(self, path: Path) -> str:
+        """What more corrections would bring, by the rounds that led to a model; empty where too few are known."""
+        notes, rounds = {str(one.path): one.note for one in self._kept}, list[Round]()
+        key = str(path)
+        while key in notes:
+            note = notes[key]
+            scores = [new for _, new in note.get("scores", ())]
+            if scores:
+                spread = stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
+                rounds.append(Round(corrected=note.get("objects", 0), score=fmean(scores), spread=spread))
+            key = note.get("model", "")
+        return forecast(rounds[::-1]).sentence if len(rounds) >= ROUNDS else ""
 
     def _start(self, models: Mapping[Path, ModelSpec]) -> str:
         for key in (self._wanted, self._proposed):
@@ -385,7 +402,7 @@ class Training:
         run.order = self._engine.order(
             "retrain",
             model=run.record["model"],
-            lessons=self._lessons.again(run.record["lessons"]),
+            lessons=self._lessons.with_volumes(run.record["lessons"]),
             settings=run.record["settings"],
             save_to=str(run.path),
             resume=resume,
@@ -402,7 +419,7 @@ class Training:
             "compare",
             old=run.record["model"],
             new=str(run.path),
-            lessons=self._lessons.again(run.record["lessons"]),
+            lessons=self._lessons.with_volumes(run.record["lessons"]),
             settings=run.record["settings"],
         )
 

@@ -284,6 +284,8 @@ def test_a_training_is_gone_on_with_after_the_program_was_closed(
     again = Controller(ViewerModel(), engine, trainer=trainer)
     later = TrainPage(again)
     qtbot.addWidget(later)
+    later.show()
+    again.tick()
     assert "interrupted after 40%" in later.interrupted.words.text()
     assert "6 objects in 1 image" in later.interrupted.words.text()
     again.viewer.add_image((twelve_cells() > 0) * 100.0, name="cells")
@@ -485,3 +487,19 @@ def test_a_person_corrects_it_by_painting_and_that_is_kept(
     assert back.data[50, 70] == 1
     assert not back.visible
     again.close()
+
+
+def test_three_rounds_tell_what_more_corrections_would_bring(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    corrected(controller)
+    told = []
+    for _ in range(3):
+        trained(controller, trainer, page, spots)
+        page.verdict.use.click()
+        rest(controller)
+        told.append(page.verdict.outlook.text())
+        page.verdict.more.click()
+        rest(controller)
+    assert told[:2] == ["", ""]
+    assert told[2]
