@@ -14,6 +14,7 @@ from napari_seg.gui.comparing import Comparing
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.lessons import Lessons
+from napari_seg.gui.live import Live
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Target
 from napari_seg.gui.runs import Runs
@@ -66,11 +67,15 @@ class Classroom:
         )
         self.comparing = Comparing(viewer, trainer)
         self.spotlight = Spotlight(viewer, engine, recorder, self.lessons)
+        self.live = Live(
+            viewer, engine, trainer, recorder, self.lessons, window, self._seen, lambda: self.training.run is not None
+        )
 
     def tick(self) -> None:
         self.training.propose(self._proposal())
         self.training.tick()
         self.spotlight.tick()
+        self.live.tick()
 
     def close(self) -> None:
         self.training.close()
@@ -101,6 +106,12 @@ class Classroom:
     def _part(self, target: Target) -> Region | None:
         if math.prod(target.volume.grid) * target.volume.size("T") <= LARGE:
             return None
+        return self._runs.region(target, "slice" if target.model.network.ndim == 2 else "near")
+
+    def _seen(self, target: Target) -> Region | None:
+        """The part of an image that suggestions are made for: of a picture all, of a volume what is looked at."""
+        if target.volume.ndim == 2:
+            return None if target.volume.size("T") == 1 else self._runs.region(target, "box")
         return self._runs.region(target, "slice" if target.model.network.ndim == 2 else "near")
 
     def _proposal(self) -> Path | None:

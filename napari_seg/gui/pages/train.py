@@ -14,6 +14,7 @@ from napari_seg.gui.boxes import RunningBox
 from napari_seg.gui.comparison import KEY, VerdictBox
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.learning_curve_view import LearningCurveView
+from napari_seg.gui.live_box import ACCEPT, DROP, LiveBox
 from napari_seg.gui.pages.segment import FailureBox
 from napari_seg.gui.parts import Findings, Fold, combo, fill, row, say, text
 from napari_seg.gui.shelf_list import ShelfList
@@ -87,6 +88,7 @@ class TrainPage(QScrollArea):
         self.interrupted = InterruptedBox()
         self.lessons, self.images = text(), text(name="quiet")
         self.spotlight = SpotlightBox(self._room.spotlight)
+        self.live = LiveBox(self._room.live)
         self.start, self.start_words = combo("Model to begin with"), text(name="quiet")
         self.findings = Findings()
         self.minutes = QDoubleSpinBox()
@@ -133,6 +135,7 @@ class TrainPage(QScrollArea):
             self.verdict,
             self.calm,
             self.curve,
+            self.live,
             self.more,
             self.shelf,
         ):
@@ -154,7 +157,9 @@ class TrainPage(QScrollArea):
         self.verdict.compared.connect(self._room.compare)
         leave = QShortcut(QKeySequence("Escape"), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
         leave.activated.connect(training.stop)
-        self._controller.viewer.bind_key(KEY, lambda _: self._flick(), overwrite=True)
+        live = self._room.live
+        for key, act in ((KEY, self._flick), (ACCEPT, live.accept), (DROP, live.drop)):
+            self._controller.viewer.bind_key(key, lambda _, act=act: act(), overwrite=True)
 
     def render(self, state: Teaching) -> None:
         """Draw a state; what did not change is left alone, so that nothing flickers."""
@@ -171,6 +176,7 @@ class TrainPage(QScrollArea):
         say(self.lessons, f"It learns from {state.lesson_words}." if something and not judged else "")
         say(self.images, _images(state) if not (judged or empty or running) else "")
         self.spotlight.setVisible(not (judged or empty or running) and self._room.lessons.track is not None)
+        self.live.setVisible(not (judged or empty or running) and self._room.lessons.track is not None)
         self.failure.render(state.failure)
         self.setup.setVisible(not (running or judged or empty))
         fill(self.start, list(state.starts), state.start)
