@@ -8,11 +8,13 @@ from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.ruler import MEASURES
 from napari_seg.gui import display, orthogonal, windows
 from napari_seg.gui.canvas_repair import mend_drawing
+from napari_seg.gui.comparison import KEY as FLICK
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.dropping import Dropping
 from napari_seg.gui.finished_mark import FinishedMark
 from napari_seg.gui.keys import Key, napari_keys, offer_commands, tool_keys
 from napari_seg.gui.keys_sheet import KEY, KeysSheet
+from napari_seg.gui.live_box import ACCEPT, DROP
 from napari_seg.gui.manifest import PLUGIN
 from napari_seg.gui.queue_view import KEYS as REVIEW_KEYS
 from napari_seg.gui.sketchpad import Sketchpad
@@ -50,10 +52,15 @@ class AroundCanvas:
         own = [Key(*row) for row in (*windows.keys(self._viewer), *display.KEYS)]
         review = [Key("Review", key, _REVIEW[what]) for what, keys in REVIEW_KEYS.items() for key in keys]
         views = Key("View", orthogonal.KEY_OF_VIEWS, "Views from three sides")
+        flick = [
+            Key("From the model", FLICK, "The old or the new model's mask"),
+            Key("From the model", ACCEPT, "Accept the suggestion"),
+            Key("From the model", DROP, "Drop the suggestion"),
+        ]
         undo = [Key("Objects", "Ctrl+Z", "Undo, without limit"), Key("Objects", "Ctrl+Shift+Z", "Redo")]
         sheet = Key("View", KEY, "This list")
         measures = [Key("Measure", measure.key, measure.title) for measure in MEASURES.values()]
-        self.keys.render([*tool_keys(TOOLS), *measures, *undo, *review, views, *own, sheet, *napari_keys()])
+        self.keys.render([*tool_keys(TOOLS), *measures, *undo, *flick, *review, views, *own, sheet, *napari_keys()])
 
 
 def _take(viewer: Any, name: str) -> None:

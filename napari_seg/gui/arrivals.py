@@ -411,9 +411,10 @@ class Arrivals:
             about[KEY] = volume_of(image).mask(labels, name=plane.name)
         looks = {} if plane.objects else class_looks(plane.classes)
         with adding(self._viewer):
-            self._viewer.add_labels(
+            layer = self._viewer.add_labels(
                 labels, name=plane.name, opacity=0.5, metadata=about, **beside(image, volume), **looks
             )
+        layer.visible = plane.is_mask
 
     def image_of(self, layer: Any) -> Any:
         """The layer of the image that a mask belongs to, if that is clear."""

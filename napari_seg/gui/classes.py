@@ -27,6 +27,7 @@ from napari_seg.gui.hiding import Hidden, without
 from napari_seg.gui.layers import CLASSES
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
+from napari_seg.session.records import LEARNING
 
 _COLOURS = 49
 """Colours that come round again, of objects: as many as napari takes."""
@@ -181,7 +182,7 @@ class Classes:
         for track in self._recorder.tracks():
             if self._recorder.counts_objects(track):
                 self._clear(track)
-            else:
+            elif not track.plane.endswith(LEARNING):
                 self._dress(track)
         self.changed.emit()
 

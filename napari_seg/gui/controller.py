@@ -26,6 +26,7 @@ from napari_seg.gui import notice
 from napari_seg.gui.batch import Batch
 from napari_seg.gui.checking import Looks, Wish
 from napari_seg.gui.classes import Classes
+from napari_seg.gui.classroom import Classroom
 from napari_seg.gui.finished_words import told
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.hover import Hover
@@ -39,12 +40,17 @@ from napari_seg.gui.runs import Runs
 from napari_seg.gui.saving import Saving, proposed_path
 from napari_seg.gui.state import Device, Finding, Options, Question, Segment, Thresholds
 from napari_seg.gui.surroundings import Surroundings
+from napari_seg.gui.training import PATIENCE
 from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, finds
 from napari_seg.inference.channels import channel_names
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.models.file import read_spec
+from napari_seg.models.shelf import kept
 from napari_seg.models.spec import ModelSpec
 from napari_seg.models.zoo import shipped
+
+OWN = 8
+"""So many models that were made here stand in the list without being asked for."""
 
 
 def _import_what_tools_need() -> None:
@@ -63,17 +69,26 @@ class Controller:
     asked_for = Signal(str)
     """The title of a page that a person should see now."""
 
-    def __init__(self, viewer: Any, engine: link.Engine, options: Options | None = None, who: str = "") -> None:
+    def __init__(
+        self,
+        viewer: Any,
+        engine: link.Engine,
+        options: Options | None = None,
+        who: str = "",
+        trainer: link.Engine | None = None,
+    ) -> None:
+        """``trainer``: the engine that trains, so that images can be segmented meanwhile."""
         self.viewer = viewer
         self.engine = engine
         self.state = Segment()
         self._options = options or Options()
         self._image: Any = None  # the layer that was chosen
         self._axes: dict[str, str] = {}  # what a person said about layers, by the layer's id
-        self._models = {path: name for name, path in shipped().items()}
+        self._models: dict[Path, str] = {}
+        self._specs: dict[Path, ModelSpec] = {}
+        self._know_models()
         self._model: Path | None = next(iter(self._models), None)
         self._proposal = Proposal()
-        self._specs: dict[Path, ModelSpec] = {}
         self._trouble = ""  # why the model that was chosen last cannot be used
         self._stale = True
         self._warming = 0
@@ -88,7 +103,9 @@ class Controller:
         self.reviewing.listed.connect(lambda _: self.asked_for.emit("Review"))
         around.edited.connect(self._tell_edit)
         self.runs = Runs(viewer, engine, self.recorder)
-        self.mirroring = Mirroring(engine, self.runs, self.hands, self.reviewing, around, self._known)
+        self.mirroring = Mirroring(engine, self.runs, self.hands, self.reviewing, around, self.known)
+        trainer = link.Engine(PATIENCE) if trainer is None else trainer
+        self.classroom = Classroom(viewer, engine, trainer, self.recorder, self.hands, self.classes, self.runs, self)
         self.batch = Batch(viewer, engine, self.recorder)
         self._looks = Looks(engine)
         self._saving = Saving(engine, self.runs, self.recorder)
@@ -180,6 +197,7 @@ class Controller:
 
     def close(self) -> None:
         self.reviewing.close()
+        self.classroom.close()
         self.recorder.close()
         self.engine.close()
 
@@ -196,6 +214,30 @@ class Controller:
         """Where the mask of the last run would best go."""
         return proposed_path(self.runs.mask) if self.runs.mask is not None else Path("mask.tif")
 
+    def known(self) -> dict[Path, ModelSpec]:
+        """The models that can be chosen."""
+        return {path: self._spec(path) for path in self._models}
+
+    def chosen_model(self) -> Path | None:
+        return self._model
+
+    def target_with(self, image: Any, path: Path) -> Target | None:
+        """What a run of another model on an image would be of; ``None`` where its axes are not known."""
+        try:
+            volume = volume_of(image, self._axes.get(str(image.unique_id)))
+            spec = self._specs[path] = self._specs.get(path) or read_spec(path)
+        except SegError:
+            return None
+        return Target(image, volume, path, spec)
+
+    def settings_for(self, volume: Volume, path: Path) -> PredictSpec:
+        """What a person wants of a run of a model on an image."""
+        settings = self._settings(volume)
+        return settings.model_copy(update={"channel": None}) if self._spec(path).network.in_channels > 1 else settings
+
+    def computing(self) -> dict[str, Any]:
+        return {"device": self._options.device, "precision": self._options.precision}
+
     # what comes of it
 
     def tick(self) -> None:
@@ -206,6 +248,7 @@ class Controller:
         self.runs.tick()
         self._saving.tick()
         self.batch.tick()
+        self.classroom.tick()
         if self._stale:
             self.resolve()
 
@@ -254,7 +297,7 @@ class Controller:
         state = replace(state, image_words=describe_volume(volume), channels=channel_names(volume))
         if self._model is None:
             return state
-        self._model = self._proposal.propose(self._known(), self._model, self._key, volume, self._settings(volume))
+        self._model = self._proposal.propose(self.known(), self._model, self._key, volume, self._settings(volume))
         target = Target(self._image, volume, self._model, self._spec(self._model))
         if self._options.region not in target.regions:
             self._options = replace(self._options, region="whole")
@@ -280,7 +323,7 @@ class Controller:
             pace is not None,
             self._proposal.doubt(target.path),
             self.runs.region(target, "near") if "near" in target.regions else None,
-            self._proposal.other(target.path, self._known()),
+            self._proposal.other(target.path, self.known()),
         )
 
     @property
@@ -322,8 +365,13 @@ class Controller:
         if before is not None and self._image is not before:
             self.runs.forget()
 
-    def _known(self) -> dict[Path, ModelSpec]:
-        return {path: self._spec(path) for path in self._models}
+    def _know_models(self) -> None:
+        """Those that were made here and taken come first, the newest before the others: they suit their images best."""
+        for one in kept():
+            if one.note.get("taken") == "new" and len(self._models) < OWN:
+                self._specs[one.path] = one.spec
+                self._models[one.path] = one.name
+        self._models |= {path: name for name, path in shipped().items()}
 
     def _spec(self, path: Path) -> ModelSpec:
         if path not in self._specs:

@@ -52,6 +52,7 @@ class Panel(QWidget):
         self.pages = QStackedWidget()
         for number, kind in enumerate(PAGES, 1):
             self.tabs.addTab(f"{number} {kind.title}")
+            self.tabs.setTabToolTip(number - 1, f"{kind.title} (Alt+{number})")
             self.pages.addWidget(kind(self.controller))
             key = QShortcut(QKeySequence(f"Alt+{number}"), self)
             key.activated.connect(lambda at=number - 1: self.tabs.setCurrentIndex(at))
@@ -88,6 +89,15 @@ class Panel(QWidget):
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH, super().sizeHint().height())
+
+    def resizeEvent(self, event: Any) -> None:
+        """Where the names of the pages do not fit, they go without their numbers."""
+        super().resizeEvent(event)
+        for numbered in (True, False):
+            for at, kind in enumerate(PAGES):
+                self.tabs.setTabText(at, f"{at + 1} {kind.title}" if numbered else kind.title)
+            if self.tabs.sizeHint().width() <= self.tabs.width():
+                break
 
     def _settle(self) -> None:
         """What can wait until the panel is on the screen."""

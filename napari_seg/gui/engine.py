@@ -31,7 +31,7 @@ from napari_seg.data.volume import Volume
 from napari_seg.jobs import Progress
 
 PATIENCE = 0.5
-"""Seconds between asking the engine to stop and killing it."""
+"""Seconds between asking the engine to stop and killing it, where nothing else is said."""
 
 _PREFIX = "napari-seg-"
 
@@ -83,13 +83,17 @@ class Ended:
 
 
 class Engine:
-    """One engine process, started when it is first needed and started anew when it died or had to be killed."""
+    """One engine process, started when it is first needed and started anew when it died or had to be killed.
+
+    ``patience``: seconds between asking it to stop and killing it.
+    """
 
     said = Signal(object)
     """A ``Message``; emitted by :meth:`poll` only."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = PATIENCE) -> None:
         _sweep()
+        self._patience = patience
         self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._process: subprocess.Popen[str] | None = None
         self._waiting: dict[int, float | None] = {}  # orders under way; the time at which one was asked to stop
@@ -111,7 +115,8 @@ class Engine:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def order(self, verb: str, *, image: Volume | None = None, **content: Any) -> int:
-        """Give an order and return its number; its messages come through :attr:`said`. ``image`` travels by file."""
+        """Give an order and return its number; its messages come through :attr:`said`. ``image`` travels by file, and
+        so does the ``volume`` of each of ``lessons``, where it is a ``Volume``."""
         self._next += 1
         number = self._next
         process = self._running()
@@ -121,7 +126,7 @@ class Engine:
         return number
 
     def cancel(self, number: int) -> None:
-        """Ask the engine to give up an order; :meth:`poll` kills it when it has not done so after ``PATIENCE``."""
+        """Ask the engine to give up an order; :meth:`poll` kills it when it has not done so in time."""
         if number in self._waiting and self._waiting[number] is None:
             self._waiting[number] = time.monotonic()
             self._porter.submit(self._send, self._process, {"id": number, "verb": "cancel"})
@@ -155,7 +160,7 @@ class Engine:
                     del self._waiting[message.order]
                 self.said.emit(message)
         asked = [since for since in self._waiting.values() if since is not None]
-        if asked and time.monotonic() - min(asked) > PATIENCE:
+        if asked and time.monotonic() - min(asked) > self._patience:
             self._give_up("it had to be stopped together with another job")
 
     def close(self) -> None:
@@ -185,9 +190,15 @@ class Engine:
 
     def _carry(self, process: subprocess.Popen[str], order: dict[str, Any], image: Volume | None) -> None:
         """On the porter's thread: put the image into a file and send the order."""
-        if image is not None:
+        lessons = [dict(lesson) for lesson in order.get("lessons", ())]
+        if image is not None or lessons:
             try:
-                order["image"] = self._describe(image, order["id"])
+                if image is not None:
+                    order["image"] = self._describe(image, str(order["id"]))
+                for k, lesson in enumerate(lessons):
+                    if isinstance(lesson["volume"], Volume):
+                        lesson["volume"] = self._describe(lesson["volume"], f"{order['id']}-{k}")
+                order |= {"lessons": lessons} if lessons else {}
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
                 sentence = f"The image could not be handed over ({reason}); free some space in {self._folder.parent}."
@@ -202,7 +213,7 @@ class Engine:
             process.stdin.write(json.dumps(order) + "\n")
             process.stdin.flush()
 
-    def _describe(self, image: Volume, number: int) -> dict[str, Any]:
+    def _describe(self, image: Volume, number: str) -> dict[str, Any]:
         source = image.source
         if source and source.format == "ome_zarr" and not isinstance(image.data, np.ndarray):
             return {"path": str(source.path), "series": source.series}
@@ -235,8 +246,9 @@ class Engine:
             said = json.loads(line)
             self._inbox.put((process, _message(said)))
             if said["what"] != "progress":
-                with contextlib.suppress(OSError):  # Windows keeps a mapped file; it goes with the folder
-                    (self._folder / f"image-{said['id']}.npy").unlink()
+                for path in self._folder.glob(f"image-{said['id']}[.-]*"):
+                    with contextlib.suppress(OSError):  # Windows keeps a mapped file; it goes with the folder
+                        path.unlink()
         process.stdout.close()
         self._inbox.put((process, Ended(_cause(process.wait()))))
 
@@ -263,7 +275,7 @@ def _message(said: Mapping[str, Any]) -> Message:
     number = said["id"]
     match said["what"]:
         case "progress":
-            return Progressed(number, Progress(said["done"], said["total"], said["message"]))
+            return Progressed(number, Progress(said["done"], said["total"], said["message"], said.get("detail", {})))
         case "finished":
             answer = dict(said["answer"])
             if "labels" in answer:

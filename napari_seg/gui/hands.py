@@ -26,6 +26,7 @@ from napari_seg.gui.ranges import is_open
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
+from napari_seg.session.records import LEARNING
 from napari_seg.spec import Spec
 
 _BRUSH_SHARE = 1 / 50
@@ -96,7 +97,9 @@ class Hands:
         """The mask that tools are for: the active one, else the topmost that is seen."""
         for layer in [self._viewer.layers.selection.active, *reversed(self._viewer.layers)]:
             track = self._recorder.track(layer)
-            if track is not None and (layer.visible or layer is self._viewer.layers.selection.active):
+            if track is None:
+                continue
+            if layer is self._viewer.layers.selection.active or (layer.visible and not track.plane.endswith(LEARNING)):
                 return track
         return None
 

@@ -134,6 +134,7 @@ def masks_of(store: Store, image: int, file: str, who: str) -> list[Mask]:
             provenance(store, image, plane.name),
         )
         for plane in store.planes(image)
+        if plane.is_mask
     ]
     store.note(image, time.time(), who, EXPORT, file=file)
     return masks

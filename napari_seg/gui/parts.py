@@ -97,6 +97,37 @@ def say(label: QLabel, words: str) -> None:
     label.setVisible(bool(words))
 
 
+class Fold(QWidget):
+    """A title that shows and hides what lies below it. Its content is as high as it needs to be, at any width."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+        self.button = QPushButton()
+        self.button.setCheckable(True)
+        self.button.setObjectName("fold")
+        self.content = QWidget()
+        self.rows = QVBoxLayout(self.content)
+        self.rows.setContentsMargins(4, 0, 0, 0)
+        self.rows.setSpacing(4)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.button)
+        layout.addWidget(self.content)
+        self.button.toggled.connect(self.unfold)
+        self.unfold(False)
+
+    def unfold(self, shown: bool) -> None:
+        self.button.setChecked(shown)
+        self.content.setVisible(shown)
+        self.rename(self._title)
+
+    def rename(self, title: str) -> None:
+        self._title = title
+        self.button.setText(f"{'▾' if self.button.isChecked() else '▸'} {title}")
+
+
 class Findings(QWidget):
     """What to know before a run: a word, a colour at the edge, a sentence, and a button for each cure.
 

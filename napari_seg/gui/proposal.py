@@ -10,6 +10,7 @@ from napari_seg.data.volume import Volume
 from napari_seg.gui.state import Cure
 from napari_seg.inference.predict import PredictSpec
 from napari_seg.inference.ranking import Match, rank
+from napari_seg.models.shelf import name_of, shelf
 from napari_seg.models.spec import ModelSpec
 
 
@@ -57,6 +58,8 @@ class Proposal:
 
 
 def remember(models: dict[Path, str], path: Path, spec: ModelSpec) -> None:
-    """Put a model on a list by its name; two of one name are told apart by their files."""
+    """Put a model on a list by its name; two of one name are told apart by their files, and one
+    that was made here is called after its file."""
+    own = path.parent == shelf()
     taken = spec.name in models.values()
-    models.setdefault(path, f"{spec.name} ({path.stem})" if taken else spec.name)
+    models.setdefault(path, name_of(path) if own else f"{spec.name} ({path.stem})" if taken else spec.name)

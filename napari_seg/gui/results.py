@@ -58,10 +58,10 @@ class Target:
 
 
 class Mask:
-    """A labels layer made by a prediction. ``predicted``: what the session knows of the one that it shows."""
+    """A labels layer that predictions go into. ``predicted``: what the session knows of the one that it shows."""
 
-    def __init__(self, layer: Any, target: Target) -> None:
-        self.predicted: Predicted = layer.metadata[PREDICTED]
+    def __init__(self, layer: Any, target: Target, predicted: Predicted) -> None:
+        self.predicted = predicted
         self.target = target
         self._layer = weakref.ref(layer)
 
@@ -95,7 +95,7 @@ def new_mask(viewer: Any, target: Target, labels: NDArray[Any], predicted: Predi
             **beside(target.layer, target.volume),
             **({} if target.objects else class_looks(names)),
         )
-    return Mask(layer, target)
+    return Mask(layer, target, predicted)
 
 
 def empty_mask(viewer: Any, image: Any, *, objects: bool = True) -> Any:

@@ -109,6 +109,11 @@ class Runs:
         """The mask that a run of this window put into a layer."""
         return next((mask for masks in self._masks.values() for mask in masks if mask.layer is layer), None)
 
+    def take_over(self, layer: Any, target: Target) -> None:
+        """Let the next run of ``target`` go into a mask that is there, under a person's work, and not beside it."""
+        before = self.mask_of(layer)
+        self._masks[target.key] = [Mask(layer, target, Predicted("", "", {}) if before is None else before.predicted)]
+
     @property
     def settled(self) -> bool:
         """Whether the mask of the last run follows the same thresholds everywhere."""

@@ -6,6 +6,7 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
+from pydantic.fields import FieldInfo
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QSpinBox, QWidget
 
@@ -17,8 +18,10 @@ class SpecForm(QWidget):
 
     changed = Signal(str, object)
 
-    def __init__(self) -> None:
+    def __init__(self, nothing: str = "any", values: Mapping[Any, str] | None = None) -> None:
+        """``nothing``: how a setting reads that has no value. ``values``: how others read."""
         super().__init__()
+        self._nothing, self._values = nothing, values or {}
         self._rows = QFormLayout(self)
         self._rows.setContentsMargins(0, 0, 0, 0)
         self._rows.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
@@ -43,20 +46,21 @@ class SpecForm(QWidget):
         for name, field in type(spec).model_fields.items() if spec is not None else ():
             if name in self._shown[1]:
                 continue
-            widget = self._widget(name, field.annotation, unit)
+            widget = self._widget(name, field, unit)
             title = words.get(name, name.replace("_", " ").capitalize())
             widget.setAccessibleName(title)
             self._rows.addRow(title, widget)
             self.widgets[name] = widget
 
-    def _widget(self, name: str, kind: Any, unit: str) -> QWidget:
+    def _widget(self, name: str, field: FieldInfo, unit: str) -> QWidget:
+        kind: Any = field.annotation
         optional = get_origin(kind) in (Union, types.UnionType)
         if optional:
             kind = next(part for part in get_args(kind) if part is not type(None))
         if get_origin(kind) is Literal:
             combo = QComboBox()
             for value in get_args(kind):
-                combo.addItem(str(value).capitalize(), value)
+                combo.addItem(self._values.get(value, str(value).capitalize()), value)
             combo.activated.connect(lambda _: self.changed.emit(name, combo.currentData()))
             return combo
         if kind is bool:
@@ -64,14 +68,20 @@ class SpecForm(QWidget):
             check.toggled.connect(lambda value: self.changed.emit(name, value))
             return check
         box: QSpinBox | QDoubleSpinBox = QSpinBox() if kind is int else QDoubleSpinBox()
-        box.setRange(-(10**6), 10**6) if optional else box.setRange(0, 10**6)
+        known = ((what, part) for part in field.metadata for what in ("ge", "gt", "le") if hasattr(part, what))
+        limits = {what: getattr(part, what) for what, part in known}
+        lowest = limits.get("ge", limits.get("gt", 0))
+        least = lowest - 1 if "ge" in limits else lowest if "gt" in limits else -(10**6)  # which stands for no value
+        box.setRange(least if optional else lowest, limits.get("le", 10**6))
         box.setKeyboardTracking(False)
         if isinstance(box, QDoubleSpinBox):
             box.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+            if isinstance(field.default, float) and 0 < field.default < 0.01:
+                box.setDecimals(5)
             if name in ("radius", "smooth", "distance"):
                 box.setSuffix(f" {unit}")
         if optional:
-            box.setSpecialValueText("any")
+            box.setSpecialValueText(self._nothing)
         box.valueChanged.connect(lambda value: self.changed.emit(name, None if _is_any(box) else value))
         return box
 

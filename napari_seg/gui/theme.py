@@ -12,6 +12,8 @@ QPushButton#main:hover {{ background-color: {highlight}; }}
 QPushButton#main:disabled {{ background-color: {foreground}; }}
 QPushButton:focus, QToolButton:focus, QComboBox:focus, QAbstractSpinBox:focus, QTabBar:focus
     {{ border: 1px solid {text}; }}
+QPushButton#fold {{ text-align: left; background-color: transparent; padding: 3px 2px; }}
+QPushButton#fold:hover {{ background-color: {primary}; }}
 QToolButton {{ background-color: {primary}; border-radius: 2px; padding: 4px 8px; }}
 QToolButton:hover {{ background-color: {highlight}; }}
 QToolButton#tool {{ padding: 3px 4px; text-align: left; font-size: {smaller}pt; }}

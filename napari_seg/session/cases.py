@@ -69,7 +69,7 @@ def note_opened(store: Store, image: int, at: float, who: str) -> None:
 
 def say_of_case(store: Store, image: int, entry: Entry, at: float, who: str) -> None:
     """Say something of a case as a whole: one step of its history."""
-    rows = {row_key(plane.name, CASE): entry for plane in store.planes(image)}
+    rows = {row_key(plane.name, CASE): entry for plane in store.planes(image) if plane.is_mask}
     store.commit(image, Step(f"case {entry.state}", at, who, rows=rows))
 
 
@@ -80,6 +80,7 @@ def count(store: Store, image: int, at: float, who: str) -> None:
     planes = [
         replace(known, objects=counts_objects(known.objects, rows_of(rows, known.name)))
         for known in store.planes(image)
+        if known.is_mask
     ]
     for plane in planes:
         for time in times:
@@ -119,7 +120,7 @@ def _blocks(store: Store, row: ImageRow, plane: str, labels: Labels) -> dict[Pla
 
 
 def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any]]]) -> Case:
-    names = [plane.name for plane in store.planes(row.id)]
+    names = [plane.name for plane in store.planes(row.id) if plane.is_mask]
     rows = store.rows(row.id) if names else {}
     said = [rows.get(row_key(name, CASE), Entry()) for name in names]
     past = predictions(store, row.id)

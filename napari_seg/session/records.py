@@ -63,6 +63,11 @@ class Plane:
     objects: bool
     classes: tuple[str, ...] = ()
 
+    @property
+    def is_mask(self) -> bool:
+        """Whether it is what a person sees as a mask, and not where a model may learn from one."""
+        return not self.name.endswith(LEARNING)
+
 
 class Origin(NamedTuple):
     """The model that labels came from, the hash of its file, and the settings it ran with (JSON)."""

@@ -74,8 +74,9 @@ def controller(engine: Any, qtbot: Any) -> Iterator[Controller]:
 
 @pytest.fixture(autouse=True)
 def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where sessions start by themselves, for this test alone."""
+    """Where sessions start by themselves and models are kept, for this test alone."""
     monkeypatch.setenv("NAPARI_SEG_SESSIONS", str(tmp_path / "sessions"))
+    monkeypatch.setenv("NAPARI_SEG_MODELS", str(tmp_path / "shelf"))
     return tmp_path / "sessions"
 
 
@@ -87,6 +88,12 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def engine() -> PretendEngine:
+    return PretendEngine()
+
+
+@pytest.fixture
+def trainer() -> PretendEngine:
+    """The engine that trains."""
     return PretendEngine()
 
 

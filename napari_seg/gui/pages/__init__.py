@@ -8,5 +8,6 @@ from napari_seg.gui.pages.correct import CorrectPage
 from napari_seg.gui.pages.folder import FolderPage
 from napari_seg.gui.pages.review import ReviewPage
 from napari_seg.gui.pages.segment import SegmentPage
+from napari_seg.gui.pages.train import TrainPage
 
-PAGES: tuple[Any, ...] = (SegmentPage, CorrectPage, ReviewPage, FolderPage)
+PAGES: tuple[Any, ...] = (SegmentPage, CorrectPage, ReviewPage, TrainPage, FolderPage)

@@ -1,4 +1,4 @@
-"""Page 4: a project, the images of a folder or those that were put together. It draws a ``Folder`` and passes clicks
+"""Page 5: a project, the images of a folder or those that were put together. It draws a ``Folder`` and passes clicks
 on."""
 
 from __future__ import annotations

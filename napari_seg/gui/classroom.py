@@ -1,0 +1,130 @@
+"""All that the Train page stands on, put together: what there is to learn from, the training, the comparison, and what
+becomes of the mask in hand. No widgets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from napari_seg.data.volume import Volume
+from napari_seg.gui.classes import Classes
+from napari_seg.gui.comparing import Comparing
+from napari_seg.gui.engine import Engine
+from napari_seg.gui.hands import Hands
+from napari_seg.gui.lessons import Lessons
+from napari_seg.gui.live import Live
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.results import Target
+from napari_seg.gui.runs import Runs
+from napari_seg.gui.spotlight import Spotlight
+from napari_seg.gui.training import Training
+from napari_seg.inference.predict import PredictSpec, Region
+from napari_seg.models.spec import ModelSpec
+
+LARGE = 2**22
+"""Of an image of more voxels than this only what is seen is segmented to compare two models."""
+
+
+class Window(Protocol):
+    """What the controller does for it."""
+
+    def known(self) -> Mapping[Path, ModelSpec]: ...
+
+    def choose_model(self, path: Path) -> None: ...
+
+    def chosen_model(self) -> Path | None: ...
+
+    def target_with(self, image: Any, path: Path) -> Target | None: ...
+
+    def settings_for(self, volume: Volume, path: Path) -> PredictSpec: ...
+
+    def computing(self) -> Mapping[str, Any]: ...
+
+    def run(self) -> None: ...
+
+
+class Classroom:
+    """One for each window."""
+
+    def __init__(
+        self,
+        viewer: Any,
+        engine: Engine,
+        trainer: Engine,
+        recorder: Recorder,
+        hands: Hands,
+        classes: Classes,
+        runs: Runs,
+        window: Window,
+    ) -> None:
+        """``trainer``: the engine that trains."""
+        self._viewer, self._recorder, self._runs, self._window = viewer, recorder, runs, window
+        self.lessons = Lessons(recorder, hands)
+        self.training = Training(
+            trainer, recorder, self.lessons, classes, window.known, window.choose_model, window.computing
+        )
+        self.comparing = Comparing(viewer, trainer)
+        self.spotlight = Spotlight(viewer, engine, recorder, self.lessons)
+        self.live = Live(
+            viewer, engine, trainer, recorder, self.lessons, window, self._seen, lambda: self.training.run is not None
+        )
+
+    def tick(self) -> None:
+        self.training.propose(self._proposal())
+        self.training.tick()
+        self.spotlight.tick()
+        self.live.tick()
+
+    def close(self) -> None:
+        self.training.close()
+
+    def compare(self) -> None:
+        """Let the old and the new model segment the image in hand, and show both masks."""
+        result, track = self.training.result, self.lessons.track
+        if result is None or result.start is None or track is None or track.image is None:
+            return
+        old = self._window.target_with(track.image, result.start)
+        new = self._window.target_with(track.image, result.path)
+        if old is not None and new is not None:
+            settings = self._window.settings_for(new.volume, result.path)
+            self.comparing.start(old, new, settings, self._part(new))
+
+    def segment_again(self) -> None:
+        """Segment the image in hand with the chosen model, into the mask in hand: what a person has said stays."""
+        self.comparing.end()
+        track, path = self.lessons.track, self._window.chosen_model()
+        if track is None or track.image is None or path is None:
+            return
+        self._viewer.layers.selection.active = track.image
+        target = self._window.target_with(track.image, path)
+        if target is not None and target.objects == self._recorder.counts_objects(track):
+            self._runs.take_over(track.layer, target)
+            self._window.run()
+
+    def _part(self, target: Target) -> Region | None:
+        if math.prod(target.volume.grid) * target.volume.size("T") <= LARGE:
+            return None
+        return self._runs.region(target, "slice" if target.model.network.ndim == 2 else "near")
+
+    def _seen(self, target: Target) -> Region | None:
+        """The part of an image that suggestions are made for: of a picture all, of a volume what is looked at."""
+        if target.volume.ndim == 2:
+            return None if target.volume.size("T") == 1 else self._runs.region(target, "box")
+        return self._runs.region(target, "slice" if target.model.network.ndim == 2 else "near")
+
+    def _proposal(self) -> Path | None:
+        """The model to improve: the one that is chosen, else the one that made the mask in hand, if it finds what the
+        mask holds."""
+        track = self.lessons.track
+        if track is None:
+            return self._window.chosen_model()
+        mask, known = self._runs.mask_of(track.layer), self._window.known()
+        for path in (self._window.chosen_model(), None if mask is None else mask.target.path):
+            if path is not None and path in known:
+                spec = known[path]
+                fits = spec.network.ndim <= len(track.row.grid)
+                if fits and (spec.task.kind == "instance") == self._recorder.counts_objects(track):
+                    return path
+        return None

@@ -1,0 +1,288 @@
+"""Live mode in the window: after each pause in painting the model learns for some seconds, and what it would now make
+of what is seen is shown, where nobody has spoken.
+
+It is a suggestion, outside the history, until it is accepted with one key, or dropped. It is shown as what accepting
+would change: blue comes, orange goes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from napari.utils.colormaps import DirectLabelColormap
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_seg.editing.annotation import Annotation, Box
+from napari_seg.editing.edit import Edit
+from napari_seg.editing.renewal import renewed
+from napari_seg.gui.arrivals import ONLY_SHOWN, volume_as_kept
+from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message
+from napari_seg.gui.layers import beside
+from napari_seg.gui.lessons import Lessons
+from napari_seg.gui.notice import say
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.renewing import Renewal, Renewing
+from napari_seg.gui.results import Target, box_of
+from napari_seg.gui.track import Track
+from napari_seg.gui.views import adding, in_stroke, swap_labels
+from napari_seg.inference.predict import Region
+from napari_seg.session.predicted import Predicted
+from napari_seg.session.records import SAID
+from napari_seg.session.store import Store
+from napari_seg.tasks.base import Labels
+
+REST = 0.8
+"""Seconds without a change that count as a pause in painting."""
+
+LARGE = 2**25
+"""Voxels of an image above which it would no longer be live."""
+
+TOOL = "accept suggestion"
+"""How the history names it."""
+
+NAME = "Suggestion"
+COMES, GOES = 1, 2
+_COLOURS = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), COMES: (0.1, 0.6, 1, 0.65), GOES: (1, 0.5, 0, 0.65)})
+
+Seen = tuple[Any, ...]
+
+
+class Window(Protocol):
+    """What the controller does for it."""
+
+    def chosen_model(self) -> Path | None: ...
+
+    def target_with(self, image: Any, path: Path) -> Target | None: ...
+
+    def computing(self) -> Mapping[str, Any]: ...
+
+
+class Live:
+    """One for each window. ``on``: whether it is switched on; ``words``: what it is doing; ``ready``: whether there is
+    a suggestion to be accepted."""
+
+    changed = Signal()
+
+    def __init__(
+        self,
+        viewer: Any,
+        engine: Engine,
+        trainer: Engine,
+        recorder: Recorder,
+        lessons: Lessons,
+        window: Window,
+        region: Callable[[Target], Region | None],
+        busy: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``region``: the part of an image that is seen. ``busy``: whether the ``trainer`` does something else."""
+        self._viewer, self._engine, self._trainer, self._recorder = viewer, engine, trainer, recorder
+        self._lessons, self._window, self._region, self._busy, self._clock = lessons, window, region, busy, clock
+        self._renewing = Renewing(recorder, engine)
+        self._layer: Any = None
+        self._order = 0
+        self._track: Track | None = None
+        self._target: Target | None = None
+        self._renewal: Renewal | None = None
+        self._seen: Seen = ()
+        self._done: Seen = ()
+        self._since = 0.0
+        self.on = False
+        self.words = self.trouble = ""
+        trainer.said.connect(self._hear)
+        viewer.layers.events.removed.connect(self._removed)
+
+    @property
+    def ready(self) -> bool:
+        return self._renewal is not None and self._layer is not None
+
+    def switch(self, on: bool) -> None:
+        self.on, self.trouble = on, ""
+        self.words = "Paint or correct something, and pause: a suggestion follows." if on else ""
+        if on and self._lessons.track is not None:
+            self._done = self._now(self._lessons.track)  # what is there already has waited for long
+        if not on:
+            self._give_up()
+        self.changed.emit()
+
+    def accept(self) -> None:
+        """Take the suggestion over: one step of the history. What a person has said stays, also what was said since."""
+        track, renewal = self._track, self._renewal
+        if track is None or renewal is None or self._layer is None:
+            return
+        self._take_away()
+        self._renewal = None
+        self.words = "Taken over."
+        say(self._viewer, "Suggestion taken over")
+
+        def then() -> None:
+            self._done = self._seen = self._now(track)
+            self.changed.emit()
+
+        self._renewing.put(track, renewal, then)
+        self.changed.emit()
+
+    def drop(self) -> None:
+        """Take the suggestion away; nothing was changed."""
+        if self.ready:
+            self._take_away()
+            self._renewal = None
+            self.words = "Dropped; nothing was changed."
+            self.changed.emit()
+
+    def tick(self) -> None:
+        """Look whether a person has paused."""
+        track = self._lessons.track
+        if not self.on or track is None or self._order:
+            return
+        now = self._now(track)
+        if now != self._seen or in_stroke(track.layer):
+            self._seen, self._since = now, self._clock()
+        elif now != self._done and self._clock() - self._since >= REST and not self._busy():
+            self._done = now
+            self._learn(track)
+
+    def _now(self, track: Track) -> Seen:
+        return track.key, track.plane, track.version, id(self._recorder.rows(track))
+
+    def _learn(self, track: Track) -> None:
+        path = self._window.chosen_model()
+        target = None if path is None or track.image is None else self._window.target_with(track.image, path)
+        if target is None or target.objects != self._recorder.counts_objects(track):
+            self.words = "Choose a model on the first page that finds what this mask holds."
+        elif math.prod(target.volume.grid) * target.volume.size("T") > LARGE:
+            self.words = "This image is too large for suggestions while you paint; retrain instead."
+        else:
+            self._track, self._target = track, target
+            self.words = "Learning from what you did"
+            self._recorder.ask(track, lambda store: None, lambda _: self._ask(track, target))
+        self.changed.emit()
+
+    def _ask(self, track: Track, target: Target) -> None:
+        if not self.on or self._order:
+            return
+        region = self._region(target)
+        lesson = {"session": str(track.session.folder), "image": track.row.id, "plane": track.plane}
+        self._order = self._trainer.order(
+            "live",
+            model=str(target.path),
+            lessons=[{**lesson, "volume": target.volume}],
+            region=None if region is None else {"start": region.start, "stop": region.stop, "time": region.time},
+            settings=dict(self._window.computing()),
+        )
+
+    def _hear(self, message: Message) -> None:
+        if not self._order or message.order != self._order:
+            return
+        match message:
+            case Finished(answer=answer):
+                self._order = 0
+                self._arrived(answer)
+            case Failed(sentence=sentence):
+                self._order, self.words, self.trouble = 0, "", sentence
+            case Died(reason=reason):
+                self._order, self.words = 0, ""
+                self.trouble = f"It stopped ({reason}); close other programs, or retrain instead."
+            case Cancelled():
+                self._order = 0
+        self.changed.emit()
+
+    def _arrived(self, answer: Mapping[str, Any]) -> None:
+        """New labels: what they would change is worked out as it will be when they are accepted."""
+        track, target = self._track, self._target
+        if not self.on or track is None or target is None or self._recorder.track(track.layer) is not track:
+            return
+        box = answer["region"]
+        region = None if box is None else Region(tuple(box["start"]), tuple(box["stop"]), box["time"])
+        where = None if region is None else box_of(region, target)
+        predicted = Predicted(target.model.name, answer["model_hash"], {**answer["settings"], "live": answer["steps"]})
+        renewal = Renewal(answer["labels"], where, TOOL, predicted)
+        row, plane = track.row, track.plane + SAID
+        times = range(row.times) if region is None or region.time is None else range(region.time, region.time + 1)
+
+        def read(store: Store) -> list[Labels]:
+            return [store.labels(row.id, plane, t) for t in times]
+
+        def ask(frozen: dict[int, Annotation]) -> None:
+            def work_out(said: list[Labels]) -> None:
+                self._engine.later(lambda: _changes(frozen, said, renewal, track.layer.data.shape), show, "edits")
+
+            self._recorder.ask(track, read, work_out)
+
+        def show(changes: NDArray[np.uint8]) -> None:
+            if self.on and self._recorder.track(track.layer) is track:
+                self._suggest(track, renewal, changes)
+
+        self._recorder.frozen(track, times, ask)
+
+    def _suggest(self, track: Track, renewal: Renewal, changes: NDArray[np.uint8]) -> None:
+        self._renewal = renewal if changes.any() else None
+        if not changes.any():
+            self._take_away()
+            self.words = "It sees this as you do: nothing to suggest."
+        else:
+            self._draw(track, changes)
+            self.words = "Blue would come, orange would go. What you painted or accepted stays."
+        self.changed.emit()
+
+    def _draw(self, track: Track, changes: NDArray[np.uint8]) -> None:
+        if self._layer is not None and self._layer.data.shape == changes.shape:
+            swap_labels(self._layer, changes)
+            return
+        self._take_away()
+        active, about = self._viewer.layers.selection.active, track.image
+        with adding(self._viewer):
+            self._layer = self._viewer.add_labels(
+                changes,
+                name=NAME,
+                opacity=1.0,
+                metadata={ONLY_SHOWN: True},
+                colormap=_COLOURS,
+                **beside(about, volume_as_kept(about)),
+            )
+        self._layer.editable = False
+        self._viewer.layers.selection.active = active
+
+    def _give_up(self) -> None:
+        if self._order:
+            self._trainer.cancel(self._order)
+            self._order = 0
+        self._renewal = None
+        self._take_away()
+
+    def _take_away(self) -> None:
+        layer, self._layer = self._layer, None
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)
+
+    def _removed(self, event: Any) -> None:
+        if event.value is self._layer:
+            self._layer = self._renewal = None
+            self.changed.emit()
+
+
+def _changes(
+    frozen: dict[int, Annotation], said: list[Labels], renewal: Renewal, shape: tuple[int, ...]
+) -> NDArray[np.uint8]:
+    """In a thread: what accepting would change, in the shape of the layer."""
+    found = np.zeros(shape, np.uint8)
+    for number, (at_time, annotation) in enumerate(frozen.items()):
+        ndim = len(annotation.grid)
+        frame = found[at_time] if found.ndim > ndim else found
+        labels = renewal.labels[number] if renewal.labels.ndim > ndim else renewal.labels
+        box: Box | None = None
+        if renewal.where is not None:
+            sides = zip(renewal.where[-ndim:], annotation.grid, strict=True)
+            box = tuple(slice(*side.indices(n)[:2]) for side, n in sides)
+        edit: Edit = renewed(annotation, labels, said[number] > 0, box, TOOL)
+        for patch in edit.patches:
+            part = frame[patch.box]
+            part[(patch.before != patch.after) & (patch.after > 0)] = COMES
+            part[(patch.before > 0) & (patch.after == 0)] = GOES
+    return found

@@ -1,0 +1,165 @@
+"""What the Train page says, in words for somebody who knows nothing about training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from napari_seg.gui.state import Finding
+from napari_seg.gui.training_state import Beginning, Curve, Judgement, Shelved
+from napari_seg.jobs import Progress
+from napari_seg.models.shelf import Kept
+from napari_seg.models.spec import ModelSpec
+from napari_seg.models.zoo import shipped
+from napari_seg.session.heard import Heard
+
+FEW = 5
+"""Objects below which little can be learned."""
+
+POINTS = 400
+"""Points of the curve, at the most: neighbours become one."""
+
+_PHASES = {
+    "train": "Learning",
+    "score": "Testing itself on what it has not learned from",
+    "compare": "Comparing the new model with the old one",
+}
+
+_DECIDED = {
+    "better": "The new model is better",
+    "worse": "The old model is better",
+    "undecided": "Undecided: you choose",
+}
+
+
+def start_words(spec: ModelSpec | None, title: str, names: Sequence[str]) -> str:
+    """What will become of the model to begin with."""
+    if spec is None:
+        return "It begins from nothing and knows only what you show it; it takes longer, and more examples."
+    new = names[len(spec.task.names) :] if spec.task.kind == "semantic" else ()
+    added = f" and learns the new class {_listed(new)}" if len(new) == 1 else ""
+    added = f" and learns the new classes {_listed(new)}" if len(new) > 1 else added
+    return f"It keeps what it knows{added}. {title} itself stays as it is: a new model is made."
+
+
+def findings_of(
+    spec: ModelSpec | None, objects: bool, names: Sequence[str], heard: Sequence[Heard], track: Any
+) -> tuple[Finding, ...]:
+    """What forbids a training, and what to know before it."""
+    if not heard:
+        return (Finding("note", "Paint, correct or accept something first: that is what it learns from."),)
+    if spec is not None and (spec.task.kind == "instance") != objects:
+        has, wanted = ("single objects", "classes") if objects else ("classes", "single objects")
+        return (
+            Finding("refusal", f"This mask has {has}, the model finds {wanted}. Choose another model to begin with."),
+        )
+    if spec is not None and spec.task.kind == "semantic" and len(spec.task.names) > 1:
+        own = tuple(spec.task.names)
+        if tuple(names[: len(own)]) != own and names:
+            words = f"The model's classes are {_listed(own)}, those of this mask {_listed(names)}."
+            return (Finding("refusal", f"{words} Name them alike, in the same order, or choose another model."),)
+    if spec is not None and track is not None and spec.network.ndim > len(track.row.grid):
+        return (Finding("refusal", "The model works on volumes, this is a picture. Choose a model for 2D."),)
+    shown = sum(one.objects for one in heard)
+    whole = any(one.slices or one.boxes or one.case for one in heard)
+    if objects and not whole and shown < FEW:
+        if not shown:
+            return (Finding("warning", "Only background was erased. Correct or accept some objects too, ten or more."),)
+        few = "One object is" if shown == 1 else f"{shown} objects are"
+        return (Finding("warning", f"{few} little to learn from; ten or more are better."),)
+    return ()
+
+
+def reasons_of(chosen: Beginning) -> tuple[str, ...]:
+    """Why the choices for a model from nothing are as they are, a sentence each."""
+    objects = chosen.task == "instance"
+    task = (
+        "Single objects, because each object of your mask has a number of its own."
+        if objects
+        else "Classes, because the numbers in your mask are classes."
+    )
+    depth = (
+        "2D, because your images are pictures."
+        if chosen.ndim == 2
+        else "3D, because your images are volumes: what lies above and below helps."
+    )
+    network = {
+        "unet": "U-Net, because it learns most from few examples and is the quickest.",
+        "vnet": "V-Net: made for volumes; larger, and slower to learn than U-Net.",
+        "segnet": "SegNet: the smallest memory; its outlines are a little coarser than those of U-Net.",
+    }[chosen.network]
+    return task, depth, network, "Everything else is chosen from your images and this machine when it starts."
+
+
+def headline_of(judgement: Judgement | None, from_nothing: bool) -> str:
+    if judgement is None:
+        return "Your new model is ready" if from_nothing else "A new model is ready; it was not compared"
+    return _DECIDED[judgement.decision]
+
+
+def progress_words(progress: Progress, verb: str) -> str:
+    """What a training is doing now."""
+    if verb == "compare":
+        return _PHASES["compare"]
+    phase = progress.detail.get("phase")
+    if phase in _PHASES:
+        return _PHASES[phase]
+    words = progress.message.partition(",")[0]
+    if words.startswith("loss "):
+        return _PHASES["train"]
+    return f"{words[:1].upper()}{words[1:]}"
+
+
+def curve_with(curve: Curve, progress: Progress) -> Curve:
+    """A curve with what a training says now."""
+    at, detail = progress.fraction, progress.detail
+    if isinstance(detail.get("before"), (int, float)):
+        curve = replace(curve, before=float(detail["before"]))
+    if isinstance(detail.get("loss"), (int, float)) and (not curve.losses or at > curve.losses[-1][0]):
+        curve = replace(curve, losses=_thinned((*curve.losses, (at, float(detail["loss"])))))
+    if isinstance(detail.get("score"), (int, float)) and (not curve.scores or at > curve.scores[-1][0]):
+        curve = replace(curve, scores=(*curve.scores, (at, float(detail["score"]))))
+    return curve
+
+
+def _thinned(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+    """Where there are too many, two neighbours become one."""
+    if len(points) < POINTS:
+        return points
+    pairs = zip(points[::2], points[1::2], strict=False)
+    return tuple(((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in pairs)
+
+
+def shelf_of(models: Sequence[Kept], titles: Mapping[str, str], chosen: str) -> tuple[Shelved, ...]:
+    """The shelf, the newest first; below it the models that those on it were made from and that lie elsewhere."""
+    own = {str(one.path) for one in models}
+    parents = dict.fromkeys(str(one.note.get("model", "")) for one in models)
+    given = {str(path) for path in shipped().values()}
+    others = [
+        Shelved(Path(key), titles[key], "came with the program" if key in given else "where it began", key == chosen)
+        for key in parents
+        if key in titles
+    ]
+    return (*(_shelved(one, str(one.path) == chosen) for one in models), *(o for o in others if str(o.path) not in own))
+
+
+def _shelved(one: Kept, chosen: bool) -> Shelved:
+    """A line of the shelf."""
+    when = one.spec.history[-1].when if one.spec.history else ""
+    parts = [_date(when), f"from {one.note['words']}" if one.note.get("words") else ""]
+    parts.append({"better": "better than the one before", "worse": "not better"}.get(one.note.get("decision", ""), ""))
+    return Shelved(one.path, one.name, ", ".join(part for part in parts if part), chosen)
+
+
+def _date(when: str) -> str:
+    try:
+        return datetime.fromisoformat(when).astimezone().strftime("%d %b %Y, %H:%M")
+    except ValueError:
+        return when[:10]
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,522 @@
+"""One training after the other: from pressing Retrain to the decision for one of two models.
+
+No Qt here. It has an engine of its own, so that images can be segmented while it trains, and the person paints on. What
+was painted is on the disk before it begins; the training reads it there.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, Literal
+
+from psygnal import Signal
+
+from napari_seg.errors import SegError
+from napari_seg.gui.classes import Classes
+from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
+from napari_seg.gui.lessons import Lessons
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.state import Failure, Finding, Running
+from napari_seg.gui.teaching_words import (
+    curve_with,
+    findings_of,
+    headline_of,
+    progress_words,
+    reasons_of,
+    shelf_of,
+    start_words,
+)
+from napari_seg.gui.training_state import NEW, Beginning, Curve, Improving, Interrupted, Judgement, Teaching
+from napari_seg.gui.words import duration
+from napari_seg.jobs import Progress, TimeLeft
+from napari_seg.models import shelf
+from napari_seg.models.spec import ModelSpec
+from napari_seg.session.heard import words_of
+from napari_seg.spec import Spec
+from napari_seg.training.learning_curve import ROUNDS, Round, forecast
+
+PATIENCE = 1.5
+"""Seconds that a training gets to put its best model into its file when it is stopped."""
+
+_TOO_EARLY = "It was stopped before there was a first result, so nothing was made. Start it again when you like."
+
+
+@dataclass(eq=False)
+class Run:
+    """A training under way. ``record``: what it takes to go on with it. ``asked``: a person has stopped it."""
+
+    path: Path
+    record: dict[str, Any]
+    order: int = 0
+    verb: str = ""
+    asked: bool = False
+    curve: Curve = field(default_factory=Curve)
+    time_left: TimeLeft = field(default_factory=TimeLeft)
+    seconds: float = 0.0
+
+
+@dataclass(eq=False)
+class Result:
+    """A model that was made. ``start``: the one that it was made from; ``None`` where it was begun from nothing."""
+
+    path: Path
+    start: Path | None
+    judgement: Judgement | None
+    curve: Curve
+    words: str
+    taken: Literal["", "new", "old"] = ""
+
+
+class Training:
+    """One for each window."""
+
+    changed = Signal(Teaching)
+
+    def __init__(
+        self,
+        engine: Engine,
+        recorder: Recorder,
+        lessons: Lessons,
+        classes: Classes,
+        models: Callable[[], Mapping[Path, ModelSpec]],
+        choose: Callable[[Path], None],
+        computing: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        """``models``: those that are known, by their files. ``choose`` makes one the model of the window.
+        ``computing``: the settings of device and precision."""
+        self._engine, self._recorder, self._lessons, self._classes = engine, recorder, lessons, classes
+        self._models, self._choose, self._computing = models, choose, computing
+        self.state = Teaching()
+        self.minutes = 5.0
+        self.run: Run | None = None
+        self.result: Result | None = None
+        self._wanted: str | None = None  # the model that a person chose to begin with
+        self._proposed: str | None = None
+        self._improving, self._beginning = Improving(), Beginning()
+        self._set: set[str] = set()  # the choices that a person has made
+        self._trouble = ""  # why the last one cannot be
+        self._running: Running | None = None
+        self._failure: Failure | None = None
+        self._stale = True
+        self._kept = shelf.kept()
+        self._orders = shelf.orders()
+        engine.said.connect(self._hear)
+        lessons.changed.connect(self.refresh)
+        recorder.changed.connect(self.refresh)
+
+    # what a person wants
+
+    def begin_with(self, key: str) -> None:
+        """The model to improve by its file, or ``NEW`` for one from nothing."""
+        self._wanted = key
+        self.refresh()
+
+    def propose(self, path: Path | None) -> None:
+        """The model that made the mask in hand, or the one that is chosen for it: the one to improve."""
+        key = NEW if path is None else str(path)
+        if key != self._proposed:
+            self._proposed, self._wanted = key, None
+            self.refresh()
+
+    def set_minutes(self, minutes: float) -> None:
+        self.minutes = minutes
+        self.refresh()
+
+    def set_choice(self, name: str, value: object) -> None:
+        """One of the settings that are folded away."""
+        chosen: Spec = self._beginning if self.state.start == NEW else self._improving
+        try:
+            changed = type(chosen).from_person({**chosen.model_dump(), name: value})
+        except SegError as error:
+            self._trouble = str(error)
+        else:
+            self._trouble = ""
+            self._set.add(name)
+            if isinstance(changed, Beginning):
+                self._beginning = changed
+            elif isinstance(changed, Improving):
+                self._improving = changed
+        self.refresh()
+
+    def start(self) -> None:
+        """Train; nothing happens where the page does not allow it."""
+        self.resolve()
+        if not self.state.can_start:
+            return
+        key = self.state.start
+        name = self._spec(Path(key)).name if key != NEW else self._new_name()
+        try:
+            path = shelf.free_path(shelf.name_of(Path(key)) if key != NEW else name)
+        except SegError as error:
+            self._fail(Failure(str(error)))
+            return
+        material = self._lessons.material()
+        record = {
+            "model": key,
+            "settings": self._settings(key, name),
+            "lessons": [one.order() for one in material],
+            "words": words_of([one.heard for one in material]),
+            "objects": sum(one.heard.objects for one in material),
+            "began": time.time(),
+            "minutes": self.minutes,
+        }
+        self._set_out(Run(path, record), resume=False)
+
+    def go_on(self) -> None:
+        """Go on with the training that was interrupted."""
+        if self.run is None and self._orders:
+            path, record = next(iter(self._orders.items()))
+            self._set_out(Run(path, record), resume=shelf.state_of(path).exists())
+
+    def give_up(self) -> None:
+        """Throw the training away that was interrupted."""
+        for path in list(self._orders)[:1]:
+            shelf.end_order(path)
+            path.unlink(missing_ok=True)
+        self._look_at_shelf()
+
+    def stop(self) -> None:
+        """Stop the training and keep the best that it has found so far."""
+        run = self.run
+        if run is not None and not run.asked:
+            run.asked = True
+            self._running = Running(self._running.fraction if self._running else 0.0, "Stopping")
+            if run.order:
+                self._engine.cancel(run.order)
+            self.resolve()
+
+    def use_new(self) -> None:
+        if self.result is not None:
+            self._take("new", self.result.path)
+
+    def keep_old(self) -> None:
+        if self.result is not None:
+            self._take("old", self.result.start)
+
+    def use(self, path: Path) -> None:
+        """Go back to a model of the shelf, or to one that came with the program."""
+        self._choose(path)
+        if self.result is not None and path in (self.result.path, self.result.start):
+            self.result.taken = "new" if path == self.result.path else "old"
+        self._note(path, taken="new")
+        self._wanted = None
+        self.refresh()
+
+    def once_more(self) -> None:
+        """Leave the last result: what comes next is another training."""
+        self.result, self._failure = None, None
+        self.refresh()
+
+    # what comes of it
+
+    def refresh(self, event: Any = None) -> None:
+        self._stale = True
+
+    def tick(self) -> None:
+        self._engine.poll()
+        self._lessons.tick()
+        if self._stale and (self._lessons.watched or self.run is not None):
+            self.resolve()
+
+    def close(self) -> None:
+        if self.run is not None and self._running is not None and self.run.verb == "retrain":
+            self._note_order(self.run, fraction=self._running.fraction)
+        self._engine.close()
+
+    @property
+    def start_path(self) -> Path | None:
+        """The model that the page is about to improve."""
+        return Path(self.state.start) if self.state.start != NEW else None
+
+    def resolve(self) -> None:
+        """Make the state of the page anew and tell whoever listens."""
+        self._stale = False
+        models, plane, material = self._models(), self._lessons.plane, self._lessons.material()
+        start = self._start(models)
+        heard = [one.heard for one in material]
+        track = self._lessons.track
+        names = plane.classes if plane is not None and track is None else ()
+        if track is not None and not self._recorder.counts_objects(track):
+            names = tuple(row.name for row in self._classes.rows(track))
+        spec = models.get(Path(start)) if start != NEW else None
+        findings = () if plane is None else findings_of(spec, plane.objects, names, heard, track)
+        if self._trouble:
+            findings = (Finding("warning", self._trouble), *findings)
+        if plane is not None:
+            self._follow(plane.objects, 2 if track is None else len(track.row.grid))
+        titles = self._titles(models)
+        state = Teaching(
+            phase="empty" if plane is None else "ready",
+            starts=(
+                *titles,
+                (NEW, "A new model, from my labels"),
+            ),
+            start=start,
+            start_words="" if plane is None else start_words(spec, dict(titles).get(start, ""), names),
+            lesson_words=words_of(heard),
+            findings=findings,
+            minutes=self.minutes,
+            choices=self._beginning if start == NEW else self._improving,
+            reasons=reasons_of(self._beginning) if start == NEW else (),
+            interrupted=self._interrupted(),
+            shelf=shelf_of(self._kept, dict(titles), self._proposed or ""),
+            images=tuple(one.name for one in heard),
+        )
+        state = self._with_what_goes_on(state)
+        if state != self.state:
+            self.state = state
+            self.changed.emit(state)
+
+    def _with_what_goes_on(self, state: Teaching) -> Teaching:
+        if self.run is not None:
+            words = self._running or Running(0.0, "Keeping what you painted")
+            begun = self.run.record["model"] == NEW
+            return replace(
+                state,
+                phase="running",
+                running=words,
+                stopping=self.run.asked,
+                curve=self.run.curve,
+                lesson_words=self.run.record["words"],
+                from_nothing=begun,
+            )
+        if self._failure is not None:
+            return replace(state, phase="failed", failure=self._failure)
+        if self.result is not None:
+            result = self.result
+            return replace(
+                state,
+                phase="judged",
+                headline=headline_of(result.judgement, result.start is None),
+                judgement=result.judgement,
+                made=shelf.name_of(result.path),
+                from_nothing=result.start is None,
+                curve=result.curve,
+                taken=result.taken,
+                can_flick=result.start is not None and self._lessons.track is not None,
+                again=bool(result.taken) and self._lessons.track is not None,
+                outlook=self._outlook(result.path),
+            )
+        return state
+
+    def _outlook(self, path: Path) -> str:
+        """What more corrections would bring, by the rounds that led to a model; empty where too few are known."""
+        notes, rounds = {str(one.path): one.note for one in self._kept}, list[Round]()
+        key = str(path)
+        while key in notes:
+            note = notes[key]
+            scores = [new for _, new in note.get("scores", ())]
+            if scores:
+                spread = stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
+                rounds.append(Round(corrected=note.get("objects", 0), score=fmean(scores), spread=spread))
+            key = note.get("model", "")
+        return forecast(rounds[::-1]).sentence if len(rounds) >= ROUNDS else ""
+
+    def _start(self, models: Mapping[Path, ModelSpec]) -> str:
+        for key in (self._wanted, self._proposed):
+            if key == NEW or (key is not None and Path(key) in models):
+                return key
+        return NEW
+
+    def _titles(self, models: Mapping[Path, ModelSpec]) -> list[tuple[str, str]]:
+        """A model of the shelf is called after its file, as those of one line have the same name."""
+        own = {one.path for one in self._kept}
+        return [(str(path), shelf.name_of(path) if path in own else spec.name) for path, spec in models.items()]
+
+    def _follow(self, objects: bool, ndim: int) -> None:
+        """What a person has not chosen follows the mask in hand."""
+        found = {"task": "instance" if objects else "semantic", "ndim": ndim}
+        changes = {name: value for name, value in found.items() if name not in self._set}
+        self._beginning = self._beginning.model_copy(update=changes)
+
+    def _settings(self, key: str, name: str) -> dict[str, Any]:
+        """What the engine is told; what nobody has set it chooses itself."""
+        track = self._lessons.track
+        names: tuple[str, ...] = ()
+        if track is not None and not self._recorder.counts_objects(track):
+            names = tuple(row.name for row in self._classes.rows(track))
+        told: dict[str, Any] = {"minutes": self.minutes, **self._computing()}
+        if key == NEW:
+            chosen: Spec = self._beginning
+            told |= {"name": name, "task": self._beginning.task, "ndim": self._beginning.ndim}
+            told |= {"classes": list(names)} if names else {}
+        else:
+            chosen = self._improving
+            new = names[len(self._spec(Path(key)).task.names) :]
+            told |= {"new_classes": list(new)} if new else {}
+        own = type(chosen).model_fields
+        return told | {
+            name: value for name, value in chosen.model_dump(mode="json").items() if name in self._set & {*own}
+        }
+
+    def _new_name(self) -> str:
+        track = self._lessons.track
+        return "my model" if track is None or track.image is None else f"{track.image.name}"
+
+    def _spec(self, path: Path) -> ModelSpec:
+        return self._models()[path]
+
+    # what is done
+
+    def _set_out(self, run: Run, *, resume: bool) -> None:
+        """Begin when all that was painted is on the disk."""
+        self.run, self.result, self._failure = run, None, None
+        self._running = Running(0.0, "Keeping what you painted")
+        self._orders.pop(run.path, None)
+        self.resolve()
+        self._recorder.sweep(partial(self._swept, run, resume))
+
+    def _swept(self, run: Run, resume: bool) -> None:
+        tracks = {track.session.folder: track for track in self._recorder.tracks()}
+        left = [len(tracks)]
+
+        def kept(_: object) -> None:
+            left[0] -= 1
+            if left[0] <= 0:
+                self._order(run, resume)
+
+        for track in tracks.values():
+            self._recorder.ask(track, lambda store: None, kept)
+        if not tracks:
+            self._order(run, resume)
+
+    def _order(self, run: Run, resume: bool) -> None:
+        if self.run is not run:
+            return
+        if run.asked:
+            self._over()
+            return
+        try:
+            shelf.put_order(run.path, run.record)
+        except SegError as error:
+            self._fail(Failure(str(error)))
+            return
+        run.verb = "retrain"
+        run.order = self._engine.order(
+            "retrain",
+            model=run.record["model"],
+            lessons=self._lessons.with_volumes(run.record["lessons"]),
+            settings=run.record["settings"],
+            save_to=str(run.path),
+            resume=resume,
+            who=self._recorder.who,
+        )
+        self._running = Running(0.0, "Starting")
+        self.refresh()
+
+    def _compare(self, run: Run) -> None:
+        """A training was stopped: its best model is compared with the old one."""
+        run.verb, run.asked, run.time_left = "compare", False, TimeLeft()
+        self._running = Running(0.0, "Comparing with the old model")
+        run.order = self._engine.order(
+            "compare",
+            old=run.record["model"],
+            new=str(run.path),
+            lessons=self._lessons.with_volumes(run.record["lessons"]),
+            settings=run.record["settings"],
+        )
+
+    def _hear(self, message: Message) -> None:
+        run = self.run
+        if run is None or message.order != run.order:
+            return
+        match message:
+            case Progressed(progress=progress):
+                self._progressed(run, progress)
+            case Finished(answer=answer):
+                run.seconds = answer.get("seconds", 0.0)
+                self._made(run, Judgement.of(answer.get("verdict")))
+            case Cancelled():
+                self._stopped(run)
+            case Died(reason=reason):
+                cure = "What it has learned so far is kept; close other programs and go on."
+                self._fail(Failure(f"The training ended before its time ({reason}). {cure}"))
+            case Failed(sentence=sentence, traceback=traceback):
+                if run.verb == "compare":
+                    self._made(run, None)
+                else:
+                    if not shelf.state_of(run.path).exists():
+                        shelf.end_order(run.path)
+                    self._fail(Failure(sentence, traceback))
+        self.refresh()
+
+    def _progressed(self, run: Run, progress: Progress) -> None:
+        run.curve = curve_with(run.curve, progress)
+        words, left = progress_words(progress, run.verb), run.time_left(progress)
+        told = "Stopping" if run.asked else words if left is None else f"{words}, {duration(left)} left"
+        self._running = Running(progress.fraction, told)
+
+    def _stopped(self, run: Run) -> None:
+        if run.verb == "compare":
+            self._made(run, None)
+        elif not run.path.exists():
+            shelf.end_order(run.path)
+            self._fail(Failure(_TOO_EARLY))
+        elif run.record["model"] == NEW:
+            self._made(run, None)
+        else:
+            self._compare(run)
+
+    def _made(self, run: Run, judgement: Judgement | None) -> None:
+        """There is a new model."""
+        shelf.end_order(run.path)
+        start = None if run.record["model"] == NEW else Path(run.record["model"])
+        self.result = Result(run.path, start, judgement, run.curve, run.record["words"])
+        told: dict[str, Any] = {name: run.record[name] for name in ("model", "words", "objects", "began")}
+        if judgement is not None:
+            told["decision"] = judgement.decision
+            told["scores"] = [[unit.old, unit.new] for unit in judgement.corrections]
+        self._note(run.path, **told)
+        self._over()
+
+    def _take(self, which: Literal["new", "old"], path: Path | None) -> None:
+        assert self.result is not None
+        self.result.taken = which
+        self._note(self.result.path, taken=which)
+        if path is not None:
+            self._choose(path)
+        self._look_at_shelf()
+
+    def _note(self, path: Path, **known: Any) -> None:
+        try:
+            if path.parent == shelf.shelf():
+                shelf.put_note(path, **known)
+        except SegError as error:
+            self._failure = Failure(str(error))
+        self._look_at_shelf()
+
+    def _note_order(self, run: Run, **known: Any) -> None:
+        try:
+            shelf.put_order(run.path, {**run.record, **known})
+        except SegError:
+            return  # what was noted when it began is enough to go on
+
+    def _fail(self, failure: Failure) -> None:
+        self._failure = failure
+        self._over()
+
+    def _over(self) -> None:
+        self.run, self._running = None, None
+        self._look_at_shelf()
+
+    def _look_at_shelf(self) -> None:
+        self._kept, self._orders = shelf.kept(), shelf.orders()
+        self.refresh()
+
+    def _interrupted(self) -> Interrupted | None:
+        for path, record in self._orders.items():
+            if not {"began", "words", "lessons", "settings", "model"} <= record.keys():
+                continue
+            when = datetime.fromtimestamp(record["began"]).strftime("%d %b, %H:%M")
+            share = f" after {record['fraction']:.0%}" if record.get("fraction") else ""
+            return Interrupted(
+                path, f"The training of {when} was interrupted{share}. It learns from {record['words']}."
+            )
+        return None

@@ -1,0 +1,505 @@
+"""The page on which a model learns: from what was corrected to the decision for one of two models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from controlled import rest, twelve_cells
+from napari.components import ViewerModel
+
+from napari_seg.editing.annotation import Entry, object_key, slice_key
+from napari_seg.gui import spotlight
+from napari_seg.gui.controller import Controller
+from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
+from napari_seg.gui.pages.train import TrainPage
+from napari_seg.gui.training_state import NEW
+from napari_seg.jobs import Progress
+from napari_seg.models import shelf
+
+VERDICT = {
+    "decision": "better",
+    "sentence": "It is better on 6 of 7 held-out images, by 0.11, and forgot nothing.",
+    "corrections": [{"name": f"cells, block {k}", "old": 0.6, "new": 0.71 - 0.05 * (k == 3)} for k in range(7)],
+    "older": [{"name": "a", "old": 0.83, "new": 0.83}],
+    "gain": 0.11,
+    "interval": [0.05, 0.17],
+    "loss": 0.0,
+}
+
+
+@pytest.fixture
+def controller(engine: Any, trainer: Any, spots: Path, qtbot: Any) -> Iterator[Controller]:
+    made = Controller(ViewerModel(), engine, trainer=trainer)
+    made.choose_model(spots)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(controller: Controller, qtbot: Any) -> TrainPage:
+    shown = TrainPage(controller)
+    qtbot.addWidget(shown)
+    shown.show()
+    return shown
+
+
+def settle(controller: Controller) -> None:
+    """What was painted is kept, and was looked at."""
+    rest(controller)
+    controller.classroom.lessons.look()
+    rest(controller)
+
+
+def corrected(controller: Controller, count: int = 6) -> Any:
+    """Cells with some that a person has painted on."""
+    labels = twelve_cells()
+    controller.viewer.add_image((labels > 0) * 100.0, name="cells")
+    layer = controller.viewer.add_labels(labels, name="mask")
+    rest(controller)
+    for k in range(count):
+        y, x = 15 * (k // 4) + 3, 20 * (k % 4) + 3
+        layer.data_setitem((np.array([y]), np.array([x - 1])), k + 1)
+        rest(controller, 1)
+    settle(controller)
+    return layer
+
+
+def say(controller: Controller, trainer: Any, message: Callable[..., Any], *content: Any) -> None:
+    trainer.say(message(len(trainer.orders), *content))
+    controller.tick()
+
+
+def trained(controller: Controller, trainer: Any, page: TrainPage, model_file: Any, verdict: Any = VERDICT) -> Path:
+    """A training that came to its end; the file of the new model."""
+    page.begin.click()
+    rest(controller)
+    path = Path(trainer.orders[-1]["save_to"])
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(Path(model_file).read_bytes())
+    say(controller, trainer, Finished, {"model": str(path), "verdict": verdict, "seconds": 12.0})
+    return path
+
+
+def test_an_empty_page_says_what_to_do_first(controller: Controller, page: TrainPage) -> None:
+    assert page.setup.isHidden()
+    assert "correct some of what is wrong" in page.intro.text()
+    labels = twelve_cells()
+    controller.viewer.add_image((labels > 0) * 100.0, name="cells")
+    controller.viewer.add_labels(labels, name="mask")
+    settle(controller)
+    assert not page.begin.isEnabled()
+    assert "accept something first" in controller.classroom.training.state.findings[0].text
+
+
+def test_it_says_in_words_what_it_learns_from(controller: Controller, page: TrainPage) -> None:
+    layer = corrected(controller)
+    assert page.lessons.text() == "It learns from 6 objects in 1 image."
+    assert page.images.text().startswith("In cells.")
+    track = controller.recorder.track(layer)
+    assert track is not None
+    controller.recorder.say(track, {object_key(12): Entry(state="accepted")}, "accept")
+    controller.recorder.say(track, {object_key(1): Entry(state="rejected")}, "reject")
+    settle(controller)
+    assert page.lessons.text() == "It learns from 6 objects in 1 image."
+    assert page.begin.text() == "Retrain"
+    assert page.begin.isEnabled()
+
+
+def test_only_masks_of_the_same_kind_are_learned_from(controller: Controller, page: TrainPage) -> None:
+    corrected(controller)
+    controller.viewer.add_image(np.zeros((4, 30, 30)), name="scan")
+    classes = controller.viewer.add_labels(np.zeros((4, 30, 30), np.uint8), name="organs")
+    classes.metadata["napari_seg_objects"] = False
+    controller.viewer.layers.selection.active = controller.viewer.layers["mask"]
+    settle(controller)
+    assert page.lessons.text() == "It learns from 6 objects in 1 image."
+
+
+def test_a_training_is_ordered_once_all_is_on_the_disk(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    layer = corrected(controller)
+    layer.data[40, 70] = 9  # another program, without an event
+    page.minutes.setValue(12)
+    page.begin.click()
+    assert trainer.orders == []  # not before all is kept
+    rest(controller)
+    order = trainer.orders[-1]
+    assert order["verb"] == "retrain"
+    assert order["model"] == str(spots)
+    assert order["settings"] == {"minutes": 12.0, "device": "auto", "precision": "auto"}
+    assert not order["resume"]
+    (lesson,) = order["lessons"]
+    assert lesson["plane"] == "mask"
+    track = controller.recorder.track(layer)
+    assert track is not None
+    assert lesson["session"] == str(track.session.folder)
+    np.testing.assert_array_equal(lesson["volume"].data, (twelve_cells() > 0) * 100.0)
+    assert Path(order["save_to"]).parent == shelf.shelf()
+    kept = track.session.writer.call(lambda store: store.labels(track.row.id, "mask")).result()
+    assert kept[40, 70] == 9
+
+
+def test_what_goes_on_is_seen_and_the_best_is_kept_on_stop(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    corrected(controller)
+    page.begin.click()
+    rest(controller)
+    for step in range(1, 9):
+        detail = {"step": step, "loss": 1 / step, "phase": "train"} | ({"score": 0.1 * step} if step % 4 == 0 else {})
+        say(controller, trainer, Progressed, Progress(step, 20, "loss 0.5", detail))
+    assert page.running.words.text().startswith("Learning")
+    assert page.curve.words == "score 0.80, best 0.80; mistakes 0.46"
+    assert "Paint on as you like" in page.calm.text()
+    assert page.setup.isHidden()
+    page.running.cancel.click()
+    assert trainer.cancelled == [1]
+    assert page.running.words.text() == "Stopping"
+    path = Path(trainer.orders[-1]["save_to"])
+    path.write_bytes(spots.read_bytes())
+    say(controller, trainer, Cancelled)
+    order = trainer.orders[-1]
+    assert (order["verb"], order["old"], order["new"]) == ("compare", str(spots), str(path))
+    say(controller, trainer, Finished, {"verdict": VERDICT})
+    assert page.verdict.headline.text() == "The new model is better"
+
+
+def test_a_training_that_was_stopped_too_early_leaves_nothing(
+    controller: Controller, trainer: Any, page: TrainPage
+) -> None:
+    corrected(controller)
+    page.begin.click()
+    page.running.cancel.click()  # even before it was ordered
+    rest(controller)
+    assert trainer.orders == []
+    assert page.begin.isEnabled()
+    page.begin.click()
+    rest(controller)
+    page.running.cancel.click()
+    say(controller, trainer, Cancelled)
+    assert "before there was a first result" in page.failure.words.text()
+    assert page.begin.isEnabled()
+    assert shelf.orders() == {}
+
+
+def test_the_better_model_is_proposed_and_taken_with_one_click(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path, engine: Any
+) -> None:
+    layer = corrected(controller)
+    path = trained(controller, trainer, page, spots)
+    assert page.verdict.sentence.text() == VERDICT["sentence"]
+    assert page.verdict.use.objectName() == "main"
+    table = page.verdict.table
+    assert table.rowCount() == 8
+    assert [table.item(0, column).text() for column in range(3)] == ["cells, block 3", "0.60", "0.66 ▲"]
+    assert table.item(7, 0).text() == "Old pictures (1)"
+    page.verdict.use.click()
+    rest(controller)
+    assert controller.state.model == path
+    assert shelf.note_of(path)["taken"] == "new"
+    assert shelf.note_of(path)["words"] == "6 objects in 1 image"
+    assert page.verdict.segment.isVisibleTo(page)
+    page.verdict.segment.click()
+    rest(controller)
+    assert engine.orders[-1]["model"] == str(path)
+    before = layer.data.copy()
+    labels = np.zeros((60, 80), np.uint8)
+    labels[50:58, 60:70] = 1
+    answer = {
+        "labels": labels,
+        "axes": "YX",
+        "sizes": [[1, 80]],
+        "notes": [],
+        "seconds": 1.0,
+        "model_hash": "1",
+        "doubt": 0.1,
+    }
+    settings = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
+    engine.say(Finished(len(engine.orders), {**answer, "settings": settings}))
+    rest(controller, 12)
+    assert [one.name for one in controller.viewer.layers] == ["cells", "mask"]  # into the mask in hand
+    now = controller.viewer.layers["mask"].data
+    for label in range(1, 7):  # what was painted stays
+        np.testing.assert_array_equal(now == label, before == label)
+    assert not np.isin(now, range(7, 12)).any()  # what nobody has spoken of follows the new model
+    assert now[54, 65]
+
+
+@pytest.mark.parametrize(("decision", "main"), [("worse", "leave"), ("undecided", ""), ("better", "use")])
+def test_the_verdict_chooses_which_button_is_the_main_one(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path, decision: str, main: str
+) -> None:
+    corrected(controller)
+    trained(controller, trainer, page, spots, {**VERDICT, "decision": decision})
+    for name in ("use", "leave"):
+        assert (getattr(page.verdict, name).objectName() == "main") == (name == main)
+    page.verdict.leave.click()
+    rest(controller)
+    assert controller.state.model == spots
+    assert "Nothing was changed" in page.verdict.next.text()
+    page.verdict.more.click()
+    rest(controller)
+    assert page.begin.isEnabled()
+
+
+def test_any_earlier_model_is_one_click_away(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path, engine: Any
+) -> None:
+    corrected(controller)
+    first = trained(controller, trainer, page, spots)
+    page.verdict.use.click()
+    page.verdict.more.click()
+    rest(controller)
+    assert controller.classroom.training.state.start == str(first)
+    second = trained(controller, trainer, page, spots)
+    assert (first.name, second.name) == ("instance2d-1.safetensors", "instance2d-2.safetensors")
+    page.verdict.use.click()
+    rest(controller)
+    assert [button.text() for button in page.shelf.buttons] == ["In use", "Use", "Use"]
+    page.shelf.buttons[1].click()
+    rest(controller)
+    assert controller.state.model == first
+    assert [button.text() for button in page.shelf.buttons] == ["Use", "In use", "Use"]
+    again = Controller(ViewerModel(), engine, trainer=trainer)
+    assert {first, second} <= set(again.known())
+    again.close()
+
+
+def test_a_training_is_gone_on_with_after_the_program_was_closed(
+    controller: Controller, trainer: Any, engine: Any, page: TrainPage, spots: Path, qtbot: Any
+) -> None:
+    layer = corrected(controller)
+    page.begin.click()
+    rest(controller)
+    order = trainer.orders[-1]
+    say(controller, trainer, Progressed, Progress(8, 20, "loss 0.5", {"step": 8, "loss": 0.5}))
+    shelf.state_of(Path(order["save_to"])).write_bytes(b"state")
+    controller.close()
+    again = Controller(ViewerModel(), engine, trainer=trainer)
+    later = TrainPage(again)
+    qtbot.addWidget(later)
+    later.show()
+    again.tick()
+    assert "interrupted after 40%" in later.interrupted.words.text()
+    assert "6 objects in 1 image" in later.interrupted.words.text()
+    again.viewer.add_image((twelve_cells() > 0) * 100.0, name="cells")
+    rest(again)
+    later.interrupted.go_on.click()
+    rest(again)
+    resumed = trainer.orders[-1]
+    assert resumed["resume"]
+    assert {name: resumed[name] for name in ("model", "settings", "save_to")} == {
+        name: order[name] for name in ("model", "settings", "save_to")
+    }
+    assert resumed["lessons"][0]["volume"] is not None
+    assert later.interrupted.isHidden()
+    assert layer is not None
+    say(again, trainer, Died, "memory ran out")
+    assert "memory ran out" in later.failure.words.text()
+    later.interrupted.give_up.click()
+    again.tick()
+    assert later.interrupted.isHidden()
+    assert shelf.orders() == {}
+    again.close()
+
+
+def test_a_refusal_of_the_engine_is_one_sentence(controller: Controller, trainer: Any, page: TrainPage) -> None:
+    corrected(controller)
+    page.begin.click()
+    rest(controller)
+    say(controller, trainer, Failed, "No background counts; erase something around an object.")
+    assert page.failure.words.text() == "It did not work: No background counts; erase something around an object."
+    assert page.begin.isEnabled()
+    assert page.interrupted.isHidden()
+
+
+def test_a_model_from_nothing_says_why_it_is_as_it_is_and_every_choice_can_be_changed(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    corrected(controller)
+    page.start.setCurrentIndex(page.start.findData(NEW))
+    page.start.activated.emit(page.start.currentIndex())
+    controller.tick()
+    assert page.begin.text() == "Train a new model"
+    assert "2D, because your images are pictures." in page.reasons.text()
+    page.choices.widgets["network"].setCurrentIndex(2)
+    page.choices.widgets["network"].activated.emit(2)
+    page.choices.widgets["depth"].setValue(2)
+    controller.tick()
+    assert "SegNet" in page.reasons.text()
+    assert page.choices.widgets["width"].text() == "automatic"
+    page.begin.click()
+    rest(controller)
+    order = trainer.orders[-1]
+    assert order["model"] == ""
+    settings = order["settings"]
+    assert (settings["network"], settings["depth"], settings["task"], settings["ndim"]) == ("segnet", 2, "instance", 2)
+    assert "width" not in settings
+    path = Path(order["save_to"])
+    path.write_bytes(spots.read_bytes())
+    say(controller, trainer, Finished, {"model": str(path), "verdict": None, "seconds": 1})
+    assert page.verdict.headline.text() == "Your new model is ready"
+    assert page.verdict.leave.isHidden()
+    assert page.verdict.flick.isHidden()
+
+
+def test_a_model_that_finds_something_else_is_refused(
+    controller: Controller, page: TrainPage, organs: Path, model_file: Callable[..., Path]
+) -> None:
+    corrected(controller)
+    controller.choose_model(organs)
+    page.start.setCurrentIndex(page.start.findData(str(organs)))
+    controller.tick()
+    page.start.setCurrentIndex(page.start.findData(str(organs)))
+    page.start.activated.emit(page.start.currentIndex())
+    controller.tick()
+    assert not page.begin.isEnabled()
+    assert "This mask has single objects" in controller.classroom.training.state.findings[0].text
+
+
+def test_a_new_class_is_added_to_a_model(controller: Controller, trainer: Any, page: TrainPage, organs: Path) -> None:
+    controller.choose_model(organs)
+    rng = np.random.default_rng(0)
+    controller.viewer.add_image(rng.normal(size=(6, 30, 30)), name="scan")
+    about = {"napari_seg_objects": False, "napari_seg_classes": ("liver", "spleen")}
+    layer = controller.viewer.add_labels(np.zeros((6, 30, 30), np.uint8), name="mask", metadata=about)
+    rest(controller)
+    controller.choose_model(organs)
+    rest(controller)
+    track = controller.recorder.track(layer)
+    assert track is not None
+    controller.classes.add(track)
+    rest(controller)
+    controller.classes.rename(track, 3, "tumour")
+    rest(controller)
+    for z in (1, 2):
+        layer.data_setitem((np.array([z, z]), np.array([5, 6]), np.array([5, 5])), 3)
+        rest(controller, 1)
+    controller.recorder.say(track, {slice_key(0, 1): Entry(state="accepted")}, "finish slice")
+    settle(controller)
+    assert page.lessons.text() == "It learns from tumour, painted in 2 slices and 1 finished slice in 1 image."
+    assert "learns the new class tumour" in page.start_words.text()
+    page.begin.click()
+    rest(controller)
+    assert trainer.orders[-1]["settings"]["new_classes"] == ["tumour"]
+
+
+def test_both_masks_are_flicked_over_each_other_and_nothing_is_kept_of_them(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    layer = corrected(controller)
+    path = trained(controller, trainer, page, spots)
+    page.verdict.flick.click()
+    old, new = trainer.orders[-2:]
+    assert (old["model"], new["model"]) == (str(spots), str(path))
+    labels = np.zeros((60, 80), np.uint8)
+    labels[3:13, 3:15] = 1
+    more = labels.copy()
+    more[40:50, 40:50] = 2
+    for number, found in ((len(trainer.orders) - 1, labels), (len(trainer.orders), more)):
+        trainer.say(Finished(number, {"labels": found, "axes": "YX"}))
+    rest(controller)
+    layers = controller.viewer.layers
+    assert [one.name for one in layers][-3:] == ["Old model", "New model", "Differences"]
+    assert (layers["Old model"].visible, layers["New model"].visible, layer.visible) == (False, True, False)
+    np.testing.assert_array_equal(np.flatnonzero(layers["Differences"].data), np.flatnonzero(more == 2))
+    page.verdict.flick.click()
+    assert (layers["Old model"].visible, layers["New model"].visible) == (True, False)
+    assert [track.layer for track in controller.recorder.tracks()] == [layer]
+    page.verdict.end.click()
+    assert [one.name for one in layers] == ["cells", "mask"]
+    assert layer.visible
+
+
+def test_notes_of_models_survive_what_damages_them(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    corrected(controller)
+    path = trained(controller, trainer, page, spots)
+    note = path.with_name("instance2d-1.note.json")
+    assert json.loads(note.read_text())["decision"] == "better"
+    note.write_text("{")
+    assert shelf.note_of(path) == {}
+    assert [one.name for one in shelf.kept()] == ["instance2d-1"]
+
+
+def watched(controller: Controller, turns: int = 8) -> None:
+    """What is shown follows what was painted."""
+    controller.classroom.spotlight._clock = lambda: 1e9
+    rest(controller, turns)
+    controller.classroom.spotlight._clock = lambda: 2e9
+    rest(controller, turns)
+
+
+def test_what_is_learned_from_is_bright_and_follows_what_is_painted(controller: Controller, page: TrainPage) -> None:
+    layer = corrected(controller, 1)
+    page.spotlight.switch.click()
+    watched(controller)
+    veil = controller.viewer.layers[spotlight.NAME]
+    assert (veil.data[layer.data == 1] != spotlight.DARK).all()  # the object that was painted on
+    assert (veil.data[layer.data == 2] == spotlight.DARK).all()
+    assert veil.data[50, 70]
+    track = controller.recorder.track(layer)
+    assert track is not None
+    controller.recorder.say(track, {object_key(2): Entry(state="accepted")}, "accept")
+    watched(controller)
+    assert (veil.data[layer.data == 2] != spotlight.DARK).all()
+    assert [one.layer for one in controller.recorder.tracks()] == [layer]  # the veil is only shown
+    page.spotlight.switch.click()
+    assert spotlight.NAME not in controller.viewer.layers
+
+
+def test_a_person_corrects_it_by_painting_and_that_is_kept(
+    controller: Controller, page: TrainPage, engine: Any, trainer: Any
+) -> None:
+    layer = corrected(controller, 1)
+    page.spotlight.switch.click()
+    page.spotlight.buttons[1].click()
+    rest(controller)
+    marks = controller.viewer.layers["mask learning"]
+    assert controller.viewer.layers.selection.active is marks
+    assert (marks.mode, marks.selected_label, page.spotlight.buttons[1].isChecked()) == ("paint", 1, True)
+    assert controller.classroom.lessons.track is controller.recorder.track(layer)
+    marks.data_setitem((np.array([50, 51]), np.array([70, 70])), 1)
+    page.spotlight.buttons[2].click()
+    marks.data_setitem((np.array([5]), np.array([5])), 2)
+    watched(controller)
+    veil = controller.viewer.layers[spotlight.NAME]
+    assert [veil.data[at] == spotlight.DARK for at in ((50, 70), (5, 5), (8, 8))] == [False, True, False]
+    page.spotlight.buttons[2].click()  # once more: back to the mask
+    assert controller.viewer.layers.selection.active is layer
+    page.spotlight.switch.click()
+    assert not marks.visible
+    settle(controller)
+    assert page.lessons.text() == "It learns from 1 object and what you marked in 1 image."
+    assert controller.hands.track is controller.recorder.track(layer)
+    controller.close()
+    again = Controller(ViewerModel(), engine, trainer=trainer)
+    again.viewer.add_image((twelve_cells() > 0) * 100.0, name="cells")
+    rest(again)
+    back = again.viewer.layers["mask learning"]
+    assert back.data[50, 70] == 1
+    assert not back.visible
+    again.close()
+
+
+def test_three_rounds_tell_what_more_corrections_would_bring(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    corrected(controller)
+    told = []
+    for _ in range(3):
+        trained(controller, trainer, page, spots)
+        page.verdict.use.click()
+        rest(controller)
+        told.append(page.verdict.outlook.text())
+        page.verdict.more.click()
+        rest(controller)
+    assert told[:2] == ["", ""]
+    assert told[2]
