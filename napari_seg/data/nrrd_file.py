@@ -8,8 +8,10 @@ which dimensions have a direction in space); what it leaves open is asked for.
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ _BROKEN = (nrrd.NRRDError, ValueError, KeyError, TypeError, IndexError, StopIter
 _COLORS = ("rgb-color", "rgba-color", "3-color", "4-color")
 _SPACE = ("domain", "space")
 _UNKNOWN = ("", "none", "???")
+_SEGMENT = re.compile(r"Segment(\d+)_Name")
 _TYPES = {
     "u1": "uint8",
     "i1": "int8",
@@ -60,7 +63,23 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
         raise SegError(f"{path.name} is not a whole NRRD file that can be read; get the file anew.") from error
     names = _file_axes(path, header, stored, axes)
     native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
-    return upright(native, names, place_of(header, names), path.name[:-5], path, "nrrd_file")
+    volume = upright(native, names, place_of(header, names), path.name[:-5], path, "nrrd_file")
+    segments = _segments(header)
+    if not segments or volume.source is None:
+        return volume
+    kept = {**volume.source.header, "classes": segments}
+    return replace(volume, source=replace(volume.source, header=kept))
+
+
+def _segments(header: Mapping[str, Any]) -> dict[int, str]:
+    """The names of labels, as 3D Slicer writes them into the masks it saves."""
+    found = {}
+    for key, value in header.items():
+        match = _SEGMENT.fullmatch(key)
+        number = str(header.get(f"Segment{match[1]}_LabelValue", "")) if match else ""
+        if number.isdecimal() and int(number):
+            found[int(number)] = str(value)
+    return found
 
 
 def _refuse_lies(path: Path, header: Mapping[str, Any]) -> None:

@@ -75,8 +75,7 @@ class Classes:
             most = max((e.category for key, e in entries.items() if key.startswith("object ")), default=1)
             most = max(len(names), most if most > 1 else 0)
         else:
-            seen = (extents.largest for extents in track.extents.values())
-            most = max(len(names), *seen, 1)
+            most = max(len(names), track.largest_known, 1)
         most = min(most, max(MOST, len(names)))
         names = (*names, *(f"class {k}" for k in range(len(names) + 1, most + 1)))
         colours = {} if objects else class_colours(names, chosen())

@@ -21,7 +21,8 @@ _FEW = 16
 
 def kind_of(volume: Volume) -> Kind | None:
     """What a volume is, or ``None`` where it has to be asked: few whole numbers, or flat patches, may be either."""
-    if volume.dtype == bool or (volume.source is not None and volume.source.modality == "SEG"):
+    source = volume.source
+    if volume.dtype == bool or (source is not None and (source.modality == "SEG" or "classes" in source.header)):
         return "labels"
     if "C" in volume.axes or "S" in volume.axes:
         return "image"

@@ -56,12 +56,13 @@ P = ParamSpec("P")
 @dataclass(frozen=True, eq=False)
 class _Answer:
     """What a session says of a mask that came: ``kept``, what is to be shown instead, where its labels lie, and what
-    they were taken for where nothing said what they mean."""
+    they were taken for where nothing said what they mean. ``tops``: of a film the largest label of each time point."""
 
     opened: Opened
     kept: Labels | None
     extents: dict[int, Extents]
     guess: Meaning | None
+    tops: dict[int, int]
 
 
 PAUSE = 1.0
@@ -490,8 +491,9 @@ class Recorder:
             kept = None if opened.labels is None else np.stack(opened.labels).reshape(data.shape)
             kept = None if kept is None else kept.astype(np.promote_types(kept.dtype, data.dtype), copy=False)
             once = track.row.times == 1
-            shown = data if kept is None else kept
-            answer[:] = [_Answer(opened, kept, {0: Extents(shown.reshape(track.row.grid))} if once else {}, guess)]
+            shown = (data if kept is None else kept).reshape(-1, *track.row.grid)
+            tops = {} if once else {time: int(frame.max(initial=0)) for time, frame in enumerate(shown)}
+            answer[:] = [_Answer(opened, kept, {0: Extents(shown[0])} if once else {}, guess, tops)]
 
         def then(kept: bool) -> None:
             if self._coming.get(layer) is track and not self._closed:
@@ -518,6 +520,7 @@ class Recorder:
             if answer.kept is not None:
                 track.show(answer.kept)
             track.extents = answer.extents
+            track.learn(answer.tops)
         self._gate.open(layer)
         about = layer if track.image is None else track.image
         if opened.news == "resumed":

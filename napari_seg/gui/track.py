@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,10 @@ class Track:
             self.stirred = True
             self.rise(time, int(after.max(initial=0)))
 
+    def learn(self, tops: Mapping[int, int]) -> None:
+        """The largest label of time points, found in a thread."""
+        self._tops.update(tops)
+
     def rise(self, time: int, label: int) -> None:
         """A label occurs at a time."""
         if time in self._tops:
@@ -151,6 +155,11 @@ class Track:
         for time, frame in enumerate(self.frames):
             if time not in self.extents and time not in self._tops:
                 self._tops[time] = int(frame.max(initial=0))
+        return self.largest_known
+
+    @property
+    def largest_known(self) -> int:
+        """The largest label of the time points that somebody has looked at."""
         return max([*self._tops.values(), *(known.largest for known in self.extents.values())], default=0)
 
     def elsewhere(self, label: int, time: int) -> bool:

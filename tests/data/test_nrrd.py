@@ -231,3 +231,19 @@ def test_headers_that_lie_are_refused_before_anything_is_unpacked(
     path.write_bytes(head.encode() + gzip.compress(np.random.default_rng(0).bytes(2**21), 1))
     with pytest.raises(SegError, match=words):
         read(path)
+
+
+def test_the_names_of_segments_are_read(tmp_path: Path) -> None:
+    segments = {
+        "Segment0_LabelValue": "1",
+        "Segment0_Name": "liver",
+        "Segment1_LabelValue": "3",
+        "Segment1_Name": "vein",
+    }
+    path = tmp_path / "a.seg.nrrd"
+    nrrd.write(str(path), counted(5, 4, 3, dtype=np.uint8) % 4, {**segments, "Segment2_Name": "lost"})
+    volume = read(path, axes="XYZ")
+    assert volume.source is not None
+    assert volume.source.header["classes"] == {1: "liver", 3: "vein"}
+    out = write(volume, tmp_path / "out.nrrd")
+    np.testing.assert_array_equal(read(out, axes="XYZ").data, volume.data)

@@ -36,3 +36,5 @@ def test_only_the_certain_is_told(data: np.ndarray, axes: str, kind: str | None)
 def test_a_dicom_segmentation_says_what_it_is() -> None:
     source = Source(Path("seg.dcm"), "dicom", modality="SEG")
     assert kind_of(Volume(BLOCKS, "YX", source=source)) == "labels"
+    named = Source(Path("a.seg.nrrd"), "nrrd_file", header={"classes": {1: "liver"}})
+    assert kind_of(Volume(BLOCKS, "YX", source=named)) == "labels"

@@ -16,6 +16,7 @@ from napari_seg.data.formats import write
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.display import is_drawn
 from napari_seg.gui.kinds import Kind
 from napari_seg.gui.layers import CLASSES, OBJECTS, WHY
 from napari_seg.gui.opening import open_path
@@ -77,6 +78,19 @@ def test_a_file_is_taken_for_what_it_looks_like_and_that_is_said(controller: Con
     page.render()
     assert page.numbers.objects.isChecked()
     assert "its 12 numbers come in one piece each" in page.numbers.why.text()
+
+
+def test_in_a_film_all_classes_are_seen(controller: Controller) -> None:
+    axes = ("t", "y", "x")
+    frames = np.stack([organs(), 2 * organs(), organs()])
+    frames[2][frames[2] == 2] = 1
+    controller.viewer.add_image(frames * 1.0, name="scan", axis_labels=axes)
+    track = opened(controller, frames, axis_labels=axes)
+    assert track.row.times == 3
+    assert not controller.recorder.counts_objects(track)
+    assert track.extents == {}  # nobody has looked for them yet
+    assert len(controller.classes.rows(track)) == 4
+    assert all(is_drawn(track.layer, k) for k in (1, 2, 4))
 
 
 def test_what_is_no_file_counts_objects_as_ever(controller: Controller) -> None:
