@@ -1,8 +1,7 @@
 """Keeps every change of every labels layer on the disk, whoever made it, and takes it back when asked.
 
-The general pattern is: 1. a labels layer appears, closed to painting; a thread finds or makes the session of its image;
-what the layer holds is laid down there, or what the session holds is shown in the layer (see
-:mod:`~napari_seg.session.openings`); then it is open, and kept. 2. An event says that something was painted:
+The general pattern is: 1. a labels layer appears, and comes together with the session of its image (see
+:mod:`~napari_seg.gui.attaching`); then it is open to painting, and kept. 2. An event says that something was painted:
 the main thread copies the blocks it touched and hands them to the session's writer; that is one revision. 3. What
 changed without an event is found by looking at some blocks now and then, all of them within a minute. 4. Undo and redo
 are steps of the session; napari's own stack is kept empty.
@@ -13,38 +12,36 @@ writes voxels in portions. While one changes an image, nobody paints on it.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 from psygnal import Signal
 
-from napari_seg.data.volume import Volume
-from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, object_key, unused
+from napari_seg.editing.annotation import Annotation, Box, Entry, object_key, unused
 from napari_seg.editing.edit import Edit
-from napari_seg.editing.meaning import MOST, Meaning, meaning
+from napari_seg.editing.meaning import MOST
 from napari_seg.editing.said import NUMBERS, counts_objects
 from napari_seg.errors import SegError
 from napari_seg.gui.acts import Acts, places_of, refuse_read_only, rows_of
-from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, PREDICTED, Arrivals, Found, volume_as_kept
+from napari_seg.gui.arrivals import Found, volume_as_kept
+from napari_seg.gui.attaching import Attaching
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.errands import Errands, Steps
-from napari_seg.gui.gate import Gate
-from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, lies_elsewhere, volume_of
+from napari_seg.gui.layers import OBJECTS
 from napari_seg.gui.ledger import Ledger, Safe
 from napari_seg.gui.portions import copied, looked_through
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import boxes_of, forget_steps, in_stroke, is_own_step, take_over_history
 from napari_seg.gui.watch import Watch
-from napari_seg.session.openings import Opened, afresh, open_mask, went_out
+from napari_seg.session.openings import afresh, went_out
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.provenance import EXPORT, provenance
-from napari_seg.session.records import SAID, Change, ImageRow, Plane, Step, plain
+from napari_seg.session.records import Change, ImageRow
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
@@ -53,30 +50,10 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-@dataclass(frozen=True, eq=False)
-class _Answer:
-    """What a session says of a mask that came: ``kept``, what is to be shown instead, where its labels lie, and what
-    they were taken for where nothing said what they mean. ``tops``: of a film the largest label of each time point."""
-
-    opened: Opened
-    kept: Labels | None
-    extents: dict[int, Extents]
-    guess: Meaning | None
-    tops: dict[int, int]
-
-
 PAUSE = 1.0
 """Seconds that a session waits for another one's last step, before it tells so and waits on."""
 
-OTHER = (
-    "{name} is not the mask of that name that you worked on here, or was changed elsewhere: it is shown as it was "
-    "opened. Ctrl+Z brings your work back."
-)
 CLOSED = "That step was made in a mask that is not open, which is shown again: {names}."
-WHOSE = "{name} is kept as a mask of {image}. If that is wrong, remove it, select its image, and open it again."
-DAMAGED = (
-    "A part of the session of {name} cannot be read from the disk, and is shown empty; restore {folder} from a backup."
-)
 
 TOOLS = {"paint": "brush", "erase": "eraser", "fill": "fill", "polygon": "polygon"}
 """napari's tools by their mode, as the history names them."""
@@ -111,17 +88,15 @@ class Recorder:
         self._held: dict[Any, str] = {}  # layers that nobody may paint on for a moment, and their modes
         self._acts = Acts(self._ledger, self._errands, self._gather, self._keeps)
         self._watch = Watch(self._ledger, self._differs, self._acts.is_quiet)
-        self._tracks: dict[Any, Track] = {}  # by layer
-        self._coming: dict[Any, Track] = {}  # those whose session is looking at them
-        self._stirred: set[Any] = set()  # of those, the ones that somebody wrote to meanwhile
-        self._gate = Gate()
         self._marked: tuple[Track, str, list[Box]] | None = None  # the last stroke, its tool and the boxes it touched
         self._closed = False
         self._told = Safe()
-        self.arrivals = Arrivals(viewer, engine, self._gate, self._open_planes, self._orphans)
-        self.arrivals.attached.connect(self._attach)
-        self.arrivals.resumed.connect(self.resumed.emit)
-        self.arrivals.trouble.connect(lambda layer, words: self._ledger.complain(words, layer))
+        overtaken = partial(self._take_array, said="keep")
+        self._masks = Attaching(viewer, engine, self._ledger, self._follow, self._let_go, overtaken)
+        self._masks.changed.connect(self.changed.emit)
+        self._masks.resumed.connect(self.resumed.emit)
+        self._masks.noted.connect(self.noted.emit)
+        self.arrivals = self._masks.arrivals
         viewer.layers.events.removed.connect(self._removed)
         viewer.mouse_drag_callbacks.append(self._pressed)
         for layer in list(viewer.layers):
@@ -131,10 +106,10 @@ class Recorder:
 
     def track(self, layer: Any) -> Track | None:
         """How a layer is kept; ``None`` where it is not, or not yet."""
-        return self._tracks.get(layer)
+        return self._masks.tracks.get(layer)
 
     def tracks(self) -> list[Track]:
-        return list(self._tracks.values())
+        return list(self._masks.tracks.values())
 
     @property
     def who(self) -> str:
@@ -149,7 +124,7 @@ class Recorder:
     @property
     def at_work(self) -> bool:
         """Whether a mask is being changed, and that could not be given up."""
-        return any(track.laying for track in self._tracks.values())
+        return any(track.laying for track in self._masks.tracks.values())
 
     def busy(self, track: Track) -> str:
         """What is done with the image of a layer at the moment, so that it cannot be changed; empty for nothing."""
@@ -164,9 +139,9 @@ class Recorder:
         states = [session.writer.kept for session in list(self.arrivals.sessions.values())]  # also of closed layers
         moments = [state.at for state in states if state.at is not None]
         troubles = [state.trouble for state in states if state.trouble] or [self._ledger.trouble]
-        steps = self._ledger.steps(self._active or next(iter(self._tracks.values()), None))
+        steps = self._ledger.steps(self._active or next(iter(self._masks.tracks.values()), None))
         waiting, lost = sum(state.waiting for state in states), sum(state.lost for state in states)
-        return Safe(max(moments, default=None), steps, waiting, troubles[0], lost, self._gate.waiting)
+        return Safe(max(moments, default=None), steps, waiting, troubles[0], lost, self._masks.waiting)
 
     def rows(self, track: Track) -> dict[str, Entry]:
         """The object table of a layer, and what was said of its slices, boxes and case."""
@@ -373,21 +348,20 @@ class Recorder:
     def go_back(self, tracks: list[Track], session: Session, row: ImageRow) -> None:
         """Keep masks where they were kept before :meth:`rehome`, which did not succeed, as they are now."""
         self._gather()
-        for track in [track for track in self._with_coming(tracks) if self._tracks.get(track.layer) is track]:
+        for track in [track for track in self._with_coming(tracks) if self._masks.tracks.get(track.layer) is track]:
             self._ledger.move(track, (session.folder, row.id))
             track.session, track.row = session, row
             self._errands.beside(self._swept([track], lambda: None))
 
     def _with_coming(self, tracks: list[Track]) -> list[Track]:
         """Masks of an image, and those of it that came since."""
-        every = [*self._tracks.values(), *self._coming.values()]
-        return tracks + [track for track in every if track not in tracks and track.key == tracks[0].key]
+        return tracks + [track for track in self._masks.every if track not in tracks and track.key == tracks[0].key]
 
     def settle(self, seconds: float = 5.0) -> bool:
         """Wait until everything is on the disk, also what changed without an event: before the window closes."""
         self._errands.finish()
         self._gather()
-        tracks = [track for track in self._tracks.values() if not track.session.writer.closed]
+        tracks = [track for track in self._masks.tracks.values() if not track.session.writer.closed]
         for track in tracks:
             self._keep_all(track, track.layer.data)
         until = time.monotonic() + seconds
@@ -415,7 +389,7 @@ class Recorder:
         self._watch.settle()
         self.settle()
         self._errands.close()
-        return self.arrivals.close()
+        return self._masks.close()
 
     def _while_open(self, then: Callable[P, None]) -> Callable[P, None]:
         """Tell somebody something, unless the window is closed: they may be gone with it."""
@@ -428,121 +402,9 @@ class Recorder:
 
     # layers come and go
 
-    def _attach(self, layer: Any, image: Any, found: Found) -> None:
-        """Bring a layer together with what its session knows of it; from then on it is kept."""
-        before = self._tracks.get(layer)
-        if self._closed or layer not in self._viewer.layers or layer in self._coming:
-            return
-        if before is not None and (before.image is not None or image is None):
-            self._gate.open(layer)
-            return
-        worked = before is not None and self._ledger.steps(before) > 0
-        wanted = layer.metadata.get(PLANE)
-        plane = self._free_name(wanted or plain(layer.name), found)
-        copy = layer.source.parent is not None or wanted not in (None, plane)
-        try:
-            track = Track(layer, found.session, found.row, plane, image)
-        except SegError as error:
-            self._gate.refuse(layer)
-            self._ledger.complain(str(error), layer)
-            return
-        if before is not None:
-            self._let_go(before)
-        if image is not None:
-            if IMAGE not in layer.metadata and len(self.arrivals.images_for(layer)) > 1:
-                self.noted.emit(WHOSE.format(name=layer.name, image=image.name))
-            layer.metadata[IMAGE] = str(image.unique_id)
-            if KEY not in layer.metadata and not lies_elsewhere(layer, image):  # it is written on the grid of that
-                with contextlib.suppress(SegError):
-                    layer.metadata[KEY] = volume_of(image).mask(layer.data, name=layer.name)
-        if track.session.read_only:
-            self._gate.refuse(layer)
-            self._keep(track, found.rows, found.steps)
-            self._ledger.complain(track.session.read_only, layer)
-            self.ask(track, lambda store: store.planes(track.row.id), partial(self._take_meaning, track))
-        else:
-            made = layer.metadata.pop(MADE, "") or ("copy" if copy else "moved" if worked else "")
-            self._join(track, found, made, layer.metadata.pop(PREDICTED, None))
-        self.changed.emit()
-
-    def _join(self, track: Track, found: Found, made: str, predicted: Predicted | None) -> None:
-        """Lay down what a layer holds, or find out what is to be shown in it. ``made``: by which step it came, where it
-        is no file that was opened."""
-        layer, data, image = track.layer, track.layer.data, track.row.id
-        self._coming[layer] = track
-        about = layer.metadata
-        plane = Plane(track.plane, bool(about.get(OBJECTS, True)), tuple(about.get(CLASSES, ())))
-        guessing = OBJECTS not in about and layer.source.path is not None
-        patient = isinstance(about.get(KEY), Volume) and about[KEY].affine is not None
-        origin = None if predicted is None else predicted.origin(plane.name)
-        step = Step(made or "opened", time.time(), self.who, track.blocks_of(data), said="keep", origin=origin)
-        without = track.image is None
-        answer: list[_Answer | SegError] = []
-        layer.events.paint.connect(self._painted)
-
-        def work(store: Store) -> None:
-            guess = meaning(data.reshape(-1, *track.row.grid), patient=patient) if guessing else None
-            known = plane if guess is None else replace(plane, objects=guess.objects)
-            try:
-                opened = open_mask(store, image, known, step, new=bool(made), blank=without and not data.any())
-            except SegError as error:  # trying again would not help
-                answer[:] = [error]
-                return
-            kept = None if opened.labels is None else np.stack(opened.labels).reshape(data.shape)
-            kept = None if kept is None else kept.astype(np.promote_types(kept.dtype, data.dtype), copy=False)
-            once = track.row.times == 1
-            shown = (data if kept is None else kept).reshape(-1, *track.row.grid)
-            tops = {} if once else {time: int(frame.max(initial=0)) for time, frame in enumerate(shown)}
-            answer[:] = [_Answer(opened, kept, {0: Extents(shown[0])} if once else {}, guess, tops)]
-
-        def then(kept: bool) -> None:
-            if self._coming.get(layer) is track and not self._closed:
-                self._joined(track, found, data, answer[0] if answer else None)
-
-        self._ledger.after(track.session.writer.keep(work), then)
-
-    def _joined(self, track: Track, found: Found, data: Any, answer: _Answer | SegError | None) -> None:
-        layer, stirred = track.layer, track.layer in self._stirred
-        self._stirred.discard(layer)
-        del self._coming[layer]
-        if not isinstance(answer, _Answer):
-            self._gate.refuse(layer)
-            if answer is not None:  # else the session itself says what is wrong
-                self._ledger.complain(str(answer), layer)
-            return
-        opened = answer.opened
-        _tell_meaning(layer, opened.plane, answer.guess)
-        self._keep(track, opened.rows, opened.steps)
-        self._ledger.forget(None)  # what was in the way of other work is gone
-        if layer.data is not data or stirred:  # somebody wrote to it meanwhile
-            self._take_array(track, "keep")
-        else:
-            if answer.kept is not None:
-                track.show(answer.kept)
-            track.extents = answer.extents
-            track.learn(answer.tops)
-        self._gate.open(layer)
-        about = layer if track.image is None else track.image
-        if opened.news == "resumed":
-            self.resumed.emit(about, found)
-        elif opened.news == "other":
-            self.noted.emit(OTHER.format(name=layer.name))
-        if opened.damaged:
-            self.noted.emit(DAMAGED.format(name=about.name, folder=track.session.folder))
-        self.changed.emit()
-
-    def _take_meaning(self, track: Track, planes: list[Plane]) -> None:
-        for plane in planes:
-            if plane.name == track.plane:
-                _tell_meaning(track.layer, plane, None)
-        self.changed.emit()
-
-    def _keep(self, track: Track, rows: dict[str, Entry], steps: int) -> None:
+    def _follow(self, track: Track) -> None:
         """From now on every change of a layer is kept."""
         layer = track.layer
-        afresh = not any(other.key == track.key for other in self._tracks.values())
-        self._ledger.open(track, rows, steps, afresh=afresh)
-        self._tracks[layer] = track
         take_over_history(layer, lambda: self.undo(layer), lambda: self.redo(layer))
         layer.events.paint.connect(self._painted)
         layer.events.data.connect(self._replaced)
@@ -550,7 +412,6 @@ class Recorder:
 
     def _let_go(self, track: Track) -> None:
         """Keep no more of a layer than what it holds now."""
-        del self._tracks[track.layer]
         self._held.pop(track.layer, None)
         track.layer.events.paint.disconnect(self._painted)
         track.layer.events.data.disconnect(self._replaced)
@@ -558,23 +419,7 @@ class Recorder:
 
     def _removed(self, event: Any) -> None:
         self._gather()
-        self._ledger.forget(event.value)
-        self._gate.forget(event.value)
-        self._stirred.discard(event.value)
-        self._coming.pop(event.value, None)
-        track = self._tracks.get(event.value)
-        if track is not None:
-            self._let_go(track)
-            self.changed.emit()
-
-    def _open_planes(self, found: Found) -> set[str]:
-        """The planes of an image that are kept, or will be in a moment."""
-        key = found.session.folder, found.row.id
-        return {track.plane for track in [*self._tracks.values(), *self._coming.values()] if track.key == key}
-
-    def _orphans(self) -> list[Any]:
-        """Masks whose image is not there yet."""
-        return [track.layer for track in self._tracks.values() if track.image is None]
+        self._masks.gone(event.value)
 
     def sweep(self, then: Callable[[], None] = lambda: None) -> None:
         """Keep what changed in any layer without an event, and call ``then``."""
@@ -597,19 +442,11 @@ class Recorder:
         if track.row.times == 1:
             self.look_through(track)
 
-    def _free_name(self, name: str, found: Found) -> str:
-        taken = self._open_planes(found)
-        name = f"{name} (mask)" if name.endswith(SAID) else name  # the ending means something in a session
-        number = 1
-        while (free := name if number == 1 else f"{name} {number}") in taken:
-            number += 1
-        return free
-
     # changes
 
     def _resized(self, event: Any) -> None:
         """A person said how large a voxel is."""
-        for track in self._tracks.values():
+        for track in self._masks.tracks.values():
             if (track.layer if track.image is None else track.image) is event.source:
                 found = volume_as_kept(event.source)
                 row = track.row = replace(track.row, spacing=found.spacing or (), unit=found.unit)
@@ -617,9 +454,8 @@ class Recorder:
                     track.session.writer.send(partial(_resize, row))
 
     def _painted(self, event: Any) -> None:
-        track = self._tracks.get(event.source)
+        track = self._masks.tracks.get(event.source)
         if track is None:
-            self._stirred.update({event.source} & self._coming.keys())
             return
         self._gather()  # what was painted before is in the array by now; this stroke perhaps not yet
         self._marked = track, TOOLS.get(str(track.layer.mode), "edit"), boxes_of(event.value)
@@ -651,7 +487,7 @@ class Recorder:
 
     def _replaced(self, event: Any) -> None:
         """Somebody gave the layer another array."""
-        track = self._tracks.get(event.source)
+        track = self._masks.tracks.get(event.source)
         if track is None or is_own_step(track.layer):
             return
         self._marked = None  # its blocks are among those that follow
@@ -668,33 +504,30 @@ class Recorder:
         if fits and not (data.dtype.kind == "i" and int(data.min(initial=0)) < 0):
             self._errands.begin(track.key, self._replaced_by(track, said), "Keeping the new contents")
         else:
-            del self._tracks[track.layer]
-            self._gate.refuse(track.layer)
-            self._ledger.complain(
-                f"{track.layer.name} got another shape, or numbers that cannot be kept, so its changes are no longer "
-                "kept; open it anew.",
-                track.layer,
+            words = (
+                "got another shape, or numbers that cannot be kept, so its changes are no longer kept; open it anew."
             )
+            self._masks.refuse(track, f"{track.layer.name} {words}")
 
     def _keeps(self, track: Track) -> bool:
-        return not self._closed and self._tracks.get(track.layer) is track
+        return not self._closed and self._masks.tracks.get(track.layer) is track
 
     @property
     def _active(self) -> Track | None:
-        return self._tracks.get(self._viewer.layers.selection.active)
+        return self._masks.tracks.get(self._viewer.layers.selection.active)
 
     def _differs(self, track: Track) -> None:
         """Something was changed without an event."""
-        if self._tracks.get(track.layer) is track and not track.comparing:
+        if self._masks.tracks.get(track.layer) is track and not track.comparing:
             self._errands.beside(self._swept([track], lambda: None))
 
     def _step(self, layer: Any, work: Callable[[Track, float], Callable[[Any], Change | None]]) -> None:
         """A step back or forth."""
-        track = self._tracks.get(layer)
+        track = self._masks.tracks.get(layer)
         if track is None or in_stroke(layer) or track.in_hand or track.session.read_only:
             return  # what is under way comes to its end first
         self._gather()
-        same = [other for other in self._tracks.values() if other.key == track.key]
+        same = [other for other in self._masks.tracks.values() if other.key == track.key]
         self._errands.begin(track.key, self._stepped(track, same, work(track, time.time())), "Taking the step")
 
     def _stepped(self, track: Track, same: list[Track], work: Callable[[Any], Change | None]) -> Steps[None]:
@@ -760,7 +593,7 @@ class Recorder:
 
     def _hold(self) -> None:
         """Let nobody paint on an image while something is done with it that takes long."""
-        for track in self._tracks.values():
+        for track in self._masks.tracks.values():
             layer = track.layer
             if self._errands.words(track.key) and not track.session.read_only and not in_stroke(layer):
                 if layer.editable:
@@ -773,7 +606,7 @@ class Recorder:
     def _show_closed(self, track: Track, change: Change) -> None:
         """A step that changes a mask that was closed shows that mask again."""
         found = Found(track.session, track.row, frozenset(), frozenset(), {}, 0)
-        closed = {place.plane for place in change.blocks} - self._open_planes(found)
+        closed = {place.plane for place in change.blocks} - self._masks.open_planes(found)
         if closed:
             about = track.layer if track.image is None else track.image
             words = CLOSED.format(names=", ".join(sorted(closed)))
@@ -782,14 +615,6 @@ class Recorder:
 
 def _resize(row: ImageRow, store: Store) -> None:
     store.resize_image(row.id, row.spacing, row.unit)
-
-
-def _tell_meaning(layer: Any, plane: Plane, guess: Meaning | None) -> None:
-    """Let a layer that does not say what its numbers mean say what is kept of that, and why where it was guessed so."""
-    if OBJECTS not in layer.metadata:
-        layer.metadata.update({OBJECTS: plane.objects, CLASSES: plane.classes})
-        if guess is not None and guess.objects == plane.objects:
-            layer.metadata[WHY] = guess.why
 
 
 def _copies(frames: Labels, times: tuple[int, ...]) -> dict[int, Labels]:

@@ -1,0 +1,282 @@
+"""A labels layer comes together with what its session knows of it; from then on it is kept.
+
+1. :mod:`~napari_seg.gui.arrivals` finds the session of the layer's image; until all is done the layer is closed to
+painting. 2. The session's thread lays down what the layer holds, or finds what is to be shown instead (see
+:mod:`~napari_seg.session.openings`). 3. That is shown, the layer is opened, and whoever keeps it is told. What somebody
+wrote to it in the meantime is kept as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_seg.data.volume import Volume
+from napari_seg.editing.annotation import Entry, Extents
+from napari_seg.editing.meaning import Meaning, meaning
+from napari_seg.errors import SegError
+from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, PREDICTED, Arrivals, Found
+from napari_seg.gui.engine import Engine
+from napari_seg.gui.gate import Gate
+from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, lies_elsewhere, volume_of
+from napari_seg.gui.ledger import Ledger
+from napari_seg.gui.track import Track
+from napari_seg.session.openings import Opened, open_mask
+from napari_seg.session.predicted import Predicted
+from napari_seg.session.records import SAID, Plane, Step, plain
+from napari_seg.session.store import Store
+from napari_seg.tasks.base import Labels
+
+OTHER = (
+    "{name} is not the mask of that name that you worked on here, or was changed elsewhere: it is shown as it was "
+    "opened. Ctrl+Z brings your work back."
+)
+WHOSE = "{name} is kept as a mask of {image}. If that is wrong, remove it, select its image, and open it again."
+DAMAGED = (
+    "A part of the session of {name} cannot be read from the disk, and is shown empty; restore {folder} from a backup."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What a session says of a mask that came: ``kept``, what is to be shown instead, where its labels lie, and what
+    they were taken for where nothing said what they mean. ``tops``: of a film the largest label of each time point."""
+
+    opened: Opened
+    kept: Labels | None
+    extents: dict[int, Extents]
+    guess: Meaning | None
+    tops: dict[int, int]
+
+
+class Attaching:
+    """One for each window. ``tracks``: the masks that are kept, by layer.
+
+    ``kept`` is told when a mask is kept from now on, ``left`` when it is no more, and ``overtaken`` when it is kept,
+    but holds something else than what was laid down.
+    """
+
+    changed = Signal()
+    """Which masks are kept."""
+
+    resumed = Signal(object, Found)
+    """The layer of an image whose annotation was taken up again, and what was found of it."""
+
+    noted = Signal(str)
+    """Something that a person has to know of a mask, which is no trouble."""
+
+    def __init__(
+        self,
+        viewer: Any,
+        engine: Engine,
+        ledger: Ledger,
+        kept: Callable[[Track], None],
+        left: Callable[[Track], None],
+        overtaken: Callable[[Track], None],
+    ) -> None:
+        self._viewer, self._ledger = viewer, ledger
+        self._kept, self._left, self._overtaken = kept, left, overtaken
+        self._gate = Gate()
+        self.tracks: dict[Any, Track] = {}
+        self._coming: dict[Any, Track] = {}  # those whose session is looking at them
+        self._stirred: set[Any] = set()  # of those, the ones that somebody wrote to meanwhile
+        self._closed = False
+        self.arrivals = Arrivals(viewer, engine, self._gate, self.open_planes, self._orphans)
+        self.arrivals.attached.connect(self._attach)
+        self.arrivals.resumed.connect(self.resumed.emit)
+        self.arrivals.trouble.connect(lambda layer, words: self._ledger.complain(words, layer))
+
+    @property
+    def waiting(self) -> str:
+        """The name of a mask that will be open in a moment; empty where there is none."""
+        return self._gate.waiting
+
+    @property
+    def every(self) -> list[Track]:
+        """The masks that are kept, and those that will be in a moment."""
+        return [*self.tracks.values(), *self._coming.values()]
+
+    def open_planes(self, found: Found) -> set[str]:
+        """The planes of an image that are kept, or will be in a moment."""
+        key = found.session.folder, found.row.id
+        return {track.plane for track in self.every if track.key == key}
+
+    def _orphans(self) -> list[Any]:
+        """Masks whose image is not there yet."""
+        return [track.layer for track in self.tracks.values() if track.image is None]
+
+    def refuse(self, track: Track, words: str) -> None:
+        """A mask that was kept holds something that cannot be."""
+        del self.tracks[track.layer]
+        self._gate.refuse(track.layer)
+        self._ledger.complain(words, track.layer)
+
+    def gone(self, layer: Any) -> None:
+        """A layer was taken away."""
+        self._ledger.forget(layer)
+        self._gate.forget(layer)
+        self._came(layer)
+        track = self.tracks.get(layer)
+        if track is not None:
+            self._let_go(track)
+            self.changed.emit()
+
+    def close(self) -> int:
+        """Let go of all sessions; returns how many steps could not be kept."""
+        self._closed = True
+        return self.arrivals.close()
+
+    def _attach(self, layer: Any, image: Any, found: Found) -> None:
+        """Bring a layer together with what its session knows of it; from then on it is kept."""
+        before = self.tracks.get(layer)
+        if self._closed or layer not in self._viewer.layers or layer in self._coming:
+            return
+        if before is not None and (before.image is not None or image is None):
+            self._gate.open(layer)
+            return
+        worked = before is not None and self._ledger.steps(before) > 0
+        wanted = layer.metadata.get(PLANE)
+        plane = self._free_name(wanted or plain(layer.name), found)
+        copy = layer.source.parent is not None or wanted not in (None, plane)
+        try:
+            track = Track(layer, found.session, found.row, plane, image)
+        except SegError as error:
+            self._gate.refuse(layer)
+            self._ledger.complain(str(error), layer)
+            return
+        if before is not None:
+            self._let_go(before)
+        if image is not None:
+            if IMAGE not in layer.metadata and len(self.arrivals.images_for(layer)) > 1:
+                self.noted.emit(WHOSE.format(name=layer.name, image=image.name))
+            layer.metadata[IMAGE] = str(image.unique_id)
+            if KEY not in layer.metadata and not lies_elsewhere(layer, image):  # it is written on the grid of that
+                with contextlib.suppress(SegError):
+                    layer.metadata[KEY] = volume_of(image).mask(layer.data, name=layer.name)
+        if track.session.read_only:
+            self._gate.refuse(layer)
+            self._keep(track, found.rows, found.steps)
+            self._ledger.complain(track.session.read_only, layer)
+            planes = track.session.writer.call(lambda store: store.planes(track.row.id))
+            self._ledger.after(planes, partial(self._take_meaning, track))
+        else:
+            made = layer.metadata.pop(MADE, "") or ("copy" if copy else "moved" if worked else "")
+            self._join(track, found, made, layer.metadata.pop(PREDICTED, None))
+        self.changed.emit()
+
+    def _join(self, track: Track, found: Found, made: str, predicted: Predicted | None) -> None:
+        """Lay down what a layer holds, or find out what is to be shown in it. ``made``: by which step it came, where it
+        is no file that was opened."""
+        layer, data, image = track.layer, track.layer.data, track.row.id
+        self._coming[layer] = track
+        about = layer.metadata
+        plane = Plane(track.plane, bool(about.get(OBJECTS, True)), tuple(about.get(CLASSES, ())))
+        guessing = OBJECTS not in about and layer.source.path is not None
+        patient = isinstance(about.get(KEY), Volume) and about[KEY].affine is not None
+        origin = None if predicted is None else predicted.origin(plane.name)
+        step = Step(made or "opened", time.time(), self._ledger.who, track.blocks_of(data), said="keep", origin=origin)
+        without = track.image is None
+        answer: list[_Answer | SegError] = []
+        layer.events.paint.connect(self._stir)
+
+        def work(store: Store) -> None:
+            guess = meaning(data.reshape(-1, *track.row.grid), patient=patient) if guessing else None
+            known = plane if guess is None else replace(plane, objects=guess.objects)
+            try:
+                opened = open_mask(store, image, known, step, new=bool(made), blank=without and not data.any())
+            except SegError as error:  # trying again would not help
+                answer[:] = [error]
+                return
+            kept = None if opened.labels is None else np.stack(opened.labels).reshape(data.shape)
+            kept = None if kept is None else kept.astype(np.promote_types(kept.dtype, data.dtype), copy=False)
+            once = track.row.times == 1
+            shown = (data if kept is None else kept).reshape(-1, *track.row.grid)
+            tops = {} if once else {time: int(frame.max(initial=0)) for time, frame in enumerate(shown)}
+            answer[:] = [_Answer(opened, kept, {0: Extents(shown[0])} if once else {}, guess, tops)]
+
+        def then(kept: bool) -> None:
+            if self._coming.get(layer) is track and not self._closed:
+                self._joined(track, found, data, answer[0] if answer else None)
+
+        self._ledger.after(track.session.writer.keep(work), then)
+
+    def _joined(self, track: Track, found: Found, data: Any, answer: _Answer | SegError | None) -> None:
+        layer, stirred = track.layer, self._came(track.layer)
+        if not isinstance(answer, _Answer):
+            self._gate.refuse(layer)
+            if answer is not None:  # else the session itself says what is wrong
+                self._ledger.complain(str(answer), layer)
+            return
+        opened = answer.opened
+        _tell_meaning(layer, opened.plane, answer.guess)
+        self._keep(track, opened.rows, opened.steps)
+        self._ledger.forget(None)  # what was in the way of other work is gone
+        if layer.data is not data or stirred:  # somebody wrote to it meanwhile
+            self._overtaken(track)
+        else:
+            if answer.kept is not None:
+                track.show(answer.kept)
+            track.extents = answer.extents
+            track.learn(answer.tops)
+        if self.tracks.get(layer) is track:
+            self._gate.open(layer)
+        about = layer if track.image is None else track.image
+        if opened.news == "resumed":
+            self.resumed.emit(about, found)
+        elif opened.news == "other":
+            self.noted.emit(OTHER.format(name=layer.name))
+        if opened.damaged:
+            self.noted.emit(DAMAGED.format(name=about.name, folder=track.session.folder))
+        self.changed.emit()
+
+    def _take_meaning(self, track: Track, planes: list[Plane]) -> None:
+        for plane in planes:
+            if plane.name == track.plane:
+                _tell_meaning(track.layer, plane, None)
+        self.changed.emit()
+
+    def _keep(self, track: Track, rows: dict[str, Entry], steps: int) -> None:
+        """From now on every change of a layer is kept."""
+        afresh = not any(other.key == track.key for other in self.tracks.values())
+        self._ledger.open(track, rows, steps, afresh=afresh)
+        self.tracks[track.layer] = track
+        self._kept(track)
+
+    def _free_name(self, name: str, found: Found) -> str:
+        taken = self.open_planes(found)
+        name = f"{name} (mask)" if name.endswith(SAID) else name  # the ending means something in a session
+        number = 1
+        while (free := name if number == 1 else f"{name} {number}") in taken:
+            number += 1
+        return free
+
+    def _let_go(self, track: Track) -> None:
+        del self.tracks[track.layer]
+        self._left(track)
+
+    def _came(self, layer: Any) -> bool:
+        """A layer is no longer coming; whether somebody wrote to it meanwhile."""
+        if self._coming.pop(layer, None) is None:
+            return False
+        layer.events.paint.disconnect(self._stir)
+        stirred = layer in self._stirred
+        self._stirred.discard(layer)
+        return stirred
+
+    def _stir(self, event: Any) -> None:
+        self._stirred.add(event.source)
+
+
+def _tell_meaning(layer: Any, plane: Plane, guess: Meaning | None) -> None:
+    """Let a layer that does not say what its numbers mean say what is kept of that, and why where it was guessed so."""
+    if OBJECTS not in layer.metadata:
+        layer.metadata.update({OBJECTS: plane.objects, CLASSES: plane.classes})
+        if guess is not None and guess.objects == plane.objects:
+            layer.metadata[WHY] = guess.why
