@@ -21,7 +21,7 @@ from napari_seg.editing.tools import Gesture, Reach, targets
 from napari_seg.errors import SegError
 from napari_seg.tasks.base import Labels
 
-_LARGE = 1 << 23
+_LARGE = 1 << 22
 """Voxels above which parts are looked for slab by slab, so that the window goes on meanwhile."""
 
 _FIRST_LOOK = 32

@@ -46,9 +46,19 @@ from napari_seg.models.file import read_spec
 from napari_seg.models.spec import ModelSpec
 from napari_seg.models.zoo import shipped
 
+_WANTED = (
+    "scipy.ndimage",
+    "scipy.spatial",
+    "scipy.sparse.csgraph",
+    "skimage.filters",
+    "skimage.graph",
+    "skimage.segmentation",
+    "edt",
+)
+
 
 def _import_what_tools_need() -> None:
-    for name in ("scipy.ndimage", "scipy.spatial", "skimage.filters", "edt"):
+    for name in _WANTED:
         import_module(name)
 
 
@@ -202,6 +212,7 @@ class Controller:
         """Bring in what happened since the last tick. Main thread only."""
         self.engine.poll()
         self.recorder.tick()
+        self.hands.foresight.tick()
         self.reviewing.tick()
         self.runs.tick()
         self._saving.tick()
