@@ -72,9 +72,9 @@ class Outcome:
 
 class Hands:
     """One for each window. ``tool``: what is held; ``acted``: else the tool that acted last; ``options``: the settings
-    of each tool by its name; ``selected``: the objects that were clicked on with Shift; ``mouse``: where it was last, in
-    the world, and the axes that the view under it shows; ``outcome``: what would come of the gesture that is under way,
-    as far as that is known."""
+    of each tool by its name; ``selected``: the objects that were clicked on with Shift; ``mouse``: where it was last,
+    in the world, and the axes that the view under it shows; ``outcome``: what would come of the gesture that is under
+    way, as far as that is known."""
 
     changed = Signal()
     """Another tool, other settings, or something else to be said."""
