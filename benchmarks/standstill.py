@@ -5,8 +5,8 @@
 A volume of side x side x side voxels, uint16, with 5 000 objects, in a napari with the panel open. A timer rings every
 5 ms; the longest time between two rings while something is done is what a person sees of it: nothing moves, no click is
 heard. The limit is 100 ms. Beside it stands the longest time that the main thread computed between two rings: on a
-machine where other programs run, the rest of the standstill is theirs. The first lines say what napari and the drawing
-of the window need by themselves here.
+machine where other programs run, the rest of the standstill is theirs. The first lines say what napari needs by itself
+here, in a window without the panel, for the same mask.
 """
 
 from __future__ import annotations
@@ -18,18 +18,27 @@ import tempfile
 import threading
 import time
 import traceback
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from painting import volume_with_objects
 
+Path_ = list[tuple[float, ...]]
+"""Places of the mouse in the world."""
+
 _DULL = ("standstill", "importlib", "inspect", "linecache", "genericpath")
 
 RING, LIMIT, CALM = 5, 100, 0.4
 """Milliseconds between two rings; milliseconds that are too long; seconds of rest after which something is over."""
+
+WORTH = 60
+"""A standstill of so many milliseconds is looked at: what the main thread did, and what the others did meanwhile."""
+
+MOVE = 20
+"""Milliseconds between two moves of the mouse."""
 
 
 class Bell:
@@ -42,8 +51,10 @@ class Bell:
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
         self._timer.timeout.connect(self._ring)
         self._last = self.longest = self._computed = self.busiest = 0.0
-        self._main = threading.get_ident()
-        self.seen: Counter[str] = Counter()
+        self._main, self._watching = threading.get_ident(), False
+        self._clock = time.pthread_getcpuclockid(self._main)
+        self._samples: list[str] = []
+        self.seen: list[str] = []
         if where:
             threading.Thread(target=self._watch, daemon=True).start()
 
@@ -53,6 +64,7 @@ class Bell:
         self.longest, self._last = 0.0, time.perf_counter()
         self.busiest, self._computed = 0.0, time.thread_time()
         self.seen.clear()
+        self._samples, self._watching = [], True
         began, over = self._last, 0.0
         failed: list[BaseException] = []
 
@@ -77,6 +89,7 @@ class Bell:
         self._loop.exec()
         self._timer.stop()
         looks.stop()
+        self._watching = False
         if failed:
             traceback.print_exception(failed[0])
             os._exit(1)
@@ -84,23 +97,49 @@ class Bell:
 
     def _ring(self) -> None:
         now = time.perf_counter()
+        stood = 1e3 * (now - self._last)
         self.longest, self._last = max(self.longest, now - self._last), now
         computed = time.thread_time()
-        self.busiest, self._computed = max(self.busiest, computed - self._computed), computed
+        computing, self._computed = computed - self._computed, computed
+        self.busiest = max(self.busiest, computing)
+        samples, self._samples = self._samples, []
+        if stood > WORTH and samples:
+            self.seen.append(f"{stood:.0f} ms, {1e3 * computing:.0f} of them computing, sampled {len(samples)} times:")
+            self.seen += [f"  {samples.count(one):>3} {one}" for one in dict.fromkeys(samples)]
 
     def _watch(self) -> None:
+        """What the main thread does, and for how long it waited for what holds it up. No frame is kept: what a function
+        has would live on, such as the painter of a widget."""
+        before = 0.0
         while True:
-            time.sleep(0.01)
-            frame = sys._current_frames().get(self._main)
-            if time.perf_counter() - self._last > 0.05 and frame is not None:
-                stack = [part for part in traceback.extract_stack(frame) if not any(k in part.filename for k in _DULL)]
-                self.seen[" < ".join(f"{Path(p.filename).stem}:{p.lineno} {p.name}" for p in stack[:-8:-1])] += 1
+            time.sleep(0.003)
+            if self._watching:
+                now = time.clock_gettime(self._clock)
+                moved, before = now - before > 0.0005, now
+                found = f"{'computes' if moved else 'waits'} {_stack(self._main)}"
+                for thread in [] if moved else sorted(sys._current_frames().keys() - {self._main}):
+                    other = _stack(thread)
+                    found += f"\n          meanwhile {other}" if other else ""
+                self._samples.append(found)
+
+
+def _stack(thread: int) -> str:
+    """What a thread is at; nothing for one that only waits for work."""
+    frame = sys._current_frames().get(thread)
+    parts: list[tuple[str, int, str]] = []
+    while frame is not None:
+        parts.append((frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name))
+        frame = frame.f_back
+    if parts and parts[0][2] in ("_worker", "_work", "_listen", "_watch"):
+        return ""
+    told = [part for part in parts if not any(dull in part[0] for dull in _DULL)]
+    return " < ".join(f"{Path(file).stem}:{line} {name}" for file, line, name in told[:9])
 
 
 class Window:
     """napari with the panel, an image and a mask that is kept."""
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, truth: Any, image: Any) -> None:
         import napari
 
         from napari_seg.gui.dock import Panel
@@ -113,25 +152,76 @@ class Window:
         self.controller = self.panel.controller
         self.recorder, self.hands = self.controller.recorder, self.controller.hands
         self.panel.tabs.setCurrentIndex(1)
-        self.truth = volume_with_objects(side, 5000)
+        self.truth, image, self.name = truth, image, "mask"
         self.copies = [self.truth.copy(), self.truth.copy()]
-        image = np.random.default_rng(1).integers(0, 255, (side,) * 3, np.uint8)
         self.image = self.viewer.add_image(image, name="image", contrast_limits=(0, 255))
-        self.viewer.dims.set_point(0, side // 2)
+        self.viewer.dims.set_point(0, len(truth) // 2)
 
     @property
     def layer(self) -> Any:
-        return self.viewer.layers["mask"]
+        return self.viewer.layers[self.name]
 
     @property
     def track(self) -> Any:
         return self.recorder.track(self.layer)
 
-    def add_first(self) -> None:
-        self.viewer.add_labels(np.zeros((8, 8, 8), np.uint8), metadata={"napari_seg_only_shown": True})
-
     def add(self) -> None:
         self.viewer.add_labels(self.copies.pop(), name="mask")
+
+    def add_classes(self) -> None:
+        self.name = "classes"
+        classes = np.minimum(self.truth, 3).astype(np.uint8)
+        self.viewer.add_labels(classes, name=self.name, metadata={"napari_seg_objects": False})
+
+    def gesture(self, tool: str, path: Path_, **options: Any) -> tuple[Callable[[], None], Callable[[], bool]]:
+        """The mouse is pressed with a tool in hand and moved, and what was begun is given up: what to do, and whether
+        it is over. Of a tool that takes clicks each place is one."""
+        over: list[bool] = []
+
+        def events() -> Iterator[None]:
+            self.hands.take(tool)
+            self.hands.set_option(tool, **options)
+            event = SimpleNamespace(button=1, modifiers=(), dims_displayed=[1, 2], type="mouse_press")
+            pressed = None
+            for place in path:
+                event.pos, event.position = np.array(place[1:]), place
+                self.controller.hover._moved(self.viewer, event)
+                if pressed is None or self.hands.tool.kind == "seeds":
+                    event.type = "mouse_press"
+                    pressed = self.hands._press(self.viewer, event)
+                    next(pressed, None)
+                if self.hands.tool.kind == "seeds":
+                    event.type = "mouse_release"
+                else:
+                    event.type = "mouse_move"
+                next(pressed, None)
+                yield
+            self.hands.give_up()
+            self.hands.put_down()
+            over.append(True)
+
+        return lambda: self._play(events()), lambda: bool(over) and self.rests()
+
+    def hovering(self, path: Path_) -> tuple[Callable[[], None], Callable[[], bool]]:
+        """The mouse moves with the brush of a range in hand."""
+        over: list[bool] = []
+
+        def events() -> Iterator[None]:
+            self.hands.take("brush")
+            self.hands.set_option("brush", mode="range", radius=100.0, low=None, high=None)
+            for place in path:
+                self.controller.hover._moved(self.viewer, SimpleNamespace(position=place, dims_displayed=[1, 2]))
+                yield
+            self.hands.put_down()
+            over.append(True)
+
+        return lambda: self._play(events()), lambda: bool(over) and self.rests()
+
+    def _play(self, events: Iterator[None]) -> None:
+        from qtpy.QtCore import QTimer
+
+        if next(events, self) is not self:
+            QTimer.singleShot(MOVE, lambda: self._play(events))
 
     def kept(self) -> bool:
         return len(self.recorder.tracks()) == 1 and self.rests()
@@ -140,22 +230,71 @@ class Window:
         return self.recorder.rests and not self.recorder.safe.waiting and self.controller.engine._inbox.empty()
 
 
+def line_of(a: tuple[float, ...], b: tuple[float, ...], moves: int) -> Path_:
+    return [tuple(x + (y - x) * k / moves for x, y in zip(a, b, strict=True)) for k in range(moves + 1)]
+
+
+def with_a_large_one(side: int) -> Any:
+    """5 000 objects, and one of some 270 000 voxels in the middle."""
+    labels = volume_with_objects(side, 5000)
+    middle, radius = side // 2, side // 13
+    near = slice(middle - radius, middle + radius + 1)
+    z, y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1, -radius : radius + 1]
+    labels[near, near, near][z**2 + y**2 + x**2 <= radius**2] = 5001
+    return labels
+
+
+def alone(line: Callable[..., None], truth: Any, image: Any) -> None:
+    """What napari needs for the same image and mask, without the panel."""
+    import napari
+
+    viewer = napari.Viewer(show=False)
+    viewer.window.resize(1500, 950)
+    viewer.show()
+    viewer.add_image(image, name="image", contrast_limits=(0, 255))
+    viewer.dims.set_point(0, len(truth) // 2)
+    at_once = lambda: True  # noqa: E731
+    line("nothing", lambda: None, at_once)
+    line("another slice", lambda: viewer.dims.set_point(0, len(truth) // 2 + 40), at_once)
+    line("a first small mask: napari loads what it needs", lambda: viewer.add_labels(np.zeros((8, 8, 8), int)), at_once)
+    line("a mask is added", lambda: viewer.add_labels(truth.copy(), name="mask"), at_once)
+    line("the layer is drawn again", lambda: viewer.layers["mask"].refresh(), at_once)
+    shifted = np.roll(truth, 9, axis=1)
+    line("the layer is given a new array", lambda: setattr(viewer.layers["mask"], "data", shifted), at_once)
+    line("the layer is closed", lambda: viewer.layers.remove("mask"), at_once)
+    line("a mask of classes is added", lambda: viewer.add_labels(np.minimum(truth, 3).astype(np.uint8)), at_once)
+    viewer.layers.clear()
+    viewer.window._qt_window.hide()  # the program would end with its last window
+
+
 def measure(side: int, only: str, where: bool) -> None:
-    from napari_seg.gui.arrivals import OBJECTS
+    import napari  # noqa: F401  before Qt's timers
+
     from napari_seg.gui.renewing import Renewal, Renewing
     from napari_seg.session.predicted import Predicted
 
-    window, bell = Window(side), Bell(where)
-    viewer, recorder, hands = window.viewer, window.recorder, window.hands
-    bell.during(lambda: None, lambda: True)  # the window comes up
+    truth, image = with_a_large_one(side), np.random.default_rng(1).integers(0, 255, (side,) * 3, np.uint8)
 
-    def line(what: str, work: Callable[[], Any], done: Callable[[], bool] = window.rests) -> None:
+    def line(what: str, work: Callable[[], Any], done: Callable[[], bool]) -> None:
         longest, busiest, whole = bell.during(work, done)
         over = " **over**" if busiest > LIMIT else ""
         print(f"| {what} | {longest:.0f} | {busiest:.0f} | {whole:.0f} |{over}", flush=True)
-        if longest > LIMIT:
-            for stack, times in bell.seen.most_common(6):
-                print(f"    {times:>4} {stack}", flush=True)
+        if bell.seen:
+            for told in bell.seen:
+                print(f"    {told}", flush=True)
+
+    from napari import Viewer
+
+    Viewer(show=False).close()  # there is a Qt application from here on
+    bell = Bell(where)
+    print(
+        f"| napari alone, {side} x {side} x {side} | longest standstill, ms | longest computing, ms | all of it, ms |"
+    )
+    print("|---|---|---|---|")
+    alone(line, truth, image)
+    window = Window(truth, image)
+    viewer, recorder, hands = window.viewer, window.recorder, window.hands
+    bell.during(lambda: None, lambda: True)  # the window comes up
 
     def act(name: str, **options: Any) -> Callable[[], None]:
         def work() -> None:
@@ -195,13 +334,22 @@ def measure(side: int, only: str, where: bool) -> None:
         f"| {side} x {side} x {side}, 5000 objects | longest standstill, ms | longest computing, ms | all of it, ms |"
     )
     print("|---|---|---|---|")
-    line("nothing", lambda: None)
-    line("another slice (napari alone)", lambda: viewer.dims.set_point(0, side // 2 + 40))
-    line("a first small mask (napari loads what it needs for masks)", window.add_first)
     line("a mask is added, and laid down", window.add, window.kept)
-    line("the layer is drawn again (napari alone)", window.layer.refresh)
     point_at_an_object()
+    half = side / 2
+    far, near = half - side / 2.2, half - side / 16
+    moved = line_of((half, near, half), (half, side - near, half), 20)
+    across = line_of((half, far, far), (half, side - far, side - far), 20)
+    clicks = [(half, half - side / 30, half), (half, half + side / 30, half), (half, half, half + side / 30)]
+    out = line_of((half, far, far), (half, far, half), 20)
     steps: list[tuple[str, Callable[[], Any], Callable[[], bool]]] = [
+        ("20 moves of a line that splits an object of 270 000 voxels", *window.gesture("split", moved)),
+        ("3 clicks that split it by the image", *window.gesture("split by seeds", clicks)),
+        ("20 moves of a line that merges all under it", *window.gesture("merge", across, which="all")),
+        ("20 moves of a region that grows in a slice", *window.gesture("grow", out, reach="slice")),
+        ("20 moves of one that grows in the volume", *window.gesture("grow", out, reach="volume")),
+        ("20 moves of the range brush", *window.gesture("brush", across, mode="range", radius=10.0, low=50, high=200)),
+        ("20 moves of the mouse with a range brush of radius 100", *window.hovering(across)),
         ("delete one object", act("delete"), window.rests),
         ("that undone", lambda: recorder.undo(window.layer), window.rests),
         ("delete all smaller than, 1200 objects", act("delete small", size=3500.0), window.rests),
@@ -225,10 +373,10 @@ def measure(side: int, only: str, where: bool) -> None:
         if only in what:
             line(what, work, done)
     if not only:
-        window.layer.metadata[OBJECTS] = False
-        np.minimum(window.layer.data, 3, out=window.layer.data)
-        line("classes: delete all parts smaller than", act("delete small", size=3500.0))
-        line("that undone", lambda: recorder.undo(window.layer))
+        viewer.layers.remove("mask")
+        line("a mask of classes is added", window.add_classes, window.kept)
+        line("delete all parts smaller than", act("delete small", size=3500.0), window.rests)
+        line("that undone", lambda: recorder.undo(window.layer), window.rests)
     began = time.perf_counter()
     viewer.close()
     print(f"the window closed after {1e3 * (time.perf_counter() - began):.0f} ms (it may wait)")

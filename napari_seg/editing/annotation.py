@@ -63,8 +63,8 @@ def box_key(box: Box) -> str:
     return "box " + " ".join(f"{side.start}:{side.stop}" for side in box)
 
 
-_SLAB = 1 << 24
-"""Voxels that boxes are looked for in at once: it keeps other threads waiting for about 30 ms."""
+_SLAB = 1 << 22
+"""Voxels that boxes are looked for in at once: it keeps other threads waiting for some 10 ms."""
 
 
 class Extents:

@@ -11,11 +11,10 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
-import cc3d
 import numpy as np
 from pydantic import Field
 
-from napari_seg.editing.annotation import Annotation, Box, Entry, object_key
+from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, object_key
 from napari_seg.editing.changes import Change, parts
 from napari_seg.editing.edit import Edit, edited
 from napari_seg.editing.painting import changing
@@ -246,11 +245,12 @@ def _things(annotation: Annotation, may_be: Callable[[Box], bool] = lambda box: 
 
 def _parts(label: int, box: Box, mask: Mask) -> Iterator[Region]:
     found, count = components(mask)
-    boxes = cc3d.statistics(found)["bounding_boxes"]
+    boxes = Extents(found)
     for number in range(1, count + 1):
         inner = boxes[number]
+        assert inner is not None
         sides = zip(box, inner, strict=True)
-        place = tuple(slice(side.start + int(part.start), side.start + int(part.stop)) for side, part in sides)
+        place = tuple(slice(side.start + part.start, side.start + part.stop) for side, part in sides)
         yield Region(label, place, found[inner] == number)
 
 

@@ -12,12 +12,13 @@ import itertools
 import cc3d
 import numpy as np
 
-from napari_seg.editing.runs import Ints, Runs, runs_of
+from napari_seg.editing.counting import slabs
+from napari_seg.editing.runs import SLAB, Ints, Runs
 from napari_seg.tasks.base import Labels
 
 
 class Parts:
-    """:meth:`add` slabs in their order, then ask for :meth:`counts` or :meth:`joined`."""
+    """:meth:`add`, or :meth:`pieces` of, slabs in their order, then ask for :meth:`counts` or :meth:`joined`."""
 
     def __init__(self) -> None:
         self._owners: list[Ints] = []
@@ -26,21 +27,23 @@ class Parts:
         self._stop = -1
         self._last: tuple[Labels, Ints] | None = None
 
-    def add(self, slab: Labels, runs: Runs, of: Ints) -> Labels:
-        """A slab, its runs, and the row of the label of each run. The answer is its pieces: numbers that go on from
-        those of the slab before."""
-        pieces, count = cc3d.connected_components(slab, connectivity=8 if slab.ndim == 2 else 26, return_N=True)
-        owners = np.zeros(count, np.int64)
+    def add(self, slab: Labels, runs: Runs, of: Ints) -> None:
+        """A slab, its runs, and the row of the label of each run."""
+        pieces, before = self.pieces(slab, runs.planes)
+        owners = np.zeros(self._total - before, np.int64)
         owners[pieces.ravel()[runs.first].astype(np.int64) - 1] = of
         self._owners.append(owners)
-        first, last = (pieces[k].astype(np.int64) + (self._total - 1) for k in (0, -1))
-        if self._last is not None and self._stop == runs.planes.start:
+
+    def pieces(self, slab: Labels, planes: slice) -> tuple[Labels, int]:
+        """The pieces of a slab that lies at these planes, numbered from 1, and how many there were before."""
+        pieces, count = cc3d.connected_components(slab, connectivity=8 if slab.ndim == 2 else 26, return_N=True)
+        before = self._total
+        first, last = (pieces[k].astype(np.int64) + (before - 1) for k in (0, -1))
+        if self._last is not None and self._stop == planes.start:
             self._joins += _touching(*self._last, slab[0], first)
         self._last = slab[-1], last
-        pieces = np.asarray(pieces, np.uint32)
-        pieces[pieces > 0] += np.uint32(self._total)
-        self._stop, self._total = runs.planes.stop, self._total + count
-        return pieces
+        self._stop, self._total = planes.stop, before + count
+        return pieces, before
 
     def counts(self, n: int) -> Ints:
         """The number of parts of each of ``n`` rows."""
@@ -64,12 +67,12 @@ class Parts:
 def regions(labels: Labels) -> Labels:
     """Each connected region of each label with a number of its own, from 1; labels of 0 stay 0."""
     parts, found = Parts(), np.zeros(labels.shape, np.uint32)
-    slabs = []
-    for runs in runs_of(labels):
-        found[runs.planes] = parts.add(labels[runs.planes], runs, np.zeros(len(runs.first), np.int64))
-        slabs.append(runs.planes)
+    filled = [planes for planes in slabs(labels, SLAB) if labels[planes].any()]
+    for planes in filled:
+        pieces, before = parts.pieces(np.require(labels[planes], requirements=("C", "W")), planes)
+        np.add(pieces, np.uint32(before), out=found[planes], where=pieces > 0)
     numbers = np.concatenate([[0], parts.joined() + 1]).astype(np.uint32)
-    for planes in slabs:
+    for planes in filled:
         found[planes] = numbers[found[planes]]
     return found
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_seg.tasks.base import Labels
 
-_SLAB = 1 << 22
+SLAB = 1 << 21
 """Voxels looked at at a time: few enough to stay near the processor, and to give way to other threads."""
 
 Floats = NDArray[np.float64]
@@ -53,7 +53,7 @@ class Runs:
 def runs_of(labels: Labels) -> Iterator[Runs]:
     """The runs of each slab that has any."""
     width = labels.shape[-1]
-    planes = max(1, _SLAB // max(1, int(np.prod(labels.shape[1:]))))
+    planes = max(1, SLAB // max(1, int(np.prod(labels.shape[1:]))))
     for begin in range(0, len(labels) if labels.size else 0, planes):
         part = labels[begin : begin + planes]
         flat = part.ravel()

@@ -15,10 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.editing.annotation import Annotation, Box, wider
+from napari_seg.editing.parts import regions as apart
 from napari_seg.editing.reach import Mask, relative, shown_axes, voxel
 from napari_seg.editing.tools import Gesture, Reach, targets
 from napari_seg.errors import SegError
 from napari_seg.tasks.base import Labels
+
+_LARGE = 1 << 22
+"""Voxels above which parts are looked for slab by slab, so that the window goes on meanwhile."""
 
 _FIRST_LOOK = 32
 """A part of a class is first looked for this many voxels around the cursor."""
@@ -162,6 +166,9 @@ def components(mask: NDArray[Any]) -> tuple[NDArray[Any], int]:
     """The connected parts of a mask, numbered from 1, and how many; of labels: the parts of each label by itself."""
     if mask.dtype == bool:
         mask = mask.view(np.uint8)  # of a bool array cc3d 4.1.1 gets some wrong that touch at a corner
+    if mask.size > _LARGE:
+        found = apart(mask)
+        return found, int(found.max(initial=0))
     mask = np.require(mask, requirements=("C", "W"))
     found, count = cc3d.connected_components(mask, connectivity=8 if mask.ndim == 2 else 26, return_N=True)
     return found, int(count)

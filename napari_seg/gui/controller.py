@@ -52,9 +52,19 @@ from napari_seg.models.zoo import shipped
 OWN = 8
 """So many models that were made here stand in the list without being asked for."""
 
+_WANTED = (
+    "scipy.ndimage",
+    "scipy.spatial",
+    "scipy.sparse.csgraph",
+    "skimage.filters",
+    "skimage.graph",
+    "skimage.segmentation",
+    "edt",
+)
+
 
 def _import_what_tools_need() -> None:
-    for name in ("scipy.ndimage", "scipy.spatial", "skimage.filters", "edt"):
+    for name in _WANTED:
         import_module(name)
 
 
@@ -244,6 +254,7 @@ class Controller:
         """Bring in what happened since the last tick. Main thread only."""
         self.engine.poll()
         self.recorder.tick()
+        self.hands.foresight.tick()
         self.reviewing.tick()
         self.runs.tick()
         self._saving.tick()

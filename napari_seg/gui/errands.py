@@ -26,8 +26,9 @@ from napari_seg.errors import SegError
 T = TypeVar("T")
 R = TypeVar("R")
 
-PATIENCE = 0.05
-"""Seconds that whoever begins an errand waits for its end."""
+PATIENCE = 0.02
+"""Seconds that whoever begins an errand waits for its end: all who do so between two ticks together, for the window
+stands still meanwhile."""
 
 PORTION = 0.02
 """Seconds of the main thread that all errands together get at each tick."""
@@ -66,6 +67,7 @@ class Errands:
         self._queues: dict[Hashable, deque[_Errand]] = {}
         self._going: set[Hashable] = set()
         self._moved = 0  # how often something went on
+        self._patience = PATIENCE
         self._threads = ThreadPoolExecutor(2, "napari-seg-errand")
 
     @property
@@ -95,7 +97,9 @@ class Errands:
         queue = self._queues.setdefault(key, deque())
         queue.append(_Errand(steps, words, optional))
         if len(queue) == 1:
-            self._go_on(key, time.monotonic() + PATIENCE, patient=True)
+            began = time.monotonic()
+            self._go_on(key, began + self._patience, patient=True)
+            self._patience = max(0.0, self._patience + began - time.monotonic())
             if key in self._queues:
                 queue[0].long = True
                 if words:
@@ -107,6 +111,7 @@ class Errands:
 
     def tick(self) -> None:
         """Go on for a portion of time. Main thread only."""
+        self._patience = PATIENCE
         until = time.monotonic() + PORTION
         for key in list(self._queues):
             words = self.words(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,11 @@ class Foreseen:
         inside = 0 <= r < self.outlined.shape[0] and 0 <= c < self.outlined.shape[1]
         return inside and bool(self.outlined[r, c])
 
+    @cached_property
+    def _lines(self) -> list[QLineF]:
+        """Found once, and drawn whenever the canvas is."""
+        return [] if self.outlined is None else [QLineF(*line) for line in edges(self.outlined)]
+
     def draw(self, painter: QPainter, viewer: Any, size: tuple[float, float]) -> None:
         """Draw it on a canvas of so many pixels, if that shows the slice."""
         if tuple(viewer.dims.displayed) != self.slab.displayed:
@@ -99,7 +105,7 @@ class Foreseen:
             rows, columns = self.painted.shape[:2]
             painter.drawImage(0, 0, QImage(self.painted.tobytes(), columns, rows, QImage.Format.Format_RGBA8888))
         if self.outlined is not None:
-            lines = [QLineF(x, y, to_x, to_y) for x, y, to_x, to_y in edges(self.outlined)]
+            lines = self._lines
             for colour, width in ((_DARK, 4.0), (_LIGHT, 1.6)):
                 pen = QPen(colour, width)
                 pen.setCosmetic(True)

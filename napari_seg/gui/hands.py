@@ -1,7 +1,8 @@
 """The tools in a person's hands: keys and mouse become gestures, gestures become edits, edits become steps.
 
-One tool is held at a time. What it does is seen while it is done: a brush paints at once, a region grows with the
-mouse, a line follows it. A stroke is one step of the history, made when the button is let go; Escape gives it up.
+One tool is held at a time. What it does is seen while it is done: a brush paints at once; what else would come of a
+gesture is worked out in a thread while the mouse moves, and drawn over the canvas. A stroke is one step of the history,
+made when the button is let go; Escape gives it up.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from napari_seg.editing.ruler import MEASURES, Measure
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
 from napari_seg.gui.display import is_drawn
+from napari_seg.gui.foresight import Foresight
 from napari_seg.gui.mouse import STILL, held_still
 from napari_seg.gui.ranges import is_open
 from napari_seg.gui.recorder import Recorder
@@ -58,10 +60,22 @@ class Doing:
     rows: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What comes of the gesture so far: the edit, or in ``words`` why there is none. ``asked``: tool, gesture, options
+    and the version of the mask, all that it depends on."""
+
+    doing: Doing
+    asked: tuple[str, Gesture, Spec, int]
+    edit: Edit | None = None
+    words: str = ""
+
+
 class Hands:
     """One for each window. ``tool``: what is held; ``acted``: else the tool that acted last; ``options``: the settings
-    of each tool by its name; ``selected``: the objects that were clicked on with Shift; ``mouse``: where it was
-    last, in the world, and the axes that the view under it shows."""
+    of each tool by its name; ``selected``: the objects that were clicked on with Shift; ``mouse``: where it was last,
+    in the world, and the axes that the view under it shows; ``outcome``: what would come of the gesture that is under
+    way, as far as that is known."""
 
     changed = Signal()
     """Another tool, other settings, or something else to be said."""
@@ -78,6 +92,8 @@ class Hands:
         self.said = ""
         self.measured = ""
         self.doing: Doing | None = None
+        self.outcome: Outcome | None = None
+        self.foresight = Foresight(self._foreseen)
         self._held_for: Any = None  # the layer that was prepared for the tool in hand
         self.mouse: tuple[Any, tuple[int, ...]] | None = None
         viewer.mouse_drag_callbacks.append(self._press)
@@ -172,6 +188,7 @@ class Hands:
     def _take_back(self) -> bool:
         """Whether something was under way that is now as if it had not been begun."""
         doing, self.doing = self.doing, None
+        self._foresee_no_more()
         if doing is None:
             return False
         self._withdraw(doing)
@@ -226,6 +243,7 @@ class Hands:
         if self.doing is not None and self.tool is not None and self.tool.kind == "seeds":
             doing, self.doing = self.doing, None
             self._finish(self.tool, doing)
+            self._foresee_no_more()
             self.drawn.emit()
 
     def range_of_label(self) -> None:
@@ -269,6 +287,8 @@ class Hands:
         start, far = np.asarray(event.pos, float), False
         if _is_brush(tool):
             self._stamp(tool, doing)
+        elif tool.kind == "seeds":
+            self._foresee(tool, doing)
         self.drawn.emit()
         yield
         while event.type == "mouse_move":
@@ -286,6 +306,7 @@ class Hands:
         self.doing = None
         if tool.kind not in ("click", "action") or not far:
             self._finish(tool, doing)
+        self._foresee_no_more()
         self.drawn.emit()
 
     def _select(self, track: Track, event: Any) -> Generator[None]:
@@ -309,6 +330,7 @@ class Hands:
         position = event.position
         if (yield from held_still(event)) and self.doing is not None:
             self._add(self.doing, position)
+            self._foresee(self.tool, self.doing)
             self.drawn.emit()
 
     def _double_click(self, viewer: Any, event: Any) -> None:
@@ -338,17 +360,41 @@ class Hands:
             self._measure(tool, doing)
         elif _is_brush(tool):
             self._stamp(tool, doing)
-        elif tool.kind in ("line", "drag") and tool.preview:
-            self._withdraw(doing)
-            self._sketch(tool, doing, self.gesture(doing))
+        else:
+            self._foresee(tool, doing)
         self.drawn.emit()
+
+    def _foresee(self, tool: Tool | Measure | None, doing: Doing) -> None:
+        """Find out what would come of the gesture so far."""
+        if not isinstance(tool, Tool) or not tool.preview:
+            return
+        gesture, options, annotation = self.gesture(doing), self.options[tool.name], doing.annotation
+        asked = tool.name, gesture, options, doing.track.version
+
+        def work() -> Outcome:
+            try:
+                return Outcome(doing, asked, _told(tool.run(annotation, gesture, options)))
+            except SegError as error:
+                return Outcome(doing, asked, words=str(error))
+            except Exception:
+                if doing.track.version != asked[-1]:
+                    return Outcome(doing, asked)  # it was changed while it was looked at
+                raise
+
+        self.foresight.ask(work)
+
+    def _foreseen(self, outcome: Outcome) -> None:
+        if outcome.doing is self.doing:
+            self.outcome = outcome
+            self.drawn.emit()
+
+    def _foresee_no_more(self) -> None:
+        self.outcome = None
+        self.foresight.forget()
 
     def _stamp(self, tool: Tool, doing: Doing) -> None:
         """Paint the newest part of a stroke."""
-        points = tuple(doing.points[-2:])
-        self._sketch(tool, doing, replace(self.gesture(doing), points=points))
-
-    def _sketch(self, tool: Tool, doing: Doing, gesture: Gesture) -> None:
+        gesture = replace(self.gesture(doing), points=tuple(doing.points[-2:]))
         try:
             edit = tool.run(doing.annotation, gesture, self.options[tool.name])
             self._recorder.sketch(doing.track, edit, doing.time)
@@ -412,8 +458,14 @@ class Hands:
     def _work(self, tool: Tool, doing: Doing) -> None:
         """Let a tool do in a thread what may take long."""
         track, gesture, options = doing.track, self.gesture(doing), self.options[tool.name]
+        foreseen = self.outcome
 
         def begin() -> Callable[[], Edit]:
+            nonlocal foreseen
+            known, foreseen = foreseen, None
+            if known is not None and known.asked == (tool.name, gesture, options, track.version) and known.edit:
+                edit = known.edit
+                return lambda: edit
             annotation = self._surroundings.annotation(track, doing.time)
             return lambda: _told(tool.run(annotation, gesture, options))
 

@@ -1,5 +1,5 @@
 """What a tool would do is seen before it does it: the object under the cursor is outlined, what a brush in a range
-would paint near the cursor is tinted, and between clicks the pieces or the outline that they make are shown.
+would paint near the cursor is tinted, and what would come of a line, a drag or clicks so far is shown.
 
 Nothing is written to the layer for it: all is drawn over the canvas. One slice is looked at, and only where the cursor
 is on something else than before.
@@ -21,7 +21,7 @@ from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
 from napari_seg.gui.display import is_drawn
 from napari_seg.gui.foreseen import Foreseen, Slab, changed_by, colour_of
-from napari_seg.gui.hands import Hands
+from napari_seg.gui.hands import Hands, Outcome
 from napari_seg.gui.ranges import range_for
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
@@ -53,7 +53,7 @@ class Hover:
         self.marked: tuple[Foreseen, ...] = ()
         self.idle = False
         self._still = True  # the mouse has not moved since it came to be on something else
-        self._clicks = 0
+        self._outcome: Outcome | None = None
         viewer.mouse_move_callbacks.append(self._moved)
         hands.changed.connect(self.look)
         for event in (hands.drawn, viewer.dims.events.point, viewer.dims.events.order):
@@ -84,15 +84,13 @@ class Hover:
         """Work out what is to be shown, from where the mouse was last."""
         tool, doing = self._hands.tool, self._hands.doing
         if isinstance(tool, Tool) and doing is not None:
-            if tool.kind == "seeds" and tool.preview:
-                if len(doing.points) != self._clicks:
-                    self._clicks = len(doing.points)
-                    self._show(self._outcome(tool))
-                    self.changed.emit()  # the words too
-            else:
-                self._show(None)  # it is being done
+            outcome = self._hands.outcome
+            if outcome is not self._outcome or outcome is None:
+                self._outcome, self.words = outcome, "" if outcome is None else outcome.words
+                self._show(None if outcome is None else self._of(outcome))
+                self.changed.emit()  # the words too
             return
-        self._clicks, self.words = 0, ""
+        self._outcome, self.words = None, ""
         mouse = self._hands.mouse
         self._show(None if self._still or mouse is None else self._at(*mouse))
 
@@ -205,15 +203,10 @@ class Hover:
         annotation = Annotation(track.frames[time], nothing, spacing=spacing, image=image)
         return annotation, Gesture((slab.index,), slab.axes)
 
-    def _outcome(self, tool: Tool) -> Foreseen | None:
-        """What the clicks so far would make, in the slice of the first one; ``None`` where that is nothing yet."""
-        doing = self._hands.doing
-        assert doing is not None
-        self.words = ""
-        try:
-            edit = tool.run(doing.annotation, self._hands.gesture(doing), self._hands.options[tool.name])
-        except SegError as error:
-            self.words = str(error)
+    def _of(self, outcome: Outcome) -> Foreseen | None:
+        """What a gesture would make, in the slice of its first point; ``None`` where that is nothing yet."""
+        doing = outcome.doing
+        if outcome.edit is None:
             return None
         layer, grid = doing.track.layer, doing.annotation.grid
         lead, first = layer.ndim - len(grid), self._viewer.dims.ndim - len(grid)
@@ -225,4 +218,4 @@ class Hover:
             (rows + lead, columns + lead),
             (rows + first, columns + first),
         )
-        return changed_by(edit, slab)
+        return changed_by(outcome.edit, slab)

@@ -89,6 +89,7 @@ def shown(track: Track, edit: Edit, time: int, errands: Errands) -> Steps[bool]:
         if not whole:
             for piece in reversed(done):
                 frame[piece.box] = piece.before
+            track.version += 1  # whoever looked at it meanwhile saw what is not so
     yield from joined(track, found)
     repaint(track.layer, [track.whole])
     return True

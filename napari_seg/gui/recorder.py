@@ -497,17 +497,17 @@ class Recorder:
 
     def _take_array(self, track: Track, said: Literal["add", "keep"]) -> None:
         data = track.layer.data
-        fits = isinstance(data, np.ndarray) and tuple(data.shape) in (
-            track.row.grid,
-            (track.row.times, *track.row.grid),
-        )
-        if fits and not (data.dtype.kind == "i" and int(data.min(initial=0)) < 0):
-            self._errands.begin(track.key, self._replaced_by(track, said), "Keeping the new contents")
+        shapes = track.row.grid, (track.row.times, *track.row.grid)
+        if isinstance(data, np.ndarray) and tuple(data.shape) in shapes:
+            self._errands.begin(track.key, self._replaced_by(track, data, said), "Keeping the new contents")
         else:
-            words = (
-                "got another shape, or numbers that cannot be kept, so its changes are no longer kept; open it anew."
-            )
-            self._masks.refuse(track, f"{track.layer.name} {words}")
+            self._keep_no_more(track)
+
+    def _keep_no_more(self, track: Track) -> None:
+        """A layer holds something that cannot be kept."""
+        words = "got another shape, or numbers that cannot be kept, so its changes are no longer kept; open it anew."
+        self._held.pop(track.layer, None)
+        self._masks.refuse(track, f"{track.layer.name} {words}")
 
     def _keeps(self, track: Track) -> bool:
         return not self._closed and self._masks.tracks.get(track.layer) is track
@@ -555,8 +555,12 @@ class Recorder:
             self._ledger.put(track, what, {}, {key: None if after == Entry() else after})
         yield from ()
 
-    def _replaced_by(self, track: Track, said: Literal["add", "keep"]) -> Steps[None]:
+    def _replaced_by(self, track: Track, data: Labels, said: Literal["add", "keep"]) -> Steps[None]:
         """Keep all of the array that somebody gave a layer."""
+        if data.dtype.kind == "i" and (yield self._errands.thread(lambda: int(data.min(initial=0)))) < 0:
+            if self._keeps(track) and track.layer.data is data:
+                self._keep_no_more(track)
+            return
         self._ledger.put(track, "replaced", (yield from copied(track, track.all_places())), said=said)
         self._look_through(track)
 

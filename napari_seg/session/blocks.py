@@ -11,6 +11,7 @@ import itertools
 import math
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +41,12 @@ class Grid:
 
     def box(self, number: int) -> tuple[slice, ...]:
         """Where a block lies; blocks at the far edges are cut."""
-        sides = []
-        for count, b, n in zip(reversed(self.counts), reversed(self.block), reversed(self.shape), strict=True):
-            number, k = divmod(number, count)
-            sides.append(slice(k * b, min((k + 1) * b, n)))
-        return tuple(reversed(sides))
+        return self._boxes[number]
+
+    @cached_property
+    def _boxes(self) -> list[tuple[slice, ...]]:
+        sides = zip(self.shape, self.block, strict=True)
+        return list(itertools.product(*([slice(k, min(k + b, n)) for k in range(0, n, b)] for n, b in sides)))
 
     def extent(self, number: int) -> tuple[int, ...]:
         """The shape of a block."""

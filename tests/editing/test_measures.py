@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import label as components
 
-from napari_seg.editing import runs
+from napari_seg.editing import parts, runs, selection
 from napari_seg.editing.annotation import Annotation, Entry, object_key
 from napari_seg.editing.columns import columns, csv
 from napari_seg.editing.edit import Edit, applied, edited
@@ -49,7 +49,7 @@ def same(a: Table, b: Table) -> None:
 def test_a_row_says_what_its_voxels_say(labels: np.ndarray, slab: int) -> None:
     annotation = full(labels)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "_SLAB", slab)  # slabs of one plane, of some, and all at once
+        patch.setattr(runs, "SLAB", slab)  # slabs of one plane, of some, and all at once
         table = measure(annotation)
     assert table.labels.tolist() == sorted(set(labels.ravel().tolist()) - {0})
     for row, label in enumerate(table.labels.tolist()):
@@ -74,13 +74,26 @@ def test_a_row_says_what_its_voxels_say(labels: np.ndarray, slab: int) -> None:
 @settings(max_examples=60, deadline=None)
 def test_regions_are_the_connected_components_of_each_label(labels: np.ndarray, slab: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runs, "_SLAB", slab)
+        patch.setattr(parts, "SLAB", slab)
         found = regions(labels)
     expected = cc3d.connected_components(labels, connectivity=8 if labels.ndim == 2 else 26)
     pairs = set(zip(found.ravel().tolist(), expected.ravel().tolist(), strict=True))
     assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
     assert (0, 0) in pairs or labels.all()
     assert set(found.ravel().tolist()) - {0} == set(range(1, int(found.max()) + 1))
+
+
+@given(labels=LABELS, slab=st.sampled_from([1, 30]))
+@settings(max_examples=60, deadline=None)
+def test_parts_of_a_large_mask_are_found_slab_by_slab(labels: np.ndarray, slab: int) -> None:
+    mask = np.moveaxis(labels > 1, 0, -1)  # not as it lies in memory
+    expected, n = selection.components(mask)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "SLAB", slab)
+        patch.setattr(selection, "_LARGE", 0)
+        found, count = selection.components(mask)
+    assert count == n
+    assert len(set(zip(found.ravel().tolist(), expected.ravel().tolist(), strict=True))) == n + (not mask.all())
 
 
 def test_second_moments_are_those_of_the_voxels() -> None:

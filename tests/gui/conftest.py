@@ -14,7 +14,7 @@ from psygnal import Signal
 
 from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
-from napari_seg.gui import errands
+from napari_seg.gui import errands, foresight
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.dock import spare_the_collector
 from napari_seg.gui.engine import Message
@@ -84,6 +84,7 @@ def sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is begun is waited for, also on a slow machine; tests of what takes long take this away."""
     monkeypatch.setattr(errands, "PATIENCE", 60.0)
+    monkeypatch.setattr(foresight, "PATIENCE", 60.0)
 
 
 @pytest.fixture

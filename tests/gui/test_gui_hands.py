@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +12,12 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_seg.editing.annotation import Annotation
+from napari_seg.editing.edit import Edit
+from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
-from napari_seg.gui.hands import Hands
+from napari_seg.gui import foresight
+from napari_seg.gui.hands import HELD, Hands
 from napari_seg.gui.hover import Hover
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.sketchpad import hint
@@ -131,13 +137,18 @@ def test_a_region_grows_with_the_mouse_and_shrinks_again(desk: Desk) -> None:
     drawing = desk.mouse((30, 40), (30, 55), (30, 44))
     next(drawing)
     next(drawing)
-    wide = np.count_nonzero(desk.layer.data)
+    wide = foreseen(desk)
     next(drawing)
-    assert 0 < np.count_nonzero(desk.layer.data) < wide
+    narrow = foreseen(desk)
+    assert wide is not None
+    assert narrow is not None
+    assert 0 < narrow.voxels < wide.voxels
+    assert not desk.layer.data.any()
     for _ in drawing:
         pass
     desk.rest()
     assert desk.steps == 1
+    assert np.count_nonzero(desk.layer.data) == narrow.voxels
 
 
 def test_what_goes_wrong_is_said_and_changes_nothing(desk: Desk) -> None:
@@ -230,6 +241,10 @@ def a_bar(desk: Desk) -> None:
     desk.rest()
 
 
+def foreseen(desk: Desk) -> Edit | None:
+    return desk.hands.outcome.edit if desk.hands.outcome is not None else None
+
+
 def test_a_split_is_seen_while_the_line_is_drawn_and_is_one_step(desk: Desk) -> None:
     a_bar(desk)
     steps = desk.steps
@@ -237,11 +252,14 @@ def test_a_split_is_seen_while_the_line_is_drawn_and_is_one_step(desk: Desk) -> 
     drawing = desk.mouse((15, 40), (22, 40), (35, 40), (35, 50))
     next(drawing)
     next(drawing)
-    assert set(np.unique(desk.layer.data)) == {0, 1}  # it does not go through yet
-    assert "does not divide" in desk.hands.said
+    assert foreseen(desk) is None  # it does not go through yet
+    assert desk.hands.outcome is not None
+    assert "does not divide" in desk.hands.outcome.words
     next(drawing)
-    assert set(np.unique(desk.layer.data[2, 20:30, 45:60])) <= {1, 2}
-    assert len(np.unique(desk.layer.data)) == 3
+    edit = foreseen(desk)
+    assert edit is not None
+    assert edit.labels == (1, 2)
+    assert set(np.unique(desk.layer.data)) == {0, 1}  # nothing is written yet
     for _ in drawing:
         pass
     desk.rest()
@@ -258,13 +276,83 @@ def test_escape_gives_a_split_up(desk: Desk) -> None:
     drawing = desk.mouse((15, 40), (35, 40), (36, 40))
     next(drawing)
     next(drawing)
-    assert len(np.unique(desk.layer.data)) == 3
+    assert foreseen(desk) is not None
     desk.hands.give_up()
-    assert (desk.layer.data == 1).sum() == 400
+    assert foreseen(desk) is None
     for _ in drawing:
         pass
     desk.rest()
     assert ((desk.layer.data == 1).sum(), desk.steps) == (400, steps)
+
+
+def slow_tool(monkeypatch: pytest.MonkeyPatch, name: str) -> tuple[threading.Event, list[int]]:
+    """A tool that waits for an event, and for how many points it was asked."""
+    tool, go_on, asked = HELD[name], threading.Event(), list[int]()
+    assert isinstance(tool, Tool)
+
+    def run(annotation: Annotation, gesture: Gesture, options: Any) -> Edit:
+        asked.append(len(gesture.points))
+        go_on.wait(60)
+        return tool.run(annotation, gesture, options)
+
+    monkeypatch.setitem(HELD, name, replace(tool, run=run))
+    monkeypatch.setattr(foresight, "PATIENCE", 0.0)
+    return go_on, asked
+
+
+def test_the_mouse_does_not_wait_for_what_is_foreseen(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_bar(desk)
+    go_on, asked = slow_tool(monkeypatch, "split")
+    desk.hands.take("split")
+    drawing = desk.mouse((15, 30), (35, 30), (35, 40), (35, 45), (35, 50))
+    for _ in range(5):
+        next(drawing)
+    assert foreseen(desk) is None
+    go_on.set()
+    while desk.hands.outcome is None or len(desk.hands.outcome.asked[1].points) < 5:
+        desk.hands.foresight.tick()
+    assert asked == [2, 5]  # of those that waited only the newest
+    for _ in drawing:
+        pass
+    desk.rest()
+    assert asked == [2, 5]  # what was seen is what is done
+    assert len(np.unique(desk.layer.data)) == 3
+
+
+def test_what_was_foreseen_of_another_mask_is_not_done(desk: Desk) -> None:
+    a_bar(desk)
+    desk.hands.take("split")
+    drawing = desk.mouse((15, 40), (35, 40))
+    next(drawing)
+    next(drawing)
+    track = desk.hands.track
+    assert track is not None
+    assert foreseen(desk) is not None
+    other = desk.layer.data.copy()
+    other[2, 20:30, 20:60] = 0
+    other[2, 18:32, 30:50] = 1
+    desk.layer.data = other  # while the button is held
+    for _ in drawing:
+        pass
+    desk.rest()
+    np.testing.assert_array_equal(desk.layer.data > 0, other > 0)
+    for label in (1, 2):
+        rows = np.flatnonzero((desk.layer.data[2] == label).any(1))
+        assert (rows[0], rows[-1]) == (18, 31)
+
+
+def test_an_answer_that_nobody_waits_for_is_dropped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_bar(desk)
+    go_on, _ = slow_tool(monkeypatch, "split")
+    desk.hands.take("split")
+    drawing = desk.mouse((15, 40), (35, 40))
+    next(drawing)
+    next(drawing)
+    desk.hands.give_up()
+    go_on.set()
+    desk.hands.foresight.tick()
+    assert foreseen(desk) is None
+    assert set(np.unique(desk.layer.data)) == {0, 1}
 
 
 def test_what_lies_inside_a_lasso_is_painted_when_it_is_let_go(desk: Desk) -> None:

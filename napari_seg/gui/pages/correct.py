@@ -172,7 +172,9 @@ class CorrectPage(QWidget):
         self.label.blockSignals(False)
         colour = layer.get_color(label)
         parts = (0, 0, 0, 0) if colour is None else tuple(round(255 * float(part)) for part in colour)
-        self.colour.setStyleSheet("background-color: rgba({}, {}, {}, {}); border: 1px solid gray".format(*parts))
+        style = "background-color: rgba({}, {}, {}, {}); border: 1px solid gray".format(*parts)
+        if self.colour.styleSheet() != style:  # Qt takes a millisecond to find that it is the same
+            self.colour.setStyleSheet(style)
         self.lock.setChecked(self._controller.recorder.is_locked(track, label))
         self.lock.setText("Locked" if self.lock.isChecked() else "Lock")
         objects = self._controller.recorder.counts_objects(track)
