@@ -39,12 +39,21 @@ def objects_within(truth: Ids, found: Ids, mask: NDArray[np.bool_] | None) -> tu
 
 def mean_ap(pieces: Sequence[Piece]) -> float:
     """The mean AP over IoU 0.5 to 0.9 of all objects of a unit."""
-    hits, objects = np.zeros(len(THRESHOLDS)), 0
-    for truth, found, mask in pieces:
-        table = overlap(*objects_within(truth, found, mask))
-        hits += [np.count_nonzero(table.matched >= iou) for iou in THRESHOLDS]
-        objects += len(table.truth) + len(table.found)
-    return float(np.mean(hits / (objects - hits))) if objects else 1.0
+    return float(np.mean(ap_of(sum((hits_of(piece) for piece in pieces), np.zeros(1 + len(THRESHOLDS))))))
+
+
+def hits_of(piece: Piece) -> NDArray[np.float64]:
+    """How many objects both masks hold, and how many of them match at each of the IoUs. Of a unit they are summed."""
+    truth, found, mask = piece
+    table = overlap(*objects_within(truth, found, mask))
+    hits = [np.count_nonzero(table.matched >= iou) for iou in THRESHOLDS]
+    return np.array([len(table.truth) + len(table.found), *hits], float)
+
+
+def ap_of(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The AP at each IoU, from the sum of what :func:`hits_of` counts; 1 where neither mask holds an object."""
+    objects, hits = counts[0], counts[1:]
+    return hits / (objects - hits) if objects else np.ones(len(hits))
 
 
 def dice_of_classes(pieces: Sequence[Piece], classes: int, *, planes: bool = False) -> dict[int, float | None]:

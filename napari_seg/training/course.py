@@ -187,21 +187,26 @@ def _timed(first: Model, material: Material, settings: Settings, seconds: float)
     """How many steps fit into the time, measured on a copy that is then thrown away."""
     began = time.perf_counter()
     trainer = Trainer(first, material.learned, settings, 10**6, material.older)
-    paces = []
-    for number in range(2 + TIMED_STEPS):
-        start = time.perf_counter()
-        trainer.advance()
-        paces.append(time.perf_counter() - start)
-        yield Progress(number, 2 + TIMED_STEPS, "timing some steps", {"phase": "timing"})
+    pace = yield from pace_of(trainer)
     checkpoint = 0.0
     if material.watched:
         start = time.perf_counter()
         at = Progress(1, 1, "timing a look at the validation cases", {"phase": "timing"})
         yield from score(trainer.averaged(), first.spec, material.watched, settings.device, at)
         checkpoint = time.perf_counter() - start
-    pace = float(np.median(paces[2:]))
     looked = sum(math.prod(sample.grid) for sample in material.watched)
     batch = settings.batch * math.prod(first.spec.input.patch)
     a_pixel = checkpoint / looked if looked else pace / batch / 3  # a look goes forward, a step back as well
     left = seconds - (time.perf_counter() - began) - CHECKPOINTS * checkpoint - a_pixel * material.afterwards
     return max(1, int(left / pace))
+
+
+def pace_of(trainer: Trainer, steps: int = TIMED_STEPS) -> Steps[float]:
+    """Seconds that a step takes: the median of so many, after two to warm up."""
+    paces = []
+    for number in range(2 + steps):
+        start = time.perf_counter()
+        trainer.advance()
+        paces.append(time.perf_counter() - start)
+        yield Progress(number, 2 + steps, "timing some steps", {"phase": "timing"})
+    return float(np.median(paces[2:]))

@@ -26,23 +26,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 import napari_seg
-from napari_seg.data.volume import SPATIAL, Volume
 from napari_seg.errors import SegError
-from napari_seg.evaluation.evaluate import InstanceReport, Report, evaluate
+from napari_seg.evaluation.counted import ap_of, dice_of_classes, hits_of
+from napari_seg.evaluation.metrics import THRESHOLDS
 from napari_seg.inference.backend import Device, Runner, choose_device
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.ensemble import ensemble
 from napari_seg.models.model import Model
 from napari_seg.models.spec import Event, ModelSpec
 from napari_seg.spec import Spec
-from napari_seg.tasks.base import Labels
 from napari_seg.training.cases import Lesson, find_cases
+from napari_seg.training.course import pace_of
 from napari_seg.training.plan import TrainSpec, plan
-from napari_seg.training.reading import look_at, take_in
+from napari_seg.training.reading import look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
 from napari_seg.training.test_set import refuse
-from napari_seg.training.train import TIMED_STEPS, _Settings, _Trainer, pace_of
-from napari_seg.training.validation import known_part, scores_of, spacing_of
+from napari_seg.training.train import settings_of
+from napari_seg.training.trainer import Trainer, digest
+from napari_seg.training.validation import scores_of, spacing_of
+
+Figures = Mapping[str, float | None]
+"""What a mask is worth, by class or by metric; ``None`` where there was nothing to measure."""
 
 STORED = 10
 """So often the state of a training is put by."""
@@ -93,20 +97,22 @@ def folds(
     model = plan(facts, spec)
     taken = yield from take_in(cases, model, total=2 * len(cases))
     bench = _Bench(model, spec, [[s for k in fold for s in taken[k]] for fold in dealt], save_to)
+    for number in range(count):
+        refuse_one_sided(bench.learned(number))
     total = yield from bench.begin(60 * spec.minutes - (time.perf_counter() - began), resume)
-    networks, reports = list[Model](), dict[int, list[Report]]()
+    networks, by_case = list[Model](), dict[int, list[Figures]]()
     for number, fold in enumerate(dealt):
         networks.append((yield from bench.trained(number, total)))
         for case in fold:
-            at = Progress(total * (number + 1), total * count, f"scoring fold {number + 1}")
-            reports[case] = yield from _reports(networks[-1], taken[case], bench.device, at)
-    figures = np.array([[_figure(report) for report in reports[case]] for case in range(len(cases))])
+            at = Progress(total * (number + 1), total * count, f"scoring fold {number + 1}", {"phase": "score"})
+            by_case[case] = yield from _figures_of(networks[-1], taken[case], bench.device, at)
+    figures = np.array([[_figure(one) for one in by_case[case]] for case in range(len(cases))])
     chosen = [_best(figures, [case for other in dealt if other is not fold for case in other]) for fold in dealt]
     found = tuple(
         Fold(
             learned_from=len(cases) - len(fold),
             scored_on=len(fold),
-            figures=_figures(model, [reports[case][variant] for case in fold]),
+            figures=_means([by_case[case][variant] for case in fold]),
         )
         for fold, variant in zip(dealt, chosen, strict=True)
     )
@@ -146,11 +152,16 @@ class _Bench:
         self.folder = save_to.with_name(f"{save_to.name}.folds")
         self.device = choose_device(spec.device, spec.precision)
 
+    def learned(self, number: int) -> list[Sample]:
+        """What the network of a fold learns from."""
+        return [sample for k, part in enumerate(self.parts) if k != number for sample in part]
+
     def begin(self, seconds: float, resume: bool) -> Steps[int]:
         """How many steps each fold gets, in ``seconds`` for all of them; what an earlier run left is thrown away or
         taken up."""
         note = self.folder / "folds.json"
-        about = {"training": json.loads(self.spec.to_json()), "folds": len(self.parts)}
+        images = [digest(part) for part in self.parts]
+        about = {"training": json.loads(self.spec.to_json()), "images": images}
         if resume:
             try:
                 stored = json.loads(note.read_text(encoding="utf-8"))
@@ -158,7 +169,9 @@ class _Bench:
             except (OSError, ValueError, KeyError):
                 raise SegError(f"There are no stopped folds {self.folder}; start anew without resuming.") from None
             if stored != about:
-                raise SegError("The stopped folds had other settings; resume with the same ones or start anew.")
+                raise SegError(
+                    "The stopped folds had other settings or other images; resume with the same ones or start anew."
+                )
             return total
         shutil.rmtree(self.folder, ignore_errors=True)
         total = self.spec.steps or (yield from self._timed(seconds))
@@ -167,11 +180,11 @@ class _Bench:
         return total
 
     def _timed(self, seconds: float) -> Steps[int]:
-        pace = yield from pace_of(self._trainer(0, 10**6), TIMED_STEPS)
+        pace = yield from pace_of(self.trainer(0, 10**6))
         began = time.perf_counter()
         network = self._first(0)
         scored = max(self.parts[0], key=lambda sample: math.prod(sample.grid))
-        yield from _reports(network, [scored], self.device, Progress(1, 1, "timing the scoring of an image"))
+        yield from _figures_of(network, [scored], self.device, Progress(1, 1, "timing the scoring of an image"))
         pixels = sum(math.prod(sample.grid) for part in self.parts for sample in part)
         scoring = (time.perf_counter() - began) * pixels / math.prod(scored.grid)
         return max(1, int((seconds - scoring) / (pace * len(self.parts))))
@@ -181,61 +194,56 @@ class _Bench:
         path, state = (self.folder / f"fold{number + 1}{suffix}" for suffix in (".safetensors", ".resume"))
         if path.exists():
             return Model.load(path)
-        trainer, fold = self._trainer(number, total), f"fold {number + 1} of {len(self.parts)}"
-        own = self.spec.model_copy(update={"steps": total, "seed": self.spec.seed + number})
+        trainer, fold = self.trainer(number, total), f"fold {number + 1} of {len(self.parts)}"
         if state.exists():
-            trainer.resume(state, own)
+            trainer.resume(state)
         while trainer.step < total:
             loss = trainer.advance()
-            detail = {"step": trainer.step, "loss": loss, "fold": number + 1}
+            detail = {"phase": "train", "step": trainer.step, "loss": loss, "fold": number + 1}
             if trainer.step % max(1, total // STORED) == 0:
-                trainer.store(state, own, -1.0)
+                trainer.store(state, {})
             at = total * number + trainer.step
             yield Progress(at, total * len(self.parts), f"{fold}, loss {loss:.3f}", detail)
         Model(self.model, trainer.averaged()).save(path)
         state.unlink(missing_ok=True)
         return Model.load(path)  # with the weights as the file holds them
 
-    def _trainer(self, number: int, total: int) -> _Trainer:
-        learned = [sample for k, part in enumerate(self.parts) if k != number for sample in part]
+    def trainer(self, number: int, total: int) -> Trainer:
+        learned = self.learned(number)
         spec = self.spec.model_copy(update={"seed": self.spec.seed + number})
-        return _Trainer(self._first(number), learned, _Settings.of(self.model, spec, learned, self.device), total)
+        return Trainer(self._first(number), learned, settings_of(self.model, spec, learned), total)
 
     def _first(self, number: int) -> Model:
         return Model.create(self.model, seed=self.spec.seed + number)
 
 
-def _reports(model: Model, taken: Sequence[Sample], device: Device, at: Progress) -> Steps[list[Report]]:
-    """For each of the task's variants what it is worth on the samples of a case; yields ``at`` all the while."""
+def _figures_of(model: Model, taken: Sequence[Sample], device: Device, at: Progress) -> Steps[list[Figures]]:
+    """For each of the task's variants what it is worth on a case: its slices and time points are counted together.
+
+    Yields ``at`` all the while.
+    """
     spec, task = model.spec, model.spec.task
     runner = Runner(model.network, task, device, ndim=spec.network.ndim)
-    pairs: list[list[tuple[Labels, Labels]]] = [[] for _ in task.variants()]
+    counts = [np.zeros(1 + len(THRESHOLDS)) for _ in task.variants()]
+    pieces = []
     for sample in taken:
         scores = yield from scores_of(runner, spec, sample, at)
-        for known, labels in zip(pairs, task.decode_variants(scores, spacing_of(spec)), strict=True):
-            known.append(known_part(sample, labels, task.kind))
+        for k, labels in enumerate(task.decode_variants(scores, spacing_of(spec))):
+            if task.kind == "instance":
+                counts[k] += hits_of((sample.labels, labels, sample.mask))
+            else:
+                pieces.append((sample.labels, labels, sample.mask))
             yield at
-    reports = []
-    for known in pairs:
-        reports.append(_report(spec, *zip(*known, strict=True)))
-        yield at
-    return reports
+    if task.kind == "instance":
+        return [{"AP 0.5": float(ap[0]), "mean AP": float(ap.mean())} for ap in map(ap_of, counts)]
+    dice = dice_of_classes(pieces, len(task.names), planes=bool(task.planes))
+    return [{f"Dice {name}": dice[k] for k, name in enumerate(task.names, 1)}]
 
 
-def _report(spec: ModelSpec, truths: Sequence[Labels], found: Sequence[Labels]) -> Report:
-    """Of a case: its slices and time points. Classes are counted over all of them, objects in each."""
-    axes = "C" * bool(spec.task.planes) + SPATIAL[-spec.network.ndim :]
-    if spec.task.kind == "instance":
-        truth, labels, axes = np.stack(truths), np.stack(found), f"T{axes}"
-    else:
-        row = int(bool(spec.task.planes))
-        truth, labels = np.concatenate(truths, axis=row), np.concatenate(found, axis=row)
-    return evaluate(Volume(truth, axes), Volume(labels, axes), spec.task.kind)
-
-
-def _figure(report: Report) -> float:
-    """The one figure of a case; not a number where there was nothing to measure."""
-    return float("nan") if report.score is None else report.score
+def _figure(figures: Figures) -> float:
+    """The one figure of a case, by which settings are chosen; not a number where there was nothing to measure."""
+    known = [value for name, value in figures.items() if value is not None and name != "AP 0.5"]
+    return fmean(known) if known else float("nan")
 
 
 def _best(figures: NDArray[np.float64], cases: Sequence[int]) -> int:
@@ -245,21 +253,11 @@ def _best(figures: NDArray[np.float64], cases: Sequence[int]) -> int:
     return int(np.argmax(np.nan_to_num(known).mean(0))) if len(known) else 0
 
 
-def _figures(model: ModelSpec, reports: Sequence[Report]) -> dict[str, float | None]:
-    """The means over cases, by the names of classes or of metrics."""
-    found: dict[str, list[float | None]] = {}
-    for report in reports:
-        for name, value in _named(model, report).items():
-            found.setdefault(name, []).append(value)
-    known = {name: [value for value in values if value is not None] for name, values in found.items()}
+def _means(figures: Sequence[Figures]) -> Figures:
+    """The means over the cases that have a figure."""
+    names = dict.fromkeys(name for one in figures for name in one)
+    known = {name: [value for one in figures if (value := one.get(name)) is not None] for name in names}
     return {name: fmean(values) if values else None for name, values in known.items()}
-
-
-def _named(model: ModelSpec, report: Report) -> Mapping[str, float | None]:
-    if isinstance(report, InstanceReport):
-        return {"AP 0.5": report.ap["0.50"], "mean AP": report.mean_ap}
-    names = model.task.names
-    return {f"Dice {name}": report.per_class.get(str(k + 1), {}).get("dice") for k, name in enumerate(names)}
 
 
 def _described(spec: ModelSpec, folded: Folded, training: TrainSpec, variant: int) -> ModelSpec:

@@ -33,14 +33,17 @@ from napari_seg.inference.backend import Device, choose_device
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.model import Model
 from napari_seg.models.spec import Event, ModelSpec
+from napari_seg.networks import Network
 from napari_seg.spec import Spec
 from napari_seg.training.candidates import Candidate, candidates
 from napari_seg.training.cases import Lesson, find_cases
+from napari_seg.training.course import pace_of
 from napari_seg.training.plan import TrainSpec, augmentation, plan
-from napari_seg.training.reading import look_at, take_in
+from napari_seg.training.reading import look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
 from napari_seg.training.test_set import refuse
-from napari_seg.training.train import _Settings, _Trainer, pace_of
+from napari_seg.training.train import settings_of
+from napari_seg.training.trainer import Trainer, digest
 from napari_seg.training.validation import score, tuned
 
 ETA = 3
@@ -115,6 +118,7 @@ def search(
             "A search needs images to learn from and others to measure on; add images, or mark rows of the split with "
             "train and val."
         )
+    refuse_one_sided(parts["train"])
     bench = _Bench(parts["train"], parts["val"], spec, Path(save_to))
     tried = candidates(facts, spec, count or max(COUNTS))
     note = bench.stored() if resume else None
@@ -131,6 +135,7 @@ class _Note(Spec):
     """What a search writes down: how many steps each candidate makes if it is never dropped, and what is measured."""
 
     training: TrainSpec
+    images: str
     totals: tuple[int, ...]
     table: tuple[Tried, ...]
     best: float = -1.0
@@ -165,14 +170,15 @@ class _Bench:
         self.learned, self.held_out, self.spec, self.save_to = learned, held_out, spec, save_to
         self.folder = save_to.with_name(f"{save_to.name}.search")
         self.device: Device = choose_device(spec.device, spec.precision)
+        self.images = digest((*learned, *held_out))
 
-    def trainer(self, candidate: Candidate, total: int) -> _Trainer:
+    def trainer(self, candidate: Candidate, total: int) -> Trainer:
         spec = candidate.spec
         changes = augmentation(candidate.model, spec, self.learned)
         if candidate.strength != 1:
             spec = spec.model_copy(update={"augmentation": changes.times(candidate.strength)})
-        settings = _Settings.of(candidate.model, spec, self.learned, self.device)
-        return _Trainer(Model.create(candidate.model, seed=spec.seed), self.learned, settings, total)
+        settings = settings_of(candidate.model, spec, self.learned)
+        return Trainer(Model.create(candidate.model, seed=spec.seed), self.learned, settings, total)
 
     def divide(self, tried: Sequence[Candidate], count: int | None, seconds: float) -> Steps[_Note]:
         """How many candidates there are, and how many steps each would make to the end."""
@@ -183,7 +189,7 @@ class _Bench:
         else:
             totals = yield from self._timed(tried, count, seconds)
         table = tuple(Tried(number=k, **tried[k].settings) for k in range(len(totals)))
-        return _Note(training=self.spec, totals=tuple(totals), table=table)
+        return _Note(training=self.spec, images=self.images, totals=tuple(totals), table=table)
 
     def _timed(self, tried: Sequence[Candidate], count: int | None, seconds: float) -> Steps[list[int]]:
         began = time.perf_counter()
@@ -219,8 +225,10 @@ class _Bench:
             note = _Note.from_file((self.folder / "search.json").read_bytes())
         except (OSError, SegError):
             raise SegError(f"There is no stopped search {self.folder}; start anew without resuming.") from None
-        if note.training.to_json() != self.spec.to_json():
-            raise SegError("The stopped search had other settings; resume with the same ones or start anew.")
+        if (note.training.to_json(), note.images) != (self.spec.to_json(), self.images):
+            raise SegError(
+                "The stopped search had other settings or other images; resume with the same ones or start anew."
+            )
         return note
 
 
@@ -241,7 +249,7 @@ class _Search:
                     yield from self._visit(k, number)
                 self.done += 1 / (len(self.left) * count)
         model = Model.load(bench.save_to)
-        model = replace(model, spec=(yield from tuned(model, bench.held_out, bench.device)))
+        model = replace(model, spec=(yield from tuned(model, model.spec.task, bench.held_out, bench.device)))
         model = replace(model, spec=self._described(model.spec))
         model.save(bench.save_to)
         shutil.rmtree(bench.folder, ignore_errors=True)
@@ -252,28 +260,39 @@ class _Search:
         bench, candidate = self.bench, self.tried[k]
         state, trainer = bench.folder / f"{k}.resume", bench.trainer(candidate, self.note.totals[k])
         if state.exists():
-            trainer.resume(state, candidate.spec)
+            trainer.resume(state)
         first, goal = goals(self.note.totals[k], len(self.tried))[number : number + 2]
         looks = LAST_LOOKS if number == len(self.left) - 1 else 1
         measured = {first + math.ceil((goal - first) * n / looks) for n in range(1, looks + 1)}
         words = f"candidate {k + 1} of {len(self.tried)}, round {number + 1} of {len(self.left)}"
-        while trainer.step < goal:
-            loss = trainer.advance()
-            detail: dict[str, Any] = {"candidate": k, "round": number, "step": trainer.step, "loss": loss}
-            share = (trainer.step - first) / (goal - first) / (len(self.left) * self.left[number])
-            at = Progress(self.done + share, 1, f"{words}, loss {loss:.3f}", detail)
-            if trainer.step in measured:
-                averaged = trainer.averaged()
-                looking = Progress(at.done, 1, f"{words}, looking at the validation cases")
-                found = yield from score(averaged, candidate.model, bench.held_out, bench.device, looking)
-                detail["score"] = found
-                if self._measured(k, trainer.step, found):
-                    Model(self._described(candidate.model), averaged).save(bench.save_to)
-                bench.keep(self.note)
-                trainer.store(state, candidate.spec, self.note.best)
-            yield at
+        try:
+            while trainer.step < goal:
+                loss = trainer.advance()
+                detail: dict[str, Any] = {"phase": "train", "candidate": k, "round": number}
+                detail |= {"step": trainer.step, "loss": loss}
+                share = (trainer.step - first) / (goal - first) / (len(self.left) * self.left[number])
+                at = Progress(self.done + share, 1, f"{words}, loss {loss:.3f}", detail)
+                if trainer.step in measured:
+                    averaged = trainer.averaged()
+                    looking = replace(
+                        at, message=f"{words}, looking at the validation cases", detail={"phase": "score"}
+                    )
+                    found = yield from score(averaged, candidate.model, bench.held_out, bench.device, looking)
+                    detail["score"] = found
+                    if self._measured(k, trainer.step, found):
+                        self._save(k, averaged)
+                    bench.keep(self.note)
+                    trainer.store(state, {})
+                yield at
+        except GeneratorExit:
+            if self.note.best < 0:  # nothing was measured yet, but there is a model
+                self._save(k, trainer.averaged())
+            raise
         self._change(k, rounds=number + 1)
         bench.keep(self.note)
+
+    def _save(self, k: int, network: Network) -> None:
+        Model(self._described(self.tried[k].model), network).save(self.bench.save_to)
 
     def _measured(self, k: int, step: int, found: float) -> bool:
         """Write down what was measured of a candidate; whether it is the best so far."""

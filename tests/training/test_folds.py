@@ -88,7 +88,7 @@ def test_progress_goes_on_over_all_folds(folded):
 def test_no_network_sees_a_group_that_it_is_scored_on(tmp_path, monkeypatch):
     learned: list[set[str]] = []
     scored: list[tuple[int, str]] = []
-    trainer, reports = module._Trainer, module._reports
+    trainer, figures = module.Trainer, module._figures_of
 
     def watched(model, samples, *rest):
         learned.append({sample.group for sample in samples})
@@ -96,10 +96,10 @@ def test_no_network_sees_a_group_that_it_is_scored_on(tmp_path, monkeypatch):
 
     def looked(model, taken, *rest):
         scored.extend((len(learned), sample.group) for sample in taken)
-        return reports(model, taken, *rest)
+        return figures(model, taken, *rest)
 
-    monkeypatch.setattr(module, "_Trainer", watched)
-    monkeypatch.setattr(module, "_reports", looked)
+    monkeypatch.setattr(module, "Trainer", watched)
+    monkeypatch.setattr(module, "_figures_of", looked)
     folds(lessons(10, groups=5), tiny(steps=1), 3, save_to=tmp_path / "m.safetensors")
     assert len(scored) == 10
     for trained, group in scored:
@@ -116,12 +116,11 @@ def test_settings_of_a_fold_are_chosen_by_the_others():
 
 def test_objects_get_the_settings_that_do_best_over_all_folds(tmp_path, monkeypatch):
     asked: list[int] = []
-    monkeypatch.setattr(module, "_best", lambda figures, cases: asked.append(len(cases)) or 7)
+    monkeypatch.setattr(module, "_best", lambda figures, cases: asked.append(len(cases)) or 12)
     found = folds(lessons(4, groups=4), tiny(task="instance", steps=15), 2, save_to=tmp_path / "m.safetensors")
     assert [name for name, *_ in found.table()] == ["AP 0.5", "mean AP"]
     assert asked == [2, 2, 4]  # of each fold by the others, of the ensemble by all
-    (seventh,) = {variant.seeds for variant in Instance().variants()[7:8]}
-    assert found.model.spec.task.seeds == seventh != Instance().seeds
+    assert found.model.spec.task.seeds == Instance().variants()[12].seeds != Instance().seeds
 
 
 def test_slices_of_a_volume_are_counted_together(tmp_path):
@@ -154,10 +153,12 @@ def test_only_the_same_folds_are_resumed(tmp_path):
     with pytest.raises(SegError, match="no stopped folds"):
         folds(lessons(4, groups=4), tiny(), 2, save_to=path, resume=True)
     steps = folds.steps(lessons(4, groups=4), tiny(), 2, save_to=path)
-    assert any(progress.detail for progress in steps)
+    assert any("loss" in progress.detail for progress in steps)
     steps.close()
-    with pytest.raises(SegError, match="other settings"):
-        folds(lessons(4, groups=4), tiny(), 4, save_to=path, resume=True)
+    others = [(lessons(4, groups=4), tiny(), 4), (lessons(4, groups=4), tiny(seed=1), 2), (lessons(5), tiny(), 2)]
+    for other in others:
+        with pytest.raises(SegError, match="other settings or other images"):
+            folds(*other, save_to=path, resume=True)
 
 
 def test_minutes_are_for_all_folds_together(tmp_path):

@@ -211,8 +211,17 @@ def test_only_the_same_search_is_resumed(tmp_path):
     steps = search.steps(split(), some(), save_to=path, count=2)
     assert any("score" in progress.detail for progress in steps)
     steps.close()
-    with pytest.raises(SegError, match="other settings"):
-        search(split(), some(seed=1), save_to=path, count=2, resume=True)
+    for other, spec in ((split(), some(seed=1)), (split(6), some())):
+        with pytest.raises(SegError, match="other settings or other images"):
+            search(other, spec, save_to=path, count=2, resume=True)
+
+
+def test_stopped_in_its_first_steps_there_is_a_model_too(tmp_path):
+    path = tmp_path / "m.safetensors"
+    steps = search.steps(split(), some(), save_to=path, count=2)
+    assert any(progress.detail.get("step") == 2 for progress in steps)
+    steps.close()
+    assert Model.load(path).spec.history[-1].details["tried"][0]["score"] is None
 
 
 def test_minutes_become_steps_and_decide_how_many_are_tried(tmp_path):
