@@ -56,7 +56,8 @@ class _Source:
         if on_class or self.known is not None:
             places = self.classes[int(rng.integers(len(self.classes)))] if on_class else self.known
             assert places is not None
-            centre = np.array(np.unravel_index(int(places[rng.integers(len(places))]), tuple(grid)), float)
+            voxel = np.unravel_index(int(places[rng.integers(len(places))]), tuple(grid))
+            centre = voxel + rng.uniform(-0.5, 0.5, len(grid))  # the voxels of a patch lie on no raster
             return centre if self.known is None else np.clip(centre, half - 0.5, grid - half - 0.5)
         return rng.uniform(half, grid - half) - 0.5
 

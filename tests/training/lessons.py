@@ -49,9 +49,13 @@ def discs(seed: int, size: int = 32, bright: int = 80) -> tuple[NDArray[np.uint8
 
 
 def lesson(seed: int, *, mask: NDArray[np.bool_] | None = None, classes: int = 0, **look: Any) -> InMemory:
-    """A picture of discs; with ``classes`` the numbers are those of classes."""
+    """A picture of discs; with ``classes`` (up to 3) the numbers are those of classes, the higher the darker."""
     image, labels = discs(seed, **look)
-    labels = np.where(labels > 0, (labels - 1) % classes + 1, 0) if classes else labels
+    if classes:
+        labels = np.where(labels > 0, (labels - 1) % classes + 1, 0)
+        image = (
+            50 + np.array([0, 150, 100, 50])[labels] + np.random.default_rng(seed).normal(0, 5, labels.shape)
+        ).astype(np.uint8)
     return InMemory(f"{seed}", Volume(image, "YX"), Volume(labels, "YX"), mask)
 
 

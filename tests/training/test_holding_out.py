@@ -1,0 +1,100 @@
+"""What is held out stays held out, is never learned from, and never divides a group."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_seg.training.holding_out import JUDGES, MOST, apart, divided
+from napari_seg.training.sample import Sample
+
+
+def picture(name: str, group: str = "", size: int = 64, mask: np.ndarray | None = None) -> Sample:
+    labels = np.zeros((size, size), np.int64)
+    labels[::8, ::8] = np.arange(1, 1 + (size // 8) ** 2).reshape(size // 8, -1)
+    return Sample(np.zeros((1, size, size), np.float32), labels, mask, name, group)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 20, 60])
+def test_whole_groups_are_held_out_and_stay_held_out(count: int) -> None:
+    samples = [picture(f"{k}-{part}", f"patient {k}") for k in range(count) for part in range(2)]
+    learned, held_out = divided(samples)
+    groups = [{sample.group for sample in part} for part in (learned, held_out)]
+    assert not groups[0] & groups[1]
+    assert groups[0] | groups[1] == {sample.group for sample in samples}
+    assert 1 <= len(groups[1]) <= max(1, MOST * count)
+    again = divided(list(reversed(samples)))[1]
+    assert {sample.name for sample in again} == {sample.name for sample in held_out}
+    assert {sample.name for sample in divided(samples, seed=1)[0]} != {sample.name for sample in learned} or count < 5
+
+
+def test_what_was_learned_from_is_not_held_out_later() -> None:
+    """Rounds of a session: a new model must not be measured on what the one before has learned."""
+    samples = [picture(str(k)) for k in range(40)]
+    known: set[str] = set()
+    moved = 0
+    for count in range(6, 41):
+        learned, held_out = divided(samples[:count])
+        moved += len({sample.name for sample in held_out} & known)
+        known |= {sample.name for sample in learned}
+    assert moved <= 1  # only where so many were held out by chance that there was a limit
+
+
+def test_a_single_image_is_divided_into_blocks_with_a_gap() -> None:
+    image = picture("a", size=200)
+    learned, held_out = divided([image])
+    assert held_out
+    assert all(sample.name.startswith("a, block ") for sample in held_out)
+    taken = np.zeros((200, 200), bool)
+    assert learned[0].mask is not None
+    near = ~learned[0].mask
+    for sample in held_out:
+        assert sample.mask is not None
+        assert sample.mask.any()
+        assert sample.mask.shape == sample.labels.shape == sample.image.shape[1:]
+        taken |= np.isin(image.labels, sample.labels[sample.mask & (sample.labels > 0)]) & (image.labels > 0)
+    assert not (taken & learned[0].mask).any()
+    assert near.sum() > sum(int(sample.mask.sum()) for sample in held_out if sample.mask is not None)
+    assert learned[0].mask.mean() > 0.5
+
+
+def test_slices_of_one_volume_are_divided_at_the_same_place() -> None:
+    slices = [picture("a", "scan", 120) for _ in range(3)]
+    learned, held_out = divided(slices)
+    assert len(learned) == 3
+    assert len(held_out) % 3 == 0
+    assert len({sample.name for sample in held_out}) == len(held_out) // 3
+    assert learned[0].mask is not None
+    assert all(np.array_equal(learned[0].mask, sample.mask) for sample in learned)
+
+
+def test_only_where_labels_count_can_be_held_out() -> None:
+    mask = np.zeros((200, 200), bool)
+    mask[:90, :90] = True
+    learned, held_out = divided(
+        [picture("a", size=200, mask=mask), replace(picture("b"), mask=np.zeros((64, 64), bool))]
+    )
+    assert [sample.name for sample in learned] == ["a"]
+    assert sum(int(sample.mask.sum()) for sample in held_out if sample.mask is not None) <= mask.sum() / 2
+    small = np.zeros((200, 200), bool)
+    small[2:30, 2:30] = True
+    assert divided([picture("a", size=200, mask=small)])[1] == ()
+    whole = picture("a", size=32)
+    assert divided([whole]) == ((whole,), ())
+
+
+def test_those_that_choose_do_not_judge_where_there_are_enough() -> None:
+    for count in (1, JUDGES - 1):
+        held_out = [picture(str(k)) for k in range(count)]
+        assert apart(held_out) == (tuple(held_out), tuple(held_out))
+    for count in (JUDGES, 2 * JUDGES - 1):
+        choosing, judging = apart([picture(str(k)) for k in range(count)])
+        assert (len(choosing), len(judging)) == (0, count)
+    held_out = [picture(str(k)) for k in range(13) for _ in range(2)]
+    choosing, judging = apart(held_out)
+    names = [{sample.name for sample in part} for part in (choosing, judging)]
+    assert not names[0] & names[1]
+    assert len(choosing) + len(judging) == 26
+    assert len(names[1]) >= JUDGES

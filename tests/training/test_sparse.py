@@ -1,0 +1,179 @@
+"""Labels that count in some places only: patches are cut there, nothing else is learned from, one-sided ones are
+refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from lessons import InMemory, discs, lesson, memory_for, model_for, quick, samples_for
+
+from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
+from napari_seg.training.augment import Augmentation
+from napari_seg.training.cases import find_cases
+from napari_seg.training.patches import Patches
+from napari_seg.training.plan import TrainSpec
+from napari_seg.training.retrain import retrain
+from napari_seg.training.sample import around_mask, samples
+from napari_seg.training.train import train
+
+STILL = Augmentation(
+    flips=False, turns=False, rotation=0, scaling=1, elastic=0, brightness=0, contrast=0, gamma=0, noise=0, blur=0
+)
+
+
+def corner(size: int = 96, side: int = 20) -> np.ndarray:
+    mask = np.zeros((size, size), bool)
+    mask[-side:, -side:] = True
+    return mask
+
+
+def test_patches_are_cut_where_labels_count() -> None:
+    one = lesson(0, mask=corner(), size=96)
+    model = model_for([one])
+    source = Patches(samples_for(model, [one]), model.spec, STILL, 16, 0)
+    _, target, mask = source.batch(0)
+    assert mask.sum((1, 2, 3)).min() >= 14**2  # patches stay inside the image, though the corner is small
+    assert target[:, 0][mask[:, 0] > 0].mean() > 0.1
+
+
+def test_classes_take_turns_inside_the_mask() -> None:
+    labels = np.zeros((96, 96), np.int64)
+    labels[4, 4] = labels[80, 80] = 1
+    labels[60:, 60:70] = 2
+    mask = np.zeros((96, 96), bool)
+    mask[50:] = True
+    one = InMemory("a", lesson(0, size=96).image, Volume(labels, "YX"), mask)
+    model = model_for([one], task="semantic", classes=("rare", "common"), patch=(16, 16))
+    source = Patches(samples_for(model, [one]), model.spec, STILL, 200, 0)
+    _, target, known = source.batch(0)
+    rare = ((target[:, 1] * known[:, 0]).sum((1, 2)) > 0).float().mean()
+    assert 0.2 < rare < 0.6  # a quarter is centred on its only voxel that counts, some more see it by chance
+    centres = np.array([source.learned[0].centre(np.random.default_rng(k), (16, 16)) for k in range(200)])
+    assert mask[tuple(np.rint(np.clip(centres.T, 0, 95)).astype(int))].mean() > 0.9
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_the_mask_follows_the_image_to_the_grid_of_the_network(ndim: int) -> None:
+    image, labels = (np.stack([part] * 8) for part in discs(0))
+    mask = np.zeros(labels.shape, bool)
+    mask[2, :16] = mask[5, :, 8:] = True
+    one = InMemory("a", Volume(image, "ZYX", (2.0, 1.0, 1.0), "um"), Volume(labels, "ZYX"), mask)
+    model = model_for([one], ndim=ndim, patch=(8, 16, 16)[-ndim:])
+    spec = model.spec.model_copy(
+        update={"input": model.spec.input.model_copy(update={"spacing": (1.0, 0.5, 0.5)[-ndim:]})}
+    )
+    found = list(samples(*one.load()[:2], spec, mask=mask))
+    if ndim == 2:
+        assert len(found) == 2
+        assert [sample.mask.mean() for sample in found if sample.mask is not None] == [0.5, 0.75]
+        assert found[0].grid == (64, 64)
+    else:
+        assert found[0].mask is not None
+        assert found[0].grid == (16, 64, 64)
+        assert found[0].mask[4:6, :32].all()
+        assert found[0].mask.mean() == mask.mean()
+
+
+def test_slices_are_normalised_as_a_prediction_does_it() -> None:
+    """By the statistics of their volume, not each by its own."""
+    image, labels = (np.stack([part] * 8) for part in discs(0))
+    image[4] //= 2
+    one = InMemory("a", Volume(image, "ZYX"), Volume(labels, "ZYX"))
+    model = model_for([one], ndim=2)
+    found = samples_for(model, [one])
+    assert found[4].image.mean() < 0.8 * found[3].image.mean()
+
+
+def test_a_sample_is_cut_down_to_what_counts() -> None:
+    (sample,) = samples_for(model_for([lesson(0, size=96)]), [lesson(0, size=96, mask=corner())])
+    small = around_mask(sample, (8, 8))
+    assert small.grid == (28, 28)
+    assert small.mask is not None
+    assert small.mask.sum() == 400
+    assert around_mask(replace(sample, mask=None), (8, 8)).grid == (96, 96)
+
+
+def test_what_lies_outside_the_mask_is_not_learned(tmp_path: Path) -> None:
+    """The same weights come out whatever labels stand where they do not count."""
+    mask = np.zeros((32, 32), bool)
+    mask[:, :20] = True
+    lessons = [lesson(seed, mask=mask, classes=2) for seed in range(3)]
+    spec = quick(steps=3)
+    model = model_for([lesson(0, classes=2)], task="semantic", classes=("a", "b"))
+    weights = []
+    for k, wrong in enumerate((0, 1)):
+        here = [replace(one, labels=Volume(np.where(mask, one.labels.data, wrong), "YX")) for one in lessons]
+        made = retrain(model, here, spec, save_to=tmp_path / f"{k}.safetensors")
+        weights.append(made.model.network.state_dict()["head.weight"].numpy())
+    np.testing.assert_array_equal(*weights)
+
+
+def everywhere(value: bool = True) -> np.ndarray:
+    return np.full((32, 32), value)
+
+
+@pytest.mark.parametrize(
+    ("mask", "sentence"),
+    [
+        (np.asarray(lesson(0).labels.data) > 0, "no background.*erase something that is wrong"),
+        (np.asarray(lesson(0).labels.data) == 0, "background alone.*paint or accept"),
+        (everywhere(False), "Nowhere in the images do labels count"),
+    ],
+)
+def test_a_mask_of_one_side_is_refused(mask: np.ndarray, sentence: str, tmp_path: Path) -> None:
+    one = lesson(0, mask=mask)
+    model = model_for([lesson(0)])
+    with pytest.raises(SegError, match=sentence):
+        retrain(model, [one], quick(), save_to=tmp_path / "m.safetensors")
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_erasing_alone_teaches_where_older_samples_show_objects(tmp_path: Path) -> None:
+    model = model_for([lesson(0)])
+    erased = [replace(lesson(seed, bright=0), labels=Volume(np.zeros((32, 32), int), "YX")) for seed in range(3)]
+    lessons = [replace(one, mask=everywhere()) for one in erased]
+    memory = memory_for(model, [lesson(5)], [lesson(6)])
+    made = retrain(model, lessons, quick(), save_to=tmp_path / "m.safetensors", memory=memory)
+    assert made.verdict is not None
+
+
+def write(folder: Path, name: str, data: Any) -> None:
+    folder.mkdir(exist_ok=True, parents=True)
+    tifffile.imwrite(folder / f"{name}.tif", data)
+
+
+def test_masks_of_files(tmp_path: Path) -> None:
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:, 4:] = 255
+    for seed in range(3):
+        image, labels = discs(seed)
+        write(tmp_path / "images", str(seed), image)
+        write(tmp_path / "labels", str(seed), labels.astype(np.uint8))
+        write(tmp_path / "masks", str(seed), mask)
+    cases = find_cases(tmp_path, masks=tmp_path / "masks")
+    np.testing.assert_array_equal(cases[0].load().mask, mask > 0)
+    spec = TrainSpec(task="instance", width=4, depth=2, patch=(32, 32), batch=2, steps=1, device="cpu")
+    train(cases, spec, save_to=tmp_path / "m")
+    write(tmp_path / "masks", "1", mask[:16])
+    with pytest.raises(SegError, match=r"1: the mask of where labels count has .*save it with one value"):
+        find_cases(tmp_path, masks=tmp_path / "masks")[1].load()
+    (tmp_path / "masks" / "1.tif").unlink()
+    with pytest.raises(SegError, match="holds no mask for 1; add one"):
+        find_cases(tmp_path, masks=tmp_path / "masks")
+    with pytest.raises(SegError, match=r"no folder .*put a mask"):
+        find_cases(tmp_path, masks=tmp_path / "nowhere")
+
+
+def test_from_nothing_a_part_is_held_out(tmp_path: Path) -> None:
+    lessons = [lesson(seed, mask=everywhere()) for seed in range(4)]
+    spec = TrainSpec(task="instance", width=4, depth=2, patch=(32, 32), batch=2, steps=2, device="cpu")
+    seen = [dict(at.detail) for at in train.steps(lessons, spec, save_to=tmp_path / "m", hold_out=True)]
+    assert any("score" in detail for detail in seen)
+    seen = [dict(at.detail) for at in train.steps(lessons, spec, save_to=tmp_path / "m")]
+    assert not any("score" in detail for detail in seen)
