@@ -23,7 +23,6 @@ from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import Place
 from napari_seg.tasks.base import Labels
 
-
 Order = Literal["worst", "learning"]
 """How a queue is sorted: what is most likely wrong comes first, or what a model would learn most from."""
 
@@ -36,8 +35,8 @@ class Seen:
     ``labels`` and ``boxes``: what the last edit changed; ``touched``: all labels that were changed since.
     ``earlier``: the suspects before it, and ``moved``: those at these places of the queue lie elsewhere now; ``None``
     where some are gone or have come back. ``verdicts``: see :func:`~napari_seg.session.verdicts.verdicts`.
-    ``predicted``: what the model said last, if it did. ``differing``: how far mirrored answers differ, if known. ``order``: that
-    of ``found`` and ``suspects``; ``ranks``: the places of the keys in each order.
+    ``predicted``: what the model said last, if it did. ``differing``: how far mirrored answers differ, if known.
+    ``order``: that of ``found`` and ``suspects``; ``ranks``: the places of the keys in each order.
     """
 
     track: Track | None = None
