@@ -203,22 +203,24 @@ def _pictures(labels: Labels, scores: Scores | None, axis: int) -> Floats:
     """Each slice as a coarse picture of what it holds, of length 1; 0 where it holds nothing. Large ones are looked at
     in some of their rows and columns."""
     every = tuple(slice(None, None, 1 if k == axis else max(1, n // _SEEN)) for k, n in enumerate(labels.shape))
-    labels, scores = labels[every], None if scores is None else scores[(slice(None), *every)]
-    sides = [n for k, n in enumerate(labels.shape) if k != axis]
-    cuts = [np.unique(np.linspace(0, n, min(n, _MAP) + 1).astype(int)[:-1]) for n in sides]
-    rows = []
-    for k in range(labels.shape[axis]):
-        held = np.take(labels, k, axis) > 0
-        parts = [held] if scores is None else [likely(one) for one in np.take(scores, k, axis + 1)]
-        shown = parts[1:] if len(parts) > 1 else parts
-        rows.append(np.concatenate([_pooled(np.where(one > _FAINT, one, 0), cuts).ravel() for one in (*shown, held)]))
-    pictures: Floats = np.array(rows, np.float64)
+    held = _slice_by_slice(labels[every], axis) > 0
+    seen = [] if scores is None else [_slice_by_slice(likely(one[every]), axis) for one in scores]
+    shown = [*(seen[1:] if len(seen) > 1 else seen), held]
+    cuts = [np.unique(np.linspace(0, n, min(n, _MAP) + 1).astype(int)[:-1]) for n in held.shape[1:]]
+    parts = [_pooled(np.where(one > _FAINT, one, 0), cuts).reshape(len(held), -1) for one in shown]
+    pictures = np.hstack(parts)
     length = np.linalg.norm(pictures, axis=1, keepdims=True)
     found: Floats = pictures / np.maximum(length, 1e-9)
     return found
 
 
-def _pooled(plane: NDArray[Any], cuts: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """The sums over the fields between the cuts."""
-    found: NDArray[np.float64] = np.add.reduceat(np.add.reduceat(plane.astype(np.float64), cuts[0], 0), cuts[1], 1)
+def _slice_by_slice(array: NDArray[Any], axis: int) -> NDArray[Any]:
+    """The slices across an axis one after the other, as they are then read."""
+    return np.ascontiguousarray(np.moveaxis(array, axis, 0))
+
+
+def _pooled(slices: NDArray[Any], cuts: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    """The sums over the fields between the cuts of each slice."""
+    rows = np.add.reduceat(slices.astype(np.float64), cuts[0], 1)
+    found: NDArray[np.float64] = np.add.reduceat(rows, cuts[1], 2)
     return found
