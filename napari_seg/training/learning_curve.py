@@ -111,7 +111,7 @@ class _Curves:
         likely = -0.5 * np.sum(np.square(apart), 0)
         weight = np.exp(likely - likely.max())
         kept = weight > 1e-6
-        return cls(*(axis[kept] for axis in (ceiling, missing * ceiling, rate, head)), first, weight[kept])
+        return cls(ceiling[kept], (missing * ceiling)[kept], rate[kept], head[kept], first=first, weight=weight[kept])
 
     def at(self, number: float) -> NDArray[np.float64]:
         ratio = (number + self.head) / (self.first + self.head)
