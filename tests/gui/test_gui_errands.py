@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,29 @@ def test_errands_of_an_image_come_one_after_the_other(slow: None) -> None:
         errands.tick()
     assert done == ["second", "first", "second"]
     assert not errands.any
+    errands.close()
+
+
+def test_all_that_is_begun_between_two_ticks_is_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+
+    def pretend(futures: Any, seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(module, "PATIENCE", 20.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(module, "wait", pretend)
+    errands = Errands(list[str]().append)
+
+    def never() -> Any:
+        yield Future[None]()
+
+    for key in "abc":
+        errands.begin(key, never())
+    assert now == [120.0]
+    errands.tick()
+    errands.begin("d", never())
+    assert now == [140.0]
     errands.close()
 
 

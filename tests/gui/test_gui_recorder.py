@@ -16,6 +16,7 @@ from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.edit import edited
 from napari_seg.editing.tools import Gesture
 from napari_seg.errors import SegError
+from napari_seg.gui import errands
 from napari_seg.gui import watch as module
 from napari_seg.gui.arrivals import MADE
 from napari_seg.gui.layers import layer_data
@@ -289,3 +290,23 @@ def test_where_nothing_can_be_kept_that_is_said(opened: Any, scan: np.ndarray, m
     assert "choose another folder" in recorder.safe.trouble
     viewer.layers["mask"].paint((5, 20, 30), 3)  # painting goes on
     rest(recorder)
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_an_array_with_numbers_below_0_is_refused_and_what_was_kept_stays(
+    scan: np.ndarray, opened: Any, patient: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer, recorder = opened(scan, np.ones(SHAPE, np.int32))
+    layer, track = viewer.layers["mask"], recorder.tracks()[0]
+    if not patient:  # it is looked through while the window goes on
+        monkeypatch.setattr(errands, "PATIENCE", 0.0)
+        recorder.tick()
+    layer.data = np.full(SHAPE, -1, np.int32)
+    while recorder.track(layer) is not None:
+        assert not (layer.editable and not recorder.busy(track))
+        recorder.tick()
+    rest(recorder)
+    assert "numbers that cannot be kept" in recorder.safe.trouble
+    assert not layer.editable
+    frames = track.session.writer.call(lambda store: store.labels(track.row.id, track.plane, 0)).result()
+    assert (frames == 1).all()
