@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,26 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return Model.create(spec).save(tmp_path_factory.mktemp("models") / f"{kind}{ndim}d.safetensors")
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def closed_sessions() -> Iterator[None]:
+    """Each test closes the sessions that it opens."""
+    before = _writing()
+    yield
+    left = _writing() - before
+    assert not left, f"{len(left)} sessions were left open"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def all_closed() -> Iterator[None]:
+    """No session is open when all is over."""
+    yield
+    assert not _writing()
+
+
+def _writing() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "napari-seg-writer"}
 
 
 @dataclass(frozen=True)

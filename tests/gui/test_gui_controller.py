@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ def viewer() -> ViewerModel:
 
 
 @pytest.fixture
-def controller(viewer: ViewerModel, engine: Any, spots: Path) -> Controller:
+def controller(viewer: ViewerModel, engine: Any, spots: Path) -> Iterator[Controller]:
     made = Controller(viewer, engine)
     made.choose_model(spots)
     made.tick()
-    return made
+    yield made
+    made.close()
 
 
 def settle(controller: Controller) -> None:
@@ -407,6 +409,8 @@ def test_a_stroke_while_the_rest_is_due_stays(
     painted = large.data == 9
     assert painted.any()
     settle(controller)
+    while not controller.recorder.rests:
+        controller.tick()
     np.testing.assert_array_equal(large.data == 9, painted)
     assert set(np.unique(large.data)) == {0, 1, 9, 10}  # a new object is numbered after the painted one
 
