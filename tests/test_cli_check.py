@@ -51,3 +51,13 @@ def test_a_fix_that_there_is_not(run: Run, folder: Path) -> None:
     ended = run("check", folder, "--task", "semantic", "--fix", "magic")
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "leave-out" in ended.err
+
+
+def test_a_training_stops_at_what_must_be_mended_and_mends_it_where_that_is_asked(run: Run, folder: Path) -> None:
+    words = ("train", folder, "--task", "semantic", "--steps", 1, "--device", "cpu", "--output")
+    ended = run(*words, folder / "a.safetensors")
+    assert ended.code == 2
+    assert "--fix renumber" in ended.err
+    assert not (folder / "a.safetensors").exists()
+    assert run(*words, folder / "a.safetensors", "--fix", "renumber").code == 0
+    assert "mended" in json.dumps(json.loads(run("info", folder / "a.safetensors", "--json").out)["history"])

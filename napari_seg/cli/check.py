@@ -59,15 +59,17 @@ def check(
         put_table(("setting", "chosen", "why"), [tuple(reason.values()) for reason in planned])
 
 
-def looked_over(cases: Cases, wanted: Wanted, agreed: Collection[str]) -> Sequence[Lesson]:
+def looked_over(cases: Cases, wanted: Wanted, agreed: Collection[str], *, as_json: bool = False) -> Sequence[Lesson]:
     """The cases as they are learned from: mended where that was agreed, what else was found is said.
 
-    Raises ``SegError`` where something stops a training that was not mended.
+    Raises ``SegError`` where something stops a training that was not mended, or belongs to the independent test set.
     """
     from napari_seg.training.check import check as run
     from napari_seg.training.mending import mended
+    from napari_seg.training.test_set import refuse
 
-    found = watch(run.steps(cases, wanted), "Looking at the data")
+    watch(refuse(cases), "Looking for images of the test set", as_json=as_json)
+    found = watch(run.steps(cases, wanted), "Looking at the data", as_json=as_json)
     left = [finding for finding in found if finding.fix not in agreed]
     for finding in left:
         if finding.stops:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_seg.cli.check import known_fixes, looked_over
 from napari_seg.cli.console import figure, put_json, put_table, say, watch
 from napari_seg.cli.options import (
     Axes,
     Classes,
     Data,
     Device,
+    Fixes,
     HoldOut,
     Json,
     JsonProgress,
@@ -62,6 +64,7 @@ def search(
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     precision: Annotated[Precision, typer.Option(help="How precisely.")] = Precision.auto,
     seed: Seed = 0,
+    fix: Fixes = None,
     overwrite: Overwrite = False,
     json: Json = False,
     json_progress: JsonProgress = False,
@@ -70,7 +73,9 @@ def search(
     the best so far."""
     refuse_clashes(minutes, steps, split, where=where, hold_out=hold_out)
     model_file(output, overwrite or resume)
+    agreed = known_fixes(fix)
     from napari_seg.training.cases import find_cases
+    from napari_seg.training.check import Wanted
     from napari_seg.training.plan import TrainSpec
     from napari_seg.training.search import search as run
 
@@ -91,13 +96,14 @@ def search(
     cases = find_cases(data, split=split, where=pairs(where), hold_out=hold_out, axes=axes, masks=masks)
     for note in cases.notes:
         say(note)
+    lessons = looked_over(cases, Wanted(task.value, len(spec.classes)), agreed, as_json=json_progress)
     began = time.monotonic()
 
     def tell(progress: Progress) -> None:
         if "score" in progress.detail:
             say(f"{progress.message}, validation {progress.detail['score']:.3f}")
 
-    job = run.steps(cases, spec, save_to=output, count=candidates, resume=resume)
+    job = run.steps(lessons, spec, save_to=output, count=candidates, resume=resume)
     found = watch(job, "Searching", tell, as_json=json_progress)
     seconds = time.monotonic() - began
     if json:
@@ -107,7 +113,7 @@ def search(
                 "model": found.model.spec.name,
                 "task": found.model.spec.task.model_dump(mode="json"),
                 "network": found.model.spec.network.model_dump(mode="json"),
-                "cases": {side: sum(case.split == side for case in cases) for side in ("train", "val")},
+                "cases": {side: sum(lesson.split == side for lesson in lessons) for side in ("train", "val")},
                 "seconds": round(seconds, 1),
                 "tried": [one.model_dump(mode="json") for one in found.table],
             }

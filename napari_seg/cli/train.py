@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_seg.cli.check import known_fixes, looked_over
 from napari_seg.cli.console import figure, put_json, put_table, say, watch
 from napari_seg.cli.options import (
     Axes,
     Classes,
     Data,
     Device,
+    Fixes,
     HoldOut,
     Json,
     JsonProgress,
@@ -66,6 +68,7 @@ def train(
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     precision: Annotated[Precision, typer.Option(help="How precisely.")] = Precision.auto,
     seed: Seed = 0,
+    fix: Fixes = None,
     overwrite: Overwrite = False,
     json: Json = False,
     json_progress: JsonProgress = False,
@@ -75,8 +78,10 @@ def train(
     if folds and start:
         raise SegError("--folds trains new models, --start goes on from one; give one of them.")
     model_file(output, overwrite or resume)
+    agreed = known_fixes(fix)
     from napari_seg.models.zoo import load_model
     from napari_seg.training.cases import find_cases
+    from napari_seg.training.check import Wanted
     from napari_seg.training.plan import TrainSpec
     from napari_seg.training.train import train as run
 
@@ -97,8 +102,11 @@ def train(
     cases = find_cases(data, split=split, where=pairs(where), hold_out=hold_out, axes=axes, masks=masks)
     for note in cases.notes:
         say(note)
+    beginning = load_model(start) if start else None
+    named = beginning.spec.task.classes if beginning else spec.classes
+    lessons = looked_over(cases, Wanted(task.value, len(named)), agreed, as_json=json_progress)
     if folds:
-        _cross_validate(cases, spec, folds, output, resume=resume, json=json, json_progress=json_progress)
+        _cross_validate(lessons, spec, folds, output, resume=resume, json=json, json_progress=json_progress)
         return
     began, scores = time.monotonic(), list[tuple[int, float]]()
 
@@ -107,7 +115,7 @@ def train(
             scores.append((int(progress.detail["step"]), float(progress.detail["score"])))
             say(f"step {progress.done:.0f} of {progress.total:.0f}: {progress.message}, validation {scores[-1][1]:.3f}")
 
-    job = run.steps(cases, spec, save_to=output, start=load_model(start) if start else None, resume=resume)
+    job = run.steps(lessons, spec, save_to=output, start=beginning, resume=resume)
     model = watch(job, "Training", tell, as_json=json_progress)
     seconds = time.monotonic() - began
     if json:
@@ -118,7 +126,7 @@ def train(
                 "model": model.spec.name,
                 "task": model.spec.task.model_dump(mode="json"),
                 "network": model.spec.network.model_dump(mode="json"),
-                "cases": {side: sum(case.split == side for case in cases) for side in ("train", "val")},
+                "cases": {side: sum(lesson.split == side for lesson in lessons) for side in ("train", "val")},
                 "steps": details["steps"],
                 "seconds": round(seconds, 1),
                 "validation": [{"step": step, "score": score} for step, score in scores],
