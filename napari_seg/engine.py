@@ -288,7 +288,7 @@ def _lessons(order: Order) -> list[Taught]:
     folders: dict[str, list[Mapping[str, Any]]] = {}
     for one in order["lessons"]:
         folders.setdefault(one["session"], []).append(one)
-    found = list[Taught]()
+    found: list[Taught] = []
     for folder, named in folders.items():
         volumes = {one["image"]: volume_from(one["volume"]) for one in named if one["volume"]}
         found += lessons(Path(folder), {one["image"]: one["plane"] for one in named}, volumes)
