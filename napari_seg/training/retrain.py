@@ -150,7 +150,7 @@ def retrain(
         asked,
         parent=start.spec.name,
         parent_hash=parent,
-        lessons=[{"name": one.name, "group": one.group, **one.about} for one in lessons],
+        lessons=[dict(one.about) for one in lessons if one.about],
         older_samples=len(parts.older),
         who=who,
         **told,

@@ -71,7 +71,7 @@ def train(
         total,
         spec.to_json(),
         started_from=start.spec.name if start else "",
-        lessons=[{"name": one.name, "group": one.group, **one.about} for one in lessons if one.about],
+        lessons=[dict(one.about) for one in lessons if one.about],
         who=who,
     )
     kept = with_event(replace(first, spec=model_spec), made)
