@@ -109,7 +109,7 @@ def retrain(
     who: str = "",
 ) -> Steps[Retrained]:
     """Retrain ``start`` on lessons and compare it with what it was; ``save_to`` then holds the new model, and beside it
-    lies a selection of samples for the next time.
+    lies a selection of samples for the next time. Of an ensemble the first member goes on; it is compared with all.
 
     ``memory``: samples of the earlier training. ``parent``: the SHA-256 of the file of ``start``, and ``who`` trains,
     for the model's history. ``resume`` goes on with a training that was stopped, from the state beside ``save_to``.
@@ -177,9 +177,7 @@ def retrain(
         shown = (*parts.choosing, *parts.older[: len(parts.choosing)])  # new settings must suit the old images too
         choice = tuned(model, kept.spec.task, shown, settings.device)
         model = replace(model, spec=(yield from _within(choice, TRAINED, TRAINED)))
-    comparison = compare.steps(
-        first_of(start), model, parts.judging, parts.check, settings.device, learned=parts.learned
-    )
+    comparison = compare.steps(start, model, parts.judging, parts.check, settings.device, learned=parts.learned)
     verdict = yield from _within(comparison, TRAINED, 1)
     model = _with_verdict(model, verdict)
     model.save(save_to)
@@ -196,7 +194,7 @@ def judged(
     """Compare the model of a retraining that was stopped with the one it began with, on what was held out then."""
     parts = yield from _within(_read(start, lessons, spec, memory), 0, 0.5)
     device = choose_device(spec.device, spec.precision)
-    comparison = compare.steps(first_of(start), new, parts.judging, parts.check, device, learned=parts.learned)
+    comparison = compare.steps(start, new, parts.judging, parts.check, device, learned=parts.learned)
     return (yield from _within(comparison, 0.5, 1))
 
 

@@ -18,9 +18,11 @@ from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.inference.backend import Runner, choose_device
 from napari_seg.inference.predict import PredictSpec, predict
-from napari_seg.jobs import Progress, run
+from napari_seg.jobs import Job, Progress, run
+from napari_seg.models.ensemble import ensemble
 from napari_seg.models.model import Model
-from napari_seg.training import course, trainer
+from napari_seg.training import adopt, course, trainer
+from napari_seg.training import retrain as retrain_module
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.memory import beside, load
 from napari_seg.training.plan import TrainSpec
@@ -288,3 +290,15 @@ def test_few_corrected_pixels_weigh_as_much_as_whole_older_images() -> None:
     parts = [MODEL.spec.task.loss(logits[part], target[part], known[part]) for part in (slice(2), slice(2, 4))]
     assert float(known[:2].sum()) < 0.3 * float(known[2:].sum())
     assert float(made._loss(logits, target, known)) == pytest.approx(float(sum(parts)) / 2)
+
+
+def test_of_an_ensemble_a_member_goes_on_and_must_be_better_than_all_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined, compared = ensemble([MODEL, Model.create(MODEL.spec, seed=9)]), list[Model]()
+    whole = Job(lambda old, *rest, **more: compared.append(old) or adopt.compare.steps(old, *rest, **more))
+    monkeypatch.setattr(retrain_module, "compare", whole)
+    made = retrain(joined, LESSONS, quick(steps=2), save_to=tmp_path / "new.safetensors", memory=MEMORY)
+    assert compared == [joined]
+    assert made.model.spec.members == ()
+    assert made.verdict is not None
