@@ -53,7 +53,7 @@ class Live:
     def learn(self, samples: Sequence[Sample]) -> Steps[int]:
         """Learn from samples for as long as ``spec`` says, at least one step; returns how many steps there were."""
         began, spec = time.perf_counter(), self.spec
-        trainer, before = self._with(samples), 0
+        trainer = self._with(samples)
         before = trainer.step
         while True:
             loss = trainer.advance()
