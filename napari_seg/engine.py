@@ -294,9 +294,11 @@ def live(desk: Desk, order: Order) -> Steps[Answer]:
     if not found:
         raise SegError("Nothing counts in this image yet; paint, correct or accept something.")
     steps = yield from learner.learn(found)
-    settings = PredictSpec(device=learner.spec.device, precision=learner.spec.precision)
+    device, precision = learner.spec.device, learner.spec.precision
+    settings = PredictSpec(device=device, precision=precision, diameter=learner.diameter)
     region = _region(order["region"])
     prediction = yield from prediction_of.steps(learner.model, image, settings, region=region)
+    learner.diameter = prediction.spec.diameter
     return {
         "labels": desk.save(np.asarray(prediction.labels.data), order["id"]),
         "region": order["region"],
