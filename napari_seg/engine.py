@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_seg.inference.predict import Prediction, Region
     from napari_seg.models.model import Model
     from napari_seg.session.learning import Taught
+    from napari_seg.training.live import Live
     from napari_seg.training.memory import Memory
 
 KEPT = 3
@@ -52,12 +53,14 @@ Answer = dict[str, Any]
 
 @dataclass
 class Desk:
-    """What the engine keeps between orders: the folder, the last model, and the last predictions by their order."""
+    """What the engine keeps between orders: the folder, the last model, the last predictions by their order, and the
+    model that learns ``live``, by what it learns."""
 
     folder: Path
     models: dict[tuple[str, int], Model] = field(default_factory=dict)
     hashes: dict[tuple[str, int], str] = field(default_factory=dict)
     predictions: dict[int, Prediction] = field(default_factory=dict)
+    live: tuple[str, Live] | None = None
 
     def model(self, path: str) -> Model:
         from napari_seg.models.model import Model
@@ -267,6 +270,45 @@ def compare(desk: Desk, order: Order) -> Steps[Answer]:
     return {"verdict": verdict.model_dump(mode="json")}
 
 
+def live(desk: Desk, order: Order) -> Steps[Answer]:
+    """Learn for some seconds from the one of ``lessons``, and predict the ``region`` of its image anew.
+
+    The network stays in memory until another model or mask is learned from. ``settings``: those of ``LiveSpec``.
+    """
+    from napari_seg.inference.predict import PredictSpec
+    from napari_seg.inference.predict import predict as prediction_of
+    from napari_seg.training.live import Live, LiveSpec
+    from napari_seg.training.sample import samples
+    from napari_seg.training.test_set import refuse
+
+    began = time.perf_counter()
+    model, memory, (lesson, *_) = _taught(desk, order, order["model"])
+    (named,) = order["lessons"]
+    what = json.dumps([desk.model_hash(order["model"]), {**named, "volume": ""}, order["settings"]])
+    if desk.live is None or desk.live[0] != what:
+        yield from refuse([lesson])
+        desk.live = what, Live(model, LiveSpec.from_person(order["settings"]), memory)
+    learner = desk.live[1]
+    image, labels, mask = lesson.load()
+    found = list(samples(image, labels, model.spec, mask=mask, name=lesson.name, group=lesson.group))
+    if not found:
+        raise SegError("Nothing counts in this image yet; paint, correct or accept something.")
+    steps = yield from learner.learn(found)
+    device, precision = learner.spec.device, learner.spec.precision
+    settings = PredictSpec(device=device, precision=precision, diameter=learner.diameter)
+    region = _region(order["region"])
+    prediction = yield from prediction_of.steps(learner.model, image, settings, region=region)
+    learner.diameter = prediction.spec.diameter
+    return {
+        "labels": desk.save(np.asarray(prediction.labels.data), order["id"]),
+        "region": order["region"],
+        "steps": steps,
+        "seconds": time.perf_counter() - began,
+        "settings": prediction.spec.model_dump(mode="json"),
+        "model_hash": desk.model_hash(order["model"]),
+    }
+
+
 def _taught(desk: Desk, order: Order, path: str) -> tuple[Model, Memory | None, list[Taught]]:
     """A model, the samples beside its file, and what it can learn from the lessons of an order."""
     from napari_seg.models.zoo import samples_of
@@ -318,6 +360,7 @@ VERBS: dict[str, Callable[[Desk, Order], Steps[Answer]]] = {
     "compare_mirrored": compare_mirrored,
     "retrain": retrain,
     "compare": compare,
+    "live": live,
 }
 
 

@@ -1,0 +1,143 @@
+"""Suggestions while one paints: after a pause, outside the history until they are accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from controlled import rest, twelve_cells
+from napari.components import ViewerModel
+
+from napari_seg.gui.controller import Controller
+from napari_seg.gui.engine import Failed, Finished
+from napari_seg.gui.live import COMES, GOES, NAME, Live
+from napari_seg.gui.live_box import LiveBox
+
+SETTINGS = {"device": "cpu", "precision": "fp32"}
+
+
+@pytest.fixture
+def controller(engine: Any, trainer: Any, spots: Path, qtbot: Any) -> Iterator[Controller]:
+    made = Controller(ViewerModel(), engine, trainer=trainer)
+    labels = twelve_cells()
+    made.viewer.add_image((labels > 0) * 100.0, name="cells")
+    made.viewer.add_labels(labels, name="mask")
+    rest(made)
+    made.choose_model(spots)
+    rest(made)
+    yield made
+    made.close()
+
+
+def paused(controller: Controller) -> Live:
+    """A person has painted nothing for a while."""
+    live = controller.classroom.live
+    for now in (10.0, 10.0, 20.0):
+        live._clock = lambda now=now: live._since + now
+        rest(controller, 2)
+    rest(controller)
+    return live
+
+
+def stroke(controller: Controller, label: int = 1) -> None:
+    layer = controller.viewer.layers["mask"]
+    layer.data_setitem((np.array([14]), np.array([3 + label])), label)
+    rest(controller, 1)
+
+
+def answered(controller: Controller, trainer: Any) -> np.ndarray[Any, Any]:
+    """The engine sees one cell less and one more."""
+    labels = twelve_cells()
+    labels[labels == 12] = 0
+    labels[50:56, 30:36] = 20
+    answer = {"labels": labels, "region": None, "steps": 5, "seconds": 3.0, "settings": SETTINGS, "model_hash": "1"}
+    trainer.say(Finished(len(trainer.orders), answer))
+    rest(controller)
+    return labels
+
+
+def test_a_pause_in_painting_brings_a_suggestion_and_nothing_else_does(
+    controller: Controller, trainer: Any, qtbot: Any
+) -> None:
+    box = LiveBox(controller.classroom.live)
+    qtbot.addWidget(box)
+    stroke(controller)
+    paused(controller)
+    assert trainer.orders == []  # it is off
+    box.switch.click()
+    live = paused(controller)
+    assert trainer.orders == []  # nothing was painted since
+    stroke(controller, 2)
+    assert trainer.orders == []  # no pause yet
+    paused(controller)
+    (order,) = trainer.orders
+    assert (order["verb"], order["region"]) == ("live", None)
+    assert order["lessons"][0]["plane"] == "mask"
+    assert box.words.text() == "Learning from what you did"
+    layer = controller.viewer.layers["mask"]
+    before, steps = layer.data.copy(), controller.recorder.safe.steps
+    answered(controller, trainer)
+    shown = controller.viewer.layers[NAME]
+    assert (shown.data[50:56, 30:36] == COMES).all()
+    assert set(np.unique(shown.data[before == 12])) == {GOES}
+    assert not shown.data[(before == 1) | (before == 2)].any()  # what was painted stays
+    np.testing.assert_array_equal(layer.data, before)
+    assert controller.recorder.safe.steps == steps
+    assert controller.viewer.layers.selection.active is layer
+    assert not box.buttons.isHidden()
+    box.accept.click()
+    rest(controller, 12)
+    assert NAME not in controller.viewer.layers
+    assert layer.data[52, 32] > 0
+    assert not (layer.data == 12).any()
+    np.testing.assert_array_equal(layer.data == 1, before == 1)
+    assert controller.recorder.safe.steps == steps + 1
+    paused(controller)
+    assert len(trainer.orders) == 1  # accepting is not painting
+    assert live.words == "Taken over."
+    controller.recorder.undo(layer)
+    rest(controller)
+    np.testing.assert_array_equal(layer.data, before)
+
+
+def test_every_further_pause_brings_another_and_dropping_changes_nothing(
+    controller: Controller, trainer: Any, qtbot: Any
+) -> None:
+    live = controller.classroom.live
+    live.switch(True)
+    layer = controller.viewer.layers["mask"]
+    for number in (1, 2, 3):
+        stroke(controller, number)
+        paused(controller)
+        assert len(trainer.orders) == number
+        answered(controller, trainer)
+        assert live.ready
+    before = layer.data.copy()
+    live.drop()
+    rest(controller)
+    assert NAME not in controller.viewer.layers
+    np.testing.assert_array_equal(layer.data, before)
+    stroke(controller, 4)
+    paused(controller)
+    assert len(trainer.orders) == 4
+    live.switch(False)
+    assert trainer.cancelled == [4]
+    answered(controller, trainer)
+    assert NAME not in controller.viewer.layers
+
+
+def test_it_waits_while_a_model_is_trained_and_says_what_is_wrong(controller: Controller, trainer: Any) -> None:
+    live = controller.classroom.live
+    live.switch(True)
+    stroke(controller)
+    live._busy = lambda: True
+    paused(controller)
+    assert trainer.orders == []
+    live._busy = lambda: False
+    paused(controller)
+    trainer.say(Failed(len(trainer.orders), "Nothing counts in this image yet; paint something."))
+    rest(controller)
+    assert live.trouble == "Nothing counts in this image yet; paint something."
