@@ -103,9 +103,11 @@ def memory_of(model: str | Path) -> Memory | None:
     return load(path) if path else None
 
 
-def retrained(start: Model, lessons: Sequence[Any], memory: Memory | None, path: Path, minutes: float) -> Retrained:
-    job = retrain.steps(start, lessons, RetrainSpec(minutes=minutes), save_to=path, memory=memory)
-    return run(job, told(path.stem))
+def retrained(
+    start: Model, lessons: Sequence[Any], memory: Memory | None, path: Path, minutes: float, settings: Mapping[str, str]
+) -> Retrained:
+    spec = RetrainSpec.from_person({"minutes": minutes, **settings})
+    return run(retrain.steps(start, lessons, spec, save_to=path, memory=memory), told(path.stem))
 
 
 # nuclei -------------------------------------------------------------------------------------------------------------
@@ -134,7 +136,9 @@ def ap(model: Model, cases: Sequence[Case]) -> float:
     return fmean(figures)
 
 
-def nuclei(data: Path, output: Path, on: str, minutes: float, images: int | None, draws: int) -> None:
+def nuclei(
+    data: Path, output: Path, on: str, minutes: float, images: int | None, draws: int, settings: Mapping[str, str]
+) -> None:
     stained, shining = nuclei_of(data, on, images)
     start, memory = load_model("nuclei2d"), memory_of("nuclei2d")
     before = ap(start, shining)
@@ -145,7 +149,7 @@ def nuclei(data: Path, output: Path, on: str, minutes: float, images: int | None
         order = in_order(stained, draw)
         lessons = [replace(case, split="train") for case in order[:SHOWN]]
         others = order[SHOWN:][:images]
-        made = retrained(start, lessons, memory, output / f"nuclei-{draw}.safetensors", minutes)
+        made = retrained(start, lessons, memory, output / f"nuclei-{draw}.safetensors", minutes, settings)
         old, new, shown = ap(start, others), ap(made.model, others), ap(made.model, shining)
         details = made.model.spec.history[-1].details
         steps = f"{details['kept_at']} of {details['steps']}"
@@ -225,7 +229,7 @@ def worst_slices(model: Model | None, image: Volume) -> list[int]:
     return [*ranked, *rest][:SLICES]
 
 
-def rounds(data: Path, output: Path, on: str, minutes: float, images: int | None) -> None:
+def rounds(data: Path, output: Path, on: str, minutes: float, images: int | None, settings: Mapping[str, str]) -> None:
     learned, measured = hippocampi(data, on, images)
     learned = [replace(case, split="train") for case in learned[: ROUNDS * NEW]]
     print(f"{ROUNDS} rounds of {NEW} cases, {SLICES} slices of each; measured on {len(measured)} ({on}).")
@@ -241,7 +245,7 @@ def rounds(data: Path, output: Path, on: str, minutes: float, images: int | None
         if model is None:
             model = from_nothing(lessons, path, minutes)
         else:
-            made = retrained(model, lessons, memory_of(before) if before.exists() else None, path, minutes)
+            made = retrained(model, lessons, memory_of(before) if before.exists() else None, path, minutes, settings)
             assert made.verdict is not None
             decision, gain = made.verdict.decision, made.verdict.gain
             if decision == "worse" or (decision == "undecided" and gain < 0):
@@ -343,6 +347,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="of each training; without it those of the issue")
     parser.add_argument("--images", type=int, help="measure on so many only")
     parser.add_argument("--draws", type=int, default=DRAWS)
+    parser.add_argument("--set", nargs="*", default=[], help="other settings, such as learning_rate=1e-4 old_share=0.7")
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--go-on", action="store_true")
     asked = parser.parse_args()
@@ -350,13 +355,14 @@ def main() -> None:
         work(asked.kind, asked.data, asked.output, asked.steps, asked.go_on)
         return
     asked.output.mkdir(parents=True, exist_ok=True)
+    settings = dict(pair.split("=", 1) for pair in asked.set)
     data, output, on, images = asked.data, asked.output, asked.on, asked.images
     if asked.what == "nuclei":
-        nuclei(data, output, on, asked.minutes or 5.0, images, asked.draws)
+        nuclei(data, output, on, asked.minutes or 5.0, images, asked.draws, settings)
     elif asked.what == "sparse":
         sparse(data, output, on, asked.minutes or 15.0, images)
     elif asked.what == "rounds":
-        rounds(data, output, on, asked.minutes or 3.0, images)
+        rounds(data, output, on, asked.minutes or 3.0, images, settings)
     elif asked.what == "stop":
         stop(data, output)
     else:

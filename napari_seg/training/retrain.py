@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+FAITHFUL = 0.5
+"""How much of what is learned from older samples is what the model said of them, see ``Settings.faithful``."""
+
 READ, BEGUN, TRAINED = 0.05, 0.08, 0.92
 """How far the progress has come when everything is read, when the training begins and when it ends."""
 
@@ -241,6 +244,7 @@ def _settings(parts: _Parts, spec: RetrainSpec) -> Settings:
         spec.seed,
         choose_device(spec.device, spec.precision),
         spec.old_share if parts.older else 0.0,
+        FAITHFUL,
     )
 
 

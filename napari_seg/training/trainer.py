@@ -38,7 +38,8 @@ AVERAGE = 0.999
 
 @dataclass(frozen=True)
 class Settings:
-    """``old_share``: of each batch, from older samples."""
+    """``old_share``: of each batch, from older samples. ``faithful``: how much of what is learned from those is what
+    the model said of them before, and not their labels ("learning without forgetting", Li and Hoiem, ECCV 2016)."""
 
     batch: int
     augmentation: Augmentation
@@ -47,6 +48,7 @@ class Settings:
     seed: int
     device: Device
     old_share: float = 0.0
+    faithful: float = 0.0
     loss: LossKind = "dice"
 
 
@@ -61,6 +63,8 @@ class Trainer:
         layout: Any = torch.channels_last if model.spec.network.ndim == 2 else torch.channels_last_3d
         network = copy.deepcopy(model.network).requires_grad_(True).train()
         self.network: Network = network.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+        before = copy.deepcopy(model.network).requires_grad_(False).eval() if settings.faithful and older else None
+        self.before = None if before is None else before.to(self.device, memory_format=layout)  # type: ignore[call-overload]
         self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -80,6 +84,7 @@ class Trainer:
             group["lr"] = self.settings.learning_rate * schedule(self.step, self.total)
         with autocast(self.settings.device):
             logits = self.network(image)
+        target = self._as_before(image, target)
         loss = self._loss(logits.float(), target, mask)
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -100,6 +105,17 @@ class Trainer:
                 else:
                     self.average[name].copy_(tensor)
         return value
+
+    @torch.no_grad()
+    def _as_before(self, image: Tensor, target: Tensor) -> Tensor:
+        """The targets, those of older samples mixed with what the model said of them before."""
+        new = len(image) - self.source.old
+        if self.before is None or new == len(image):
+            return target
+        with autocast(self.settings.device):
+            logits = self.before(image[new:])
+        said = self.spec.task.activate(logits.float())
+        return torch.cat([target[:new], torch.lerp(target[new:], said, self.settings.faithful)])
 
     def _loss(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """Of new and older samples each for itself, so that few corrected pixels are not outvoted by whole images."""

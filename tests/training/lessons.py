@@ -56,7 +56,7 @@ def lesson(seed: int, *, mask: NDArray[np.bool_] | None = None, classes: int = 0
         image = (
             50 + np.array([0, 150, 100, 50])[labels] + np.random.default_rng(seed).normal(0, 5, labels.shape)
         ).astype(np.uint8)
-    return InMemory(f"{seed}", Volume(image, "YX"), Volume(labels, "YX"), mask)
+    return InMemory(f"{seed}", Volume(image, "YX"), Volume(labels, "YX"), mask, about={"revision": seed})
 
 
 def model_for(lessons: Sequence[InMemory], **changes: Any) -> Model:

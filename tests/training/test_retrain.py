@@ -302,3 +302,18 @@ def test_of_an_ensemble_a_member_goes_on_and_must_be_better_than_all_together(
     assert compared == [joined]
     assert made.model.spec.members == ()
     assert made.verdict is not None
+
+
+def test_what_the_model_said_of_older_samples_is_learned_too() -> None:
+    new, old = samples_for(MODEL, [lesson(0)]), samples_for(MODEL, [lesson(1)])
+    settings = Settings(4, Augmentation(), 1e-3, 0.0, 0, choose_device("cpu", "fp32"), 0.5, 0.5)
+    made = Trainer(MODEL, new, settings, 10, old)
+    image, target, _ = made.source.batch(0)
+    mixed = made._as_before(image, target)
+    assert torch.equal(mixed[:2], target[:2])
+    with torch.no_grad():
+        said = MODEL.spec.task.activate(MODEL.network(image[2:]))
+    torch.testing.assert_close(mixed[2:], (target[2:] + said) / 2)
+    made.advance()
+    assert torch.equal(made._as_before(image, target), mixed)  # always as it was before
+    assert Trainer(MODEL, new, settings, 10).before is None
