@@ -79,10 +79,11 @@ class Tried(Spec):
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The best model, and all that was tried, the best first."""
+    """The best model, and all that was tried, the best first. ``note``: what a person should know of it."""
 
     model: Model
     table: tuple[Tried, ...]
+    note: str = ""
 
 
 @job
@@ -253,7 +254,12 @@ class _Search:
         model = replace(model, spec=self._described(model.spec))
         model.save(bench.save_to)
         shutil.rmtree(bench.folder, ignore_errors=True)
-        return Found(model, self._table())
+        fewest = min(goals(total, len(self.tried))[1] for total in self.note.totals)
+        note = (
+            f"In the first round some candidates made {fewest} steps only, too few to tell them apart; search longer, "
+            "or among fewer candidates."
+        )
+        return Found(model, self._table(), note if fewest < FEWEST else "")
 
     def _visit(self, k: int, number: int) -> Steps[None]:
         """One candidate goes on to the end of a round and is measured, the last one several times on its way."""
@@ -284,7 +290,7 @@ class _Search:
                     bench.keep(self.note)
                     trainer.store(state, {})
                 yield at
-        except GeneratorExit:
+        except (GeneratorExit, KeyboardInterrupt):
             if self.note.best < 0:  # nothing was measured yet, but there is a model
                 self._save(k, trainer.averaged())
             raise
