@@ -302,3 +302,14 @@ def test_of_an_ensemble_a_member_goes_on_and_must_be_better_than_all_together(
     assert compared == [joined]
     assert made.model.spec.members == ()
     assert made.verdict is not None
+
+
+def test_it_goes_on_with_the_loss_of_the_first_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: list[str] = []
+    plain = Trainer._loss
+    monkeypatch.setattr(Trainer, "_loss", lambda self, *rest: kinds.append(self.settings.loss) or plain(self, *rest))
+    spec = TrainSpec(task="instance", steps=1, batch=2, loss="tversky", device="cpu", precision="fp32")
+    start = train(LESSONS, spec, save_to=tmp_path / "start.safetensors", start=MODEL)
+    for model in (start, MODEL):
+        retrain(model, LESSONS, quick(steps=1), save_to=tmp_path / "new.safetensors", memory=MEMORY)
+    assert kinds == ["tversky", "tversky", "dice"]

@@ -132,7 +132,11 @@ def test_what_was_tried_is_in_the_history(searched):
     (event,) = read_spec(path).history
     assert event.what == "found by search"
     assert event.details["tried"] == [one.model_dump(mode="json") for one in found.table]
-    assert event.details["steps"] == [26] * 4
+    assert event.details["would_make"] == [26] * 4
+    assert event.details["steps"] == found.table[0].steps
+    assert event.details["training"]["loss"] == found.table[0].loss
+    assert event.details["training"]["learning_rate"] == found.table[0].learning_rate
+    assert event.details["learned_from"] == 3
     network = found.model.spec.network
     assert (network.kind, network.width) == (found.table[0].network, found.table[0].width)
 
@@ -255,7 +259,7 @@ def test_minutes_become_steps_and_decide_how_many_are_tried(tmp_path):
     spec = TrainSpec.from_person({**some().model_dump(exclude={"steps"}, exclude_unset=True), "minutes": 0.05})
     found = search(split(), spec, save_to=tmp_path / "m.safetensors")
     assert len(found.table) == 3  # there is no time for more
-    assert all(steps >= 2 for steps in found.model.spec.history[-1].details["steps"])
+    assert all(steps >= 2 for steps in found.model.spec.history[-1].details["would_make"])
 
 
 @pytest.mark.parametrize(("steps", "count"), [(100, 3), (1310, 9), (4010, 27)])
