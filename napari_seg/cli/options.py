@@ -71,6 +71,12 @@ class NetworkKind(StrEnum):
     segnet = "segnet"
 
 
+class Loss(StrEnum):
+    dice = "dice"
+    focal = "focal"
+    tversky = "tversky"
+
+
 def given(**flags: Any) -> dict[str, Any]:
     """The flags that were given; for the others the defaults of the spec hold."""
     return {name: value for name, value in flags.items() if value is not None}

@@ -106,6 +106,8 @@ def search(
     job = run.steps(lessons, spec, save_to=output, count=candidates, resume=resume)
     found = watch(job, "Searching", tell, as_json=json_progress)
     seconds = time.monotonic() - began
+    if found.note:
+        say(found.note)
     if json:
         put_json(
             {
@@ -115,6 +117,7 @@ def search(
                 "network": found.model.spec.network.model_dump(mode="json"),
                 "cases": {side: sum(lesson.split == side for lesson in lessons) for side in ("train", "val")},
                 "seconds": round(seconds, 1),
+                "note": found.note,
                 "tried": [one.model_dump(mode="json") for one in found.table],
             }
         )

@@ -20,6 +20,7 @@ from napari_seg.cli.options import (
     HoldOut,
     Json,
     JsonProgress,
+    Loss,
     Masks,
     ModelFile,
     Ndim,
@@ -50,6 +51,10 @@ def train(
     output: ModelFile,
     network: Annotated[NetworkKind | None, typer.Option(help="Which network (default unet).")] = None,
     ndim: Ndim = None,
+    loss: Annotated[
+        Loss | None,
+        typer.Option(help="What the training makes small (default dice); tversky and focal help small classes."),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="How long to train (default 15), all folds together.")] = None,
     steps: Annotated[
         int | None, typer.Option(help="How many steps instead: the same steps give the same bits.")
@@ -90,6 +95,7 @@ def train(
             task=task.value,
             network=network.value if network else None,
             ndim=ndim,
+            loss=loss.value if loss else None,
             name=output.stem,
             classes=tuple(classes.split(",")) if classes else None,
             minutes=minutes,

@@ -42,7 +42,7 @@ from napari_seg.training.reading import look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
 from napari_seg.training.test_set import refuse
 from napari_seg.training.train import settings_of
-from napari_seg.training.trainer import Trainer, digest
+from napari_seg.training.trainer import Settings, Trainer, digest
 from napari_seg.training.validation import scores_of, spacing_of
 
 Figures = Mapping[str, float | None]
@@ -119,7 +119,7 @@ def folds(
     joined = ensemble(networks)
     folded = Folded(joined, found, total)
     best = _best(figures, range(len(cases)))
-    described = _described(joined.spec, folded, spec, best)
+    described = _described(joined.spec, folded, spec, bench.settings(0), best)
     folded = replace(folded, model=replace(joined, spec=described))
     folded.model.save(save_to)
     shutil.rmtree(bench.folder, ignore_errors=True)
@@ -209,9 +209,11 @@ class _Bench:
         return Model.load(path)  # with the weights as the file holds them
 
     def trainer(self, number: int, total: int) -> Trainer:
-        learned = self.learned(number)
+        return Trainer(self._first(number), self.learned(number), self.settings(number), total)
+
+    def settings(self, number: int) -> Settings:
         spec = self.spec.model_copy(update={"seed": self.spec.seed + number})
-        return Trainer(self._first(number), learned, settings_of(self.model, spec, learned), total)
+        return settings_of(self.model, spec, self.learned(number))
 
     def _first(self, number: int) -> Model:
         return Model.create(self.model, seed=self.spec.seed + number)
@@ -260,7 +262,7 @@ def _means(figures: Sequence[Figures]) -> Figures:
     return {name: fmean(values) if values else None for name, values in known.items()}
 
 
-def _described(spec: ModelSpec, folded: Folded, training: TrainSpec, variant: int) -> ModelSpec:
+def _described(spec: ModelSpec, folded: Folded, training: TrainSpec, settings: Settings, variant: int) -> ModelSpec:
     """The spec of the ensemble, with its decoding settings, figures and history."""
     count = len(folded.folds)
     scores = {f"{name}, {count} folds": mean for name, _, mean, _ in folded.table() if mean is not None}
@@ -271,6 +273,10 @@ def _described(spec: ModelSpec, folded: Folded, training: TrainSpec, variant: in
             "version": napari_seg.__version__,
             "steps": folded.steps,
             "training": json.loads(training.to_json()),
+            "batch": settings.batch,
+            "augmentation": json.loads(settings.augmentation.to_json()),
+            "device": settings.device.name,
+            "precision": settings.device.precision,
             "folds": [fold.model_dump(mode="json") for fold in folded.folds],
         },
     )

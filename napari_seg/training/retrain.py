@@ -16,7 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import numpy as np
 from pydantic import Field
@@ -28,6 +28,7 @@ from napari_seg.models.file import SUFFIX
 from napari_seg.models.model import Model
 from napari_seg.models.spec import ModelSpec
 from napari_seg.spec import Spec
+from napari_seg.tasks.base import LossKind
 from napari_seg.training.adopt import Verdict, compare
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import Lesson
@@ -245,6 +246,7 @@ def _settings(parts: _Parts, spec: RetrainSpec) -> Settings:
         choose_device(spec.device, spec.precision),
         spec.old_share if parts.older else 0.0,
         FAITHFUL,
+        _loss(parts.first.spec),
     )
 
 
@@ -255,6 +257,13 @@ def _augmentation(model: ModelSpec) -> Augmentation | None:
         if isinstance(known, dict):
             return Augmentation.model_validate(known, extra="ignore")
     return None
+
+
+def _loss(model: ModelSpec) -> LossKind:
+    """What the first training made small, if the model's history says so."""
+    told = (past.details.get("training") for past in model.history)
+    named = [training["loss"] for training in told if isinstance(training, dict) and "loss" in training]
+    return next((kind for kind in get_args(LossKind) if kind in named[-1:]), "dice")
 
 
 def _described(parts: _Parts, save_to: Path) -> ModelSpec:

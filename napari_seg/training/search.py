@@ -38,12 +38,12 @@ from napari_seg.spec import Spec
 from napari_seg.training.candidates import Candidate, candidates
 from napari_seg.training.cases import Lesson, find_cases
 from napari_seg.training.course import pace_of
-from napari_seg.training.plan import TrainSpec, augmentation, plan
+from napari_seg.training.plan import TrainSpec, plan
 from napari_seg.training.reading import look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
 from napari_seg.training.test_set import refuse
 from napari_seg.training.train import settings_of
-from napari_seg.training.trainer import Trainer, digest
+from napari_seg.training.trainer import Settings, Trainer, digest
 from napari_seg.training.validation import score, tuned
 
 ETA = 3
@@ -79,10 +79,11 @@ class Tried(Spec):
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The best model, and all that was tried, the best first."""
+    """The best model, and all that was tried, the best first. ``note``: what a person should know of it."""
 
     model: Model
     table: tuple[Tried, ...]
+    note: str = ""
 
 
 @job
@@ -173,12 +174,14 @@ class _Bench:
         self.images = digest((*learned, *held_out))
 
     def trainer(self, candidate: Candidate, total: int) -> Trainer:
-        spec = candidate.spec
-        changes = augmentation(candidate.model, spec, self.learned)
-        if candidate.strength != 1:
-            spec = spec.model_copy(update={"augmentation": changes.times(candidate.strength)})
-        settings = settings_of(candidate.model, spec, self.learned)
-        return Trainer(Model.create(candidate.model, seed=spec.seed), self.learned, settings, total)
+        first = Model.create(candidate.model, seed=self.spec.seed)
+        return Trainer(first, self.learned, self.settings(candidate), total)
+
+    def settings(self, candidate: Candidate) -> Settings:
+        settings = settings_of(candidate.model, candidate.spec, self.learned)
+        if candidate.strength == 1:
+            return settings
+        return replace(settings, augmentation=settings.augmentation.times(candidate.strength))
 
     def divide(self, tried: Sequence[Candidate], count: int | None, seconds: float) -> Steps[_Note]:
         """How many candidates there are, and how many steps each would make to the end."""
@@ -250,10 +253,16 @@ class _Search:
                 self.done += 1 / (len(self.left) * count)
         model = Model.load(bench.save_to)
         model = replace(model, spec=(yield from tuned(model, model.spec.task, bench.held_out, bench.device)))
-        model = replace(model, spec=self._described(model.spec))
+        taken = next(one.number for one in self.note.table if one.taken)
+        model = replace(model, spec=self._described(taken, model.spec))
         model.save(bench.save_to)
         shutil.rmtree(bench.folder, ignore_errors=True)
-        return Found(model, self._table())
+        fewest = min(goals(total, len(self.tried))[1] for total in self.note.totals)
+        note = (
+            f"In the first round some candidates made {fewest} steps only, too few to tell them apart; search longer, "
+            "or among fewer candidates."
+        )
+        return Found(model, self._table(), note if fewest < FEWEST else "")
 
     def _visit(self, k: int, number: int) -> Steps[None]:
         """One candidate goes on to the end of a round and is measured, the last one several times on its way."""
@@ -284,7 +293,7 @@ class _Search:
                     bench.keep(self.note)
                     trainer.store(state, {})
                 yield at
-        except GeneratorExit:
+        except (GeneratorExit, KeyboardInterrupt):
             if self.note.best < 0:  # nothing was measured yet, but there is a model
                 self._save(k, trainer.averaged())
             raise
@@ -292,7 +301,7 @@ class _Search:
         bench.keep(self.note)
 
     def _save(self, k: int, network: Network) -> None:
-        Model(self._described(self.tried[k].model), network).save(self.bench.save_to)
+        Model(self._described(k, self.tried[k].model), network).save(self.bench.save_to)
 
     def _measured(self, k: int, step: int, found: float) -> bool:
         """Write down what was measured of a candidate; whether it is the best so far."""
@@ -312,20 +321,25 @@ class _Search:
         """The best first: what was taken, then those that stayed longest."""
         return tuple(sorted(self.note.table, key=lambda one: (not one.taken, -one.rounds, -(one.score or 0))))
 
-    def _described(self, model: ModelSpec) -> ModelSpec:
-        """The spec with an entry of the history that says what was tried, as far as the search has come."""
+    def _described(self, k: int, model: ModelSpec) -> ModelSpec:
+        """The spec of a candidate with an entry of the history that says what was tried, as far as the search is."""
+        settings = self.bench.settings(self.tried[k])
         event = Event(
             what=SEARCHED,
             when=datetime.now(UTC).isoformat(timespec="seconds"),
             details={
                 "version": napari_seg.__version__,
-                "training": json.loads(self.bench.spec.to_json()),
-                "steps": list(self.note.totals),
-                "tried": [one.model_dump(mode="json") for one in self._table()],
-                "device": self.bench.device.name,
-                "precision": self.bench.device.precision,
+                "steps": self.note.table[k].steps,
+                "training": json.loads(self.tried[k].spec.to_json()),
+                "batch": settings.batch,
+                "augmentation": json.loads(settings.augmentation.to_json()),
+                "device": settings.device.name,
+                "precision": settings.device.precision,
                 "learned_from": len(self.bench.learned),
                 "validated_on": len(self.bench.held_out),
+                "searched": json.loads(self.bench.spec.to_json()),
+                "would_make": list(self.note.totals),
+                "tried": [one.model_dump(mode="json") for one in self._table()],
             },
         )
         earlier = tuple(entry for entry in model.history if entry.what != SEARCHED)

@@ -26,6 +26,7 @@ from napari_seg.errors import SegError
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.spec import Spec
 from napari_seg.training.cases import Case
+from napari_seg.training.mending import Mended
 
 FORMAT = 1
 NAMED = 5
@@ -134,7 +135,10 @@ def refuse(lessons: Iterable[Learnable]) -> Steps[None]:
         )
 
 
-def _image_of(lesson: Learnable) -> Volume:
+def _image_of(lesson: Any) -> Volume:
+    """The image as it lies in its file, whatever is mended in it later."""
+    while isinstance(lesson, Mended):
+        lesson = lesson.case
     if isinstance(lesson, Case):  # its labels need not be read
         return read(lesson.image, axes=lesson.axes)
     volume: Volume = lesson.load()[0]

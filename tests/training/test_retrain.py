@@ -317,3 +317,14 @@ def test_what_the_model_said_of_older_samples_is_learned_too() -> None:
     made.advance()
     assert torch.equal(made._as_before(image, target), mixed)  # always as it was before
     assert Trainer(MODEL, new, settings, 10).before is None
+
+
+def test_it_goes_on_with_the_loss_of_the_first_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: list[str] = []
+    plain = Trainer._loss
+    monkeypatch.setattr(Trainer, "_loss", lambda self, *rest: kinds.append(self.settings.loss) or plain(self, *rest))
+    spec = TrainSpec(task="instance", steps=1, batch=2, loss="tversky", device="cpu", precision="fp32")
+    start = train(LESSONS, spec, save_to=tmp_path / "start.safetensors", start=MODEL)
+    for model in (start, MODEL):
+        retrain(model, LESSONS, quick(steps=1), save_to=tmp_path / "new.safetensors", memory=MEMORY)
+    assert kinds == ["tversky", "tversky", "dice"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,12 +122,21 @@ def test_the_best_is_trained_to_the_end_and_is_one_file(searched):
     assert max(scores) == found.table[0].score
 
 
+def test_a_search_that_is_too_short_says_so(searched):
+    assert searched[0].note.startswith("In the first round some candidates made 4 steps only")
+    assert goals(26, 4)[1] == 4
+
+
 def test_what_was_tried_is_in_the_history(searched):
     found, path, _ = searched
     (event,) = read_spec(path).history
     assert event.what == "found by search"
     assert event.details["tried"] == [one.model_dump(mode="json") for one in found.table]
-    assert event.details["steps"] == [26] * 4
+    assert event.details["would_make"] == [26] * 4
+    assert event.details["steps"] == found.table[0].steps
+    assert event.details["training"]["loss"] == found.table[0].loss
+    assert event.details["training"]["learning_rate"] == found.table[0].learning_rate
+    assert event.details["learned_from"] == 3
     network = found.model.spec.network
     assert (network.kind, network.width) == (found.table[0].network, found.table[0].width)
 
@@ -204,6 +216,25 @@ def test_stopped_it_keeps_the_best_so_far_and_resumed_it_ends_the_same(moment, t
     assert not (tmp_path / "broken.safetensors.search").exists()
 
 
+def test_killed_it_keeps_the_best_so_far_and_goes_on_to_the_same_bits(tmp_path):
+    path = tmp_path / "killed.safetensors"
+    program = (
+        "import os\nfrom test_search import search, some, split\n"
+        f"for progress in search.steps(split(), some(steps=13), save_to={str(path)!r}, count=3):\n"
+        "    if progress.detail.get('round') == 1 and progress.detail['step'] == 10:\n        os._exit(9)"
+    )
+    here = Path(__file__).parent
+    around = {**os.environ, "PYTHONPATH": str(here.parents[1])}
+    ended = subprocess.run([sys.executable, "-c", program], cwd=here, env=around, capture_output=True, check=False)
+    assert ended.returncode == 9, ended.stderr
+    assert Model.load(path).spec.history[-1].details["tried"][0]["taken"]
+    whole = search(split(), some(steps=13), save_to=tmp_path / "whole.safetensors", count=3)
+    again = search(split(), some(steps=13), save_to=path, count=3, resume=True)
+    assert again.table == whole.table
+    a, b = (load_file(tmp_path / f"{name}.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
 def test_only_the_same_search_is_resumed(tmp_path):
     path = tmp_path / "m.safetensors"
     with pytest.raises(SegError, match="no stopped search"):
@@ -228,7 +259,7 @@ def test_minutes_become_steps_and_decide_how_many_are_tried(tmp_path):
     spec = TrainSpec.from_person({**some().model_dump(exclude={"steps"}, exclude_unset=True), "minutes": 0.05})
     found = search(split(), spec, save_to=tmp_path / "m.safetensors")
     assert len(found.table) == 3  # there is no time for more
-    assert all(steps >= 2 for steps in found.model.spec.history[-1].details["steps"])
+    assert all(steps >= 2 for steps in found.model.spec.history[-1].details["would_make"])
 
 
 @pytest.mark.parametrize(("steps", "count"), [(100, 3), (1310, 9), (4010, 27)])

@@ -14,6 +14,7 @@ from napari_seg.errors import SegError
 from napari_seg.jobs import run
 from napari_seg.training import test_set
 from napari_seg.training.cases import Case, find_cases
+from napari_seg.training.mending import Mended
 from napari_seg.training.plan import TrainSpec
 from napari_seg.training.train import train
 
@@ -121,6 +122,18 @@ def test_what_lies_in_no_file_is_refused_too(tmp_path: Path) -> None:
     as_shown = Volume(picture(5).data.astype(np.float32), "YX", (0.5, 0.5), "um")
     with pytest.raises(SegError, match=r"\(layer\)"):
         run(test_set.refuse([Taught("layer", as_shown), Taught("other", picture(6))]))
+
+
+def test_what_is_mended_on_its_way_is_known_as_it_was(tmp_path: Path) -> None:
+    values = picture(3).data.astype(np.float32)
+    values[4, 5] = np.nan
+    image = write(Volume(values, "YX"), tmp_path / "images" / "holes.tif")
+    labels = write(Volume(np.ones((32, 32), np.uint8), "YX"), tmp_path / "labels" / "holes.tif")
+    mended = Mended(Case("holes", image, labels, "g"), ("fill",), (), "train")
+    assert np.isfinite(mended.load().image.data).all()
+    test_set.add([image])
+    with pytest.raises(SegError, match=r"\(holes\)"):
+        run(test_set.refuse([mended]))
 
 
 def test_an_empty_image_cannot_be_marked(tmp_path: Path) -> None:
