@@ -1,8 +1,10 @@
 """Whether a new model is taken: the old and the new one on corrections that neither learned from, and on samples of the
 first training.
 
-The general pattern is: 1. both models predict every unit (an image or a block that was held out), 2. each unit gets one
-figure for each model, where labels count, 3. the differences, always of the same unit, decide.
+The general pattern is: 1. both models predict every unit (an image or a block that was held out), 2. each unit gets
+one figure for each model, where labels count, 3. the differences, always of the same unit, decide, 4. unless the
+corrections themselves look wrong (see :mod:`~napari_seg.training.doubts`): a model that learned wrong labels well gains
+on others that are wrong alike. Then a person decides.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from statistics import fmean
 from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from napari_seg.evaluation.counted import Piece, dice_of_classes, mean_ap
@@ -22,6 +25,7 @@ from napari_seg.models.model import Model
 from napari_seg.spec import Spec
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
+from napari_seg.training.doubts import far_from_labels, incomplete, misplaced
 from napari_seg.training.sample import Sample
 from napari_seg.training.validation import scores_of, spacing_of
 
@@ -89,6 +93,7 @@ def compare(
     runners = [Runner(model.network, model.spec.task, device, ndim=model.spec.network.ndim) for model in (old, new)]
     total = sum(map(len, parts.values()))
     found: dict[str, list[Unit]] = {part: [] for part in parts}
+    far: dict[str, list[tuple[float, float]]] = {part: [] for part in parts}
     for part, units in parts.items():
         for name, slices in units.items():
             at = Progress(sum(map(len, found.values())), total, f"comparing on {name}", {"phase": "compare"})
@@ -98,10 +103,20 @@ def compare(
                     scores = yield from scores_of(runner, model.spec, sample, at)
                     masks.append((sample.labels, model.spec.task.decode(scores, spacing_of(model.spec)), sample.mask))
                     yield at
+                far[part].append(far_from_labels(_inside(new.spec.task, scores), sample))
             task = new.spec.task if part == "corrections" else old.spec.task
             of_old, of_new = figures(task, *pieces)
             found[part].append(Unit(name=name, old=of_old, new=of_new))
-    return judge(found["corrections"], found["older"])
+    yield Progress(total, total, "looking at the corrections", {"phase": "compare"})
+    doubt = misplaced([*learned, *corrections], older) or incomplete(far["corrections"], far["older"])
+    return judge(found["corrections"], found["older"], doubt)
+
+
+def _inside(task: Semantic | Instance, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much each pixel is part of anything, ``(*grid)``, from the scores of a model."""
+    if task.kind == "semantic":
+        return np.asarray(scores.max(0) if task.overlapping else 1 - scores[0])
+    return np.asarray(scores[0])
 
 
 def _by_name(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
@@ -124,11 +139,11 @@ def figures(task: Semantic | Instance, old: Sequence[Piece], new: Sequence[Piece
     return old_mean, new_mean
 
 
-def judge(corrections: Sequence[Unit], older: Sequence[Unit]) -> Verdict:
-    """The verdict from the figures of both models."""
+def judge(corrections: Sequence[Unit], older: Sequence[Unit], doubt: str = "") -> Verdict:
+    """The verdict from the figures of both models. With a ``doubt`` about the corrections no new model is taken."""
     gain, interval = mean_with_interval([unit.gain for unit in corrections])
     loss = -float(np.mean([unit.gain for unit in older])) if older else 0.0
-    decision, sentence = _decided(len(corrections), len(older), gain, interval, loss)
+    decision, sentence = _decided(len(corrections), len(older), gain, interval, loss, doubt)
     return Verdict(
         decision=decision,
         sentence=sentence,
@@ -141,7 +156,7 @@ def judge(corrections: Sequence[Unit], older: Sequence[Unit]) -> Verdict:
 
 
 def _decided(
-    held_out: int, older: int, gain: float, interval: tuple[float, float], loss: float
+    held_out: int, older: int, gain: float, interval: tuple[float, float], loss: float, doubt: str
 ) -> tuple[Decision, str]:
     gained = f"On {held_out} held-out corrections it gains {gain:+.3f} (95 %: {interval[0]:+.3f} to {interval[1]:+.3f})"
     lost = f"on {older} older samples it {'loses' if loss > 0 else 'gains'} {abs(loss):.3f}"
@@ -164,6 +179,8 @@ def _decided(
         )
     if loss >= LOSS:
         return "worse", f"The old model is kept: {gained}, but {lost}; it has forgotten, or some corrections are wrong."
+    if doubt:
+        return "undecided", f"Undecided: {gained}, and {lost}, but {doubt}; look at the corrections and choose."
     return "better", f"The new model is taken: {gained}, and {lost}."
 
 
