@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_seg.inference.predict import Prediction, Region
     from napari_seg.models.model import Model
     from napari_seg.session.learning import Taught
+    from napari_seg.training.cases import Labelled
     from napari_seg.training.live import Live
     from napari_seg.training.memory import Memory
 
@@ -270,6 +271,46 @@ def compare(desk: Desk, order: Order) -> Steps[Answer]:
     return {"verdict": verdict.model_dump(mode="json")}
 
 
+def examine(desk: Desk, order: Order) -> Steps[Answer]:
+    """Look at the lessons of sessions before a training: what is wrong with them, and what would be trained, and why.
+
+    ``settings``: those of ``TrainSpec``. ``plan`` is empty where something has to be mended first.
+    """
+    import psutil
+
+    from napari_seg.training.check import Wanted
+    from napari_seg.training.check import check as look_through
+    from napari_seg.training.plan import TrainSpec, plan
+    from napari_seg.training.reading import look_at
+    from napari_seg.training.reasons import advice, reasons
+
+    settings, lessons = TrainSpec.from_person(order["settings"]), _lessons(order)
+    cases = [_AsRead(lesson) for lesson in lessons]
+    found = yield from look_through.steps(cases, Wanted(settings.task, len(settings.classes)))
+    answer: Answer = {"findings": [[one.sentence, one.stops] for one in found], "plan": [], "advice": None}
+    if lessons and not any(one.stops for one in found):
+        facts = yield from look_at(lessons, settings, total=len(lessons))
+        model = plan(facts, settings)
+        answer["plan"] = [list(reason) for reason in reasons(facts, settings, model)]
+        answer["advice"] = list(advice(facts, psutil.virtual_memory().available))
+    return answer
+
+
+class _AsRead:
+    """A lesson as the data check takes it."""
+
+    def __init__(self, lesson: Taught) -> None:
+        self._lesson = lesson
+        self.name, self.group, self.split, self.about = lesson.name, lesson.group, lesson.split, lesson.about
+
+    def read(self) -> tuple[Volume, Volume]:
+        image, labels, _ = self._lesson.load()
+        return image, labels
+
+    def labelled(self, image: Volume, labels: Volume) -> Labelled:
+        return self._lesson.load()._replace(image=image, labels=labels)
+
+
 def live(desk: Desk, order: Order) -> Steps[Answer]:
     """Learn for some seconds from the one of ``lessons``, and predict the ``region`` of its image anew.
 
@@ -360,6 +401,7 @@ VERBS: dict[str, Callable[[Desk, Order], Steps[Answer]]] = {
     "compare_mirrored": compare_mirrored,
     "retrain": retrain,
     "compare": compare,
+    "examine": examine,
     "live": live,
 }
 

@@ -21,7 +21,8 @@ from psygnal import Signal
 from napari_seg.errors import SegError
 from napari_seg.gui.classes import Classes
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
-from napari_seg.gui.lessons import Lessons
+from napari_seg.gui.examining import Examining
+from napari_seg.gui.lessons import Lessons, Material
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.state import Failure, Finding, Running
 from napari_seg.gui.teaching_words import (
@@ -37,6 +38,7 @@ from napari_seg.gui.training_state import NEW, Beginning, Curve, Improving, Inte
 from napari_seg.gui.words import duration
 from napari_seg.jobs import Progress, TimeLeft
 from napari_seg.models import shelf
+from napari_seg.models.file import read_spec
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.heard import words_of
 from napari_seg.spec import Spec
@@ -105,6 +107,8 @@ class Training:
         self._running: Running | None = None
         self._failure: Failure | None = None
         self._stale = True
+        self._examining = Examining(engine)
+        self._examining.changed.connect(self.refresh)
         self._kept = shelf.kept()
         self._orders = shelf.orders()
         engine.said.connect(self._hear)
@@ -222,6 +226,7 @@ class Training:
     def tick(self) -> None:
         self._engine.poll()
         self._lessons.tick()
+        self._examining.tick(self._lessons.with_volumes)
         if self._stale and (self._lessons.watched or self.run is not None):
             self.resolve()
 
@@ -247,6 +252,8 @@ class Training:
             names = tuple(row.name for row in self._classes.rows(track))
         spec = models.get(Path(start)) if start != NEW else None
         findings = () if plane is None else findings_of(spec, plane.objects, names, heard, track)
+        if not any(finding.level == "refusal" for finding in findings):
+            findings = (*findings, *self._examining.findings)
         if self._trouble:
             findings = (Finding("warning", self._trouble), *findings)
         if plane is not None:
@@ -264,15 +271,28 @@ class Training:
             findings=findings,
             minutes=self.minutes,
             choices=self._beginning if start == NEW else self._improving,
-            reasons=reasons_of(self._beginning) if start == NEW else (),
+            reasons=(self._examining.reasons or reasons_of(self._beginning)) if start == NEW else (),
             interrupted=self._interrupted(),
             shelf=shelf_of(self._kept, dict(titles), self._proposed or ""),
             images=tuple(one.name for one in heard),
         )
         state = self._with_what_goes_on(state)
+        self._examine(state, material)
         if state != self.state:
             self.state = state
             self.changed.emit(state)
+
+    def _examine(self, state: Teaching, material: list[Material]) -> None:
+        """Let the engine look at what there is to learn from, while nothing else is done with it."""
+        if self.run is None and state.phase in ("ready", "failed") and material:
+            key = state.start
+            settings = {**self._settings(NEW, "model"), "minutes": 1.0} if key == NEW else self._task_alone()
+            self._examining.want([one.order() for one in material], settings, [one.heard for one in material])
+        else:
+            self._examining.want([], {}, [])
+
+    def _task_alone(self) -> dict[str, Any]:
+        return {"task": self._beginning.task}
 
     def _with_what_goes_on(self, state: Teaching) -> Teaching:
         if self.run is not None:
@@ -332,7 +352,7 @@ class Training:
 
     def _follow(self, objects: bool, ndim: int) -> None:
         """What a person has not chosen follows the mask in hand."""
-        found = {"task": "instance" if objects else "semantic", "ndim": ndim}
+        found = {"task": "instance" if objects else "semantic", "ndim": ndim, **self._examining.chosen}
         changes = {name: value for name, value in found.items() if name not in self._set}
         self._beginning = self._beginning.model_copy(update=changes)
 
@@ -345,7 +365,7 @@ class Training:
         told: dict[str, Any] = {"minutes": self.minutes, **self._computing()}
         if key == NEW:
             chosen: Spec = self._beginning
-            told |= {"name": name, "task": self._beginning.task, "ndim": self._beginning.ndim}
+            told |= {"name": name, "task": self._beginning.task, "network": self._beginning.network}
             told |= {"classes": list(names)} if names else {}
         else:
             chosen = self._improving
@@ -367,6 +387,7 @@ class Training:
 
     def _set_out(self, run: Run, *, resume: bool) -> None:
         """Begin when all that was painted is on the disk."""
+        self._examining.want([], {}, [])
         self.run, self.result, self._failure = run, None, None
         self._running = Running(0.0, "Keeping what you painted")
         self._orders.pop(run.path, None)
@@ -456,8 +477,9 @@ class Training:
     def _stopped(self, run: Run) -> None:
         if run.verb == "compare":
             self._made(run, None)
-        elif not run.path.exists():
+        elif not _has_learned(run.path):
             shelf.end_order(run.path)
+            run.path.unlink(missing_ok=True)
             self._fail(Failure(_TOO_EARLY))
         elif run.record["model"] == NEW:
             self._made(run, None)
@@ -520,3 +542,12 @@ class Training:
                 path, f"The training of {when} was interrupted{share}. It learns from {record['words']}."
             )
         return None
+
+
+def _has_learned(path: Path) -> bool:
+    """Whether the file of a training that was stopped holds more than what it began with."""
+    try:
+        history = read_spec(path).history
+    except SegError:
+        return False
+    return not history or history[-1].details.get("kept_at") != 0

@@ -22,6 +22,10 @@ from napari_seg.gui.engine import Message
 MANIFEST = Path(__file__).parents[2] / "napari_seg" / "napari.yaml"
 
 
+EXAMINING = -1
+"""The number of every order to look at what is learned from."""
+
+
 class PretendEngine:
     """Takes orders like the engine and says what a test lets it say; thread work is done at the next poll."""
 
@@ -30,6 +34,7 @@ class PretendEngine:
     def __init__(self) -> None:
         self.orders: list[dict[str, Any]] = []
         self.scores: list[dict[str, Any]] = []  # orders to keep scores, which nobody waits for
+        self.examined: list[dict[str, Any]] = []  # orders to look at what is learned from
         self.cancelled: list[int] = []
         self._work: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
 
@@ -37,11 +42,15 @@ class PretendEngine:
         if verb == "keep_scores":
             self.scores.append(content)
             return 0
+        if verb == "examine":
+            self.examined.append(content)
+            return EXAMINING
         self.orders.append({"verb": verb, **content})
         return len(self.orders)
 
     def cancel(self, number: int) -> None:
-        self.cancelled.append(number)
+        if number != EXAMINING:
+            self.cancelled.append(number)
 
     def later(self, work: Callable[[], Any], then: Callable[[Any], None], lane: str = "") -> None:
         self._work.append((work, then))

@@ -339,7 +339,8 @@ def test_a_model_from_nothing_says_why_it_is_as_it_is_and_every_choice_can_be_ch
     order = trainer.orders[-1]
     assert order["model"] == ""
     settings = order["settings"]
-    assert (settings["network"], settings["depth"], settings["task"], settings["ndim"]) == ("segnet", 2, "instance", 2)
+    assert (settings["network"], settings["depth"], settings["task"]) == ("segnet", 2, "instance")
+    assert "ndim" not in settings  # the plan decides
     assert "width" not in settings
     path = Path(order["save_to"])
     path.write_bytes(spots.read_bytes())
@@ -503,3 +504,31 @@ def test_three_rounds_tell_what_more_corrections_would_bring(
         rest(controller)
     assert told[:2] == ["", ""]
     assert told[2]
+
+
+def test_what_there_is_to_learn_from_is_looked_at_first(controller: Controller, trainer: Any, page: TrainPage) -> None:
+    corrected(controller)
+    training = controller.classroom.training
+    training.begin_with(NEW)
+    controller.tick()
+    training._examining._since -= 10
+    controller.tick()
+    order = trainer.examined[-1]
+    assert order["lessons"][0]["plane"] == "mask"
+    assert order["settings"]["task"] == "instance"
+    plan = [["ndim", "2D", "The images are flat."], ["width", "24 channels", "Wide enough."]]
+    advice = ["network", "segnet", "There is little memory."]
+    found = [["There is a single image (cells).", False], ["Its labels lie turned.", True]]
+    trainer.say(Finished(-1, {"findings": found, "plan": plan, "advice": advice}))
+    controller.tick()
+    assert [finding.level for finding in training.state.findings] == ["warning", "note"]
+    assert "Its labels lie turned." in training.state.findings[0].text
+    assert page.reasons.text().splitlines() == ["2D: The images are flat.", "24 channels: Wide enough."]
+    assert page.choices.widgets["network"].currentText() == "SegNet"
+    page.choices.widgets["network"].activated.emit(0)  # a person knows better
+    page.choices.widgets["network"].setCurrentIndex(0)
+    training.set_choice("network", "unet")
+    controller.tick()
+    page.begin.click()
+    rest(controller)
+    assert trainer.orders[-1]["settings"]["network"] == "unet"

@@ -1,0 +1,74 @@
+"""What there is to learn from is looked at before a training: what is wrong with it, and what would be trained and why.
+
+The engine does that when nothing has changed for a moment, and gives it up at once where it is needed for more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from psygnal import Signal
+
+from napari_seg.gui.engine import Engine, Finished, Message, Progressed
+from napari_seg.gui.state import Finding
+
+REST = 1.0
+"""Seconds without a change."""
+
+MOST = 3
+"""So many findings are shown at once, what must be mended first."""
+
+Lesson = dict[str, Any]
+
+
+class Examining:
+    """One for each window. ``findings``: of what is wanted now; ``reasons``: why a new model would be as planned, a
+    sentence each; ``chosen``: what the plan chose of what can be set."""
+
+    changed = Signal()
+
+    def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
+        self._engine, self._clock = engine, clock
+        self._wanted: tuple[Sequence[Lesson], Mapping[str, Any], Any] = ((), {}, ())
+        self._since = 0.0
+        self._order = 0
+        self._asked = True
+        self.findings: tuple[Finding, ...] = ()
+        self.reasons: tuple[str, ...] = ()
+        self.chosen: Mapping[str, Any] = {}
+        engine.said.connect(self._hear)
+
+    def want(self, lessons: Sequence[Lesson], settings: Mapping[str, Any], heard: Any) -> None:
+        """What is to be looked at; nothing for empty ``lessons``. ``heard``: by which it is told that it is another."""
+        wanted = (lessons, settings, heard)
+        if wanted == self._wanted:
+            return
+        if self._order:
+            self._engine.cancel(self._order)
+            self._order = 0
+        self._wanted, self._since, self._asked = wanted, self._clock(), False
+        self.findings, self.reasons = (), ()
+
+    def tick(self, with_volumes: Callable[[Sequence[Lesson]], list[Lesson]]) -> None:
+        lessons, settings, _ = self._wanted
+        if lessons and not self._asked and self._clock() - self._since >= REST:
+            self._asked = True
+            self._order = self._engine.order("examine", lessons=with_volumes(lessons), settings=dict(settings))
+
+    def _hear(self, message: Message) -> None:
+        if not self._order or message.order != self._order or isinstance(message, Progressed):
+            return
+        self._order = 0
+        if isinstance(message, Finished):  # else the training itself will say what is wrong
+            answer = message.answer
+            found = sorted(answer["findings"], key=lambda one: not one[1])[:MOST]
+            self.findings = tuple(Finding("warning" if stops else "note", sentence) for sentence, stops in found)
+            self.reasons = tuple(f"{chosen[:1].upper()}{chosen[1:]}: {why}" for _, chosen, why in answer["plan"])
+            plan = {setting: chosen for setting, chosen, _ in answer["plan"]}
+            if "ndim" in plan:
+                self.chosen = {"ndim": int(plan["ndim"][0])}
+            if answer["advice"] is not None:
+                self.chosen = {**self.chosen, "network": answer["advice"][1]}
+        self.changed.emit()

@@ -1,0 +1,62 @@
+"""The engine's verbs that look at what a session teaches, without a window."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_seg.data.volume import Volume
+from napari_seg.engine import VERBS, Desk
+from napari_seg.jobs import run
+from napari_seg.session.records import Place, Plane, Step
+from napari_seg.session.session import Session
+
+CPU: Any = {"device": "cpu", "precision": "fp32"}
+
+
+@pytest.fixture
+def lesson(tmp_path: Path) -> dict[str, Any]:
+    """A session in which a person has painted two classes on an image of no file, as an order names it."""
+    truth = np.zeros((64, 64), np.uint8)
+    truth[8:24, 8:24], truth[36:52, 30:50] = 1, 2
+    values = (np.random.default_rng(0).normal(0, 0.1, truth.shape) + truth).astype(np.float32)
+    session = Session.open(tmp_path / "session")
+    row = session.image(Volume(values, "YX", name="scan")).result()
+    session.writer.call(lambda store: store.put_plane(row.id, Plane("mask", False, ("object", "other")))).result()
+    session.writer.put(row.id, Step("brush", time.time(), "", {Place("mask", 0, 0): truth})).result()
+    session.close()
+    np.save(tmp_path / "image.npy", values)
+    volume = {"array": str(tmp_path / "image.npy"), "axes": "YX", "spacing": None, "unit": "pixel", "affine": None}
+    volume |= {"channels": [], "name": "scan", "source": None}
+    return {"session": str(tmp_path / "session"), "image": row.id, "plane": "mask", "volume": volume}
+
+
+def test_a_plan_is_told_with_its_reasons_and_what_is_wrong(tmp_path: Path, lesson: dict[str, Any]) -> None:
+    settings = {"task": "semantic", "classes": ["object", "other"], **CPU}
+    answer = run(VERBS["examine"](Desk(tmp_path), {"lessons": [lesson], "settings": settings}))
+    assert any("single image (scan)" in sentence for sentence, _ in answer["findings"])
+    plan = {setting: (chosen, why) for setting, chosen, why in answer["plan"]}
+    assert plan["ndim"] == ("2D", "The images are flat.")
+    assert answer["advice"][0] == "network"
+
+
+def test_live_goes_on_with_the_same_network(
+    tmp_path: Path, lesson: dict[str, Any], model_file: Callable[..., Path]
+) -> None:
+    desk, model = Desk(tmp_path), model_file("semantic", classes=("object", "other"))
+    order = {"id": 1, "model": str(model), "lessons": [lesson], "region": None, "settings": {**CPU, "steps": 3}}
+    answer = run(VERBS["live"](desk, order))
+    assert (answer["steps"], np.load(answer["labels"]).shape) == (3, (64, 64))
+    assert desk.live is not None
+    first = desk.live[1]
+    region = {"start": [0, 0], "stop": [32, 48], "time": None}
+    answer = run(VERBS["live"](desk, {**order, "id": 2, "region": region}))
+    assert np.load(answer["labels"]).shape == (32, 48)
+    assert desk.live[1] is first
+    run(VERBS["live"](desk, {**order, "id": 3, "settings": {**CPU, "steps": 2}}))
+    assert desk.live[1] is not first
