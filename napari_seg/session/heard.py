@@ -19,7 +19,7 @@ from napari_seg.session.store import Store
 
 @dataclass(frozen=True)
 class Heard:
-    """What a person has said of one plane of an image.
+    """What a person has said of one plane of an image: ``image`` in its session, ``fingerprint`` in all.
 
     ``objects``: those that were changed or accepted. ``classes``: the names of those that were painted or accepted, and
     ``painted`` how many slices (of a picture: one) that was in. ``slices``, ``boxes`` and ``case`` are finished.
@@ -27,6 +27,7 @@ class Heard:
     """
 
     image: int
+    fingerprint: str
     name: str
     plane: Plane
     objects: int = 0
@@ -83,6 +84,7 @@ def _heard(store: Store, image: ImageRow, plane: Plane, rows: dict[str, Entry]) 
     classes = sorted(labels | regions)
     return Heard(
         image.id,
+        image.fingerprint,
         image.name,
         plane,
         objects=len((labels | accepted) - rejected) if plane.objects else 0,
@@ -124,9 +126,10 @@ def words_of(heard: Sequence[Heard]) -> str:
     parts += [_count(n, f"finished {what}") for what, n in _finished(heard) if n]
     if any(h.marked for h in heard):
         parts.append("what you marked")
+    images = len({h.fingerprint for h in heard})
     if not parts:
-        return f"background that was erased in {_count(len(heard), 'image')}" if heard else ""
-    return f"{_listed(parts)} in {_count(len({h.image for h in heard}), 'image')}"
+        return f"background that was erased in {_count(images, 'image')}" if heard else ""
+    return f"{_listed(parts)} in {_count(images, 'image')}"
 
 
 def _finished(heard: Sequence[Heard]) -> tuple[tuple[str, int], ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from session_images import a_store, blocks_of, step
 
 from napari_seg.editing.annotation import CASE, Entry, box_key, object_key, slice_key
-from napari_seg.session.heard import heard_in, words_of
+from napari_seg.session.heard import Heard, heard_in, words_of
 from napari_seg.session.records import LEARNING, Plane, row_key
 
 OBJECTS = Plane("mask", True)
@@ -71,3 +71,10 @@ def test_classes_are_named(tmp_path: Path) -> None:
     assert (heard.classes, heard.painted, heard.objects) == (("spleen", "class 3"), 1, 0)
     assert words_of(found) == "spleen and class 3 in 1 image"
     store.close()
+
+
+def test_images_of_several_sessions_are_counted_each() -> None:
+    plane = Plane("mask", objects=True)
+    here, there = (Heard(1, known, "cells", plane, objects=2) for known in ("one", "two"))
+    assert words_of([here, there]) == "4 objects in 2 images"
+    assert words_of([here, here]) == "4 objects in 1 image"

@@ -21,6 +21,7 @@ from napari_seg.gui.shelf_list import ShelfList
 from napari_seg.gui.specform import SpecForm
 from napari_seg.gui.spotlight_box import SpotlightBox
 from napari_seg.gui.training_state import NEW, Teaching
+from napari_seg.gui.words import shortened
 
 _WORDS = {
     "task": "It finds",
@@ -271,7 +272,8 @@ def _images(state: Teaching) -> str:
     """Where what is learned from lies."""
     if not state.images:
         return ""
-    shown = ", ".join(state.images[:3]) + (f" and {len(state.images) - 3} more" if len(state.images) > 3 else "")
+    more = f" and {len(state.images) - 3} more" if len(state.images) > 3 else ""
+    shown = ", ".join(map(shortened, state.images[:3])) + more
     return f"In {shown}. Whatever you have neither painted nor accepted is left out."
 
 
