@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -194,9 +195,14 @@ def _tell(output: Path, parent: Path | None, verdict: Verdict | None) -> None:
     if verdict is None:
         put(f"{output} is trained; there was no model to compare it with." if parent is None else f"{output} is made.")
         return
-    if units := [("correction", unit) for unit in verdict.corrections] + [("earlier", unit) for unit in verdict.older]:
-        rows = [(what, unit.name, figure(unit.old), figure(unit.new)) for what, unit in units]
-        put_table(("held out", "image", "old", "new"), rows)
+    rows = [("correction", unit.name, unit.old, unit.new) for unit in verdict.corrections]
+    if verdict.older:
+        means = [fmean(values) for values in zip(*((unit.old, unit.new) for unit in verdict.older), strict=True)]
+        rows.append(("earlier", f"mean of {len(verdict.older)}", means[0], means[1]))
+    if rows:
+        put_table(
+            ("held out", "image", "old", "new"), [(what, name, figure(a), figure(b)) for what, name, a, b in rows]
+        )
     put(verdict.sentence)
     assert parent is not None
     old = parent.name.removesuffix(output.suffix)

@@ -61,7 +61,8 @@ class Taught:
 
     ``rows``: what was said of each of ``planes``, by the keys of rows. ``volume``: the image, where it lies in no file.
     ``changed``: objects that were changed by hand, also those that only lost voxels. ``past``: the prediction that a
-    person corrected. Of classes that overlap a place counts where a person has spoken in each of their planes.
+    person corrected. ``damaged``: something that was said cannot be read any more. Of classes that overlap a place
+    counts where a person has spoken in each of their planes.
     """
 
     folder: Path
@@ -73,6 +74,7 @@ class Taught:
     past: Past | None = None
     voxels: str = ""
     project: str = ""
+    damaged: bool = False
     volume: Volume | None = field(default=None, repr=False)
     split: str = "train"
 
@@ -149,30 +151,34 @@ class Taught:
         return replace(found, images=min(1, found.images))
 
     def _looked(self) -> Iterator[_Looked]:
-        """Each plane at each time point, the planes of a time point together."""
-        row = self.image
-        with reading(self.folder) as store:
-            for time in range(row.times):
-                for plane, rows in zip(self.planes, self.rows, strict=True):
-                    endings = ("", SAID, LEARNING)
-                    parts = [store.labels(row.id, plane.name + end, time, revision=row.head) for end in endings]
-                    labels, said, override = parts
-                    here = _at_one_time(rows) if row.times > 1 else rows
-                    counts = spoken(
-                        labels,
-                        said,
-                        here,
-                        objects=plane.objects,
-                        spacing=row.spacing,
-                        override=override,
-                        changed=self.changed,
+        """Each plane at each time point, the planes of a time point together.
+
+        The session is let go while it is worked out what counts: on some disks nobody can write to it meanwhile.
+        """
+        row, endings = self.image, ("", SAID, LEARNING)
+        for time in range(row.times):
+            with reading(self.folder) as store:
+                found = [
+                    [store.labels(row.id, plane.name + end, time, revision=row.head) for end in endings]
+                    for plane in self.planes
+                ]
+                if self.damaged or store.damaged:
+                    raise SegError(
+                        f"A part of the session of {self.name} is damaged, so nothing is learned from it; restore "
+                        f"{self.folder.name} from a backup, or leave this image out."
                     )
-                    yield _Looked(labels, said, here, counts)
-            if store.damaged:
-                raise SegError(
-                    f"A part of the session of {self.name} is damaged, so nothing is learned from it; restore "
-                    f"{self.folder.name} from a backup, or leave this image out."
+            for plane, rows, (labels, said, override) in zip(self.planes, self.rows, found, strict=True):
+                here = _at_one_time(rows) if row.times > 1 else rows
+                counts = spoken(
+                    labels,
+                    said,
+                    here,
+                    objects=plane.objects,
+                    spacing=row.spacing,
+                    override=override,
+                    changed=self.changed,
                 )
+                yield _Looked(labels, said, here, counts)
 
     def _read_image(self) -> Volume:
         row, volume = self.image, self.volume
@@ -237,14 +243,17 @@ def _in_order(one: Taught, names: tuple[str, ...]) -> Taught:
 def _of_image(
     store: Store, folder: Path, image: ImageRow, wanted: str | None, volume: Volume | None
 ) -> Iterator[Taught]:
-    entries = store.rows(image.id)
+    before, entries = store.damaged, store.rows(image.id)
     planes = [plane for plane in store.planes(image.id) if not plane.name.endswith(LEARNING)]
     rows = {plane.name: _of_plane(entries, plane.name) for plane in planes}
+    heard = {plane.name for plane in planes if _is_spoken(store, image, plane, rows[plane.name])}
+    if not heard:
+        return
     pasts = {plane.name: last_prediction(store, image.id, plane.name) for plane in planes}
     for several in _together(planes, pasts, rows):
         if wanted is not None and wanted not in [plane.name for plane in several]:
             continue
-        if any(_is_spoken(store, image, plane, rows[plane.name]) for plane in several):
+        if not heard.isdisjoint(plane.name for plane in several):
             yield Taught(
                 folder,
                 image,
@@ -255,6 +264,7 @@ def _of_image(
                 pasts[several[0].name],
                 store.voxels(image.id),
                 name_of(store),
+                store.damaged > before,
                 volume,
             )
 

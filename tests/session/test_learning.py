@@ -265,6 +265,17 @@ def test_of_a_damaged_session_nothing_is_learned(desk: Desk) -> None:
         found.load()
 
 
+def test_what_was_said_and_cannot_be_read_is_not_taken_for_unsaid(desk: Desk) -> None:
+    image = desk.image("cells.tif", noise(60, 80))
+    desk.plane(image)
+    desk.put(image, squares(5, 30))
+    desk.say(image, {object_key(1): Entry(state="rejected")})
+    desk.session.writer.call(lambda store: store._sql.execute("UPDATE rows SET value = '{'") and None).result()
+    (found,) = desk.lessons()
+    with pytest.raises(SegError, match="damaged"):
+        found.load()
+
+
 def test_a_folder_without_a_session(tmp_path: Path) -> None:
     with pytest.raises(SegError, match="no session"):
         lessons(tmp_path)

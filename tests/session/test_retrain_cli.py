@@ -111,6 +111,7 @@ def test_in_words_and_nothing_is_overwritten(
     words = ("retrain", desk.session.folder, "--steps", 2, "--device", "cpu", "--start", parent, "--output", output)
     ended = run(*words)
     assert ended.code == 0, ended.err
+    assert ended.out.startswith("held out ")
     assert "adopted" in ended.out
     assert str(output) in ended.out
     made = output.read_bytes()
