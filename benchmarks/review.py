@@ -6,6 +6,10 @@ predicts the validation images of ``nuclei2d`` and cases of fold0 of ``hippocamp
 their objects and slices in the order of the queue, and asks the truth. The weights of the queue were chosen on these
 very images: the line "weights of other images" refits them without a sixth of the images and measures that sixth, six
 times. Test images are not opened.
+
+    python benchmarks/review.py teaching --data ../shared/data
+
+asks how much of what is wrong lies in the three slices that are to be corrected first for a training.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from napari_seg.editing.measures import measure
 from napari_seg.editing.signals import Signal
 from napari_seg.editing.stopping import ENOUGH, stopping
 from napari_seg.editing.suspicion import disagreement, object_signals
+from napari_seg.editing.teaching import choose_slices
 from napari_seg.editing.through import Through, look_through
 from napari_seg.evaluation.metrics import overlap
 from napari_seg.inference.predict import PredictSpec
@@ -64,12 +69,44 @@ def queue(data: Path, cases: int) -> None:
     print(f"Nuclei: {len(chosen)} validation images")
     plain, mirrored = objects(chosen)
     _print("objects", plain, mirrored)
-    folder, split = data / "hippocampus_mr", data / "hippocampus_mr" / "split.csv"
-    learned = {case.name for case in find_cases(folder, split=split, hold_out="fold0")}
-    held_out = [case for case in find_cases(folder, split=split, hold_out="") if case.name not in learned][:cases]
+    held_out = _fold0(data, cases)
     for name, (plain, mirrored) in zip(("axial", "coronal", "sagittal"), slices(held_out), strict=True):
         print(f"\nHippocampus: {len(held_out)} cases of fold0, {name} slices")
         _print("slices", plain, mirrored)
+
+
+def teaching(data: Path, cases: int, count: int = 3) -> None:
+    """The share of the wrong voxels of a case in a few of its slices, and how far apart these lie."""
+    model, rng = load_model("hippocampus3d"), np.random.default_rng(0)
+    shares: dict[str, list[float]] = {}
+    apart: dict[str, list[int]] = {}
+    for case in _fold0(data, cases):
+        image, truth, _ = case.load()
+        found = predict(model, image)
+        labels = np.asarray(found.labels.data)
+        wrong = (labels != np.asarray(truth.data)).sum((1, 2))
+        seen = look_through(labels, found.scores, None, 0)
+        held = np.flatnonzero(seen.area)
+        worst = sum(signal.weight * signal.values for signal in signals.of_slices(seen))
+        choices = {
+            "most to learn": choose_slices(found.scores, None, count),
+            "worst first": np.argsort(-worst, kind="stable")[:count].tolist(),
+            "spread evenly": np.linspace(held[0], held[-1], count + 2).round().astype(int)[1:-1].tolist(),
+            "random": rng.choice(held, count, replace=False).tolist(),
+            "by the truth": np.argsort(-wrong, kind="stable")[:count].tolist(),
+        }
+        for name, slices_ in choices.items():
+            shares.setdefault(name, []).append(wrong[slices_].sum() / max(1, wrong.sum()))
+            apart.setdefault(name, []).append(int(np.diff(np.sort(slices_)).min()))
+    print(f"Hippocampus: {len(shares['random'])} cases of fold0, {count} axial slices of each")
+    for name, share in shares.items():
+        print(f"{name:<14} {np.mean(share):6.1%} of what is wrong, nearest two {np.mean(apart[name]):.1f} slices apart")
+
+
+def _fold0(data: Path, cases: int) -> list[Case]:
+    folder, split = data / "hippocampus_mr", data / "hippocampus_mr" / "split.csv"
+    learned = {case.name for case in find_cases(folder, split=split, hold_out="fold0")}
+    return [case for case in find_cases(folder, split=split, hold_out="") if case.name not in learned][:cases]
 
 
 def objects(cases: Iterable[Case]) -> tuple[list[Looked], list[Looked]]:
@@ -206,11 +243,11 @@ def _stops(looks: Sequence[Looked]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=("queue",))
+    parser.add_argument("table", choices=("queue", "teaching"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--cases", type=int, default=40, help="of the hippocampus")
     options = parser.parse_args()
-    queue(options.data, options.cases)
+    {"queue": queue, "teaching": teaching}[options.table](options.data, options.cases)
 
 
 if __name__ == "__main__":
