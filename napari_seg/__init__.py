@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_seg.models.zoo import load_model
     from napari_seg.training.folds import folds
     from napari_seg.training.plan import TrainSpec
+    from napari_seg.training.retrain import RetrainSpec, retrain
     from napari_seg.training.search import search
     from napari_seg.training.train import train
 
@@ -42,6 +43,8 @@ _HOMES = {
     "folds": "training.folds",
     "search": "training.search",
     "train": "training.train",
+    "retrain": "training.retrain",
+    "RetrainSpec": "training.retrain",
     "TrainSpec": "training.plan",
 }
 
@@ -51,6 +54,7 @@ __all__ = [
     "PredictSpec",
     "Prediction",
     "Progress",
+    "RetrainSpec",
     "SegError",
     "TrainSpec",
     "Volume",
@@ -61,6 +65,7 @@ __all__ = [
     "load_model",
     "predict",
     "read",
+    "retrain",
     "search",
     "train",
     "write",
