@@ -23,7 +23,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from napari_seg.spec import Spec
 from napari_seg.training.candidates import Candidate, candidates
 from napari_seg.training.cases import Lesson, find_cases
 from napari_seg.training.course import pace_of
+from napari_seg.training.halving import goals, milestones, rounds
 from napari_seg.training.plan import TrainSpec, plan
 from napari_seg.training.reading import look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
@@ -45,9 +45,6 @@ from napari_seg.training.test_set import refuse
 from napari_seg.training.train import settings_of
 from napari_seg.training.trainer import Settings, Trainer, digest
 from napari_seg.training.validation import score, tuned
-
-ETA = 3
-"""One in so many stays."""
 
 COUNTS = (27, 9, 3)
 """How many candidates there may be: as many as can make :data:`FEWEST` steps in the first round."""
@@ -142,28 +139,6 @@ class _Note(Spec):
     best: float = -1.0
 
 
-def rounds(count: int) -> list[int]:
-    """How many candidates are left in each round."""
-    left = [count]
-    while left[-1] > 1:
-        left.append(math.ceil(left[-1] / ETA))
-    return left
-
-
-def goals(total: int, count: int) -> list[int]:
-    """The steps that a candidate of ``count`` has made at the start and after each round, if it makes ``total``."""
-    made = [0]
-    for share in milestones(count):
-        made.append(max(made[-1] + 1, math.ceil(total * share - 1e-9)))
-    return made
-
-
-def milestones(count: int) -> list[float]:
-    """The share of its steps that a candidate has made at the end of each round."""
-    shares = [1 / left for left in rounds(count)]
-    return [made / sum(shares) for made in accumulate(shares)]
-
-
 class _Bench:
     """The samples, the machine, and the folder beside the model."""
 
@@ -216,6 +191,10 @@ class _Bench:
         last = of_last(n)
         return [max(len(rounds(n)), int(last / one)) for one in paces.values()]
 
+    def state(self, k: int) -> Path:
+        """The file with the state of a candidate's training."""
+        return self.folder / f"{k}.resume"
+
     def keep(self, note: _Note) -> None:
         path = self.folder / "search.json"
         aside = path.with_name(f".{path.name}.part")
@@ -246,7 +225,9 @@ class _Search:
     def steps(self) -> Steps[Found]:
         bench, alive = self.bench, list(range(len(self.tried)))
         for number, count in enumerate(self.left):
-            alive = sorted(alive, key=lambda k: (-(self.note.table[k].score or 0), k))[:count]
+            alive, dropped = self._ranked(alive, count)
+            for k in dropped:
+                bench.state(k).unlink(missing_ok=True)
             for k in sorted(alive):
                 if self.note.table[k].rounds <= number:
                     yield from self._visit(k, number)
@@ -264,10 +245,15 @@ class _Search:
         )
         return Found(model, self._table(), note if fewest < FEWEST else "")
 
+    def _ranked(self, alive: Sequence[int], count: int) -> tuple[list[int], list[int]]:
+        """Those that stay and those that are dropped."""
+        ranked = sorted(alive, key=lambda k: (-(self.note.table[k].score or 0), k))
+        return ranked[:count], ranked[count:]
+
     def _visit(self, k: int, number: int) -> Steps[None]:
         """One candidate goes on to the end of a round and is measured, the last one several times on its way."""
         bench, candidate = self.bench, self.tried[k]
-        state, trainer = bench.folder / f"{k}.resume", bench.trainer(candidate, self.note.totals[k])
+        state, trainer = bench.state(k), bench.trainer(candidate, self.note.totals[k])
         if state.exists():
             trainer.resume(state)
         first, goal = goals(self.note.totals[k], len(self.tried))[number : number + 2]

@@ -14,10 +14,12 @@ from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
 from napari_seg.engine import Desk
 from napari_seg.errors import SegError
+from napari_seg.gui.runs import smaller_tile
 from napari_seg.gui.words import facts_of_model
 from napari_seg.inference.forecast import forecast
 from napari_seg.inference.predict import PredictSpec, predict
 from napari_seg.jobs import run as finish
+from napari_seg.models import shelf
 from napari_seg.models.ensemble import ensemble, first_of
 from napari_seg.models.file import read_spec
 from napari_seg.models.model import Model
@@ -150,3 +152,14 @@ class TestWhereverAModelIs:
         assert len(desk.model_hash(str(path))) == 64
         prediction = finish(predict.steps(desk.model(str(path)), image(), FP32))
         assert prediction.model.members
+
+    def test_window(self, path):
+        spec = read_spec(path)
+        assert dict(facts_of_model(spec))["Network"] == "mean of 2: unet, 2D, width 4, depth 1, batch norm"
+        deep = ensemble([tiny(1), tiny(2, depth=3)]).spec
+        assert smaller_tile(deep, PredictSpec(tile=(40, 40))) == (16, 16)  # of what the deepest member can take
+
+    def test_shelf(self, path, monkeypatch):
+        monkeypatch.setenv("NAPARI_SEG_MODELS", str(path.parent))
+        (model,) = shelf.kept()
+        assert len(model.spec.members) == 2

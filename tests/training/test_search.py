@@ -25,8 +25,9 @@ from napari_seg.training import test_set
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.candidates import candidates
 from napari_seg.training.cases import Lesson
+from napari_seg.training.halving import goals, milestones, rounds
 from napari_seg.training.plan import Facts, TrainSpec
-from napari_seg.training.search import Found, goals, milestones, rounds, search
+from napari_seg.training.search import Found, search
 
 FACTS = [Facts.of(*lesson.load()[:2], TrainSpec()) for lesson in lessons()]
 FREE = TrainSpec(seed=3)
