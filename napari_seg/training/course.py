@@ -20,13 +20,17 @@ import numpy as np
 
 import napari_seg
 from napari_seg.errors import SegError
+from napari_seg.inference.backend import Device
 from napari_seg.jobs import Progress, Steps
 from napari_seg.models.model import Model
-from napari_seg.models.spec import Event
+from napari_seg.models.spec import Event, ModelSpec
 from napari_seg.networks import Ensemble, Network
 from napari_seg.training.sample import Sample
 from napari_seg.training.trainer import Settings, Trainer, digest, state_beside, stored
 from napari_seg.training.validation import score
+
+Measured = dict[str, float]
+"""``score``: on what is watched; ``older``: on older samples; either may be missing."""
 
 CHECKPOINTS = 20
 TIMED_STEPS = 8
@@ -34,24 +38,35 @@ TIMED_STEPS = 8
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """What a training works with. ``watched``: samples that are measured at each checkpoint; ``chooses``: whether the
-    best by them is kept, else the last. ``afterwards``: how many pixels will be looked at when it is over."""
+    """What a training works with. ``watched``: samples that are measured at each checkpoint, and with them ``minded``:
+    older ones, of which nothing should be lost; ``chooses``: whether the best by both is kept, else the last.
+    ``afterwards``: how many pixels will be looked at when it is over."""
 
     learned: Sequence[Sample]
     older: Sequence[Sample] = ()
     watched: Sequence[Sample] = ()
+    minded: Sequence[Sample] = ()
     chooses: bool = True
     afterwards: int = 0
 
     @property
     def digest(self) -> str:
-        return digest((*self.learned, *self.older, *self.watched))
+        return digest((*self.learned, *self.older, *self.watched, *self.minded))
+
+    def measured(self, network: Network | Ensemble, model: ModelSpec, device: Device, at: Progress) -> Steps[Measured]:
+        """What a network is worth; yields ``at`` all the while."""
+        found = Measured()
+        if self.watched:
+            found["score"] = yield from score(network, model, self.watched, device, at)
+        if self.minded:
+            found["older"] = yield from score(network, model, self.minded, device, at)
+        return found
 
 
 @dataclass
 class Standing:
-    """Where a course stands at a checkpoint: the best figure, since how many checkpoints there was no better one, every
-    figure by its step, and that of the model it began with."""
+    """Where a course stands at a checkpoint: the best figure (:func:`worth`), since how many checkpoints there was no
+    better one, the score of the model it began with, and every score by its step."""
 
     best: float = -1.0
     waited: int = 0
@@ -101,10 +116,10 @@ def run_course(
             words = f"loss {loss:.3f}"
             if trainer.step in checkpoints:
                 averaged = trainer.averaged()
-                if material.watched:
-                    at = Progress(trainer.step, total, f"{words}, looking at the validation cases", {"phase": "score"})
-                    detail["score"] = yield from score(averaged, kept.spec, material.watched, settings.device, at)
-                better = _count(standing, trainer.step, detail.get("score"))
+                at = Progress(trainer.step, total, f"{words}, looking at the validation cases", {"phase": "score"})
+                found = yield from material.measured(averaged, kept.spec, settings.device, at)
+                detail |= found
+                better = _count(standing, trainer.step, found)
                 if better or not material.chooses:
                     _keep(kept, averaged, save_to, trainer.step, standing)
                     written = True
@@ -142,14 +157,21 @@ def with_event(model: Model, made: Event) -> Model:
     return replace(model, spec=model.spec.model_copy(update={"history": (*model.spec.history, made)}))
 
 
-def _count(standing: Standing, step: int, figure: float | None) -> bool:
+def worth(found: Measured) -> float:
+    """The one figure by which checkpoints are chosen: what is watched and what is minded count the same."""
+    return float(np.mean([*found.values()]))
+
+
+def _count(standing: Standing, step: int, found: Measured) -> bool:
     """Take a checkpoint into account; whether it is the best so far. One that was not measured is."""
-    if figure is None:
+    if not found:
         return True
+    figure = worth(found)
     better = figure >= standing.best
     standing.waited = 0 if figure > standing.best else standing.waited + 1
     standing.best = max(standing.best, figure)
-    standing.scores = (*standing.scores, (step, figure))
+    if "score" in found:
+        standing.scores = (*standing.scores, (step, found["score"]))
     return better
 
 
@@ -192,9 +214,9 @@ def _timed(first: Model, material: Material, settings: Settings, seconds: float)
     if material.watched:
         start = time.perf_counter()
         at = Progress(1, 1, "timing a look at the validation cases", {"phase": "timing"})
-        yield from score(trainer.averaged(), first.spec, material.watched, settings.device, at)
+        yield from material.measured(trainer.averaged(), first.spec, settings.device, at)
         checkpoint = time.perf_counter() - start
-    looked = sum(math.prod(sample.grid) for sample in material.watched)
+    looked = sum(math.prod(sample.grid) for sample in (*material.watched, *material.minded))
     batch = settings.batch * math.prod(first.spec.input.patch)
     a_pixel = checkpoint / looked if looked else pace / batch / 3  # a look goes forward, a step back as well
     left = seconds - (time.perf_counter() - began) - CHECKPOINTS * checkpoint - a_pixel * material.afterwards

@@ -32,7 +32,7 @@ from napari_seg.tasks.base import LossKind
 from napari_seg.training.adopt import Verdict, compare
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import Lesson
-from napari_seg.training.course import Material, Standing, event, keep_start, run_course, settled, with_event
+from napari_seg.training.course import Material, Standing, event, keep_start, run_course, settled, with_event, worth
 from napari_seg.training.growing import silent_on_new, with_classes
 from napari_seg.training.holding_out import JUDGES, apart, divided
 from napari_seg.training.memory import check_fits, remember
@@ -41,7 +41,7 @@ from napari_seg.training.reading import refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
 from napari_seg.training.test_set import refuse
 from napari_seg.training.trainer import Settings, state_beside, stored
-from napari_seg.training.validation import score, tuned
+from napari_seg.training.validation import tuned
 
 if TYPE_CHECKING:
     from napari_seg.training.memory import Memory
@@ -50,6 +50,9 @@ T = TypeVar("T")
 
 FAITHFUL = 0.5
 """How much of what is learned from older samples is what the model said of them, see ``Settings.faithful``."""
+
+MINDED = 6
+"""So many older samples at most are looked at with each checkpoint."""
 
 READ, BEGUN, TRAINED = 0.05, 0.08, 0.92
 """How far the progress has come when everything is read, when the training begins and when it ends."""
@@ -90,13 +93,15 @@ class Retrained:
 @dataclass(frozen=True, eq=False)
 class _Parts:
     """What a retraining works with. ``first``: the model it begins with, grown by new classes. ``choosing`` and
-    ``judging``: see :func:`~napari_seg.training.holding_out.apart`."""
+    ``judging``: see :func:`~napari_seg.training.holding_out.apart`. Of older samples that the model did not learn from,
+    ``minded`` help to choose, ``check`` judges."""
 
     first: Model
     learned: tuple[Sample, ...]
     choosing: tuple[Sample, ...]
     judging: tuple[Sample, ...]
     older: tuple[Sample, ...]
+    minded: tuple[Sample, ...]
     check: tuple[Sample, ...]
 
 
@@ -121,8 +126,9 @@ def retrain(
     ``start`` itself, and its history says after how many steps it was kept (``kept_at``).
 
     ``Progress.detail`` holds ``phase`` ("read", "timing", "train", "score", "tune", "compare"), ``step``, ``loss``,
-    after a checkpoint ``score``, and once ``before``: the score of ``start``. Raises ``SegError`` for images of the
-    independent test set, for lessons that do not fit the model, and where there is too little to learn from.
+    after a checkpoint ``score`` and, where there are enough, ``older``: that on older samples, and once ``before``: the
+    score of ``start``. Raises ``SegError`` for images of the independent test set, for lessons that do not fit the
+    model, and where there is too little to learn from.
     """
     began, save_to, asked = time.perf_counter(), Path(save_to), spec.to_json()
     parts = yield from _within(_read(start, lessons, spec, memory), 0, READ)
@@ -131,14 +137,16 @@ def retrain(
         parts.learned,
         parts.older,
         parts.choosing or parts.judging,
+        parts.minded if parts.choosing else (),
         chooses=bool(parts.choosing),
         afterwards=2 * sum(math.prod(sample.grid) for sample in (*parts.judging, *parts.check)),
     )
-    before = stored(state_beside(save_to))["before"] if resume else None
+    before, standing = stored(state_beside(save_to))["before"] if resume else None, Standing()
     if not resume and material.watched:
         at = Progress(0, 1, "looking at what was held out", {"phase": "score"})
-        looked = score(parts.first.network, parts.first.spec, material.watched, settings.device, at)
-        before = yield from _within(looked, READ, READ)
+        looked = material.measured(parts.first.network, parts.first.spec, settings.device, at)
+        found = yield from _within(looked, READ, READ)
+        before, standing = found["score"], Standing(worth(found), before=found["score"])
     told = {} if before is None else {"before": before}
     yield Progress(READ, 1, "timing some steps", {"phase": "timing", **told})
     seconds = 60 * spec.minutes - (time.perf_counter() - began)
@@ -160,7 +168,6 @@ def retrain(
         **told,
     )
     kept = with_event(replace(parts.first, spec=_described(parts, save_to)), made)
-    standing = Standing(-1.0 if before is None else before, before=before)
     if not resume:
         keep_start(kept, save_to, standing)
     course = run_course(
@@ -218,7 +225,10 @@ def _read(start: Model, lessons: Sequence[Lesson], spec: RetrainSpec, memory: Me
     if spec.new_classes:
         older = silent_on_new(older, overlapping=bool(task.planes))
     refuse_one_sided(learned, older, dict(enumerate(task.classes[known:], known + 1)))
-    return _Parts(first, learned, *apart(held_out), older, check)
+    minded, judges = apart(check)
+    if len(minded) == len(judges) == len(check):
+        minded = ()  # so few that they should judge alone
+    return _Parts(first, learned, *apart(held_out), older, minded[:MINDED], judges)
 
 
 def _remembered(

@@ -232,7 +232,6 @@ def test_it_ends_early_where_nothing_gets_better(tmp_path: Path, monkeypatch: py
         return 0.5
 
     monkeypatch.setattr(course, "score", no_better)
-    monkeypatch.setattr("napari_seg.training.retrain.score", no_better)
     seen: list[int] = []
     spec = quick(steps=20, patience=3)
     made = run(
@@ -328,3 +327,27 @@ def test_it_goes_on_with_the_loss_of_the_first_training(tmp_path: Path, monkeypa
     for model in (start, MODEL):
         retrain(model, LESSONS, quick(steps=1), save_to=tmp_path / "new.safetensors", memory=MEMORY)
     assert kinds == ["tversky", "tversky", "dice"]
+
+
+def test_checkpoints_are_chosen_by_older_samples_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that is a little better on the corrections and has forgotten the rest is not the best."""
+    check = [lesson(seed) for seed in range(30, 42)]
+    memory, minded = memory_for(MODEL, [lesson(20)], check), set[str]()
+    looks = [0, 0]
+
+    def told(*asked: Any) -> Any:
+        yield Progress(0, 1)
+        older = asked[2][0].name not in {one.name for one in LESSONS}
+        looks[older] += 1
+        if older:
+            minded.update(sample.name for sample in asked[2])
+            return 0.9 if looks[older] < 4 else 0.5
+        return looks[older] / 100
+
+    monkeypatch.setattr(course, "score", told)
+    made = retrain(MODEL, LESSONS, quick(patience=0), save_to=tmp_path / "m.safetensors", memory=memory)
+    assert made.model.spec.history[-1].details["kept_at"] == 2  # the first look is at what it began with
+    assert made.verdict is not None
+    assert len(minded) == 6
+    assert not minded & {unit.name for unit in made.verdict.older}
+    assert len(made.verdict.older) == 6
