@@ -13,7 +13,7 @@ the images themselves can tell:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,8 @@ right it was 1.2 at most (hippocampus, heart, nuclei of four kinds, blood cells,
 SURE = 2.0
 """Standard errors."""
 
-CLEAR = 1.0
-"""Deviations by which the contrast of the older samples must differ from none, so that it can be expected at all."""
+FIT, CLEAR = 0.5, 0.7
+"""See :func:`_fit`: labels that fit less lie on no borders, if those of older samples fit more than ``CLEAR``."""
 
 UNITS = 5
 """Fewer images say nothing of that kind."""
@@ -64,11 +64,16 @@ def misplaced(labelled: Sequence[Sample], known: Sequence[Sample] = ()) -> str:
         gained = np.sign(mean[best]) * table[:, best] - np.sign(mean[0]) * still
         if _certainty(gained[np.isfinite(gained)]) > SURE:
             return f"the corrected labels fit their images better when moved by {_said(moves[best])} voxels"
-    others = np.array([next(iter(contrast.values())) for contrast in _by_name(known).values()])
-    clear = len(others) >= UNITS and abs(others.mean()) > CLEAR * others.std(ddof=1)
-    if clear and abs(_certainty(still)) < SURE:
+    if _fit(contrasts.values()) < FIT and _fit(_by_name(known).values()) > CLEAR:
         return "the borders of the corrected labels lie on no borders in their images"
     return ""
+
+
+def _fit(contrasts: Collection[dict[tuple[int, ...], float]]) -> float:
+    """The contrast of labels as they are, in parts of the largest that they have when moved, signs kept, averaged over
+    images: nearly 1 where labels lie right, nearly 0 where they have nothing to do with the images."""
+    parts = [next(iter(of.values())) / (np.nanmax(np.abs([*of.values()])) + 1e-9) for of in contrasts]
+    return abs(float(np.mean(parts))) if len(parts) >= UNITS else 0.0
 
 
 def far_from_labels(inside: NDArray[np.floating], sample: Sample) -> tuple[float, float]:
