@@ -65,10 +65,15 @@ class Examining:
             answer = message.answer
             found = sorted(answer["findings"], key=lambda one: not one[1])[:MOST]
             self.findings = tuple(Finding("warning" if stops else "note", sentence) for sentence, stops in found)
-            self.reasons = tuple(f"{chosen[:1].upper()}{chosen[1:]}: {why}" for _, chosen, why in answer["plan"])
+            self.reasons = tuple(_sentence(*reason) for reason in answer["plan"])
             plan = {setting: chosen for setting, chosen, _ in answer["plan"]}
             if "ndim" in plan:
                 self.chosen = {"ndim": int(plan["ndim"][0])}
             if answer["advice"] is not None:
                 self.chosen = {**self.chosen, "network": answer["advice"][1]}
         self.changed.emit()
+
+
+def _sentence(setting: str, chosen: str, why: str) -> str:
+    """A choice and its reason; a network is named in the reason."""
+    return why if setting == "network" else f"{chosen[:1].upper()}{chosen[1:]}: {why}"

@@ -2,7 +2,7 @@
 of what is seen is shown, where nobody has spoken.
 
 It is a suggestion, outside the history, until it is accepted with one key, or dropped. It is shown as what accepting
-would change: blue comes, orange goes.
+would change: blue comes, black goes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from napari_seg.session.records import SAID
 from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
 
-REST = 0.8
+REST = 0.6
 """Seconds without a change that count as a pause in painting."""
 
 LARGE = 2**25
@@ -48,7 +48,7 @@ TOOL = "accept suggestion"
 
 NAME = "Suggestion"
 COMES, GOES = 1, 2
-_COLOURS = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), COMES: (0.1, 0.6, 1, 0.65), GOES: (1, 0.5, 0, 0.65)})
+_COLOURS = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), COMES: (0.1, 0.6, 1, 0.8), GOES: (0, 0, 0, 0.8)})
 
 Seen = tuple[Any, ...]
 
@@ -228,7 +228,7 @@ class Live:
             self.words = "It sees this as you do: nothing to suggest."
         else:
             self._draw(track, changes)
-            self.words = "Blue would come, orange would go. What you painted or accepted stays."
+            self.words = "Blue would come, black would go. What you painted or accepted stays."
         self.changed.emit()
 
     def _draw(self, track: Track, changes: NDArray[np.uint8]) -> None:

@@ -412,6 +412,8 @@ class Training:
         if self.run is not run:
             return
         if run.asked:
+            if not resume:
+                shelf.end_order(run.path)
             self._over()
             return
         try:

@@ -6,6 +6,7 @@ whether it was taken. While it is trained, ``NAME.order.json`` holds what it tak
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -59,7 +60,8 @@ def kept() -> list[Kept]:
 
 
 def free_path(name: str) -> Path:
-    """Where a new model goes whose parent has this name: ``nuclei2d-1``, then ``nuclei2d-2``.
+    """Where a new model goes whose parent has this name: ``nuclei2d-1``, then ``nuclei2d-2``. The name is taken from
+    then on, until :func:`end_order`, also for other windows.
 
     Raises ``SegError`` where nothing can be kept there.
     """
@@ -67,11 +69,20 @@ def free_path(name: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = {name.split(".")[0].lower() for name in os.listdir(folder)}  # noqa: PTH208  names alone
+        return _reserved(folder, name, taken)
     except OSError as error:
         raise _refused(folder, error) from None
+
+
+def _reserved(folder: Path, name: str, taken: set[str]) -> Path:
     stem = re.sub(r"-\d+$", "", re.sub(r"[^\w-]+", "_", name).strip("_")) or "model"
-    number = next(k for k in itertools.count(1) if f"{stem}-{k}".lower() not in taken)
-    return folder / f"{stem}-{number}{SUFFIX}"
+    for number in itertools.count(1):
+        path = folder / f"{stem}-{number}{SUFFIX}"
+        if f"{stem}-{number}".lower() not in taken:
+            with contextlib.suppress(FileExistsError):
+                _beside(path, ORDER).open("x").close()
+                return path
+    raise AssertionError
 
 
 def put_note(path: Path, **known: Any) -> None:
@@ -91,7 +102,8 @@ def put_order(path: Path, order: dict[str, Any]) -> None:
 def orders() -> dict[Path, dict[str, Any]]:
     """The trainings that were begun and neither ended nor given up, the newest first, by their models."""
     found = _by_age(shelf().glob(f"*{ORDER}"))
-    return {path.with_name(path.name.removesuffix(ORDER) + SUFFIX): _read(path) for path in found}
+    records = {path.with_name(path.name.removesuffix(ORDER) + SUFFIX): _read(path) for path in found}
+    return {path: record for path, record in records.items() if record}
 
 
 def end_order(path: Path) -> None:

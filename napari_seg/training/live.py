@@ -39,7 +39,7 @@ class LiveSpec(Spec):
     """``seconds``: how long each time, or ``steps``. ``batch``: patches in a step. ``old_share``: as in
     ``RetrainSpec``."""
 
-    seconds: float = Field(2.0, gt=0)
+    seconds: float = Field(1.5, gt=0)
     steps: int | None = Field(None, ge=1)
     learning_rate: float = Field(5e-4, gt=0)
     batch: int = Field(2, ge=2)

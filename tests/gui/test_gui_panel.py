@@ -240,6 +240,17 @@ def test_the_panel_closes_its_engine_and_follows_the_theme(viewer: Any, panel: P
     assert engine.pid is None
 
 
+def test_pages_have_numbers_where_there_is_room_for_them(panel: Panel, qtbot: Any) -> None:
+    def titles() -> list[str]:
+        return [panel.tabs.tabText(k) for k in range(panel.tabs.count())]
+
+    panel.resize(600, 600)
+    assert titles() == ["1 Segment", "2 Correct", "3 Review", "4 Train", "5 Project"]
+    panel.resize(280, 600)
+    assert titles() == ["Segment", "Correct", "Review", "Train", "Project"]
+    assert panel.tabs.tabToolTip(3) == "Train (Alt+4)"
+
+
 def test_the_window_never_imports_torch() -> None:
     manifest = Path(__file__).parents[2] / "napari_seg" / "napari.yaml"
     script = (

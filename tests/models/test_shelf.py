@@ -1,0 +1,62 @@
+"""The shelf of models that were made here: names, notes, and what it takes to go on with a training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from napari_seg.errors import SegError
+from napari_seg.models import shelf
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NAPARI_SEG_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def test_a_name_is_given_once(folder: Path) -> None:
+    assert [shelf.free_path("nuclei2d").name for _ in range(2)] == ["nuclei2d-1.safetensors", "nuclei2d-2.safetensors"]
+    assert shelf.free_path("nuclei2d-2").name == "nuclei2d-3.safetensors"
+    shelf.end_order(folder / "nuclei2d-1.safetensors")
+    assert shelf.free_path("nuclei2d").name == "nuclei2d-1.safetensors"
+    assert shelf.free_path("../a b/ü?").name == "a_b_ü-1.safetensors"
+    assert shelf.orders() == {}
+
+
+def test_models_are_listed_newest_first_and_foreign_files_are_not(
+    folder: Path, model_file: Callable[..., Path]
+) -> None:
+    import os
+
+    folder.mkdir()
+    for age, name in enumerate(("new", "old")):
+        path = folder / f"{name}.safetensors"
+        path.write_bytes(model_file("semantic").read_bytes())
+        os.utime(path, (1000 - age, 1000 - age))
+    (folder / "new.samples.safetensors").write_bytes(b"no model")
+    (folder / "broken.safetensors").write_text("x")
+    shelf.put_note(folder / "new.safetensors", taken="new")
+    shelf.put_note(folder / "new.safetensors", words="3 objects")
+    assert [(one.name, one.note) for one in shelf.kept()] == [
+        ("new", {"taken": "new", "words": "3 objects"}),
+        ("old", {}),
+    ]
+
+
+def test_a_training_that_was_begun_is_known_until_it_ends(folder: Path) -> None:
+    path = shelf.free_path("mine")
+    shelf.put_order(path, {"minutes": 5})
+    shelf.state_of(path).write_bytes(b"state")
+    assert shelf.orders() == {path: {"minutes": 5}}
+    shelf.end_order(path)
+    assert shelf.orders() == {}
+    assert list(folder.iterdir()) == []
+
+
+def test_where_nothing_can_be_kept_is_said(folder: Path) -> None:
+    folder.write_text("a file")
+    with pytest.raises(SegError, match="NAPARI_SEG_MODELS"):
+        shelf.free_path("mine")
