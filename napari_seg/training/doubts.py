@@ -78,11 +78,19 @@ def _fit(contrasts: Collection[dict[tuple[int, ...], float]]) -> float:
 
 def far_from_labels(inside: NDArray[np.floating], sample: Sample) -> tuple[float, float]:
     """How much of what a model finds lies far from every label, and how much there is: sums of its scores ``inside``
-    (of being part of anything, ``(*grid)``) where labels count."""
-    from scipy.ndimage import binary_dilation
+    (of being part of anything, ``(*grid)``) where labels count.
+
+    In a volume a label must be near in each of the three planes through a voxel: a slice may be left out between two.
+    """
+    from scipy.ndimage import binary_dilation, generate_binary_structure
 
     counts = inside if sample.mask is None else inside * sample.mask
-    near = binary_dilation(_labelled(sample), iterations=WIDTH)
+    labelled, near = _labelled(sample), np.ones(sample.grid, bool)
+    for across in range(3) if labelled.ndim == 3 else (None,):
+        reach = generate_binary_structure(labelled.ndim, 1)
+        if across is not None:
+            np.moveaxis(reach, across, 0)[[0, 2]] = False
+        near &= binary_dilation(labelled, reach, iterations=WIDTH)
     return float(counts[~near].sum(dtype=np.float64)), float(counts.sum(dtype=np.float64))
 
 

@@ -109,6 +109,15 @@ def test_what_is_found_far_from_every_label() -> None:
     assert incomplete([], []) == ""
 
 
+def test_a_slice_that_was_left_out_between_two_is_far_from_labels() -> None:
+    z, y, x = np.mgrid[:20, :24, :24]
+    ball = ((z - 10) ** 2 + (y - 12) ** 2 + (x - 12) ** 2 < 64).astype(np.int64)
+    found, image = ball.astype(np.float32), np.zeros((1, 20, 24, 24), np.float32)
+    assert far_from_labels(found, Sample(image, ball))[0] == 0
+    far, whole = far_from_labels(found, Sample(image, np.where(z % 2, ball, 0)))
+    assert 0.45 < far / whole < 0.55
+
+
 def moved(labels: Labels) -> Labels:
     return np.roll(labels, 4, 1)
 
