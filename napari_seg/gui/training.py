@@ -47,6 +47,9 @@ from napari_seg.training.learning_curve import ROUNDS, Round, forecast
 PATIENCE = 1.5
 """Seconds that a training gets to put its best model into its file when it is stopped."""
 
+NICENESS = 12
+"""A training has minutes: the hand that paints, and a mask that somebody waits for, come first."""
+
 _TOO_EARLY = "It was stopped before there was a first result, so nothing was made. Start it again when you like."
 
 
@@ -286,13 +289,11 @@ class Training:
         """Let the engine look at what there is to learn from, while nothing else is done with it."""
         if self.run is None and state.phase in ("ready", "failed") and material:
             key = state.start
-            settings = {**self._settings(NEW, "model"), "minutes": 1.0} if key == NEW else self._task_alone()
+            known = {"task": self._beginning.task, "classes": list(material[0].heard.plane.classes)}
+            settings = {**known, **self._settings(NEW, "model"), "minutes": 1.0} if key == NEW else known
             self._examining.want([one.order() for one in material], settings, [one.heard for one in material])
         else:
             self._examining.want([], {}, [])
-
-    def _task_alone(self) -> dict[str, Any]:
-        return {"task": self._beginning.task}
 
     def _with_what_goes_on(self, state: Teaching) -> Teaching:
         if self.run is not None:
