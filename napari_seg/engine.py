@@ -475,7 +475,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not come between the answers
     if hasattr(os, "nice"):
-        os.nice(5)  # the window comes first
+        os.nice(int(sys.argv[2]) if len(sys.argv) > 2 else 5)  # the window comes first
     folder = Path(sys.argv[1])
     serve(Inbox(sys.stdin, folder), Outbox(answers), Desk(folder))
 

@@ -40,7 +40,7 @@ from napari_seg.gui.runs import Runs
 from napari_seg.gui.saving import Saving, proposed_path
 from napari_seg.gui.state import Device, Finding, Options, Question, Segment, Thresholds
 from napari_seg.gui.surroundings import Surroundings
-from napari_seg.gui.training import PATIENCE
+from napari_seg.gui.training import NICENESS, PATIENCE
 from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, finds
 from napari_seg.inference.channels import channel_names
 from napari_seg.inference.predict import PredictSpec, Region
@@ -114,7 +114,7 @@ class Controller:
         around.edited.connect(self._tell_edit)
         self.runs = Runs(viewer, engine, self.recorder)
         self.mirroring = Mirroring(engine, self.runs, self.hands, self.reviewing, around, self.known)
-        trainer = link.Engine(PATIENCE) if trainer is None else trainer
+        trainer = link.Engine(PATIENCE, NICENESS) if trainer is None else trainer
         self.classroom = Classroom(viewer, engine, trainer, self.recorder, self.hands, self.classes, self.runs, self)
         self.batch = Batch(viewer, engine, self.recorder)
         self._looks = Looks(engine)

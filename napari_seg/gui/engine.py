@@ -85,15 +85,16 @@ class Ended:
 class Engine:
     """One engine process, started when it is first needed and started anew when it died or had to be killed.
 
-    ``patience``: seconds between asking it to stop and killing it.
+    ``patience``: seconds between asking it to stop and killing it. ``niceness``: how far it stands back where others
+    want the processor.
     """
 
     said = Signal(object)
     """A ``Message``; emitted by :meth:`poll` only."""
 
-    def __init__(self, patience: float = PATIENCE) -> None:
+    def __init__(self, patience: float = PATIENCE, niceness: int = 5) -> None:
         _sweep()
-        self._patience = patience
+        self._patience, self._niceness = patience, niceness
         self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._process: subprocess.Popen[str] | None = None
         self._waiting: dict[int, float | None] = {}  # orders under way; the time at which one was asked to stop
@@ -177,7 +178,7 @@ class Engine:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             paths = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "napari_seg.engine", str(self._folder)],
+                [sys.executable, "-P", "-m", "napari_seg.engine", str(self._folder), str(self._niceness)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

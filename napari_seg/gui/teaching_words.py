@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from napari_seg.gui.state import Finding
-from napari_seg.gui.training_state import Beginning, Curve, Judgement, Shelved
+from napari_seg.gui.training_state import Beginning, Curve, Judgement
 from napari_seg.jobs import Progress
-from napari_seg.models.shelf import Kept
 from napari_seg.models.spec import ModelSpec
-from napari_seg.models.zoo import shipped
 from napari_seg.session.heard import Heard
 
 FEW = 5
@@ -131,34 +127,6 @@ def _thinned(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, floa
         return points
     pairs = zip(points[::2], points[1::2], strict=False)
     return tuple(((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in pairs)
-
-
-def shelf_of(models: Sequence[Kept], titles: Mapping[str, str], chosen: str) -> tuple[Shelved, ...]:
-    """The shelf, the newest first; below it the models that those on it were made from and that lie elsewhere."""
-    own = {str(one.path) for one in models}
-    parents = dict.fromkeys(str(one.note.get("model", "")) for one in models)
-    given = {str(path) for path in shipped().values()}
-    others = [
-        Shelved(Path(key), titles[key], "came with the program" if key in given else "where it began", key == chosen)
-        for key in parents
-        if key in titles
-    ]
-    return (*(_shelved(one, str(one.path) == chosen) for one in models), *(o for o in others if str(o.path) not in own))
-
-
-def _shelved(one: Kept, chosen: bool) -> Shelved:
-    """A line of the shelf."""
-    when = one.spec.history[-1].when if one.spec.history else ""
-    parts = [_date(when), f"from {one.note['words']}" if one.note.get("words") else ""]
-    parts.append({"better": "better than the one before", "worse": "not better"}.get(one.note.get("decision", ""), ""))
-    return Shelved(one.path, one.name, ", ".join(part for part in parts if part), chosen)
-
-
-def _date(when: str) -> str:
-    try:
-        return datetime.fromisoformat(when).astimezone().strftime("%d %b %Y, %H:%M")
-    except ValueError:
-        return when[:10]
 
 
 def _listed(parts: Sequence[str]) -> str:

@@ -6,14 +6,11 @@ was painted is on the disk before it begins; the training reads it there.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any, Literal
 
 from psygnal import Signal
@@ -24,6 +21,7 @@ from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Mes
 from napari_seg.gui.examining import Examining
 from napari_seg.gui.lessons import Lessons, Material
 from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.shelf_words import has_learned, interrupted_of, outlook_of, shelf_of, titles_of
 from napari_seg.gui.state import Failure, Finding, Running
 from napari_seg.gui.teaching_words import (
     curve_with,
@@ -31,21 +29,21 @@ from napari_seg.gui.teaching_words import (
     headline_of,
     progress_words,
     reasons_of,
-    shelf_of,
     start_words,
 )
-from napari_seg.gui.training_state import NEW, Beginning, Curve, Improving, Interrupted, Judgement, Teaching
+from napari_seg.gui.training_state import NEW, Beginning, Curve, Improving, Judgement, Teaching
 from napari_seg.gui.words import duration
 from napari_seg.jobs import Progress, TimeLeft
 from napari_seg.models import shelf
-from napari_seg.models.file import read_spec
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.heard import words_of
 from napari_seg.spec import Spec
-from napari_seg.training.learning_curve import ROUNDS, Round, forecast
 
 PATIENCE = 1.5
 """Seconds that a training gets to put its best model into its file when it is stopped."""
+
+NICENESS = 12
+"""A training has minutes: the hand that paints, and a mask that somebody waits for, come first."""
 
 _TOO_EARLY = "It was stopped before there was a first result, so nothing was made. Start it again when you like."
 
@@ -175,15 +173,16 @@ class Training:
 
     def go_on(self) -> None:
         """Go on with the training that was interrupted."""
-        if self.run is None and self._orders:
-            path, record = next(iter(self._orders.items()))
-            self._set_out(Run(path, record), resume=shelf.state_of(path).exists())
+        found = interrupted_of(self._orders)
+        if self.run is None and found is not None:
+            self._set_out(Run(found.path, self._orders[found.path]), resume=shelf.state_of(found.path).exists())
 
     def give_up(self) -> None:
         """Throw the training away that was interrupted."""
-        for path in list(self._orders)[:1]:
-            shelf.end_order(path)
-            path.unlink(missing_ok=True)
+        found = interrupted_of(self._orders)
+        if found is not None:
+            shelf.end_order(found.path)
+            found.path.unlink(missing_ok=True)
         self._look_at_shelf()
 
     def stop(self) -> None:
@@ -258,7 +257,7 @@ class Training:
             findings = (Finding("warning", self._trouble), *findings)
         if plane is not None:
             self._follow(plane.objects, 2 if track is None else len(track.row.grid))
-        titles = self._titles(models)
+        titles = titles_of(models, self._kept)
         state = Teaching(
             phase="empty" if plane is None else "ready",
             starts=(
@@ -272,7 +271,7 @@ class Training:
             minutes=self.minutes,
             choices=self._beginning if start == NEW else self._improving,
             reasons=(self._examining.reasons or reasons_of(self._beginning)) if start == NEW else (),
-            interrupted=self._interrupted(),
+            interrupted=interrupted_of(self._orders),
             shelf=shelf_of(self._kept, dict(titles), self._proposed or ""),
             images=tuple(one.name for one in heard),
         )
@@ -286,13 +285,11 @@ class Training:
         """Let the engine look at what there is to learn from, while nothing else is done with it."""
         if self.run is None and state.phase in ("ready", "failed") and material:
             key = state.start
-            settings = {**self._settings(NEW, "model"), "minutes": 1.0} if key == NEW else self._task_alone()
+            known = {"task": self._beginning.task, "classes": list(material[0].heard.plane.classes)}
+            settings = {**known, **self._settings(NEW, "model"), "minutes": 1.0} if key == NEW else known
             self._examining.want([one.order() for one in material], settings, [one.heard for one in material])
         else:
             self._examining.want([], {}, [])
-
-    def _task_alone(self) -> dict[str, Any]:
-        return {"task": self._beginning.task}
 
     def _with_what_goes_on(self, state: Teaching) -> Teaching:
         if self.run is not None:
@@ -322,33 +319,15 @@ class Training:
                 taken=result.taken,
                 can_flick=result.start is not None and self._lessons.track is not None,
                 again=bool(result.taken) and self._lessons.track is not None,
-                outlook=self._outlook(result.path),
+                outlook=outlook_of(result.path, self._kept),
             )
         return state
-
-    def _outlook(self, path: Path) -> str:
-        """What more corrections would bring, by the rounds that led to a model; empty where too few are known."""
-        notes, rounds = {str(one.path): one.note for one in self._kept}, list[Round]()
-        key = str(path)
-        while key in notes:
-            note = notes[key]
-            scores = [new for _, new in note.get("scores", ())]
-            if scores:
-                spread = stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
-                rounds.append(Round(corrected=note.get("objects", 0), score=fmean(scores), spread=spread))
-            key = note.get("model", "")
-        return forecast(rounds[::-1]).sentence if len(rounds) >= ROUNDS else ""
 
     def _start(self, models: Mapping[Path, ModelSpec]) -> str:
         for key in (self._wanted, self._proposed):
             if key == NEW or (key is not None and Path(key) in models):
                 return key
         return NEW
-
-    def _titles(self, models: Mapping[Path, ModelSpec]) -> list[tuple[str, str]]:
-        """A model of the shelf is called after its file, as those of one line have the same name."""
-        own = {one.path for one in self._kept}
-        return [(str(path), shelf.name_of(path) if path in own else spec.name) for path, spec in models.items()]
 
     def _follow(self, objects: bool, ndim: int) -> None:
         """What a person has not chosen follows the mask in hand."""
@@ -479,7 +458,7 @@ class Training:
     def _stopped(self, run: Run) -> None:
         if run.verb == "compare":
             self._made(run, None)
-        elif not _has_learned(run.path):
+        elif not has_learned(run.path):
             shelf.end_order(run.path)
             run.path.unlink(missing_ok=True)
             self._fail(Failure(_TOO_EARLY))
@@ -533,23 +512,3 @@ class Training:
     def _look_at_shelf(self) -> None:
         self._kept, self._orders = shelf.kept(), shelf.orders()
         self.refresh()
-
-    def _interrupted(self) -> Interrupted | None:
-        for path, record in self._orders.items():
-            if not {"began", "words", "lessons", "settings", "model"} <= record.keys():
-                continue
-            when = datetime.fromtimestamp(record["began"]).strftime("%d %b, %H:%M")
-            share = f" after {record['fraction']:.0%}" if record.get("fraction") else ""
-            return Interrupted(
-                path, f"The training of {when} was interrupted{share}. It learns from {record['words']}."
-            )
-        return None
-
-
-def _has_learned(path: Path) -> bool:
-    """Whether the file of a training that was stopped holds more than what it began with."""
-    try:
-        history = read_spec(path).history
-    except SegError:
-        return False
-    return not history or history[-1].details.get("kept_at") != 0

@@ -116,7 +116,7 @@ def _changed(store: Store, image: ImageRow, plane: Plane) -> tuple[set[int], int
 
 
 def words_of(heard: Sequence[Heard]) -> str:
-    """``14 objects and 3 finished slices in 2 images``; empty where nothing was said."""
+    """``14 objects and 3 finished slices in 2 images``, of one plane of each image; empty where nothing was said."""
     objects, painted = sum(h.objects for h in heard), sum(h.painted for h in heard)
     classes = dict.fromkeys(name for h in heard for name in h.classes)
     parts = [_count(objects, "object")] if objects else []

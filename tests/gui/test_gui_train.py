@@ -532,3 +532,24 @@ def test_what_there_is_to_learn_from_is_looked_at_first(controller: Controller, 
     page.begin.click()
     rest(controller)
     assert trainer.orders[-1]["settings"]["network"] == "unet"
+
+
+def test_several_images_are_learned_from_together_each_from_its_session(
+    controller: Controller, trainer: Any, page: TrainPage
+) -> None:
+    corrected(controller, 5)
+    rng = np.random.default_rng(0)
+    controller.viewer.add_image(rng.normal(size=(40, 50)), name="others")
+    layer = controller.viewer.add_labels(np.zeros((40, 50), np.uint16), name="more")
+    rest(controller)
+    for k in (1, 2):
+        layer.data_setitem((np.array([4 * k]), np.array([4])), k)
+        rest(controller, 1)
+    settle(controller)
+    assert page.lessons.text() == "It learns from 7 objects in 2 images."
+    page.begin.click()
+    rest(controller)
+    lessons = trainer.orders[-1]["lessons"]
+    assert sorted(one["plane"] for one in lessons) == ["mask", "more"]
+    assert len({one["session"] for one in lessons}) == 2
+    assert sorted(one["volume"].shape for one in lessons) == [(40, 50), (60, 80)]
