@@ -174,9 +174,11 @@ def test_the_window_lives_while_file_save_writes_what_was_there(
     assert (np.asarray(read(tmp_path / "out.nii.gz").data) == 3).all()
     assert json.loads((tmp_path / "out.review.json").read_text())["steps_by_hand"] == []
     track = recorder.track(mask)
-    qtbot.waitUntil(lambda: recorder.rests, timeout=20_000)
-    kept = track.session.writer.call(lambda store: store.labels(track.row.id, track.plane)).result()
-    assert kept[6, 6] == 9
+
+    def kept() -> Any:
+        return track.session.writer.call(lambda store: store.labels(track.row.id, track.plane)).result()
+
+    qtbot.waitUntil(lambda: kept()[6, 6] == 9, timeout=20_000)
     monkeypatch.setattr(manifest, "write", lambda *about: 1 / 0)
     with pytest.raises(Exception, match="division"):
         viewer.layers.save(str(tmp_path / "out.nii.gz"), selected=True, plugin="napari-seg")

@@ -364,6 +364,7 @@ def test_a_window_lives_until_the_last_step_is_shown_and_kept(
     qtbot.waitUntil(lambda: recorder.rests, timeout=20_000)
     monkeypatch.setattr(errands, "PATIENCE", 0.0)
     monkeypatch.setattr(errands, "PORTION", 0.0)
+    recorder.tick()  # from now on nobody waits
     layer.undo()
     assert (layer.data == 1).all()
     assert recorder.at_work
