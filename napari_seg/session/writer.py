@@ -63,6 +63,9 @@ class Kept:
     lost: int = 0
 
 
+CLOSED = "The session was closed before this could be done; open it again."
+
+
 class Answer(Future[T]):
     """What a session answers. Whoever waits for it without a limit is not held up by a disk that does not answer."""
 
@@ -134,7 +137,10 @@ class Writer:
         return self._submit(lambda: self._persist(work), steps=1)
 
     def call(self, work: Callable[[Store], T]) -> Future[T]:
-        """Do some other work after what was given before; its result or its error is in the future."""
+        """Do some other work after what was given before; its result or its error is in the future.
+
+        Raises ``SegError`` where the session is closed: a thread may ask for something that nobody needs any more.
+        """
         return self._submit(lambda: self._translated(work))
 
     def send(self, work: Callable[[Store], object]) -> None:
@@ -210,7 +216,7 @@ class Writer:
 
     def _translated(self, work: Callable[[Store], T]) -> T:
         if self._gave_up:
-            raise SegError("The session was closed before this could be done; open it again.")
+            raise SegError(CLOSED)
         try:
             return work(self._store)
         except sqlite3.Error as error:
@@ -272,7 +278,7 @@ class Writer:
 
         with self._counting:
             if self._closing.is_set():
-                raise RuntimeError("the session is closed")
+                raise RuntimeError("the session is closed") if steps else SegError(CLOSED)
             self._kept = replace(self._kept, waiting=self._kept.waiting + steps)
             self._queue.put(job)
         return future

@@ -248,9 +248,11 @@ def test_the_lock_is_let_go_after_the_last_step(writer: Writer, tmp_path: Path) 
 
 def test_nothing_is_taken_after_the_end(writer: Writer) -> None:
     assert writer.close() == 0
-    for give in (lambda: writer.put(1, filled(1)), lambda: writer.call(lambda store: 1), lambda: writer.flush(1)):
-        with pytest.raises(RuntimeError, match="the session is closed"):
-            give()
+    with pytest.raises(RuntimeError, match="the session is closed"):
+        writer.put(1, filled(1))
+    for ask in (lambda: writer.call(lambda store: 1), lambda: writer.flush(1)):
+        with pytest.raises(SegError, match="open it again"):
+            ask()
     assert writer.kept.waiting == 0
 
 
