@@ -28,11 +28,14 @@ def objects_within(truth: Ids, found: Ids, mask: NDArray[np.bool_] | None) -> tu
     """Both masks with only those objects that can be judged, cut down to where labels count.
 
     An object of which more than half lies where nothing is known is neither right nor wrong, and neither is what was
-    found in the place of such an object of the truth.
+    found in the place of such an object of the truth. Single slices of a volume hold no object for the most part; then
+    the parts in them are judged.
     """
     if mask is None:
         return truth, found
     kept = np.where(_mostly(truth, mask), truth, 0)
+    if mask.ndim == 3 and not kept.any() and truth[mask].any():
+        return np.where(mask, truth, 0), np.where(mask, found, 0)
     known = mask & ~((truth > 0) & (kept == 0))
     return np.where(known, kept, 0), np.where(_mostly(found, known), np.where(known, found, 0), 0)
 
