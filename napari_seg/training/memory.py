@@ -84,13 +84,31 @@ def remember(
     """Save a selection of what a training used beside the model file that it wrote, and return its path.
 
     Half of the room goes to what was remembered ``before`` and half to what is new; so a chain of retrainings keeps
-    some of every one of them.
+    some of every one of them. Names of images may be those of patients: the file knows them by their hashes alone.
     """
     if before is None or not (before.learn or before.check):
-        return save(choose(learned, held_out, patch=patch, size=size), beside(model))
+        return save(_unnamed(choose(learned, held_out, patch=patch, size=size)), beside(model))
     old = choose(before.learn, before.check, patch=patch, size=size // 2, about=before.about)
-    new = choose(learned, held_out, patch=patch, size=size // 2)
+    new = _unnamed(choose(learned, held_out, patch=patch, size=size // 2))
     return save(Memory(old.learn + new.learn, old.check + new.check, old.about), beside(model))
+
+
+def without(samples: Iterable[Sample], groups: Iterable[str]) -> tuple[Sample, ...]:
+    """The stored samples that are of none of these groups."""
+    known = {name for group in groups for name in (group, known_as(group))}
+    return tuple(sample for sample in samples if (sample.group or sample.name) not in known)
+
+
+def known_as(name: str) -> str:
+    """What is stored instead of the name of an image or of a group."""
+    return f"image {hashlib.blake2b(name.encode(), digest_size=6).hexdigest()}"
+
+
+def _unnamed(memory: Memory) -> Memory:
+    def unnamed(sample: Sample) -> Sample:
+        return replace(sample, name=known_as(sample.name), group=known_as(sample.group or sample.name))
+
+    return replace(memory, learn=tuple(map(unnamed, memory.learn)), check=tuple(map(unnamed, memory.check)))
 
 
 def check_fits(memory: Memory, model: ModelSpec) -> None:

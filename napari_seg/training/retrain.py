@@ -35,7 +35,7 @@ from napari_seg.training.cases import Lesson
 from napari_seg.training.course import Material, Standing, event, keep_start, run_course, settled, with_event, worth
 from napari_seg.training.growing import silent_on_new, with_classes
 from napari_seg.training.holding_out import JUDGES, apart, divided
-from napari_seg.training.memory import check_fits, remember
+from napari_seg.training.memory import check_fits, remember, without
 from napari_seg.training.plan import TrainSpec, augmentation, batch_size
 from napari_seg.training.reading import refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
@@ -238,11 +238,7 @@ def _remembered(
     if memory is None:
         return (), ()
     check_fits(memory, model)
-    learn, check = (
-        tuple(sample for sample in part if (sample.group or sample.name) not in groups)
-        for part in (memory.learn, memory.check)
-    )
-    return learn, check
+    return without(memory.learn, groups), without(memory.check, groups)
 
 
 def _settings(parts: _Parts, spec: RetrainSpec) -> Settings:

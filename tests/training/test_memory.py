@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from napari_seg.errors import SegError
 from napari_seg.models.file import read_spec
 from napari_seg.models.zoo import samples_of, shipped
-from napari_seg.training.memory import KEY, Memory, beside, check_fits, choose, load, remember, save
+from napari_seg.training.memory import KEY, Memory, beside, check_fits, choose, known_as, load, remember, save, without
 from napari_seg.training.sample import Sample
 
 
@@ -71,8 +71,13 @@ def test_a_chain_of_retrainings_keeps_some_of_each(tmp_path: Path) -> None:
     assert path == tmp_path / "new.samples.safetensors"
     assert samples_of(tmp_path / "new.safetensors") == path
     found = load(path)
-    assert [one.name for one in found.learn] == ["first", "mine"]
-    assert [one.name for one in found.check] == ["first check", "held"]
+    assert [one.name for one in found.learn] == ["first", known_as("mine")]
+    assert [one.name for one in found.check] == ["first check", known_as("held")]
+    assert not any(word in path.read_bytes() for word in (b"mine", b"held"))  # they may be names of patients
+    assert [one.name for one in without(found.learn, ["g2"])] == ["first"]
+    assert without(found.check, ["g1", "g3"]) == ()
+    again = load(remember(tmp_path / "newer.safetensors", [sample(4, name="more")], [], before=found))
+    assert known_as("mine") in {one.name for one in again.learn}
     assert found.about == {"licence": "CC0-1.0"}
     assert samples_of(tmp_path / "other.safetensors") is None
 

@@ -93,7 +93,7 @@ def test_it_learns_a_new_kind_of_image_and_does_not_forget_the_old(tmp_path: Pat
     assert 0 < details["kept_at"] <= 80
     # and beside it lies what the next training starts from
     remembered = load(beside(tmp_path / "new.safetensors"))
-    assert {sample.name for sample in remembered.learn} > {"0"}
+    assert any(sample.name.startswith("image ") for sample in remembered.learn)
     assert not (tmp_path / "new.safetensors.resume").exists()
 
 
