@@ -180,7 +180,7 @@ def test_labels_that_do_not_fit_their_image(refused, tmp_path):
     write(Volume(np.ones((8, 8), np.uint8), "YX"), tmp_path / "labels" / "a.png")
     before = contents(tmp_path)
     said = refused("train", tmp_path, "--task", "semantic", "--steps", 1, "--output", tmp_path / "new.safetensors")
-    assert said.startswith("a: ")
+    assert said.startswith("The labels of a are another size than the image.")
     assert contents(tmp_path) == before
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import gc
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,14 @@ class PretendEngine:
 def collector() -> None:
     """What the first panel does once, before there is a window: else that window is never looked through again."""
     spare_the_collector()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """What a window leaves behind is taken apart here, and not while Qt paints a later one, nor in a thread."""
+    yield
+    if {"qtbot", "make_napari_viewer"} & {*getattr(item, "fixturenames", ())}:
+        gc.collect()
 
 
 @pytest.fixture

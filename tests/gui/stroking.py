@@ -35,7 +35,7 @@ from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Entry, object_key, whole
 from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.edit import edited
-from napari_seg.gui import errands, portions
+from napari_seg.gui import errands, manifest, portions
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.dock import Panel
 from napari_seg.gui.layers import layer_data
@@ -109,6 +109,7 @@ class Person:
         self.canvas = viewer.window._qt_viewer.canvas.native
         self.states: list[bytes] = []
         self.at = 0
+        self.written = b""  # the voxels that were saved last
 
     @property
     def layer(self) -> Any:
@@ -269,8 +270,10 @@ class Person:
 
     def _saving(self, draw: random.Random, job: Job) -> Iterator[float]:
         self.viewer.layers.selection.active = self.layer
-        self.tell("saving", state_of(self.layer.data, {}))
+        before = state_of(self.layer.data, {})
         self.viewer.layers.save(str(job.folder / MASK), selected=True, plugin="napari-seg")
+        if self.written not in (before, state_of(self.layer.data, {})):  # a tool at work may have come to its end
+            self.tell("fault", "a file was saved of something that never was")
         self.tell("saved")
         yield 0.0
 
@@ -365,6 +368,7 @@ def paint(pipe: Connection) -> None:
 
 def _listen(person: Person) -> None:
     """Tell when a step is handed over, and when one is written."""
+    write = manifest.write
     put, commit, undo, redo = Writer.put, Store.commit, Store.undo, Store.redo
 
     def telling_put(writer: Writer, image: int, step: Any) -> Any:
@@ -381,5 +385,11 @@ def _listen(person: Person) -> None:
     def telling_redo(store: Store, *about: Any) -> Any:
         return person.step(1, lambda: redo(store, *about))
 
+    def telling_write(volume: Volume, *about: Any) -> Any:
+        person.written = state_of(np.asarray(volume.data), {})
+        person.tell("saving", person.written)
+        return write(volume, *about)
+
+    manifest.write = telling_write  # type: ignore[attr-defined]
     Writer.put, Store.commit = telling_put, telling_commit  # type: ignore[method-assign]
     Store.undo, Store.redo = telling_undo, telling_redo  # type: ignore[method-assign]
