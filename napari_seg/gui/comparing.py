@@ -13,14 +13,12 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 from psygnal import Signal
 
-from napari_seg.gui.arrivals import ONLY_SHOWN
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
-from napari_seg.gui.layers import beside
 from napari_seg.gui.notice import say
 from napari_seg.gui.results import Target, blank, box_of, pasted
+from napari_seg.gui.show_only import shown_over, taken_away
 from napari_seg.gui.state import Running
-from napari_seg.gui.views import adding
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.tasks.base import Labels as Array
 
@@ -84,9 +82,7 @@ class Comparing:
         for order in self._orders:
             self._engine.cancel(order)
         layers, self._layers, self._masks, self._orders = list(self._layers.values()), {}, {}, {}
-        for layer in layers:
-            if layer in self._viewer.layers:
-                self._viewer.layers.remove(layer)
+        taken_away(self._viewer, layers)
         hidden, self._hidden = self._hidden, []
         for layer in hidden:
             layer.visible = True
@@ -143,17 +139,7 @@ class Comparing:
     def _add(self, labels: Array, name: str, opacity: float, looks: Mapping[str, Any]) -> Any:
         target = self._target
         assert target is not None
-        with adding(self._viewer):
-            layer = self._viewer.add_labels(
-                labels,
-                name=name,
-                opacity=opacity,
-                metadata={ONLY_SHOWN: True},
-                **beside(target.layer, target.volume),
-                **looks,
-            )
-        layer.editable = False
-        return layer
+        return shown_over(self._viewer, target.layer, target.volume, labels, name, opacity=opacity, **looks)
 
     def _show(self, which: Literal["old", "new"]) -> None:
         self.which = which

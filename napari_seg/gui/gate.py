@@ -26,7 +26,7 @@ class Gate:
         if layer not in self._modes:
             self._modes[layer] = str(layer.mode)
             layer.editable = False
-            layer.events.editable.connect(_stay_closed)
+            layer.events.editable.connect(stay_closed)
 
     def refuse(self, layer: Any) -> None:
         """Leave a layer closed for good."""
@@ -45,11 +45,11 @@ class Gate:
         self._refused.discard(layer)
         mode = self._modes.pop(layer, None)
         if mode is not None:
-            layer.events.editable.disconnect(_stay_closed)
+            layer.events.editable.disconnect(stay_closed)
         return mode
 
 
-def _stay_closed(event: Any) -> None:
+def stay_closed(event: Any) -> None:
     """napari opens a layer to painting whenever it gets new data."""
     if event.source.editable:
         event.source.editable = False

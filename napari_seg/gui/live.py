@@ -21,16 +21,16 @@ from psygnal import Signal
 from napari_seg.editing.annotation import Annotation, Box
 from napari_seg.editing.edit import Edit
 from napari_seg.editing.renewal import renewed
-from napari_seg.gui.arrivals import ONLY_SHOWN, volume_as_kept
+from napari_seg.gui.arrivals import volume_as_kept
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message
-from napari_seg.gui.layers import beside
 from napari_seg.gui.lessons import Lessons
 from napari_seg.gui.notice import say
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.renewing import Renewal, Renewing
 from napari_seg.gui.results import Target, box_of
+from napari_seg.gui.show_only import shown_over, taken_away
 from napari_seg.gui.track import Track
-from napari_seg.gui.views import adding, in_stroke, swap_labels
+from napari_seg.gui.views import in_stroke, swap_labels
 from napari_seg.inference.predict import Region
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import SAID
@@ -236,18 +236,10 @@ class Live:
             swap_labels(self._layer, changes)
             return
         self._take_away()
-        active, about = self._viewer.layers.selection.active, track.image
-        with adding(self._viewer):
-            self._layer = self._viewer.add_labels(
-                changes,
-                name=NAME,
-                opacity=1.0,
-                metadata={ONLY_SHOWN: True},
-                colormap=_COLOURS,
-                **beside(about, volume_as_kept(about)),
-            )
-        self._layer.editable = False
-        self._viewer.layers.selection.active = active
+        about = track.image
+        self._layer = shown_over(
+            self._viewer, about, volume_as_kept(about), changes, NAME, opacity=1.0, colormap=_COLOURS
+        )
 
     def _give_up(self) -> None:
         if self._order:
@@ -258,8 +250,7 @@ class Live:
 
     def _take_away(self) -> None:
         layer, self._layer = self._layer, None
-        if layer is not None and layer in self._viewer.layers:
-            self._viewer.layers.remove(layer)
+        taken_away(self._viewer, (layer,))
 
     def _removed(self, event: Any) -> None:
         if event.value is self._layer:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_seg.gui.arrivals import ONLY_SHOWN
 from napari_seg.gui.family import Wires
 from napari_seg.gui.layers import KEY
+from napari_seg.gui.show_only import taken_away
 from napari_seg.gui.views import adding
 
 _LIKE = (
@@ -74,9 +75,7 @@ class LookBack:
         mask, self._mask = self._mask, None
         self._wires.cut()
         mask.visible = True
-        if layer in self._viewer.layers:
-            with adding(self._viewer):
-                self._viewer.layers.remove(layer)
+        taken_away(self._viewer, (layer,))
 
     def _lock(self, layer: Labels) -> None:
         """napari unlocks a layer whenever it gets other voxels or is shown in 3D."""

@@ -17,11 +17,12 @@ from psygnal import Signal
 
 from napari_seg.editing.spoken import COUNTS, UNKNOWN
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import IMAGE, MADE, ONLY_SHOWN, PLANE, Found, volume_as_kept
+from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, Found, volume_as_kept
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, beside
 from napari_seg.gui.lessons import Lessons
 from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.show_only import shown_over, taken_away
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import adding, swap_labels
 from napari_seg.session.learning import lessons
@@ -169,19 +170,8 @@ class Spotlight:
             swap_labels(self._veil, dark)
             return
         self._take_away()
-        active = self._viewer.layers.selection.active
         about = track.layer if track.image is None else track.image
-        with adding(self._viewer):
-            self._veil = self._viewer.add_labels(
-                dark,
-                name=NAME,
-                opacity=1.0,
-                metadata={ONLY_SHOWN: True},
-                colormap=_VEIL,
-                **beside(about, volume_as_kept(about)),
-            )
-        self._veil.editable = False
-        self._viewer.layers.selection.active = active
+        self._veil = shown_over(self._viewer, about, volume_as_kept(about), dark, NAME, opacity=1.0, colormap=_VEIL)
 
     def _add(self, track: Track) -> None:
         about = track.layer if track.image is None else track.image
@@ -214,8 +204,7 @@ class Spotlight:
 
     def _take_away(self) -> None:
         veil, self._veil, self._shown, self._working = self._veil, None, (), ()
-        if veil is not None and veil in self._viewer.layers:
-            self._viewer.layers.remove(veil)
+        taken_away(self._viewer, (veil,))
 
     def _removed(self, event: Any) -> None:
         if event.value is self._veil:

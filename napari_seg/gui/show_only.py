@@ -1,0 +1,36 @@
+"""Layers that show something over an image, and are neither kept nor painted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from napari.layers import Labels
+from numpy.typing import NDArray
+
+from napari_seg.data.volume import Volume
+from napari_seg.gui.arrivals import ONLY_SHOWN
+from napari_seg.gui.gate import stay_closed
+from napari_seg.gui.layers import beside
+from napari_seg.gui.views import adding
+
+
+def shown_over(viewer: Any, image: Any, volume: Volume, labels: NDArray[Any], name: str, **looks: Any) -> Labels:
+    """Add labels in the place of ``image``, a layer that shows ``volume``; the layer in hand stays the one in hand."""
+    active = viewer.layers.selection.active
+    with adding(viewer):
+        layer: Labels = viewer.add_labels(
+            labels, name=name, metadata={ONLY_SHOWN: True}, **beside(image, volume), **looks
+        )
+    layer.editable = False
+    layer.events.editable.connect(stay_closed)
+    viewer.layers.selection.active = active
+    return layer
+
+
+def taken_away(viewer: Any, layers: Iterable[Any]) -> None:
+    """Take away those of some layers that are still there."""
+    for layer in layers:
+        if layer in viewer.layers:
+            with adding(viewer):
+                viewer.layers.remove(layer)
