@@ -29,8 +29,9 @@ class Labelled(NamedTuple):
     mask: NDArray[np.bool_] | None = None
 
 
-class Lesson(Protocol):
-    """Something to learn from. Lessons of one ``group`` (a patient, an image) are never on both sides of a split.
+class Named(Protocol):
+    """What is known of something to learn from before it is read. Those of one ``group`` (a patient, an image) are
+    never on both sides of a split.
 
     ``split`` is "train" or "val". ``about`` is what a model's history keeps of it.
     """
@@ -46,6 +47,10 @@ class Lesson(Protocol):
 
     @property
     def about(self) -> Mapping[str, Any]: ...
+
+
+class Lesson(Named, Protocol):
+    """Something to learn from."""
 
     def load(self) -> Labelled: ...
 

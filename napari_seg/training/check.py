@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress, Steps, job
-from napari_seg.training.cases import Labelled
+from napari_seg.training.cases import Labelled, Named
 
 NEARLY = 1e-3
 """Numbers this near to whole ones were whole ones once."""
@@ -45,21 +45,9 @@ Fractions = Literal["none", "rounding", "shares", "many"]
 """How far labels are from whole numbers: ``shares`` lie in 0..1, as probabilities do."""
 
 
-class Readable(Protocol):
+class Readable(Named, Protocol):
     """A case whose files may not fit. ``read`` refuses nothing but what cannot be read; ``labelled`` makes of what was
     read, and perhaps mended, what training takes."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def group(self) -> str: ...
-
-    @property
-    def split(self) -> str: ...
-
-    @property
-    def about(self) -> Mapping[str, Any]: ...
 
     def read(self) -> tuple[Volume, Volume]: ...
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_seg.data.volume import Volume, labels_dtype
 from napari_seg.training.cases import Labelled
 from napari_seg.training.check import Finding, Readable
+from napari_seg.training.sample import nearest
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,12 @@ def _labelled(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[..., t
 def _turned(image: Volume, labels: Volume, values: Sequence[int]) -> tuple[Volume, Volume]:
     first = labels.axes.index(labels.spatial[0])
     axes = [*range(first), *range(labels.data.ndim - 1, first - 1, -1)]
-    data = np.transpose(np.asarray(labels.data), axes)
-    return image, replace(labels, data=data, spacing=image.spacing, unit=image.unit, affine=image.affine)
+    return _respaced(image, replace(labels, data=np.transpose(np.asarray(labels.data), axes)), values)
 
 
 def _resized(image: Volume, labels: Volume, values: Sequence[int]) -> tuple[Volume, Volume]:
     """By the nearest neighbour, centres of voxels in mind."""
-    places = [
-        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
-        for old, new in zip(labels.grid, image.grid, strict=True)
-    ]
-    data = np.asarray(labels.data)[(..., *np.ix_(*places))]
-    return image, replace(labels, data=data, spacing=image.spacing, unit=image.unit, affine=image.affine)
+    return _respaced(image, replace(labels, data=nearest(np.asarray(labels.data), image.grid)), values)
 
 
 def _respaced(image: Volume, labels: Volume, values: Sequence[int]) -> tuple[Volume, Volume]:

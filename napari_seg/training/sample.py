@@ -81,8 +81,8 @@ def samples(
         for here in _looks(image.grid, ndim):
             part = None if known is None else known[here]
             if part is None or part.any():
-                part = None if part is None else _nearest(part, shape)
-                yield Sample(resampled(values[here], shape), _nearest(numbers[here], shape), part, name, group)
+                part = None if part is None else nearest(part, shape)
+                yield Sample(resampled(values[here], shape), nearest(numbers[here], shape), part, name, group)
 
 
 def _looks(grid: tuple[int, ...], ndim: int) -> list[Any]:
@@ -199,7 +199,8 @@ def grid_at(
     return tuple(max(1, round(n * s / w)) for n, s, w in zip(grid, spacing, wanted, strict=True))
 
 
-def _nearest(labels: NDArray[Kind], shape: tuple[int, ...]) -> NDArray[Kind]:
+def nearest(labels: NDArray[Kind], shape: tuple[int, ...]) -> NDArray[Kind]:
+    """Labels ``(..., *grid)`` on another grid: each voxel is the one whose middle lies nearest."""
     places = [
         np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
         for old, new in zip(labels.shape[-len(shape) :], shape, strict=True)
