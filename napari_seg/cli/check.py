@@ -28,7 +28,6 @@ def check(
     json: Json = False,
 ) -> None:
     """Look at images and labels before a training: what is wrong, how it can be mended, what would be trained."""
-    from napari_seg.training.cases import find_cases
     from napari_seg.training.check import Wanted
     from napari_seg.training.check import check as run
     from napari_seg.training.mending import FIXES, mended
@@ -36,7 +35,7 @@ def check(
     from napari_seg.training.reasons import reasons
 
     agreed = known_fixes(fix)
-    cases = find_cases(data, split=split, where=pairs(where), hold_out=hold_out, axes=axes)
+    cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes)
     found = watch(run.steps(cases, Wanted(task.value)), "Looking")
     left = [finding for finding in found if finding.fix not in agreed]
     planned: list[Mapping[str, str]] = []
@@ -48,8 +47,6 @@ def check(
     if json:
         put_json({"findings": [{**vars(finding)} for finding in left], "plan": planned})
         return
-    for note in cases.notes:
-        say(note)
     for finding in left:
         cure = f" {FIXES[finding.fix].label}: --fix {finding.fix.replace(' ', '-')}" if finding.fix else ""
         put(f"{'must be mended' if finding.stops else 'look at it'}: {finding.sentence}{cure}")
@@ -57,6 +54,24 @@ def check(
         put(f"Nothing is wrong with the {len(cases)} cases.")
     if planned:
         put_table(("setting", "chosen", "why"), [tuple(reason.values()) for reason in planned])
+
+
+def cases_in(
+    data: Path,
+    split: Path | None,
+    *,
+    where: list[str] | None,
+    hold_out: str | None,
+    axes: str | None,
+    masks: Path | None = None,
+) -> Cases:
+    """The cases of a folder by the flags that say which; what a person should know of the choice is said."""
+    from napari_seg.training.cases import find_cases
+
+    cases = find_cases(data, split=split, where=pairs(where), hold_out=hold_out, axes=axes, masks=masks)
+    for note in cases.notes:
+        say(note)
+    return cases
 
 
 def looked_over(cases: Cases, wanted: Wanted, agreed: Collection[str], *, as_json: bool = False) -> Sequence[Lesson]:

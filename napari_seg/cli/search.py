@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_seg.cli.check import known_fixes, looked_over
+from napari_seg.cli.check import cases_in, known_fixes, looked_over
 from napari_seg.cli.console import figure, put_json, put_table, say, watch
 from napari_seg.cli.options import (
     Axes,
@@ -32,7 +32,6 @@ from napari_seg.cli.options import (
     Where,
     given,
     model_file,
-    pairs,
     refuse_clashes,
 )
 from napari_seg.jobs import Progress
@@ -74,7 +73,6 @@ def search(
     refuse_clashes(minutes, steps, split, where=where, hold_out=hold_out)
     model_file(output, overwrite or resume)
     agreed = known_fixes(fix)
-    from napari_seg.training.cases import find_cases
     from napari_seg.training.check import Wanted
     from napari_seg.training.plan import TrainSpec
     from napari_seg.training.search import search as run
@@ -93,9 +91,7 @@ def search(
             seed=seed,
         )
     )
-    cases = find_cases(data, split=split, where=pairs(where), hold_out=hold_out, axes=axes, masks=masks)
-    for note in cases.notes:
-        say(note)
+    cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks)
     lessons = looked_over(cases, Wanted(task.value, len(spec.classes)), agreed, as_json=json_progress)
     began = time.monotonic()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_seg.cli.check import known_fixes, looked_over
+from napari_seg.cli.check import cases_in, known_fixes, looked_over
 from napari_seg.cli.console import figure, put_json, put_table, say, watch
 from napari_seg.cli.options import (
     Axes,
@@ -34,7 +34,6 @@ from napari_seg.cli.options import (
     Where,
     given,
     model_file,
-    pairs,
     refuse_clashes,
 )
 from napari_seg.errors import SegError
@@ -85,7 +84,6 @@ def train(
     model_file(output, overwrite or resume)
     agreed = known_fixes(fix)
     from napari_seg.models.zoo import load_model
-    from napari_seg.training.cases import find_cases
     from napari_seg.training.check import Wanted
     from napari_seg.training.plan import TrainSpec
     from napari_seg.training.train import train as run
@@ -105,9 +103,7 @@ def train(
             seed=seed,
         )
     )
-    cases = find_cases(data, split=split, where=pairs(where), hold_out=hold_out, axes=axes, masks=masks)
-    for note in cases.notes:
-        say(note)
+    cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks)
     beginning = load_model(start) if start else None
     named = beginning.spec.task.classes if beginning else spec.classes
     lessons = looked_over(cases, Wanted(task.value, len(named)), agreed, as_json=json_progress)
