@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari_seg.inference.predict import Prediction, Region
     from napari_seg.models.model import Model
     from napari_seg.session.learning import Taught
-    from napari_seg.training.cases import Labelled
+    from napari_seg.training.cases import Lesson
     from napari_seg.training.live import Live
     from napari_seg.training.memory import Memory
 
@@ -233,7 +233,9 @@ def retrain(desk: Desk, order: Order) -> Steps[Answer]:
 
     ``model``: its file, empty for none. ``lessons``: of each the folder of the ``session``, the ``image``, the
     ``plane``, and the ``volume`` where the image lies in no file. ``settings``: those of ``RetrainSpec``, or of
-    ``TrainSpec`` where there is no model. The answer has the ``verdict``, where there was something to compare.
+    ``TrainSpec`` where there is no model. ``mend``: the sentences of findings that a person ``agreed`` to have mended,
+    with the ``task`` and the number of ``classes`` they were found for; or ``None``. The answer has the ``verdict``,
+    where there was something to compare.
     """
     from napari_seg.training.plan import TrainSpec
     from napari_seg.training.retrain import RetrainSpec
@@ -244,7 +246,8 @@ def retrain(desk: Desk, order: Order) -> Steps[Answer]:
     path, resume, who = Path(order["save_to"]), bool(order["resume"]), order["who"]
     verdict = None
     if order["model"]:
-        model, memory, lessons = _taught(desk, order, order["model"])
+        model, memory, taught = _taught(desk, order, order["model"])
+        lessons = yield from _mended(taught, order)
         settings = RetrainSpec.from_person(order["settings"])
         hash_ = desk.model_hash(order["model"])
         job = retraining.steps(
@@ -253,7 +256,7 @@ def retrain(desk: Desk, order: Order) -> Steps[Answer]:
         verdict = (yield from job).verdict
     else:
         begun = TrainSpec.from_person({"name": path.name.removesuffix(SUFFIX), **order["settings"]})
-        lessons = _lessons(order)
+        lessons = yield from _mended(_lessons(order), order)
         yield from training.steps(lessons, begun, save_to=path, resume=resume, hold_out=True, who=who)
     seconds = time.perf_counter() - began
     return {"model": str(path), "verdict": verdict and verdict.model_dump(mode="json"), "seconds": seconds}
@@ -265,7 +268,8 @@ def compare(desk: Desk, order: Order) -> Steps[Answer]:
     from napari_seg.models.model import Model
     from napari_seg.training.retrain import RetrainSpec, judged
 
-    model, memory, lessons = _taught(desk, order, order["old"])
+    model, memory, taught = _taught(desk, order, order["old"])
+    lessons = yield from _mended(taught, order)
     settings = RetrainSpec.from_person(order["settings"])
     verdict = yield from judged.steps(model, Model.load(order["new"]), lessons, settings, memory=memory)
     return {"verdict": verdict.model_dump(mode="json")}
@@ -274,41 +278,40 @@ def compare(desk: Desk, order: Order) -> Steps[Answer]:
 def examine(desk: Desk, order: Order) -> Steps[Answer]:
     """Look at the lessons of sessions before a training: what is wrong with them, and what would be trained, and why.
 
-    ``settings``: those of ``TrainSpec``. ``plan`` is empty where something has to be mended first.
+    ``settings``: those of ``TrainSpec``. ``agreed``: the sentences of findings that are to be mended. Of each finding
+    the answer says the words of its ``fix`` (empty where only a person can mend it) and the images that it would leave
+    out, ``[session, image]``. ``plan`` is empty where something has to be mended first.
     """
     import psutil
 
+    from napari_seg.session.looked_over import looked_over
     from napari_seg.training.check import Wanted
-    from napari_seg.training.check import check as look_through
+    from napari_seg.training.mending import FIXES, left_out, mended
     from napari_seg.training.plan import TrainSpec, plan
     from napari_seg.training.reading import look_at
     from napari_seg.training.reasons import advice, reasons
 
-    settings, lessons = TrainSpec.from_person(order["settings"]), _lessons(order)
-    cases = [_AsRead(lesson) for lesson in lessons]
-    found = yield from look_through.steps(cases, Wanted(settings.task, len(settings.classes)))
-    answer: Answer = {"findings": [[one.sentence, one.stops] for one in found], "plan": [], "advice": None}
-    if lessons and not any(one.stops for one in found):
+    settings, agreed = TrainSpec.from_person(order["settings"]), {*order["agreed"]}
+    cases, found = yield from looked_over(_lessons(order), Wanted(settings.task, len(settings.classes)))
+    keys = {case.name: [str(case.lesson.folder), case.lesson.image.id] for case in cases}
+    findings = [
+        {
+            "sentence": one.sentence,
+            "stops": one.stops,
+            "fix": FIXES[one.fix].label if one.fix else "",
+            "left_out": [keys[name] for name in left_out(one)],
+        }
+        for one in found
+    ]
+    answer: Answer = {"findings": findings, "plan": [], "advice": None}
+    chosen = [one for one in found if one.fix and one.sentence in agreed]
+    lessons = mended(cases, chosen, {one.fix for one in chosen})
+    if lessons and not any(one.stops and one not in chosen for one in found):
         facts = yield from look_at(lessons, settings, total=len(lessons))
         model = plan(facts, settings)
         answer["plan"] = [list(reason) for reason in reasons(facts, settings, model)]
         answer["advice"] = list(advice(facts, psutil.virtual_memory().available))
     return answer
-
-
-class _AsRead:
-    """A lesson as the data check takes it."""
-
-    def __init__(self, lesson: Taught) -> None:
-        self._lesson = lesson
-        self.name, self.group, self.split, self.about = lesson.name, lesson.group, lesson.split, lesson.about
-
-    def read(self) -> tuple[Volume, Volume]:
-        image, labels, _ = self._lesson.load()
-        return image, labels
-
-    def labelled(self, image: Volume, labels: Volume) -> Labelled:
-        return self._lesson.load()._replace(image=image, labels=labels)
 
 
 def live(desk: Desk, order: Order) -> Steps[Answer]:
@@ -376,6 +379,17 @@ def _lessons(order: Order) -> list[Taught]:
         volumes = {one["image"]: volume_from(one["volume"]) for one in named if one["volume"]}
         found += lessons(Path(folder), {one["image"]: one["plane"] for one in named}, volumes)
     return found
+
+
+def _mended(taught: list[Taught], order: Order) -> Steps[Sequence[Lesson]]:
+    """The lessons, mended as a person agreed to."""
+    from napari_seg.session.looked_over import as_agreed
+    from napari_seg.training.check import Wanted
+
+    mend = order["mend"]
+    if not mend:
+        return taught
+    return (yield from as_agreed(taught, Wanted(mend["task"], mend["classes"]), mend["agreed"]))
 
 
 def _region(box: Mapping[str, Any] | None) -> Region | None:

@@ -13,6 +13,7 @@ import pytest
 from napari_seg.data.volume import Volume
 from napari_seg.engine import VERBS, Desk
 from napari_seg.jobs import run
+from napari_seg.models.model import Model
 from napari_seg.session.records import Place, Plane, Step
 from napari_seg.session.session import Session
 
@@ -21,11 +22,15 @@ CPU: Any = {"device": "cpu", "precision": "fp32"}
 
 @pytest.fixture
 def lesson(tmp_path: Path) -> dict[str, Any]:
+    return painted(tmp_path, "session")
+
+
+def painted(tmp_path: Path, folder: str) -> dict[str, Any]:
     """A session in which a person has painted two classes on an image of no file, as an order names it."""
     truth = np.zeros((64, 64), np.uint8)
     truth[8:24, 8:24], truth[36:52, 30:50] = 1, 2
     values = (np.random.default_rng(0).normal(0, 0.1, truth.shape) + truth).astype(np.float32)
-    session = Session.open(tmp_path / "session")
+    session = Session.open(tmp_path / folder)
     row = session.image(Volume(values, "YX", name="scan")).result()
     session.writer.call(lambda store: store.put_plane(row.id, Plane("mask", False, ("object", "other")))).result()
     session.writer.put(row.id, Step("brush", time.time(), "", {Place("mask", 0, 0): truth})).result()
@@ -33,16 +38,34 @@ def lesson(tmp_path: Path) -> dict[str, Any]:
     np.save(tmp_path / "image.npy", values)
     volume = {"array": str(tmp_path / "image.npy"), "axes": "YX", "spacing": None, "unit": "pixel", "affine": None}
     volume |= {"channels": [], "name": "scan", "source": None}
-    return {"session": str(tmp_path / "session"), "image": row.id, "plane": "mask", "volume": volume}
+    return {"session": str(tmp_path / folder), "image": row.id, "plane": "mask", "volume": volume}
 
 
 def test_a_plan_is_told_with_its_reasons_and_what_is_wrong(tmp_path: Path, lesson: dict[str, Any]) -> None:
     settings = {"task": "semantic", "classes": ["object", "other"], **CPU}
-    answer = run(VERBS["examine"](Desk(tmp_path), {"lessons": [lesson], "settings": settings}))
-    assert any("single image (scan)" in sentence for sentence, _ in answer["findings"])
+    answer = run(VERBS["examine"](Desk(tmp_path), {"lessons": [lesson], "settings": settings, "agreed": []}))
+    assert any("single image (scan)" in one["sentence"] for one in answer["findings"])
     plan = {setting: (chosen, why) for setting, chosen, why in answer["plan"]}
     assert plan["ndim"] == ("2D", "The images are flat.")
     assert answer["advice"][0] == "network"
+
+
+def test_what_a_person_agreed_to_is_mended_on_the_way_into_the_training(
+    tmp_path: Path, lesson: dict[str, Any], model_file: Callable[..., Path]
+) -> None:
+    desk, model = Desk(tmp_path), model_file("semantic", classes=("object", "other"))
+    other = painted(tmp_path, "copy")
+    settings = {"task": "semantic", "classes": ["object", "other"], **CPU}
+    answer = run(VERBS["examine"](desk, {"lessons": [lesson, other], "settings": settings, "agreed": []}))
+    (found,) = [one for one in answer["findings"] if one["fix"]]
+    assert found["sentence"] == "scan, scan (2) are the same image; keep one of them."
+    assert (found["fix"], found["left_out"]) == ("Keep the first", [[other["session"], other["image"]]])
+    order = {"model": str(model), "lessons": [lesson, other], "settings": {**CPU, "steps": 1}, "resume": False}
+    for agreed, images in ((["something else"], 2), ([found["sentence"]], 1)):
+        mend = {"agreed": agreed, "task": "semantic", "classes": 2}
+        path = tmp_path / f"{images}.safetensors"
+        run(VERBS["retrain"](desk, {**order, "save_to": str(path), "mend": mend, "who": ""}))
+        assert len(Model.load(path).spec.history[-1].details["lessons"]) == images
 
 
 def test_live_goes_on_with_the_same_network(

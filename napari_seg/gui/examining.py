@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from psygnal import Signal
 
 from napari_seg.gui.engine import Engine, Finished, Message, Progressed
-from napari_seg.gui.state import Finding
+from napari_seg.gui.state import Cure, Finding
 
 REST = 1.0
 """Seconds without a change."""
@@ -25,7 +26,8 @@ Lesson = dict[str, Any]
 
 class Examining:
     """One for each window. ``findings``: of what is wanted now; ``reasons``: why a new model would be as planned, a
-    sentence each; ``chosen``: what the plan chose of what can be set."""
+    sentence each; ``chosen``: what the plan chose of what can be set; ``agreed``: the sentences of what a person wants
+    mended on its way into the training."""
 
     changed = Signal()
 
@@ -35,7 +37,8 @@ class Examining:
         self._since = 0.0
         self._order = 0
         self._asked = True
-        self.findings: tuple[Finding, ...] = ()
+        self._found: list[dict[str, Any]] = []
+        self.agreed: frozenset[str] = frozenset()
         self.reasons: tuple[str, ...] = ()
         self.chosen: Mapping[str, Any] = {}
         engine.said.connect(self._hear)
@@ -49,13 +52,49 @@ class Examining:
             self._engine.cancel(self._order)
             self._order = 0
         self._wanted, self._since, self._asked = wanted, self._clock(), False
-        self.findings, self.reasons = (), ()
+        self._found, self.reasons = [], ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What must be mended first, then what to know; what a person agreed to can be taken back."""
+        return tuple(map(self._finding, self._found[:MOST]))
+
+    @property
+    def left_out(self) -> frozenset[tuple[Path, int]]:
+        """The images that the training does without, as was agreed."""
+        return frozenset((Path(folder), image) for one in self._mended() for folder, image in one["left_out"])
+
+    @property
+    def mend(self) -> dict[str, Any] | None:
+        """What the training is told to mend, if it is found there again."""
+        settings = self._wanted[1]
+        if not (self.agreed and settings):
+            return None
+        return {"agreed": sorted(self.agreed), "task": settings["task"], "classes": len(settings["classes"])}
+
+    def toggle(self, sentence: str) -> None:
+        """Agree to the fix of a finding, or no more."""
+        self.agreed ^= {sentence}
+        self._since, self._asked = self._clock(), False  # another plan may come of it
+        self.changed.emit()
+
+    def _mended(self) -> list[dict[str, Any]]:
+        return [one for one in self._found if one["sentence"] in self.agreed]
+
+    def _finding(self, one: Mapping[str, Any]) -> Finding:
+        sentence, fix = one["sentence"], one["fix"]
+        if sentence in self.agreed:
+            undo = Cure("Leave it as it is", "mend", sentence)
+            return Finding("note", f"{sentence} You chose: {fix[:1].lower()}{fix[1:]}.", (undo,))
+        return Finding("warning" if one["stops"] else "note", sentence, (Cure(fix, "mend", sentence),) if fix else ())
 
     def tick(self, with_volumes: Callable[[Sequence[Lesson]], list[Lesson]]) -> None:
         lessons, settings, _ = self._wanted
         if lessons and not self._asked and self._clock() - self._since >= REST:
             self._asked = True
-            self._order = self._engine.order("examine", lessons=with_volumes(lessons), settings=dict(settings))
+            self._order = self._engine.order(
+                "examine", lessons=with_volumes(lessons), settings=dict(settings), agreed=sorted(self.agreed)
+            )
 
     def _hear(self, message: Message) -> None:
         if not self._order or message.order != self._order or isinstance(message, Progressed):
@@ -63,8 +102,7 @@ class Examining:
         self._order = 0
         if isinstance(message, Finished):  # else the training itself will say what is wrong
             answer = message.answer
-            found = sorted(answer["findings"], key=lambda one: not one[1])[:MOST]
-            self.findings = tuple(Finding("warning" if stops else "note", sentence) for sentence, stops in found)
+            self._found = sorted(answer["findings"], key=lambda one: not one["stops"])
             self.reasons = tuple(_sentence(*reason) for reason in answer["plan"])
             plan = {setting: chosen for setting, chosen, _ in answer["plan"]}
             if "ndim" in plan:

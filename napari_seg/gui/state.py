@@ -34,13 +34,14 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Cure:
-    """One action that takes a finding away: ``words`` on its button; ``value`` is the file of a model, or a region.
+    """One action that takes a finding away: ``words`` on its button; ``value`` is the file of a model, a region, or
+    the finding that is to be mended.
 
     ``option`` leads to the option that has to be set by the person.
     """
 
     words: str
-    kind: Literal["model", "region", "option"]
+    kind: Literal["model", "region", "option", "mend"]
     value: str
 
 

@@ -22,7 +22,7 @@ from napari_seg.gui.examining import Examining
 from napari_seg.gui.lessons import Lessons, Material
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.shelf_words import has_learned, interrupted_of, outlook_of, shelf_of, titles_of
-from napari_seg.gui.state import Failure, Finding, Running
+from napari_seg.gui.state import Cure, Failure, Finding, Running
 from napari_seg.gui.teaching_words import (
     curve_with,
     findings_of,
@@ -147,6 +147,10 @@ class Training:
                 self._improving = changed
         self.refresh()
 
+    def mend(self, cure: Cure) -> None:
+        """Mend what was found on the way into the training, or leave it as it is after all."""
+        self._examining.toggle(cure.value)
+
     def start(self) -> None:
         """Train; nothing happens where the page does not allow it."""
         self.resolve()
@@ -159,11 +163,12 @@ class Training:
         except SegError as error:
             self._fail(Failure(str(error)))
             return
-        material = self._lessons.material()
+        material = self._material()
         record = {
             "model": key,
             "settings": self._settings(key, name),
-            "lessons": [one.order() for one in material],
+            "lessons": [one.order() for one in self._lessons.material()],
+            "mend": self._examining.mend,
             "words": words_of([one.heard for one in material]),
             "objects": sum(one.heard.objects for one in material),
             "began": time.time(),
@@ -242,7 +247,7 @@ class Training:
     def resolve(self) -> None:
         """Make the state of the page anew and tell whoever listens."""
         self._stale = False
-        models, plane, material = self._models(), self._lessons.plane, self._lessons.material()
+        models, plane, material = self._models(), self._lessons.plane, self._material()
         start = self._start(models)
         heard = [one.heard for one in material]
         track = self._lessons.track
@@ -276,10 +281,15 @@ class Training:
             images=tuple(one.name for one in heard),
         )
         state = self._with_what_goes_on(state)
-        self._examine(state, material)
+        self._examine(state, self._lessons.material())
         if state != self.state:
             self.state = state
             self.changed.emit(state)
+
+    def _material(self) -> list[Material]:
+        """What is learned from, without the images that a person agreed to leave out."""
+        gone = self._examining.left_out
+        return [one for one in self._lessons.material() if (one.folder, one.heard.image) not in gone]
 
     def _examine(self, state: Teaching, material: list[Material]) -> None:
         """Let the engine look at what there is to learn from, while nothing else is done with it."""
@@ -406,6 +416,7 @@ class Training:
             model=run.record["model"],
             lessons=self._lessons.with_volumes(run.record["lessons"]),
             settings=run.record["settings"],
+            mend=run.record.get("mend"),
             save_to=str(run.path),
             resume=resume,
             who=self._recorder.who,
@@ -423,6 +434,7 @@ class Training:
             new=str(run.path),
             lessons=self._lessons.with_volumes(run.record["lessons"]),
             settings=run.record["settings"],
+            mend=run.record.get("mend"),
         )
 
     def _hear(self, message: Message) -> None:

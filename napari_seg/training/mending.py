@@ -142,11 +142,15 @@ class Mended:
         return image, labels
 
 
+def left_out(finding: Finding) -> tuple[str, ...]:
+    """The cases that a training does without when a finding is mended."""
+    return {"leave out": finding.cases, "keep one": finding.cases[1:]}.get(finding.fix, ())
+
+
 def mended(cases: Sequence[Readable], found: Sequence[Finding], agreed: Collection[str]) -> list[Mended]:
     """The cases with those findings mended whose ``fix`` is ``agreed``, in the order of :data:`FIXES`."""
     chosen = [finding for finding in found if finding.fix in agreed]
-    gone = {name for finding in chosen if finding.fix == "leave out" for name in finding.cases}
-    gone |= {name for finding in chosen if finding.fix == "keep one" for name in finding.cases[1:]}
+    gone = {name for finding in chosen for name in left_out(finding)}
     moved = {name for finding in chosen if finding.fix == "one side" for name in finding.cases}
     values = tuple(sorted({value for finding in chosen for value in finding.values}))
     return [

@@ -31,6 +31,7 @@ from napari_seg.spec import Spec
 from napari_seg.tasks.base import LossKind
 from napari_seg.training.adopt import Verdict, compare
 from napari_seg.training.augment import Augmentation
+from napari_seg.training.blending import unforgetful
 from napari_seg.training.cases import Lesson
 from napari_seg.training.course import Material, Standing, event, keep_start, run_course, settled, with_event, worth
 from napari_seg.training.growing import silent_on_new, with_classes
@@ -52,7 +53,7 @@ FAITHFUL = 0.5
 """How much of what is learned from older samples is what the model said of them, see ``Settings.faithful``."""
 
 MINDED = 6
-"""So many older samples at most are looked at with each checkpoint."""
+"""So many older samples at most are looked at with each checkpoint; all of them when it is over."""
 
 READ, BEGUN, TRAINED = 0.05, 0.08, 0.92
 """How far the progress has come when everything is read, when the training begins and when it ends."""
@@ -125,10 +126,10 @@ def retrain(
     Closing the generator stops within a step; the best model so far is in the file, before the first checkpoint
     ``start`` itself, and its history says after how many steps it was kept (``kept_at``).
 
-    ``Progress.detail`` holds ``phase`` ("read", "timing", "train", "score", "tune", "compare"), ``step``, ``loss``,
-    after a checkpoint ``score`` and, where there are enough, ``older``: that on older samples, and once ``before``: the
-    score of ``start``. Raises ``SegError`` for images of the independent test set, for lessons that do not fit the
-    model, and where there is too little to learn from.
+    ``Progress.detail`` holds ``phase`` ("read", "timing", "train", "score", "blend", "tune", "compare"), ``step``,
+    ``loss``, after a checkpoint ``score`` and, where there are enough, ``older``: that on older samples, and once
+    ``before``: the score of ``start``. Raises ``SegError`` for images of the independent test set, for lessons that do
+    not fit the model, and where there is too little to learn from.
     """
     began, save_to, asked = time.perf_counter(), Path(save_to), spec.to_json()
     parts = yield from _within(_read(start, lessons, spec, memory), 0, READ)
@@ -137,9 +138,9 @@ def retrain(
         parts.learned,
         parts.older,
         parts.choosing or parts.judging,
-        parts.minded if parts.choosing else (),
+        parts.minded[:MINDED] if parts.choosing else (),
         chooses=bool(parts.choosing),
-        afterwards=2 * sum(math.prod(sample.grid) for sample in (*parts.judging, *parts.check)),
+        afterwards=2 * _pixels((*parts.judging, *parts.check)) + 3 * _pixels(parts.minded),
     )
     before, standing = stored(state_beside(save_to))["before"] if resume else None, Standing()
     if not resume and material.watched:
@@ -183,6 +184,8 @@ def retrain(
         standing=standing,
     )
     model = yield from _within(course, BEGUN, TRAINED)
+    if material.minded:
+        model = yield from _within(_blended(parts, model, settings), TRAINED, TRAINED)
     chose = {sample.name for sample in parts.choosing} - {sample.name for sample in parts.judging}
     if len(chose) >= JUDGES:
         shown = (*parts.choosing, *parts.older[: len(parts.choosing)])  # new settings must suit the old images too
@@ -228,7 +231,7 @@ def _read(start: Model, lessons: Sequence[Lesson], spec: RetrainSpec, memory: Me
     minded, judges = apart(check)
     if len(minded) == len(judges) == len(check):
         minded = ()  # so few that they should judge alone
-    return _Parts(first, learned, *apart(held_out), older, minded[:MINDED], judges)
+    return _Parts(first, learned, *apart(held_out), older, minded, judges)
 
 
 def _remembered(
@@ -272,6 +275,11 @@ def _loss(model: ModelSpec) -> LossKind:
     return next((kind for kind in get_args(LossKind) if kind in named[-1:]), "dice")
 
 
+def _blended(parts: _Parts, model: Model, settings: Settings) -> Steps[Model]:
+    model, share = yield from unforgetful(parts.first, model, parts.minded, settings.device)
+    return _told(model, {"blend": share})
+
+
 def _described(parts: _Parts, save_to: Path) -> ModelSpec:
     """The spec of the new model: its own name, and no figures that were those of its parent."""
     spec = parts.first.spec
@@ -288,8 +296,18 @@ def _described(parts: _Parts, save_to: Path) -> ModelSpec:
     )
 
 
-def _with_verdict(model: Model, verdict: Verdict) -> Model:
+def _pixels(samples: Sequence[Sample]) -> int:
+    return sum(math.prod(sample.grid) for sample in samples)
+
+
+def _told(model: Model, more: dict[str, Any]) -> Model:
+    """The model, with more in its history of what was done last."""
     *before, last = model.spec.history
+    last = last.model_copy(update={"details": {**last.details, **more}})
+    return replace(model, spec=model.spec.model_copy(update={"history": (*before, last)}))
+
+
+def _with_verdict(model: Model, verdict: Verdict) -> Model:
     said: dict[str, Any] = {
         "decision": verdict.decision,
         "gain": verdict.gain,
@@ -298,8 +316,7 @@ def _with_verdict(model: Model, verdict: Verdict) -> Model:
         "corrections": len(verdict.corrections),
         "older": len(verdict.older),
     }
-    last = last.model_copy(update={"details": {**last.details, "verdict": said}})
-    return replace(model, spec=model.spec.model_copy(update={"history": (*before, last)}))
+    return _told(model, {"verdict": said})
 
 
 def _within(steps: Steps[T], start: float, end: float) -> Steps[T]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from controlled import rest, twelve_cells
 from napari.components import ViewerModel
+from qtpy.QtWidgets import QPushButton
 
 from napari_seg.editing.annotation import Entry, object_key, slice_key
 from napari_seg.gui import spotlight
@@ -518,7 +519,10 @@ def test_what_there_is_to_learn_from_is_looked_at_first(controller: Controller, 
     assert order["settings"]["task"] == "instance"
     plan = [["ndim", "2D", "The images are flat."], ["width", "24 channels", "Wide enough."]]
     advice = ["network", "segnet", "There is little memory."]
-    found = [["There is a single image (cells).", False], ["Its labels lie turned.", True]]
+    found = [
+        {"sentence": "There is a single image (cells).", "stops": False, "fix": "", "left_out": []},
+        {"sentence": "Its labels lie turned.", "stops": True, "fix": "Turn the labels", "left_out": []},
+    ]
     trainer.say(Finished(-1, {"findings": found, "plan": plan, "advice": advice}))
     controller.tick()
     assert [finding.level for finding in training.state.findings] == ["warning", "note"]
@@ -532,6 +536,49 @@ def test_what_there_is_to_learn_from_is_looked_at_first(controller: Controller, 
     page.begin.click()
     rest(controller)
     assert trainer.orders[-1]["settings"]["network"] == "unet"
+
+
+def test_what_is_wrong_is_mended_by_a_button_and_left_by_another(
+    controller: Controller, trainer: Any, page: TrainPage
+) -> None:
+    corrected(controller, 5)
+    controller.viewer.add_image(twelve_cells() > 0, name="copy")
+    layer = controller.viewer.add_labels(np.zeros((60, 80), np.uint16), name="more")
+    rest(controller)
+    layer.data_setitem((np.array([4]), np.array([4])), 1)
+    settle(controller)
+    examining = controller.classroom.training._examining
+    examining._since -= 10
+    controller.tick()
+    lesson = trainer.examined[-1]["lessons"][-1]
+    assert trainer.examined[-1]["agreed"] == []
+    words = "cells, copy are the same image; keep one of them."
+    gone = [[lesson["session"], lesson["image"]]]
+    found = [{"sentence": words, "stops": False, "fix": "Keep the first", "left_out": gone}]
+    trainer.say(Finished(-1, {"findings": found, "plan": [], "advice": None}))
+    controller.tick()
+    assert page.lessons.text() == "It learns from 6 objects in 2 images."
+
+    def press(label: str) -> None:
+        buttons = page.findings.findChildren(QPushButton)
+        *_, button = [one for one in buttons if one.text() == label]  # those before are on their way out
+        button.click()
+        controller.tick()
+
+    press("Keep the first")
+    assert page.lessons.text() == "It learns from 5 objects in 1 image."
+    assert f"{words} You chose: keep the first." in [finding.text for finding in page._training.state.findings]
+    press("Leave it as it is")
+    assert page.lessons.text() == "It learns from 6 objects in 2 images."
+    press("Keep the first")
+    examining._since -= 10
+    controller.tick()
+    assert trainer.examined[-1]["agreed"] == [words]  # the plan is made of what is left
+    page.begin.click()
+    rest(controller)
+    order = trainer.orders[-1]
+    assert order["mend"] == {"agreed": [words], "task": "instance", "classes": 0}
+    assert len(order["lessons"]) == 2  # the engine leaves out what it finds again
 
 
 def test_several_images_are_learned_from_together_each_from_its_session(

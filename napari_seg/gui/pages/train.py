@@ -145,6 +145,7 @@ class TrainPage(QScrollArea):
         training = self._training
         self.start.activated.connect(lambda _: training.begin_with(self.start.currentData()))
         self.minutes.valueChanged.connect(training.set_minutes)
+        self.findings.cured.connect(training.mend)
         self.begin.clicked.connect(training.start)
         self.running.cancel.clicked.connect(training.stop)
         self.interrupted.go_on.clicked.connect(training.go_on)
