@@ -110,6 +110,14 @@ class Lessons:
                     found.append(Material(folder, (named or several)[0]))
         return found
 
+    def beside(self, material: Iterable[Material], names: Iterable[str]) -> list[Heard]:
+        """What was said of the masks of classes that overlap, of the same images: one class each, of these names."""
+        wanted, found = {*names}, []
+        for one in material:
+            others = (h for h in self._heard.get(one.folder, ()) if h.image == one.heard.image and h is not one.heard)
+            found += [h for h in others if not h.plane.objects and {*h.plane.classes[:1]} & wanted]
+        return found
+
     def with_volumes(self, lessons: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         """Lessons for the engine: images that are open are handed over as they are, others are read from files."""
         volumes = dict(self._volumes())

@@ -52,6 +52,8 @@ def findings_of(
         return (
             Finding("refusal", f"This mask has {has}, the model finds {wanted}. Choose another model to begin with."),
         )
+    if spec is not None and spec.task.planes:
+        return _of_planes(spec.task.planes, names, heard)
     if spec is not None and spec.task.kind == "semantic" and len(spec.task.names) > 1:
         own = tuple(spec.task.names)
         if tuple(names[: len(own)]) != own and names:
@@ -66,6 +68,19 @@ def findings_of(
             return (Finding("warning", "Only background was erased. Correct or accept some objects too, ten or more."),)
         few = "One object is" if shown == 1 else f"{shown} objects are"
         return (Finding("warning", f"{few} little to learn from; ten or more are better."),)
+    return ()
+
+
+def _of_planes(planes: Sequence[str], names: Sequence[str], heard: Sequence[Heard]) -> tuple[Finding, ...]:
+    """For a model whose classes overlap, each in a mask of its own."""
+    if names and names[0] not in planes:
+        words = f"The model's classes are {_listed(planes)}, the one of this mask is {names[0]}."
+        return (Finding("refusal", f"{words} Give it one of these names, or choose another model."),)
+    spoken = {h.plane.classes[0] for h in heard if h.plane.classes}
+    silent = [name for name in planes if name not in spoken]
+    if silent:
+        words = "The classes overlap, so that only places count where you have spoken in the masks of all of them."
+        return (Finding("warning", f"{words} Correct or finish something in {_listed(silent)}, too."),)
     return ()
 
 

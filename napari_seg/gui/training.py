@@ -163,14 +163,13 @@ class Training:
         except SegError as error:
             self._fail(Failure(str(error)))
             return
-        material = self._material()
         record = {
             "model": key,
             "settings": self._settings(key, name),
             "lessons": [one.order() for one in self._lessons.material()],
             "mend": self._examining.mend,
-            "words": words_of([one.heard for one in material]),
-            "objects": sum(one.heard.objects for one in material),
+            "words": self.state.lesson_words,
+            "objects": sum(one.heard.objects for one in self._material()),
             "began": time.time(),
             "minutes": self.minutes,
         }
@@ -249,12 +248,14 @@ class Training:
         self._stale = False
         models, plane, material = self._models(), self._lessons.plane, self._material()
         start = self._start(models)
-        heard = [one.heard for one in material]
         track = self._lessons.track
         names = plane.classes if plane is not None and track is None else ()
         if track is not None and not self._recorder.counts_objects(track):
             names = tuple(row.name for row in self._classes.rows(track))
         spec = models.get(Path(start)) if start != NEW else None
+        heard = [one.heard for one in material]
+        if spec is not None and spec.task.planes:
+            heard += self._lessons.beside(material, spec.task.planes)
         findings = () if plane is None else findings_of(spec, plane.objects, names, heard, track)
         if not any(finding.level == "refusal" for finding in findings):
             findings = (*findings, *self._examining.findings)
@@ -278,7 +279,7 @@ class Training:
             reasons=(self._examining.reasons or reasons_of(self._beginning)) if start == NEW else (),
             interrupted=interrupted_of(self._orders),
             shelf=shelf_of(self._kept, dict(titles), self._proposed or ""),
-            images=tuple(one.name for one in heard),
+            images=tuple(one.heard.name for one in material),
         )
         state = self._with_what_goes_on(state)
         self._examine(state, self._lessons.material())

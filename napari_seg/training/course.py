@@ -33,7 +33,12 @@ Measured = dict[str, float]
 """``score``: on what is watched; ``older``: on older samples; either may be missing."""
 
 CHECKPOINTS = 20
+GRUDGE = 4.0
+"""So many times a loss on older samples counts against a gain on new ones."""
+
 TIMED_STEPS = 8
+TIMING = 0.03
+"""Of the time that there is, at most about this share goes into finding out how long a step takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +71,12 @@ class Material:
 @dataclass
 class Standing:
     """Where a course stands at a checkpoint: the best figure (:func:`worth`), since how many checkpoints there was no
-    better one, the score of the model it began with, and every score by its step."""
+    better one, the score of the model it began with and that on older samples, and every score by its step."""
 
-    best: float = -1.0
+    best: float = -math.inf
     waited: int = 0
     before: float | None = None
+    older: float | None = None
     scores: tuple[tuple[int, float], ...] = ()
 
 
@@ -157,16 +163,20 @@ def with_event(model: Model, made: Event) -> Model:
     return replace(model, spec=model.spec.model_copy(update={"history": (*model.spec.history, made)}))
 
 
-def worth(found: Measured) -> float:
-    """The one figure by which checkpoints are chosen: what is watched and what is minded count the same."""
-    return float(np.mean([*found.values()]))
+def worth(found: Measured, older: float | None) -> float:
+    """The one figure by which checkpoints are chosen: the score, and what was lost of that on ``older`` samples counts
+    many times, as next to nothing may be lost there."""
+    score, now = found.get("score"), found.get("older")
+    if score is None or now is None or older is None:
+        return float(np.mean([*found.values()]))
+    return score - GRUDGE * max(0.0, older - now)
 
 
 def _count(standing: Standing, step: int, found: Measured) -> bool:
     """Take a checkpoint into account; whether it is the best so far. One that was not measured is."""
     if not found:
         return True
-    figure = worth(found)
+    figure = worth(found, standing.older)
     better = figure >= standing.best
     standing.waited = 0 if figure > standing.best else standing.waited + 1
     standing.best = max(standing.best, figure)
@@ -200,16 +210,16 @@ def _taken_up(trainer: Trainer, state_file: Path, asked: str, known: str) -> Sta
         raise SegError("The stopped training had other settings; resume with the same ones or start anew.")
     trainer.resume(state_file)
     if about["learned"] != known:
-        return Standing(before=about["before"])
+        return Standing(before=about["before"], older=about["older"])
     scores = tuple((int(step), float(figure)) for step, figure in about["scores"])
-    return Standing(about["best"], about["waited"], about["before"], scores)
+    return Standing(about["best"], about["waited"], about["before"], about["older"], scores)
 
 
 def _timed(first: Model, material: Material, settings: Settings, seconds: float) -> Steps[int]:
     """How many steps fit into the time, measured on a copy that is then thrown away."""
     began = time.perf_counter()
     trainer = Trainer(first, material.learned, settings, 10**6, material.older)
-    pace = yield from pace_of(trainer)
+    pace = yield from pace_of(trainer, most=seconds * TIMING)
     checkpoint = 0.0
     if material.watched:
         start = time.perf_counter()
@@ -223,12 +233,15 @@ def _timed(first: Model, material: Material, settings: Settings, seconds: float)
     return max(1, int(left / pace))
 
 
-def pace_of(trainer: Trainer, steps: int = TIMED_STEPS) -> Steps[float]:
-    """Seconds that a step takes: the median of so many, after two to warm up."""
-    paces = []
+def pace_of(trainer: Trainer, steps: int = TIMED_STEPS, most: float = math.inf) -> Steps[float]:
+    """Seconds that a step takes: the median of so many, after two to warm up; of fewer, where steps are so long that
+    the timing takes more than ``most`` seconds."""
+    paces: list[float] = []
     for number in range(2 + steps):
         start = time.perf_counter()
         trainer.advance()
         paces.append(time.perf_counter() - start)
+        if len(paces) > 2 and sum(paces) > most:
+            break
         yield Progress(number, 2 + steps, "timing some steps", {"phase": "timing"})
     return float(np.median(paces[2:]))

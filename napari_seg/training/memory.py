@@ -1,6 +1,6 @@
 """A small selection of what a model learned from, stored beside it, so that a later training does not forget.
 
-Half of each batch of a retraining may be drawn from ``learn``; ``check`` are images that the model did not learn from,
+Most of each batch of a retraining is drawn from ``learn``; ``check`` are images that the model did not learn from,
 on which the old and the new model are compared before the new one is taken. One ``.safetensors`` file,
 ``NAME.samples.safetensors`` beside ``NAME.safetensors``; nothing in it is executed. Images are kept in 256 grey levels
 of their own range, which is less than their noise, and everything is compressed without loss after that.

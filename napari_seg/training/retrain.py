@@ -1,7 +1,7 @@
 """Go on from a model with what people have corrected, in minutes, without forgetting what it knew.
 
 The general pattern is: 1. bring the lessons to the model's grid, as a prediction would, and hold a part of them out,
-2. train as ever (:mod:`~napari_seg.training.course`), but at a lower learning rate, and with half of each batch from
+2. train as ever (:mod:`~napari_seg.training.course`), but at a lower learning rate, and with most of each batch from
 the stored samples of the earlier training, 3. compare the new model with the old one on what was held out and on older
 samples: it must earn its place.
 
@@ -70,10 +70,10 @@ class RetrainSpec(Spec):
 
     minutes: float = Field(5.0, gt=0)
     steps: int | None = Field(None, ge=1)
-    learning_rate: float = Field(5e-4, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
-    old_share: float = Field(0.5, ge=0, lt=1)
-    patience: int = Field(6, ge=0)
+    old_share: float = Field(0.9, ge=0, lt=1)
+    patience: int = Field(10, ge=0)
     batch: int | None = Field(None, ge=2)
     new_classes: tuple[str, ...] = ()
     channel: str | None = None
@@ -147,7 +147,8 @@ def retrain(
         at = Progress(0, 1, "looking at what was held out", {"phase": "score"})
         looked = material.measured(parts.first.network, parts.first.spec, settings.device, at)
         found = yield from _within(looked, READ, READ)
-        before, standing = found["score"], Standing(worth(found), before=found["score"])
+        before, older = found["score"], found.get("older")
+        standing = Standing(worth(found, older), before=before, older=older)
     told = {} if before is None else {"before": before}
     yield Progress(READ, 1, "timing some steps", {"phase": "timing", **told})
     seconds = 60 * spec.minutes - (time.perf_counter() - began)
