@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_seg.inference.predict import Prediction, Region
     from napari_seg.models.model import Model
     from napari_seg.session.learning import Taught
+    from napari_seg.session.pupils import Pupil
     from napari_seg.training.cases import Lesson
     from napari_seg.training.live import Live
     from napari_seg.training.memory import Memory
@@ -246,9 +247,9 @@ def retrain(desk: Desk, order: Order) -> Steps[Answer]:
     path, resume, who = Path(order["save_to"]), bool(order["resume"]), order["who"]
     verdict = None
     if order["model"]:
-        model, memory, taught = _taught(desk, order, order["model"])
-        lessons = yield from _mended(taught, order)
-        settings = RetrainSpec.from_person(order["settings"])
+        model, memory, learning = _taught(desk, order, order["model"])
+        lessons = yield from _mended(learning.lessons, order)
+        settings = RetrainSpec.from_person({"channel": learning.channel, **order["settings"]})
         hash_ = desk.model_hash(order["model"])
         job = retraining.steps(
             model, lessons, settings, save_to=path, memory=memory, resume=resume, parent=hash_, who=who
@@ -268,9 +269,9 @@ def compare(desk: Desk, order: Order) -> Steps[Answer]:
     from napari_seg.models.model import Model
     from napari_seg.training.retrain import RetrainSpec, judged
 
-    model, memory, taught = _taught(desk, order, order["old"])
-    lessons = yield from _mended(taught, order)
-    settings = RetrainSpec.from_person(order["settings"])
+    model, memory, learning = _taught(desk, order, order["old"])
+    lessons = yield from _mended(learning.lessons, order)
+    settings = RetrainSpec.from_person({"channel": learning.channel, **order["settings"]})
     verdict = yield from judged.steps(model, Model.load(order["new"]), lessons, settings, memory=memory)
     return {"verdict": verdict.model_dump(mode="json")}
 
@@ -326,7 +327,8 @@ def live(desk: Desk, order: Order) -> Steps[Answer]:
     from napari_seg.training.test_set import refuse
 
     began = time.perf_counter()
-    model, memory, (lesson, *_) = _taught(desk, order, order["model"])
+    model, memory, learning = _taught(desk, order, order["model"])
+    lesson = learning.lessons[0]
     (named,) = order["lessons"]
     what = json.dumps([desk.model_hash(order["model"]), {**named, "volume": ""}, order["settings"]])
     if desk.live is None or desk.live[0] != what:
@@ -334,12 +336,13 @@ def live(desk: Desk, order: Order) -> Steps[Answer]:
         desk.live = what, Live(model, LiveSpec.from_person(order["settings"]), memory)
     learner = desk.live[1]
     image, labels, mask = lesson.load()
-    found = list(samples(image, labels, model.spec, mask=mask, name=lesson.name, group=lesson.group))
+    channel, named = learning.channel, {"name": lesson.name, "group": lesson.group}
+    found = list(samples(image, labels, model.spec, mask=mask, channel=channel, **named))
     if not found:
         raise SegError("Nothing counts in this image yet; paint, correct or accept something.")
     steps = yield from learner.learn(found)
     device, precision = learner.spec.device, learner.spec.precision
-    settings = PredictSpec(device=device, precision=precision, diameter=learner.diameter)
+    settings = PredictSpec(device=device, precision=precision, diameter=learner.diameter, channel=channel)
     region = _region(order["region"])
     prediction = yield from prediction_of.steps(learner.model, image, settings, region=region)
     learner.diameter = prediction.spec.diameter
@@ -353,18 +356,14 @@ def live(desk: Desk, order: Order) -> Steps[Answer]:
     }
 
 
-def _taught(desk: Desk, order: Order, path: str) -> tuple[Model, Memory | None, list[Taught]]:
+def _taught(desk: Desk, order: Order, path: str) -> tuple[Model, Memory | None, Pupil]:
     """A model, the samples beside its file, and what it can learn from the lessons of an order."""
     from napari_seg.models.zoo import samples_of
-    from napari_seg.session.learning import fitting
+    from napari_seg.session.pupils import pupil
     from napari_seg.training.memory import load
 
     model, samples = desk.model(path), samples_of(path)
-    lessons = fitting(_lessons(order), model.spec.task, desk.model_hash(path))
-    if not lessons:
-        kind = "objects" if model.spec.task.kind == "instance" else "classes"
-        raise SegError(f"{model.spec.name} learns {kind}, and none of the masks holds such; choose another model.")
-    return model, load(samples) if samples else None, lessons
+    return model, load(samples) if samples else None, pupil(model.spec, desk.model_hash(path), _lessons(order))
 
 
 def _lessons(order: Order) -> list[Taught]:
@@ -381,12 +380,12 @@ def _lessons(order: Order) -> list[Taught]:
     return found
 
 
-def _mended(taught: list[Taught], order: Order) -> Steps[Sequence[Lesson]]:
+def _mended(taught: Sequence[Taught], order: Order) -> Steps[Sequence[Lesson]]:
     """The lessons, mended as a person agreed to."""
     from napari_seg.session.looked_over import as_agreed
     from napari_seg.training.check import Wanted
 
-    mend = order["mend"]
+    mend = order.get("mend")
     if not mend:
         return taught
     return (yield from as_agreed(taught, Wanted(mend["task"], mend["classes"]), mend["agreed"]))

@@ -28,14 +28,16 @@ def marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """``model_file("semantic", ndim=2)``: the file of a tiny model with random weights."""
+    """``model_file("semantic", ndim=2)``: the file of a tiny model with random weights. Other kinds are "overlapping"
+    and "instance"."""
 
     def make(
         kind: str, ndim: int = 2, classes: tuple[str, ...] = ("object",), channels: int = 1, diameter: float = 0.0
     ) -> Path:
         from napari_seg.models.model import Model
 
-        task = Semantic(classes=classes) if kind == "semantic" else Instance(ndim=ndim, classes=classes[:1])
+        semantic = Semantic(classes=classes, overlapping=kind == "overlapping")
+        task = Instance(ndim=ndim, classes=classes[:1]) if kind == "instance" else semantic
         network = NetworkSpec(ndim=ndim, in_channels=channels, out_channels=task.channels, width=4, depth=1)
         names = tuple(f"channel {k + 1}" for k in range(channels))
         seen = InputSpec(channels=names, patch=(32,) * ndim, diameter=diameter)

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,7 +36,13 @@ CHECKPOINTS = 20
 GRUDGE = 4.0
 """So many times a loss on older samples counts against a gain on new ones."""
 
+SLACK = 0.01
+"""A later checkpoint is kept if it is worse by no more: figures are noisy, and weights settle as the rate falls."""
+
 TIMED_STEPS = 8
+LATE = 0.9
+"""A training is shortened where less than this share of its steps fits into its time."""
+
 TIMING = 0.03
 """Of the time that there is, at most about this share goes into finding out how long a step takes."""
 
@@ -80,13 +86,20 @@ class Standing:
     scores: tuple[tuple[int, float], ...] = ()
 
 
+class Length(NamedTuple):
+    """How long a course is: its steps, and the seconds that they may take, where it was time that was given."""
+
+    steps: int
+    seconds: float = math.inf
+
+
 def settled(
     first: Model, material: Material, settings: Settings, *, steps: int | None, seconds: float, resumed: Path | None
-) -> Steps[int]:
-    """How many steps the training will have: those given, those of the stopped one, or as many as fit into the time."""
+) -> Steps[Length]:
+    """How long the training will be: as many steps as are given, as the stopped one had, or as fit into the time."""
     if resumed is not None:
-        return int(stored(state_beside(resumed))["total"])
-    return steps or (yield from _timed(first, material, settings, seconds))
+        return Length(int(stored(state_beside(resumed))["total"]))
+    return Length(steps) if steps else (yield from _timed(first, material, settings, seconds))
 
 
 def run_course(
@@ -94,7 +107,7 @@ def run_course(
     kept: Model,
     material: Material,
     settings: Settings,
-    total: int,
+    length: Length,
     *,
     save_to: Path,
     asked: str,
@@ -107,36 +120,46 @@ def run_course(
     ``asked``: the settings as JSON, by which a stopped training is known. ``standing``: that of ``first``, if that lies
     in the file already (:func:`keep_start`). ``patience``: so many checkpoints without a better figure end it; 0 for
     never. Closing the generator leaves the best model so far in the file, before the first checkpoint what there is.
+    Where steps take longer than they did when they were timed, because a person works beside it, there are fewer.
     """
-    state_file = state_beside(save_to)
-    trainer = Trainer(first, material.learned, settings, total, material.older)
+    state_file, began = state_beside(save_to), time.perf_counter()
+    trainer = Trainer(first, material.learned, settings, length.steps, material.older)
     known, written = material.digest, standing is not None
     standing = standing or Standing()
     if resume:
         standing, written = _taken_up(trainer, state_file, asked, known), True
-    checkpoints = {math.ceil(total * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)}
+    before = trainer.step
     try:
-        while trainer.step < total and not (patience and standing.waited >= patience):
+        while trainer.step < trainer.total and not (patience and standing.waited >= patience):
             loss = trainer.advance()
             detail: dict[str, Any] = {"step": trainer.step, "loss": loss}
             words = f"loss {loss:.3f}"
-            if trainer.step in checkpoints:
+            if trainer.step in {math.ceil(trainer.total * k / CHECKPOINTS) for k in range(1, CHECKPOINTS + 1)}:
                 averaged = trainer.averaged()
-                at = Progress(trainer.step, total, f"{words}, looking at the validation cases", {"phase": "score"})
+                message = f"{words}, looking at the validation cases"
+                at = Progress(trainer.step, trainer.total, message, {"phase": "score"})
                 found = yield from material.measured(averaged, kept.spec, settings.device, at)
                 detail |= found
                 better = _count(standing, trainer.step, found)
                 if better or not material.chooses:
                     _keep(kept, averaged, save_to, trainer.step, standing)
                     written = True
+                spent = time.perf_counter() - began
+                trainer.total = _in_time(trainer, (trainer.step - before) / spent, length.seconds - spent)
                 about = {"training": asked, "learned": known, **_told(standing)}
                 trainer.store(state_file, about)
-            yield Progress(trainer.step, total, words, {"phase": "train", **detail})
+            yield Progress(trainer.step, trainer.total, words, {"phase": "train", **detail})
     except GeneratorExit:
         if not written:
             _keep(kept, trainer.averaged(), save_to, trainer.step, standing)
         raise
     return Model.load(save_to)
+
+
+def _in_time(trainer: Trainer, pace: float, seconds: float) -> int:
+    """How many steps there will be in all, at so many a second: fewer than planned, where these take much longer."""
+    fits = trainer.step + pace * max(0.0, seconds)
+    return trainer.total if fits > LATE * trainer.total else max(trainer.step, int(fits))
 
 
 def event(what: str, settings: Settings, material: Material, total: int, spec: str, **more: Any) -> Event:
@@ -173,11 +196,11 @@ def worth(found: Measured, older: float | None) -> float:
 
 
 def _count(standing: Standing, step: int, found: Measured) -> bool:
-    """Take a checkpoint into account; whether it is the best so far. One that was not measured is."""
+    """Take a checkpoint into account; whether it is to be kept. One that was not measured is."""
     if not found:
         return True
     figure = worth(found, standing.older)
-    better = figure >= standing.best
+    better = figure >= standing.best - SLACK
     standing.waited = 0 if figure > standing.best else standing.waited + 1
     standing.best = max(standing.best, figure)
     if "score" in found:
@@ -215,7 +238,7 @@ def _taken_up(trainer: Trainer, state_file: Path, asked: str, known: str) -> Sta
     return Standing(about["best"], about["waited"], about["before"], about["older"], scores)
 
 
-def _timed(first: Model, material: Material, settings: Settings, seconds: float) -> Steps[int]:
+def _timed(first: Model, material: Material, settings: Settings, seconds: float) -> Steps[Length]:
     """How many steps fit into the time, measured on a copy that is then thrown away."""
     began = time.perf_counter()
     trainer = Trainer(first, material.learned, settings, 10**6, material.older)
@@ -229,8 +252,8 @@ def _timed(first: Model, material: Material, settings: Settings, seconds: float)
     looked = sum(math.prod(sample.grid) for sample in (*material.watched, *material.minded))
     batch = settings.batch * math.prod(first.spec.input.patch)
     a_pixel = checkpoint / looked if looked else pace / batch / 3  # a look goes forward, a step back as well
-    left = seconds - (time.perf_counter() - began) - CHECKPOINTS * checkpoint - a_pixel * material.afterwards
-    return max(1, int(left / pace))
+    left = seconds - (time.perf_counter() - began) - a_pixel * material.afterwards
+    return Length(max(1, int((left - CHECKPOINTS * checkpoint) / pace)), left)
 
 
 def pace_of(trainer: Trainer, steps: int = TIMED_STEPS, most: float = math.inf) -> Steps[float]:

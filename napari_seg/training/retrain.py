@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FAITHFUL = 0.5
-"""How much of what is learned from older samples is what the model said of them, see ``Settings.faithful``."""
+"""How much of what is learned from older samples is what the model said of them (see ``Settings.faithful``), where
+nothing shows how right it is there; else as much as its score on older samples."""
 
 MINDED = 6
 """So many older samples at most are looked at with each checkpoint; all of them when it is over."""
@@ -142,25 +143,30 @@ def retrain(
         chooses=bool(parts.choosing),
         afterwards=2 * _pixels((*parts.judging, *parts.check)) + 3 * _pixels(parts.minded),
     )
-    before, standing = stored(state_beside(save_to))["before"] if resume else None, Standing()
-    if not resume and material.watched:
+    standing = Standing()
+    if resume:
+        known = stored(state_beside(save_to))
+        standing = Standing(before=known["before"], older=known["older"])
+    elif material.watched:
         at = Progress(0, 1, "looking at what was held out", {"phase": "score"})
         looked = material.measured(parts.first.network, parts.first.spec, settings.device, at)
         found = yield from _within(looked, READ, READ)
-        before, older = found["score"], found.get("older")
-        standing = Standing(worth(found, older), before=before, older=older)
-    told = {} if before is None else {"before": before}
+        older = found.get("older")
+        standing = Standing(worth(found, older), before=found["score"], older=older)
+    if standing.older is not None:
+        settings = replace(settings, faithful=standing.older)
+    told = {} if standing.before is None else {"before": standing.before}
     yield Progress(READ, 1, "timing some steps", {"phase": "timing", **told})
     seconds = 60 * spec.minutes - (time.perf_counter() - began)
     timing = settled(
         parts.first, material, settings, steps=spec.steps, seconds=seconds, resumed=save_to if resume else None
     )
-    total = yield from _within(timing, READ, BEGUN)
+    length = yield from _within(timing, READ, BEGUN)
     made = event(
         "retrained",
         settings,
         material,
-        total,
+        length.steps,
         asked,
         parent=start.spec.name,
         parent_hash=parent,
@@ -177,7 +183,7 @@ def retrain(
         kept,
         material,
         settings,
-        total,
+        length,
         save_to=save_to,
         asked=asked,
         patience=spec.patience,

@@ -63,12 +63,12 @@ def train(
     first = start or Model.create(model_spec, seed=spec.seed)
     material = Material(learned, (), held_out)
     resumed = save_to if resume else None
-    total = yield from settled(first, material, settings, steps=spec.steps, seconds=60 * spec.minutes, resumed=resumed)
+    length = yield from settled(first, material, settings, steps=spec.steps, seconds=60 * spec.minutes, resumed=resumed)
     made = event(
         "trained",
         settings,
         material,
-        total,
+        length.steps,
         spec.to_json(),
         started_from=start.spec.name if start else "",
         lessons=[dict(one.about) for one in lessons if one.about],
@@ -76,7 +76,7 @@ def train(
     )
     kept = with_event(replace(first, spec=model_spec), made)
     model = yield from run_course(
-        first, kept, material, settings, total, save_to=save_to, asked=spec.to_json(), resume=resume
+        first, kept, material, settings, length, save_to=save_to, asked=spec.to_json(), resume=resume
     )
     if held_out:
         model = replace(model, spec=(yield from tuned(model, kept.spec.task, held_out, settings.device)))

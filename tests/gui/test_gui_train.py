@@ -392,6 +392,51 @@ def test_a_new_class_is_added_to_a_model(controller: Controller, trainer: Any, p
     assert trainer.orders[-1]["settings"]["new_classes"] == ["tumour"]
 
 
+def test_classes_that_overlap_are_learned_from_their_masks_together(
+    controller: Controller, trainer: Any, page: TrainPage, model_file: Callable[..., Path]
+) -> None:
+    heart = model_file("overlapping", classes=("wall", "blood"))
+    controller.choose_model(heart)
+    controller.viewer.add_image(np.random.default_rng(0).normal(size=(30, 30)), name="scan")
+    masks = []
+    for name in ("wall", "blood"):
+        about = {"napari_seg_objects": False, "napari_seg_classes": (name,)}
+        masks.append(controller.viewer.add_labels(np.zeros((30, 30), np.uint8), name=name, metadata=about))
+        rest(controller)
+    controller.classroom.training.begin_with(str(heart))
+    masks[1].data_setitem((np.array([5]), np.array([5])), 1)
+    settle(controller)
+    (finding,) = controller.classroom.training.state.findings
+    assert finding.text.endswith("Correct or finish something in wall, too.")
+    masks[0].data_setitem((np.array([5]), np.array([5])), 1)
+    settle(controller)
+    assert controller.classroom.training.state.findings == ()
+    assert page.lessons.text() == "It learns from blood and wall in 1 image."
+    page.begin.click()
+    rest(controller)
+    assert trainer.orders[-1]["model"] == str(heart)
+    assert [one["plane"] for one in trainer.orders[-1]["lessons"]] == [
+        "blood"
+    ]  # the engine finds those that go with it
+
+
+def test_a_mask_of_another_class_than_those_that_overlap_is_refused(
+    controller: Controller, page: TrainPage, model_file: Callable[..., Path]
+) -> None:
+    heart = model_file("overlapping", classes=("wall", "blood"))
+    controller.choose_model(heart)
+    controller.viewer.add_image(np.random.default_rng(0).normal(size=(30, 30)), name="scan")
+    about = {"napari_seg_objects": False, "napari_seg_classes": ("fat",)}
+    mask = controller.viewer.add_labels(np.zeros((30, 30), np.uint8), name="fat", metadata=about)
+    rest(controller)
+    controller.classroom.training.begin_with(str(heart))
+    mask.data_setitem((np.array([5]), np.array([5])), 1)
+    settle(controller)
+    assert not page.begin.isEnabled()
+    (finding,) = controller.classroom.training.state.findings
+    assert finding.text.startswith("The model's classes are wall and blood, the one of this mask is fat.")
+
+
 def test_both_masks_are_flicked_over_each_other_and_nothing_is_kept_of_them(
     controller: Controller, trainer: Any, page: TrainPage, spots: Path
 ) -> None:

@@ -16,6 +16,7 @@ from napari_seg.editing.annotation import CASE, Entry
 from napari_seg.errors import SegError
 from napari_seg.jobs import run
 from napari_seg.models.model import Model
+from napari_seg.session import pupils
 
 SETTINGS = {"steps": 3, "batch": 2, "device": "cpu", "precision": "fp32"}
 
@@ -89,5 +90,22 @@ def test_masks_of_another_kind_than_the_model_learns(
     lessons: list[dict[str, Any]], model_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     order: dict[str, Any] = {"model": str(model_file("semantic")), "lessons": lessons, "settings": SETTINGS}
-    with pytest.raises(SegError, match="learns classes, and none of the masks holds such; choose another model"):
+    with pytest.raises(SegError, match="finds classes, and no such mask was corrected; choose another model"):
         carried_out("retrain", tmp_path, save_to=str(tmp_path / "m.safetensors"), resume=False, who="", **order)
+
+
+@pytest.mark.parametrize("verb", ["retrain", "live"])
+def test_it_learns_from_the_channel_that_the_prediction_looked_at(
+    verb: str,
+    lessons: list[dict[str, Any]],
+    model_file: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = pupils.pupil
+    monkeypatch.setattr(pupils, "pupil", lambda *asked: own(*asked)._replace(channel="DAPI"))
+    computing = {"device": "cpu", "precision": "fp32", "steps": 3}
+    order: dict[str, Any] = {"model": str(model_file("instance")), "lessons": lessons[:1], "settings": computing}
+    order |= {"save_to": str(tmp_path / "m.safetensors"), "resume": False, "who": "", "region": None}
+    with pytest.raises(SegError, match="DAPI"):  # these images have one channel, without a name
+        carried_out(verb, tmp_path, **order)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,31 @@ MEMORY = memory_for(MODEL, [lesson(20), lesson(21)], [lesson(22)])
 def same(a: Path, b: Path) -> bool:
     one, other = load_file(a), load_file(b)
     return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_training_is_shortened_where_its_steps_take_longer_than_they_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(*asked: Any, **more: Any) -> Any:
+        yield Progress(0, 1)
+        return course.Length(40, seconds=0.0)
+
+    monkeypatch.setattr(retrain_module, "settled", late)
+    shown: list[int] = []
+    path = tmp_path / "m.safetensors"
+    steps = retrain.steps(MODEL, LESSONS, quick(steps=None), save_to=path, memory=MEMORY)
+    run(steps, lambda progress: shown.append(progress.detail.get("step", 0)))
+    assert max(shown) == 2  # it ends at the first checkpoint
+    assert Model.load(path).spec.history[-1].details["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("pace", "seconds", "total"), [(1.0, 50, 100), (0.9, 50, 100), (0.5, 50, 75), (9.0, 0, 50), (9.0, -5, 50)]
+)
+def test_how_many_steps_fit(pace: float, seconds: float, total: int) -> None:
+    half_way: Any = SimpleNamespace(step=50, total=100)
+    assert course._in_time(half_way, pace, seconds) == total
+    assert course._in_time(half_way, pace, float("inf")) == 100
 
 
 def test_it_learns_a_new_kind_of_image_and_does_not_forget_the_old(tmp_path: Path) -> None:
