@@ -38,8 +38,9 @@ AVERAGE = 0.999
 
 @dataclass(frozen=True)
 class Settings:
-    """``old_share``: of each batch, from older samples. ``faithful``: how much of what is learned from those is what
-    the model said of them before, and not their labels ("learning without forgetting", Li and Hoiem, ECCV 2016)."""
+    """``old_share``: of what is learned, from older samples; of each batch, as nearly as that goes. ``faithful``: how
+    much of what is learned from those is what the model said of them before, and not their labels ("learning without
+    forgetting", Li and Hoiem, ECCV 2016)."""
 
     batch: int
     augmentation: Augmentation
@@ -119,13 +120,13 @@ class Trainer:
 
     def _loss(self, logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """Of new and older samples each for itself, so that few corrected pixels are not outvoted by whole images."""
-        task, old, kind = self.spec.task, self.source.old, self.settings.loss
-        if not old:
+        task, new, kind = self.spec.task, len(logits) - self.source.old, self.settings.loss
+        if new == len(logits):
             return task.loss(logits, target, mask, kind)
-        new = len(logits) - old
-        parts = (task.loss(logits[part], target[part], mask[part], kind) for part in (slice(new), slice(new, None)))
-        of_new, of_old = parts
-        return (new * of_new + old * of_old) / len(logits)
+        of_new, of_old = (
+            task.loss(logits[part], target[part], mask[part], kind) for part in (slice(new), slice(new, None))
+        )
+        return torch.lerp(of_new, of_old, self.settings.old_share)
 
     @contextmanager
     def _memory(self) -> Iterator[None]:
