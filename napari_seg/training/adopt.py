@@ -158,8 +158,11 @@ def judge(corrections: Sequence[Unit], older: Sequence[Unit], doubt: str = "") -
 def _decided(
     held_out: int, older: int, gain: float, interval: tuple[float, float], loss: float, doubt: str
 ) -> tuple[Decision, str]:
-    gained = f"On {held_out} held-out corrections it gains {gain:+.3f} (95 %: {interval[0]:+.3f} to {interval[1]:+.3f})"
-    lost = f"on {older} older samples it {'loses' if loss > 0 else 'gains'} {abs(loss):.3f}"
+    one = "" if held_out == 1 else "s"
+    gained = f"On {held_out} held-out correction{one} it gains {gain:+.3f}"
+    if held_out > 1:
+        gained += f" (95 %: {interval[0]:+.3f} to {interval[1]:+.3f})"
+    lost = f"on {older} older sample{'' if older == 1 else 's'} it {'loses' if loss > 0 else 'gains'} {abs(loss):.3f}"
     if not held_out:
         return (
             "undecided",
