@@ -208,8 +208,8 @@ def histology(data: Path, hand: Hand, minutes: float) -> None:
         hand.press(page.card.apply)  # all of it is wrong
         hand.rest()
         truth = labels_of(case)
+        hand.controller.hands.set_option("lasso", apart=True)
         for number in np.unique(truth[truth > 0]):
-            layer.selected_label = int(np.asarray(layer.data).max()) + 1
             hand.lasso(layer, truth == number)
             objects += 1
         hand.controller.hands.put_down()

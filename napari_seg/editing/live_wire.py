@@ -17,7 +17,7 @@ from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.edit import Edit
 from napari_seg.editing.numbers import finite
 from napari_seg.editing.outline import inside
-from napari_seg.editing.painting import Painting, intensities, painted
+from napari_seg.editing.painting import Outline, intensities, outlined
 from napari_seg.editing.reach import Point, reached, shown_axes, voxel
 from napari_seg.editing.selection import spacing_of
 from napari_seg.editing.tools import Gesture, tool
@@ -83,16 +83,16 @@ def path(annotation: Annotation, a: Point, b: Point, shown: tuple[int, int]) -> 
     group="regions",
     kind="seeds",
     key="Shift+W",
-    options=Painting,
+    options=Outline,
     preview=True,
 )
-def live_wire(annotation: Annotation, gesture: Gesture, options: Painting) -> Edit:
+def live_wire(annotation: Annotation, gesture: Gesture, options: Outline) -> Edit:
     """Paint ``gesture.label`` inside the line that leads along edges through all points and back to the first."""
     if len({voxel(point) for point in gesture.points}) < 3:
         raise SegError("A contour needs three places at least; click more of them along the edge.")
     legs = pairwise((*gesture.points, gesture.points[0]))
     corners = [point for a, b in legs for point in path(annotation, a, b, gesture.shown)]
-    return painted(annotation, gesture, "live wire", inside(annotation, gesture, corners), options)
+    return outlined(annotation, gesture, "live wire", inside(annotation, gesture, corners), options)
 
 
 def _costs(values: NDArray[np.float32], spacing: tuple[float, ...]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ All that paint (brush, outlines, growing, filling) ask the same question here, s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -28,6 +29,12 @@ class Painting(Spec):
     mode: Mode = "everywhere"
     low: float | None = None
     high: float | None = None
+
+
+class Outline(Painting):
+    """``apart``: each outline becomes an object of its own, whatever the label to paint with is."""
+
+    apart: bool = False
 
 
 def named(annotation: Annotation, label: int) -> str:
@@ -82,6 +89,13 @@ def painted(annotation: Annotation, gesture: Gesture, tool: str, area: Area, how
     after = labels.astype(np.promote_types(labels.dtype, labels_dtype(gesture.label)))
     after[mask] = gesture.label
     return changing(edited(annotation, tool, [(area.box, after)]))
+
+
+def outlined(annotation: Annotation, gesture: Gesture, tool: str, area: Area, how: Outline) -> Edit:
+    """The edit that paints what an outline encloses. Raises ``SegError`` as :func:`painted` does."""
+    if how.apart and annotation.objects:
+        gesture = replace(gesture, label=annotation.following)
+    return painted(annotation, gesture, tool, area, how)
 
 
 def changing(edit: Edit, otherwise: str = "Only locked labels lie here; unlock them first.") -> Edit:

@@ -18,7 +18,7 @@ from napari_seg.editing.connected import goes_on, piece
 from napari_seg.editing.edit import Edit
 from napari_seg.editing.numbers import finite
 from napari_seg.editing.outline import inside
-from napari_seg.editing.painting import Mode, Painting, holds, intensities, named, painted
+from napari_seg.editing.painting import Mode, Outline, Painting, holds, intensities, named, outlined, painted
 from napari_seg.editing.reach import Area, Mask, first_voxel, overlapping, reached, relative, swept
 from napari_seg.editing.selection import spacing_of
 from napari_seg.editing.tools import Gesture, Reach, tool
@@ -80,12 +80,12 @@ def grow(annotation: Annotation, gesture: Gesture, options: Grow) -> Edit:
     group="regions",
     kind="seeds",
     key="Shift+P",
-    options=Painting,
+    options=Outline,
     preview=True,
 )
-def polygon(annotation: Annotation, gesture: Gesture, options: Painting) -> Edit:
+def polygon(annotation: Annotation, gesture: Gesture, options: Outline) -> Edit:
     """Paint ``gesture.label`` inside the closed outline through the points, in the slice of the first one."""
-    return painted(annotation, gesture, "polygon", inside(annotation, gesture, gesture.points), options)
+    return outlined(annotation, gesture, "polygon", inside(annotation, gesture, gesture.points), options)
 
 
 @tool(
@@ -95,11 +95,11 @@ def polygon(annotation: Annotation, gesture: Gesture, options: Painting) -> Edit
     group="regions",
     kind="line",
     key="Shift+O",
-    options=Painting,
+    options=Outline,
 )
-def lasso(annotation: Annotation, gesture: Gesture, options: Painting) -> Edit:
+def lasso(annotation: Annotation, gesture: Gesture, options: Outline) -> Edit:
     """Paint ``gesture.label`` inside the line, which is closed, in the slice of its first point."""
-    return painted(annotation, gesture, "lasso", inside(annotation, gesture, gesture.points), options)
+    return outlined(annotation, gesture, "lasso", inside(annotation, gesture, gesture.points), options)
 
 
 @tool(

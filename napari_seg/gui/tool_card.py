@@ -17,6 +17,7 @@ WORDS = {
     "reach": "In the",
     "radius": "Radius",
     "smooth": "Smoothing",
+    "apart": "Each a new object",
 }
 """Settings of tools in words; others are named as they are."""
 

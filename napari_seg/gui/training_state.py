@@ -25,7 +25,7 @@ class Improving(Spec):
     """How a model is improved; what the engine calls ``RetrainSpec`` has the same names."""
 
     learning_rate: float = Field(1e-3, gt=0)
-    old_share: float = Field(0.95, ge=0, lt=1)
+    old_share: float = Field(0.8, ge=0, lt=1)
     patience: int = Field(10, ge=0)
     seed: int = Field(0, ge=0)
 

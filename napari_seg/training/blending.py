@@ -14,14 +14,12 @@ from dataclasses import replace
 from napari_seg.inference.backend import Device
 from napari_seg.jobs import Progress, Steps
 from napari_seg.models.model import Model
+from napari_seg.training.course import ALLOWED
 from napari_seg.training.sample import Sample
 from napari_seg.training.validation import score
 
 SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 """How much of the new model is tried, one after the other."""
-
-ALLOWED = 0.005
-"""So much may be lost on the older samples: half of what the verdict allows, for these are few."""
 
 
 def unforgetful(old: Model, new: Model, older: Sequence[Sample], device: Device) -> Steps[tuple[Model, float]]:

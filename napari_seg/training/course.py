@@ -36,6 +36,12 @@ CHECKPOINTS = 20
 GRUDGE = 4.0
 """So many times a loss on older samples counts against a gain on new ones."""
 
+ALLOWED = 0.005
+"""So much may be lost on older samples: half of what the verdict allows, for those that are looked at are few."""
+
+LEAST = 0.05
+"""What is new keeps at least this weight, however much is forgotten."""
+
 SLACK = 0.01
 """A later checkpoint is kept if it is worse by no more: figures are noisy, and weights settle as the rate falls."""
 
@@ -140,6 +146,7 @@ def run_course(
                 at = Progress(trainer.step, trainer.total, message, {"phase": "score"})
                 found = yield from material.measured(averaged, kept.spec, settings.device, at)
                 detail |= found
+                trainer.old_weight = _balanced(trainer.old_weight, settings.old_share, standing.older, found)
                 better = _count(standing, trainer.step, found)
                 if better or not material.chooses:
                     _keep(kept, averaged, save_to, trainer.step, standing)
@@ -154,6 +161,15 @@ def run_course(
             _keep(kept, trainer.averaged(), save_to, trainer.step, standing)
         raise
     return Model.load(save_to)
+
+
+def _balanced(weight: float, share: float, before: float | None, found: Measured) -> float:
+    """How much older samples weigh from now on: more while something of them is forgotten, else less again, down to
+    their ``share``."""
+    if before is None or "older" not in found:
+        return weight
+    new = (1 - weight) * (0.5 if found["older"] < before - ALLOWED else 1.25)
+    return 1 - min(max(new, min(LEAST, 1 - share)), 1 - share)
 
 
 def _in_time(trainer: Trainer, pace: float, seconds: float) -> int:

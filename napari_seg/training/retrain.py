@@ -64,7 +64,8 @@ class RetrainSpec(Spec):
     """How a model is retrained. ``minutes`` is everything, reading, held-out scores and the comparison included;
     ``steps``, where given, is taken as it is.
 
-    ``old_share``: of what is learned, from the stored samples of the earlier training. ``patience``: so many
+    ``old_share``: of what is learned, from the stored samples of the earlier training; more where these are forgotten
+    (:data:`~napari_seg.training.course.LEAST`). ``patience``: so many
     checkpoints (of 20) without a better held-out score end it early; 0 for never. ``new_classes`` are added to those of
     the model. ``channel``: of images with several, as in a prediction.
     """
@@ -73,7 +74,7 @@ class RetrainSpec(Spec):
     steps: int | None = Field(None, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
-    old_share: float = Field(0.95, ge=0, lt=1)
+    old_share: float = Field(0.8, ge=0, lt=1)
     patience: int = Field(10, ge=0)
     batch: int | None = Field(None, ge=2)
     new_classes: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ AVERAGE = 0.999
 
 @dataclass(frozen=True)
 class Settings:
-    """``old_share``: of what is learned, from older samples; of each batch, as nearly as that goes. ``faithful``: how
+    """``old_share``: of what is learned, and of each batch as nearly as that goes, from older samples. ``faithful``: how
     much of what is learned from those is what the model said of them before, and not their labels ("learning without
     forgetting", Li and Hoiem, ECCV 2016)."""
 
@@ -54,12 +54,14 @@ class Settings:
 
 
 class Trainer:
-    """The network in training, its optimiser and the moving average of its weights."""
+    """The network in training, its optimiser and the moving average of its weights. ``old_weight``: how much of the loss
+    is that of older samples; it can be changed between two steps."""
 
     def __init__(
         self, model: Model, learned: Sequence[Sample], settings: Settings, total: int, older: Sequence[Sample] = ()
     ) -> None:
         self.spec, self.settings, self.total, self.step = model.spec, settings, total, 0
+        self.old_weight = settings.old_share
         self.device = torch.device(settings.device.name)
         layout: Any = torch.channels_last if model.spec.network.ndim == 2 else torch.channels_last_3d
         network = copy.deepcopy(model.network).requires_grad_(True).train()
@@ -126,7 +128,7 @@ class Trainer:
         of_new, of_old = (
             task.loss(logits[part], target[part], mask[part], kind) for part in (slice(new), slice(new, None))
         )
-        return torch.lerp(of_new, of_old, self.settings.old_share)
+        return torch.lerp(of_new, of_old, self.old_weight)
 
     @contextmanager
     def _memory(self) -> Iterator[None]:
@@ -153,7 +155,7 @@ class Trainer:
         tensors |= {f"average/{name}": value for name, value in self.average.items()}
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{number}/{name}": value for name, value in state.items()}
-        text = json.dumps({**about, "step": self.step, "total": self.total})
+        text = json.dumps({**about, "step": self.step, "total": self.total, "old_weight": self.old_weight})
         aside = path.with_name(f".{path.name}.part")
         try:
             aside.write_bytes(save({k: v.contiguous().clone() for k, v in tensors.items()}, {"state": text}))
@@ -177,7 +179,8 @@ class Trainer:
             number, name = key.split("/")
             optimiser["state"].setdefault(int(number), {})[name] = value
         self.optimiser.load_state_dict(optimiser)
-        self.step = int(stored(path)["step"])
+        about = stored(path)
+        self.step, self.old_weight = int(about["step"]), float(about["old_weight"])
 
 
 def stored(path: Path) -> dict[str, Any]:

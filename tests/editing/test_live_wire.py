@@ -11,7 +11,7 @@ from outcome import after
 
 from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.live_wire import live_wire, path
-from napari_seg.editing.painting import Painting
+from napari_seg.editing.painting import Outline
 from napari_seg.editing.reach import Point
 from napari_seg.editing.tools import Gesture
 from napari_seg.errors import SegError
@@ -44,7 +44,7 @@ def test_four_clicks_paint_a_disc_where_a_polygon_would_paint_a_square() -> None
     image, mask = disc(30)
     annotation = Annotation.of(np.zeros(image.shape, np.uint8), image=image)
     gesture = Gesture(points=on_circle(30, 100, 0, 90, 180, 270), label=2)
-    labels = after(annotation, live_wire(annotation, gesture, Painting()))
+    labels = after(annotation, live_wire(annotation, gesture, Outline()))
     assert set(np.unique(labels)) == {0, 2}
     assert 2 * np.count_nonzero(mask & (labels > 0)) / (mask.sum() + np.count_nonzero(labels)) > 0.97
 
@@ -56,7 +56,7 @@ def test_it_works_in_any_slice_and_stays_there(shown: tuple[int, int]) -> None:
     volume = np.repeat(image[:, None], 3, axis=1)
     annotation = Annotation.of(np.zeros(volume.shape, np.uint8), image=volume, spacing=(2.0, 1.0, 1.0), unit="mm")
     points = tuple((row / 2, 1.0, column) for row, column in on_circle(30, 100, 0, 90, 180, 270))
-    labels = after(annotation, live_wire(annotation, Gesture(points=points, shown=shown), Painting()))
+    labels = after(annotation, live_wire(annotation, Gesture(points=points, shown=shown), Outline()))
     assert not labels[:, [0, 2]].any()
     found = labels[:, 1] > 0
     assert 2 * np.count_nonzero(mask & found) / (mask.sum() + found.sum()) > 0.95
@@ -69,7 +69,7 @@ def test_a_disc_that_the_image_cuts_ends_at_its_border(turn: int) -> None:
     image, mask, clicked = (np.rot90(a[:, 50:], turn) for a in (*disc(30), clicked))
     annotation = Annotation.of(np.zeros(image.shape, np.uint8), image=image)
     points = tuple((float(row), float(column)) for row, column in np.argwhere(clicked))
-    labels = after(annotation, live_wire(annotation, Gesture(points=points), Painting()))
+    labels = after(annotation, live_wire(annotation, Gesture(points=points), Outline()))
     assert 2 * np.count_nonzero(mask & (labels > 0)) / (mask.sum() + np.count_nonzero(labels)) > 0.97
 
 
@@ -98,9 +98,9 @@ def test_a_place_joined_with_itself_is_a_point() -> None:
 def test_what_is_missing_is_said() -> None:
     corners = ((1.0, 1.0), (1.0, 7.0), (7.0, 7.0))
     with pytest.raises(SegError, match="no image"):
-        live_wire(Annotation.of(np.zeros((9, 9), np.uint8)), Gesture(points=corners), Painting())
+        live_wire(Annotation.of(np.zeros((9, 9), np.uint8)), Gesture(points=corners), Outline())
     annotation = Annotation.of(np.ones((9, 9), np.uint8), image=np.zeros((9, 9)))
     with pytest.raises(SegError, match="three places"):
-        live_wire(annotation, Gesture(points=corners[:2]), Painting())
+        live_wire(annotation, Gesture(points=corners[:2]), Outline())
     with pytest.raises(SegError, match="object 1 already"):
-        live_wire(annotation, Gesture(points=corners), Painting())
+        live_wire(annotation, Gesture(points=corners), Outline())

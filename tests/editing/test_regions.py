@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from outcome import after
 
 from napari_seg.editing.annotation import Annotation
-from napari_seg.editing.painting import Painting
+from napari_seg.editing.painting import Outline
 from napari_seg.editing.reach import Point
 from napari_seg.editing.regions import Fill, Grow, fill, grow, lasso, polygon
 from napari_seg.editing.tools import Gesture
@@ -112,10 +112,21 @@ def test_a_polygon_is_filled_in_the_slice_that_is_shown() -> None:
     annotation = Annotation.of(np.zeros((6, 20, 30), np.uint8))
     corners = ((2.0, 4.0, 25.0), (4.0, 4.0, 25.0), (4.0, 4.0, 10.0), (2.0, 4.0, 10.0))
     for shown in ((0, 2), (2, 0)):
-        labels = after(annotation, polygon(annotation, Gesture(points=corners, shown=shown, label=2), Painting()))
+        labels = after(annotation, polygon(annotation, Gesture(points=corners, shown=shown, label=2), Outline()))
         assert np.array_equal(np.argwhere(labels).min(0), (2, 4, 10))
         assert np.array_equal(np.argwhere(labels).max(0), (4, 4, 25))
         assert np.count_nonzero(labels) == 3 * 16
+
+
+@pytest.mark.parametrize(("objects", "label"), [(True, 8), (False, 2)])
+def test_each_outline_is_an_object_of_its_own_if_that_is_wanted(objects: bool, label: int) -> None:
+    labels = np.zeros((20, 30), np.uint8)
+    labels[0, 0] = 7
+    annotation = Annotation.of(labels, objects=objects)
+    corners = ((4.0, 4.0), (4.0, 9.0), (9.0, 9.0), (9.0, 4.0))
+    made = after(annotation, lasso(annotation, Gesture(points=corners, label=2), Outline(apart=True)))
+    assert made[6, 6] == label
+    assert made[0, 0] == 7
 
 
 def off_the_outline(place: np.ndarray[Any, Any], corners: np.ndarray[Any, Any]) -> float:
@@ -135,11 +146,11 @@ corner = st.tuples(st.floats(-4, 24, allow_nan=False), st.floats(-4, 24, allow_n
 def test_an_outline_leaves_no_hole_and_does_not_depend_on_its_direction(corners: list[Point]) -> None:
     annotation = Annotation.of(np.zeros((20, 20), np.uint8))
     try:
-        labels = after(annotation, lasso(annotation, Gesture(points=tuple(corners)), Painting()))
+        labels = after(annotation, lasso(annotation, Gesture(points=tuple(corners)), Outline()))
     except SegError as error:
         assert "encloses no voxel" in str(error)  # noqa: PT017
         return
-    back = after(annotation, lasso(annotation, Gesture(points=tuple(corners[::-1])), Painting()))
+    back = after(annotation, lasso(annotation, Gesture(points=tuple(corners[::-1])), Outline()))
     apart = np.argwhere(labels != back)  # the middle of a pixel on a side lies inside one way round
     assert all(off_the_outline(place, np.array(corners)) < 1e-6 for place in apart)
     rows, columns = np.nonzero(labels)
@@ -152,7 +163,7 @@ def test_a_hand_that_crosses_its_own_line_leaves_no_hole() -> None:
     turn = np.linspace(0, 2.6 * 2 * np.pi, 300)  # two and a half turns: an even-odd rule would leave rings
     points = tuple((20 + r * np.sin(t), 20 + r * np.cos(t)) for t, r in zip(turn, np.linspace(15, 8, 300), strict=True))
     annotation = Annotation.of(np.zeros((40, 40), np.uint8))
-    labels = after(annotation, lasso(annotation, Gesture(points=points), Painting()))
+    labels = after(annotation, lasso(annotation, Gesture(points=points), Outline()))
     rows, columns = np.indices(labels.shape)
     assert labels[np.hypot(rows - 20, columns - 20) <= 11].all()
 
@@ -162,7 +173,7 @@ def test_an_outline_keeps_to_the_background_if_told_so() -> None:
     labels[:, 10:] = 5
     annotation = Annotation.of(labels)
     corners = ((5.0, 5.0), (5.0, 15.0), (15.0, 15.0), (15.0, 5.0))
-    found = after(annotation, polygon(annotation, Gesture(points=corners, label=6), Painting(mode="background")))
+    found = after(annotation, polygon(annotation, Gesture(points=corners, label=6), Outline(mode="background")))
     assert np.array_equal(found == 5, labels == 5)
     assert (found[5:16, 5:10] == 6).all()
 
@@ -171,7 +182,7 @@ def test_an_outline_keeps_to_the_background_if_told_so() -> None:
 def test_two_places_are_no_outline(corners: tuple[Point, ...]) -> None:
     annotation = Annotation.of(np.zeros((9, 9), np.uint8))
     with pytest.raises(SegError, match="three places"):
-        polygon(annotation, Gesture(points=corners), Painting())
+        polygon(annotation, Gesture(points=corners), Outline())
 
 
 def test_a_hole_is_filled_and_the_open_background_is_not() -> None:

@@ -14,7 +14,8 @@ from napari_seg.jobs import run
 from napari_seg.models.model import Model
 from napari_seg.networks import Network
 from napari_seg.training import blending
-from napari_seg.training.blending import ALLOWED, blended, unforgetful
+from napari_seg.training.blending import blended, unforgetful
+from napari_seg.training.course import ALLOWED
 
 LESSONS = [lesson(seed) for seed in range(2)]
 OLD = model_for(LESSONS)

@@ -68,6 +68,22 @@ def test_how_many_steps_fit(pace: float, seconds: float, total: int) -> None:
     assert course._in_time(half_way, pace, float("inf")) == 100
 
 
+@pytest.mark.parametrize(
+    ("weight", "older", "then"),
+    [
+        (0.8, 0.6, 0.9),
+        (0.9, 0.694, 0.95),
+        (0.95, 0.1, 0.95),
+        (0.95, 0.7, 0.9375),
+        (0.8, 0.9, 0.8),
+        (0.85, 0.696, 0.8125),
+    ],
+)
+def test_older_samples_weigh_more_while_they_are_forgotten(weight: float, older: float, then: float) -> None:
+    assert course._balanced(weight, 0.8, 0.7, {"score": 0.5, "older": older}) == pytest.approx(then)
+    assert course._balanced(weight, 0.8, None, {"score": 0.5}) == weight
+
+
 def test_it_learns_a_new_kind_of_image_and_does_not_forget_the_old(tmp_path: Path) -> None:
     old = [lesson(seed) for seed in range(6)]
     start = model_for(old, width=8)

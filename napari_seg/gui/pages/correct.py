@@ -185,6 +185,7 @@ class CorrectPage(QWidget):
         tool = hands.tool or hands.acted
         options = hands.options.get(tool.name) if tool else None
         without = {"reach"} if len(track.row.grid) == 2 else set()
+        without |= set() if self._controller.recorder.counts_objects(track) else {"apart"}
         self.card.render(tool, hands.tool is not None, options, track.row.unit, without)
         self.card.range.render(options, intensities_of(track.image), label)
         self.card.say(hands.words)
