@@ -64,10 +64,9 @@ class RetrainSpec(Spec):
     """How a model is retrained. ``minutes`` is everything, reading, held-out scores and the comparison included;
     ``steps``, where given, is taken as it is.
 
-    ``old_share``: of what is learned, from the stored samples of the earlier training; more where these are forgotten
-    (:data:`~napari_seg.training.course.LEAST`). ``patience``: so many
-    checkpoints (of 20) without a better held-out score end it early; 0 for never. ``new_classes`` are added to those of
-    the model. ``channel``: of images with several, as in a prediction.
+    ``old_share``: of what is learned, from the stored samples of the earlier training, more while these are forgotten.
+    ``patience``: so many checkpoints (of 20) without a better held-out score end it early; 0 for never.
+    ``new_classes`` are added to those of the model. ``channel``: of images with several, as in a prediction.
     """
 
     minutes: float = Field(5.0, gt=0)

@@ -38,9 +38,9 @@ AVERAGE = 0.999
 
 @dataclass(frozen=True)
 class Settings:
-    """``old_share``: of what is learned, and of each batch as nearly as that goes, from older samples. ``faithful``: how
-    much of what is learned from those is what the model said of them before, and not their labels ("learning without
-    forgetting", Li and Hoiem, ECCV 2016)."""
+    """``old_share``: of what is learned, and of each batch as nearly as that goes, from older samples. ``faithful``:
+    how much of what is learned from those is what the model said of them before, and not their labels ("learning
+    without forgetting", Li and Hoiem, ECCV 2016)."""
 
     batch: int
     augmentation: Augmentation
@@ -54,8 +54,8 @@ class Settings:
 
 
 class Trainer:
-    """The network in training, its optimiser and the moving average of its weights. ``old_weight``: how much of the loss
-    is that of older samples; it can be changed between two steps."""
+    """The network in training, its optimiser and the moving average of its weights. ``old_weight``: how much of the
+    loss is that of older samples; it can be changed between two steps."""
 
     def __init__(
         self, model: Model, learned: Sequence[Sample], settings: Settings, total: int, older: Sequence[Sample] = ()
