@@ -40,9 +40,9 @@ ALLOWED = 0.005
 """So much may be lost on older samples: half of what the verdict allows, for those that are looked at are few."""
 
 LEAST = 0.05
-"""What is new keeps at least this weight, however much is forgotten."""
+"""What is new has at least this weight, however much is forgotten, and begins with it where that is looked at."""
 
-SLACK = 0.01
+SLACK = 0.02
 """A later checkpoint is kept if it is worse by no more: figures are noisy, and weights settle as the rate falls."""
 
 TIMED_STEPS = 8
@@ -134,6 +134,8 @@ def run_course(
     standing = standing or Standing()
     if resume:
         standing, written = _taken_up(trainer, state_file, asked, known), True
+    elif standing.older is not None:
+        trainer.old_weight = 1 - min(LEAST, 1 - settings.old_share)
     before = trainer.step
     try:
         while trainer.step < trainer.total and not (patience and standing.waited >= patience):
