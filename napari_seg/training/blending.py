@@ -2,39 +2,38 @@
 
 A network that was retrained and the one it began with lie in one valley: the mean of their weights works, too, and
 often knows nearly all of what either knows (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022). How
-much of the new one is taken is chosen by older samples that neither learned from.
+much of the new one is taken is chosen by samples that neither learned from, old and new ones.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import math
 from dataclasses import replace
 
 from napari_seg.inference.backend import Device
 from napari_seg.jobs import Progress, Steps
 from napari_seg.models.model import Model
-from napari_seg.training.course import ALLOWED
-from napari_seg.training.sample import Sample
-from napari_seg.training.validation import score
+from napari_seg.training.course import Material, worth
 
-SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
-"""How much of the new model is tried, one after the other."""
+SHARES = (1.0, 0.9, 0.8, 0.7)
+"""How much of the new model is tried. With less, what is new is gone before what is old comes back."""
 
 
-def unforgetful(old: Model, new: Model, older: Sequence[Sample], device: Device) -> Steps[tuple[Model, float]]:
-    """As much of the new model as loses next to nothing on older samples, and how much of it that is.
+def unforgetful(old: Model, new: Model, material: Material, device: Device) -> Steps[tuple[Model, float]]:
+    """The blend of two models that is worth most on what chose among the checkpoints, and how much of it is new.
 
-    Where even half of it has forgotten, it is left as it is: there a person must look. ``old`` must have the network of
-    ``new``. ``Progress.detail`` holds ``phase`` ("blend").
+    ``old`` must have the network of ``new``. ``Progress.detail`` holds ``phase`` ("blend").
     """
     at = Progress(0, 1, "looking for what the new model has forgotten", {"phase": "blend"})
-    before = yield from score(old.network, new.spec, older, device, at)
+    before = (yield from material.measured(old.network, new.spec, device, at)).get("older")
+    best, chosen = -math.inf, (new, 1.0)
     for share in SHARES:
         made = blended(old, new, share)
-        if (yield from score(made.network, new.spec, older, device, at)) >= before - ALLOWED:
-            return made, share
-    return new, 1.0
+        figure = worth((yield from material.measured(made.network, new.spec, device, at)), before)
+        if figure > best:
+            best, chosen = figure, (made, share)
+    return chosen
 
 
 def blended(old: Model, new: Model, share: float) -> Model:

@@ -42,8 +42,9 @@ ALLOWED = 0.005
 LEAST = 0.05
 """What is new has at least this weight, however much is forgotten, and begins with it where that is looked at."""
 
-SLACK = 0.02
-"""A later checkpoint is kept if it is worse by no more: figures are noisy, and weights settle as the rate falls."""
+SLACK = 0.1
+"""A later checkpoint is kept if it is worse by no more than this over the root of the number of samples that are
+watched: such figures are noisy, and weights settle as the rate falls."""
 
 TIMED_STEPS = 8
 LATE = 0.9
@@ -149,7 +150,7 @@ def run_course(
                 found = yield from material.measured(averaged, kept.spec, settings.device, at)
                 detail |= found
                 trainer.old_weight = _balanced(trainer.old_weight, settings.old_share, standing.older, found)
-                better = _count(standing, trainer.step, found)
+                better = _count(standing, trainer.step, found, len(material.watched))
                 if better or not material.chooses:
                     _keep(kept, averaged, save_to, trainer.step, standing)
                     written = True
@@ -213,12 +214,12 @@ def worth(found: Measured, older: float | None) -> float:
     return score - GRUDGE * max(0.0, older - now)
 
 
-def _count(standing: Standing, step: int, found: Measured) -> bool:
+def _count(standing: Standing, step: int, found: Measured, watched: int) -> bool:
     """Take a checkpoint into account; whether it is to be kept. One that was not measured is."""
     if not found:
         return True
     figure = worth(found, standing.older)
-    better = figure >= standing.best - SLACK
+    better = figure >= standing.best - SLACK / math.sqrt(max(1, watched))
     standing.waited = 0 if figure > standing.best else standing.waited + 1
     standing.best = max(standing.best, figure)
     if "score" in found:

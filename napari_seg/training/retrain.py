@@ -141,7 +141,7 @@ def retrain(
         parts.choosing or parts.judging,
         parts.minded[:MINDED] if parts.choosing else (),
         chooses=bool(parts.choosing),
-        afterwards=2 * _pixels((*parts.judging, *parts.check)) + 3 * _pixels(parts.minded),
+        afterwards=2 * _pixels((*parts.judging, *parts.check)) + 5 * _pixels(parts.minded),
     )
     standing = Standing()
     if resume:
@@ -192,7 +192,8 @@ def retrain(
     )
     model = yield from _within(course, BEGUN, TRAINED)
     if material.minded:
-        model = yield from _within(_blended(parts, model, settings), TRAINED, TRAINED)
+        seen = replace(material, minded=parts.minded)
+        model = yield from _within(_blended(parts.first, model, seen, settings), TRAINED, TRAINED)
     chose = {sample.name for sample in parts.choosing} - {sample.name for sample in parts.judging}
     if len(chose) >= JUDGES:
         shown = (*parts.choosing, *parts.older[: len(parts.choosing)])  # new settings must suit the old images too
@@ -282,8 +283,8 @@ def _loss(model: ModelSpec) -> LossKind:
     return next((kind for kind in get_args(LossKind) if kind in named[-1:]), "dice")
 
 
-def _blended(parts: _Parts, model: Model, settings: Settings) -> Steps[Model]:
-    model, share = yield from unforgetful(parts.first, model, parts.minded, settings.device)
+def _blended(first: Model, model: Model, material: Material, settings: Settings) -> Steps[Model]:
+    model, share = yield from unforgetful(first, model, material, settings.device)
     return _told(model, {"blend": share})
 
 

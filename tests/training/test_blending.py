@@ -13,9 +13,9 @@ from napari_seg.inference.backend import choose_device
 from napari_seg.jobs import run
 from napari_seg.models.model import Model
 from napari_seg.networks import Network
-from napari_seg.training import blending
+from napari_seg.training import blending, course
 from napari_seg.training.blending import blended, unforgetful
-from napari_seg.training.course import ALLOWED
+from napari_seg.training.sample import Sample
 
 LESSONS = [lesson(seed) for seed in range(2)]
 OLD = model_for(LESSONS)
@@ -28,29 +28,30 @@ def weight(model: Model) -> float:
 
 
 @pytest.mark.parametrize(
-    ("lost", "taken"),
+    ("lost", "gained", "taken"),
     [
-        ({}, 1.0),
-        ({1.0: ALLOWED, 0.9: 0.5}, 1.0),
-        ({1.0: 0.2, 0.9: 0.1, 0.8: 2 * ALLOWED}, 0.7),
-        (dict.fromkeys(blending.SHARES, 0.2), 1.0),
+        ({}, {}, 1.0),
+        ({1.0: 0.01}, {0.9: -0.05, 0.8: -0.1, 0.7: -0.2}, 1.0),
+        ({1.0: 0.05, 0.9: 0.01}, {0.8: -0.3, 0.7: -0.3}, 0.9),
+        (dict.fromkeys(blending.SHARES, 0.2), {}, 1.0),
     ],
-    ids=["nothing is lost", "next to nothing", "something", "everything"],
+    ids=["nothing is lost", "it costs more than it gives back", "it gives back more", "all lose alike"],
 )
-def test_as_much_is_taken_as_forgets_nothing(
-    monkeypatch: pytest.MonkeyPatch, lost: dict[float, float], taken: float
+def test_a_blend_is_taken_where_it_is_worth_more(
+    monkeypatch: pytest.MonkeyPatch, lost: dict[float, float], gained: dict[float, float], taken: float
 ) -> None:
     with torch.no_grad():
         for model, value in ((OLD, 0.0), (NEW, 1.0)):
             next(model.network.parameters()).fill_(value)
 
-    def score(network: Network, *_: object) -> object:
+    def score(network: Network, _: object, of: tuple[Sample, ...], *rest: object) -> object:
         share = round(float(next(network.parameters()).detach().flatten()[0]), 3)
         yield
-        return 0.8 - lost.get(share, 0.0)
+        return 0.8 - lost.get(share, 0.0) if of is OLDER else 0.5 + gained.get(share, 0.0)
 
-    monkeypatch.setattr(blending, "score", score)
-    made, share = run(unforgetful(OLD, NEW, OLDER, choose_device("cpu")))
+    monkeypatch.setattr(course, "score", score)
+    material = course.Material((), watched=OLDER[:1], minded=OLDER)
+    made, share = run(unforgetful(OLD, NEW, material, choose_device("cpu")))
     assert share == taken
     assert weight(made) == pytest.approx(taken)
 
