@@ -285,9 +285,9 @@ def examine(desk: Desk, order: Order) -> Steps[Answer]:
     """
     import psutil
 
-    from napari_seg.session.looked_over import looked_over
+    from napari_seg.session.looked_over import as_agreed, looked_over
     from napari_seg.training.check import Wanted
-    from napari_seg.training.mending import FIXES, left_out, mended
+    from napari_seg.training.mending import FIXES, left_out
     from napari_seg.training.plan import TrainSpec, plan
     from napari_seg.training.reading import look_at
     from napari_seg.training.reasons import advice, reasons
@@ -305,9 +305,8 @@ def examine(desk: Desk, order: Order) -> Steps[Answer]:
         for one in found
     ]
     answer: Answer = {"findings": findings, "plan": [], "advice": None}
-    chosen = [one for one in found if one.fix and one.sentence in agreed]
-    lessons = mended(cases, chosen, {one.fix for one in chosen})
-    if lessons and not any(one.stops and one not in chosen for one in found):
+    lessons = as_agreed(cases, found, agreed)
+    if lessons and not any(one.stops and one.sentence not in agreed for one in found):
         facts = yield from look_at(lessons, settings, total=len(lessons))
         model = plan(facts, settings)
         answer["plan"] = [list(reason) for reason in reasons(facts, settings, model)]
@@ -382,13 +381,14 @@ def _lessons(order: Order) -> list[Taught]:
 
 def _mended(taught: Sequence[Taught], order: Order) -> Steps[Sequence[Lesson]]:
     """The lessons, mended as a person agreed to."""
-    from napari_seg.session.looked_over import as_agreed
+    from napari_seg.session.looked_over import as_agreed, looked_over
     from napari_seg.training.check import Wanted
 
     mend = order.get("mend")
     if not mend:
         return taught
-    return (yield from as_agreed(taught, Wanted(mend["task"], mend["classes"]), mend["agreed"]))
+    cases, found = yield from looked_over(taught, Wanted(mend["task"], mend["classes"]))
+    return as_agreed(cases, found, mend["agreed"])
 
 
 def _region(box: Mapping[str, Any] | None) -> Region | None:

@@ -48,9 +48,8 @@ def looked_over(lessons: Sequence[Taught], wanted: Wanted) -> Steps[tuple[list[A
     return cases, (yield from check.steps(cases, wanted))
 
 
-def as_agreed(lessons: Sequence[Taught], wanted: Wanted, agreed: Collection[str]) -> Steps[list[Mended]]:
-    """The lessons with those findings mended to which a person agreed, by their sentences. One that is not found again,
+def as_agreed(cases: Sequence[AsRead], found: Sequence[Finding], agreed: Collection[str]) -> list[Mended]:
+    """The cases with those findings mended to which a person agreed, by their sentences. One that is not found again,
     because something has changed since, is not mended."""
-    cases, found = yield from looked_over(lessons, wanted)
     chosen = [finding for finding in found if finding.sentence in agreed]
     return mended(cases, chosen, {finding.fix for finding in chosen})

@@ -25,6 +25,7 @@ from napari_seg.jobs import Progress, Steps
 from napari_seg.models.model import Model
 from napari_seg.models.spec import Event, ModelSpec
 from napari_seg.networks import Ensemble, Network
+from napari_seg.training.adopt import LOSS
 from napari_seg.training.sample import Sample
 from napari_seg.training.trainer import Settings, Trainer, digest, state_beside, stored
 from napari_seg.training.validation import score
@@ -36,7 +37,7 @@ CHECKPOINTS = 20
 GRUDGE = 4.0
 """So many times a loss on older samples counts against a gain on new ones."""
 
-ALLOWED = 0.005
+ALLOWED = LOSS / 2
 """So much may be lost on older samples: half of what the verdict allows, for those that are looked at are few."""
 
 LEAST = 0.05
@@ -205,6 +206,13 @@ def with_event(model: Model, made: Event) -> Model:
     return replace(model, spec=model.spec.model_copy(update={"history": (*model.spec.history, made)}))
 
 
+def told_more(model: Model, more: Mapping[str, Any]) -> Model:
+    """The model, with more in its history of what was done last."""
+    *before, last = model.spec.history
+    last = last.model_copy(update={"details": {**last.details, **more}})
+    return replace(model, spec=model.spec.model_copy(update={"history": (*before, last)}))
+
+
 def worth(found: Measured, older: float | None) -> float:
     """The one figure by which checkpoints are chosen: the score, and what was lost of that on ``older`` samples counts
     many times, as next to nothing may be lost there."""
@@ -234,10 +242,8 @@ def keep_start(kept: Model, path: Path, standing: Standing) -> None:
 
 def _keep(kept: Model, network: Network | Ensemble, path: Path, step: int, standing: Standing) -> None:
     """Write the model file; its history says after how many steps, and the scores until then."""
-    *before, last = kept.spec.history
-    details = {**last.details, "kept_at": step, "scores": [list(one) for one in standing.scores]}
-    history = (*before, last.model_copy(update={"details": details}))
-    replace(kept, network=network, spec=kept.spec.model_copy(update={"history": history})).save(path)
+    scores = [list(one) for one in standing.scores]
+    told_more(replace(kept, network=network), {"kept_at": step, "scores": scores}).save(path)
 
 
 def _told(standing: Standing) -> Mapping[str, Any]:

@@ -33,7 +33,17 @@ from napari_seg.training.adopt import Verdict, compare
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.blending import unforgetful
 from napari_seg.training.cases import Lesson
-from napari_seg.training.course import Material, Standing, event, keep_start, run_course, settled, with_event, worth
+from napari_seg.training.course import (
+    Material,
+    Standing,
+    event,
+    keep_start,
+    run_course,
+    settled,
+    told_more,
+    with_event,
+    worth,
+)
 from napari_seg.training.growing import silent_on_new, with_classes
 from napari_seg.training.holding_out import JUDGES, apart, divided
 from napari_seg.training.memory import check_fits, remember, without
@@ -285,7 +295,7 @@ def _loss(model: ModelSpec) -> LossKind:
 
 def _blended(first: Model, model: Model, material: Material, settings: Settings) -> Steps[Model]:
     model, share = yield from unforgetful(first, model, material, settings.device)
-    return _told(model, {"blend": share})
+    return told_more(model, {"blend": share})
 
 
 def _described(parts: _Parts, save_to: Path) -> ModelSpec:
@@ -308,13 +318,6 @@ def _pixels(samples: Sequence[Sample]) -> int:
     return sum(math.prod(sample.grid) for sample in samples)
 
 
-def _told(model: Model, more: dict[str, Any]) -> Model:
-    """The model, with more in its history of what was done last."""
-    *before, last = model.spec.history
-    last = last.model_copy(update={"details": {**last.details, **more}})
-    return replace(model, spec=model.spec.model_copy(update={"history": (*before, last)}))
-
-
 def _with_verdict(model: Model, verdict: Verdict) -> Model:
     said: dict[str, Any] = {
         "decision": verdict.decision,
@@ -324,7 +327,7 @@ def _with_verdict(model: Model, verdict: Verdict) -> Model:
         "corrections": len(verdict.corrections),
         "older": len(verdict.older),
     }
-    return _told(model, {"verdict": said})
+    return told_more(model, {"verdict": said})
 
 
 def _within(steps: Steps[T], start: float, end: float) -> Steps[T]:
