@@ -31,7 +31,7 @@ from napari_seg.spec import Spec
 from napari_seg.tasks.base import LossKind
 from napari_seg.training.adopt import Verdict, compare
 from napari_seg.training.augment import Augmentation
-from napari_seg.training.blending import unforgetful
+from napari_seg.training.blending import LOOKS, unforgetful
 from napari_seg.training.cases import Lesson
 from napari_seg.training.course import (
     Material,
@@ -151,7 +151,8 @@ def retrain(
         parts.choosing or parts.judging,
         parts.minded[:MINDED] if parts.choosing else (),
         chooses=bool(parts.choosing),
-        afterwards=2 * _pixels((*parts.judging, *parts.check)) + 5 * _pixels(parts.minded),
+        afterwards=2 * _pixels((*parts.judging, *parts.check))
+        + (LOOKS * _pixels((*parts.choosing, *parts.minded)) if parts.choosing and parts.minded else 0),
     )
     standing = Standing()
     if resume:
