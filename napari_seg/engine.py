@@ -12,7 +12,6 @@ The window's side of it is :mod:`napari_seg.gui.engine`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import queue
@@ -32,7 +31,7 @@ from napari_seg.data.formats import read, read_answered
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress, Steps
-from napari_seg.models.file import SUFFIX
+from napari_seg.models.file import SUFFIX, file_hash
 
 if TYPE_CHECKING:
     from napari_seg.inference.predict import Prediction, Region
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from napari_seg.training.cases import Lesson
     from napari_seg.training.live import Live
     from napari_seg.training.memory import Memory
+    from napari_seg.training.retrain import RetrainSpec
 
 KEPT = 3
 """How many predictions keep their scores, so that their thresholds can still be changed."""
@@ -76,8 +76,7 @@ class Desk:
         """SHA-256 of the file of a model: names of models are not unique."""
         key = self._key(path)
         if key not in self.hashes:
-            with Path(path).open("rb") as file:
-                self.hashes = {key: hashlib.file_digest(file, "sha256").hexdigest()}
+            self.hashes = {key: file_hash(path)}
         return self.hashes[key]
 
     def _key(self, path: str) -> tuple[str, int]:
@@ -239,7 +238,6 @@ def retrain(desk: Desk, order: Order) -> Steps[Answer]:
     where there was something to compare.
     """
     from napari_seg.training.plan import TrainSpec
-    from napari_seg.training.retrain import RetrainSpec
     from napari_seg.training.retrain import retrain as retraining
     from napari_seg.training.train import train as training
 
@@ -247,9 +245,7 @@ def retrain(desk: Desk, order: Order) -> Steps[Answer]:
     path, resume, who = Path(order["save_to"]), bool(order["resume"]), order["who"]
     verdict = None
     if order["model"]:
-        model, memory, learning = _taught(desk, order, order["model"])
-        lessons = yield from _mended(learning.lessons, order)
-        settings = RetrainSpec.from_person({"channel": learning.channel, **order["settings"]})
+        model, memory, lessons, settings = yield from _corrections(desk, order, order["model"])
         hash_ = desk.model_hash(order["model"])
         job = retraining.steps(
             model, lessons, settings, save_to=path, memory=memory, resume=resume, parent=hash_, who=who
@@ -267,11 +263,9 @@ def compare(desk: Desk, order: Order) -> Steps[Answer]:
     """Compare the model of a training that was stopped with the one it began with: ``old`` and ``new``, with the
     ``lessons`` and ``settings`` of that order."""
     from napari_seg.models.model import Model
-    from napari_seg.training.retrain import RetrainSpec, judged
+    from napari_seg.training.retrain import judged
 
-    model, memory, learning = _taught(desk, order, order["old"])
-    lessons = yield from _mended(learning.lessons, order)
-    settings = RetrainSpec.from_person({"channel": learning.channel, **order["settings"]})
+    model, memory, lessons, settings = yield from _corrections(desk, order, order["old"])
     verdict = yield from judged.steps(model, Model.load(order["new"]), lessons, settings, memory=memory)
     return {"verdict": verdict.model_dump(mode="json")}
 
@@ -363,6 +357,17 @@ def _taught(desk: Desk, order: Order, path: str) -> tuple[Model, Memory | None, 
 
     model, samples = desk.model(path), samples_of(path)
     return model, load(samples) if samples else None, pupil(model.spec, desk.model_hash(path), _lessons(order))
+
+
+def _corrections(
+    desk: Desk, order: Order, path: str
+) -> Steps[tuple[Model, Memory | None, Sequence[Lesson], RetrainSpec]]:
+    """A model, the samples beside its file, and the lessons and settings of an order to retrain it."""
+    from napari_seg.training.retrain import RetrainSpec
+
+    model, memory, learning = _taught(desk, order, path)
+    lessons = yield from _mended(learning.lessons, order)
+    return model, memory, lessons, RetrainSpec.from_person({"channel": learning.channel, **order["settings"]})
 
 
 def _lessons(order: Order) -> list[Taught]:

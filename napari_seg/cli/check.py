@@ -74,7 +74,7 @@ def cases_in(
     return cases
 
 
-def looked_over(cases: Cases, wanted: Wanted, agreed: Collection[str], *, as_json: bool = False) -> Sequence[Lesson]:
+def checked(cases: Cases, wanted: Wanted, agreed: Collection[str], *, as_json: bool = False) -> Sequence[Lesson]:
     """The cases as they are learned from: mended where that was agreed, what else was found is said.
 
     Raises ``SegError`` where something stops a training that was not mended, or belongs to the independent test set.

@@ -125,12 +125,13 @@ class _Run:
 
     def retrain(self, parent: Path) -> Verdict | None:
         """What the new model is worth, compared with its parent."""
+        from napari_seg.models.file import file_hash
         from napari_seg.models.zoo import load_model, samples_of
-        from napari_seg.session.pupils import hash_of, pupil
+        from napari_seg.session.pupils import pupil
         from napari_seg.training.memory import load
         from napari_seg.training.retrain import RetrainSpec, retrain
 
-        model, known_by = load_model(parent), hash_of(parent)
+        model, known_by = load_model(parent), file_hash(parent)
         learning = pupil(model.spec, known_by, self.found)
         self.lessons = learning.lessons
         self._say(model.spec.name, learning.left_out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_seg.cli.check import cases_in, known_fixes, looked_over
+from napari_seg.cli.check import cases_in, checked, known_fixes
 from napari_seg.cli.console import figure, put_json, put_table, say, watch
 from napari_seg.cli.options import (
     Axes,
@@ -92,7 +92,7 @@ def search(
         )
     )
     cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks)
-    lessons = looked_over(cases, Wanted(task.value, len(spec.classes)), agreed, as_json=json_progress)
+    lessons = checked(cases, Wanted(task.value, len(spec.classes)), agreed, as_json=json_progress)
     began = time.monotonic()
 
     def tell(progress: Progress) -> None:

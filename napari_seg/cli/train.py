@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_seg.cli.check import cases_in, known_fixes, looked_over
+from napari_seg.cli.check import cases_in, checked, known_fixes
 from napari_seg.cli.console import figure, put_json, put_table, say, watch
 from napari_seg.cli.options import (
     Axes,
@@ -106,7 +106,7 @@ def train(
     cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks)
     beginning = load_model(start) if start else None
     named = beginning.spec.task.classes if beginning else spec.classes
-    lessons = looked_over(cases, Wanted(task.value, len(named)), agreed, as_json=json_progress)
+    lessons = checked(cases, Wanted(task.value, len(named)), agreed, as_json=json_progress)
     if folds:
         _cross_validate(lessons, spec, folds, output, resume=resume, json=json, json_progress=json_progress)
         return

@@ -121,7 +121,7 @@ class Live:
         self.words = "Taken over."
         say(self._viewer, "Suggestion taken over")
 
-        def then() -> None:
+        def then(_: bool) -> None:
             self._done = self._seen = self._now(track)
             self.changed.emit()
 

@@ -28,6 +28,12 @@ def again(outcome: Outcome, target: Target, sizes: Sequence[Sequence[int]]) -> O
     return replace(outcome, headline=headline, lines=tuple(lines), advice=_advice(sizes, outcome.thresholds))
 
 
+def unchanged(outcome: Outcome) -> Outcome:
+    """The outcome where the mask is as it was."""
+    stays = "What you corrected, accepted or finished stays; the rest came out as it was."
+    return replace(outcome, headline="Nothing was changed", lines=(outcome.headline, *outcome.lines, stays))
+
+
 def found(target: Target, sizes: Sequence[Sequence[int]]) -> list[str]:
     """What was found: a headline and a line for each class, or for the typical object."""
     names, volume = target.model.task.names, target.volume

@@ -45,8 +45,8 @@ class Renewing:
     def __init__(self, recorder: Recorder, engine: Engine) -> None:
         self._recorder, self._engine = recorder, engine
 
-    def put(self, track: Track, renewal: Renewal, then: Callable[[], None]) -> None:
-        """Show new labels, and keep them; ``then`` is called when that is done."""
+    def put(self, track: Track, renewal: Renewal, then: Callable[[bool], None]) -> None:
+        """Show new labels, and keep them; ``then`` hears when that is done, and whether anything is another now."""
         row, plane, times = track.row, track.plane + SAID, self._times(track, renewal)
 
         def read(store: Store) -> list[Labels]:
@@ -68,19 +68,21 @@ class Renewing:
             self._recorder.ask(track, read, work_out)
 
         def show(edits: Edits) -> None:
+            changes = any(edits.values())
+
+            def shown(done: bool) -> None:
+                if done or self._recorder.track(track.layer) is not track:
+                    then(changes)
+                else:
+                    self.put(track, renewal, then)
+
             if self._recorder.track(track.layer) is not track:
-                then()
+                then(False)
             else:
                 self._recorder.renew(track, edits, renewal.tool, renewal.predicted, still, shown)
 
         def still() -> bool:
             return same() == worked_on[0]
-
-        def shown(done: bool) -> None:
-            if done or self._recorder.track(track.layer) is not track:
-                then()
-            else:
-                self.put(track, renewal, then)
 
         # what another program has written counts as said, too
         self._recorder.sweep(lambda: self._recorder.frozen(track, times, ask))

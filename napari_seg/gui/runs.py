@@ -6,13 +6,12 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Literal
 
 from psygnal import Signal
 
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
-from napari_seg.gui.outcomes import again, outcome_of
+from napari_seg.gui.outcomes import again, outcome_of, unchanged
 from napari_seg.gui.pace import Paces
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.renewing import Renewal, Renewing
@@ -229,39 +228,40 @@ class Runs:
             self._masks[target.key] = masks
             self._shown(run, answer, masks)
             return
-        left = [mask for mask, _ in zip(masks, planes, strict=True)]
+        heard: list[bool] = []
 
-        def one_less(mask: Mask) -> None:
-            left.remove(mask)
-            if not left:
-                self._shown(run, answer, masks)
+        def one_more(changes: bool) -> None:
+            heard.append(changes)
+            if len(heard) == len(masks):
+                self._shown(run, answer, masks, changed=any(heard))
 
         for mask, (_, labels) in zip(masks, planes, strict=True):
-            self._renew(mask, Renewal(labels, where, "predict", predicted), partial(one_less, mask))
+            self._renew(mask, Renewal(labels, where, "predict", predicted), one_more)
 
     def _new(self, target: Target, labels: Any, where: Any, predicted: Predicted, name: str) -> Mask:
         if where is not None:
             labels = pasted(blank(target), labels, where, objects=target.objects)
         return new_mask(self._viewer, target, labels, predicted, name)
 
-    def _renew(self, mask: Mask, renewal: Renewal, then: Callable[[], None]) -> None:
-        """Put new labels into a mask, which ``then`` shows them."""
+    def _renew(self, mask: Mask, renewal: Renewal, then: Callable[[bool], None]) -> None:
+        """Put new labels into a mask; ``then`` hears whether that has changed it."""
         track = None if mask.layer is None else self._recorder.track(mask.layer)
         if renewal.predicted is not None:
             mask.predicted = renewal.predicted
         if track is None:
             if mask.layer is not None and renewal.where is None:  # it has just come, and nobody has touched it
                 swap_labels(mask.layer, renewal.labels)
-            then()
+            then(True)
         else:
             self._renewing.put(track, renewal, then)
 
-    def _shown(self, run: Run, answer: Mapping[str, Any], masks: list[Mask]) -> None:
+    def _shown(self, run: Run, answer: Mapping[str, Any], masks: list[Mask], *, changed: bool = True) -> None:
         self._done, self._behind, self._scores_due = run, None, len(masks) == 1
         notes = tuple(answer["notes"])
         if run.retried:
             notes = ("Memory ran out once; smaller tiles were used.", *notes)
-        self._over(outcome_of(run.target, answer, notes))
+        outcome = outcome_of(run.target, answer, notes)
+        self._over(outcome if changed else unchanged(outcome))
         self.changed.emit()
 
     def _decode(self, thresholds: Thresholds, *, behind: bool) -> None:
@@ -285,7 +285,7 @@ class Runs:
                 told = _with_thresholds(mask.predicted, decoding.thresholds) if whole else None
                 box = None if where is None else box_of(where, run.target)
                 renewal = Renewal(answer["labels"], box, "thresholds", told)
-                self._renew(mask, renewal, lambda: self._redrawn(decoding, answer["sizes"]))
+                self._renew(mask, renewal, lambda changes: self._redrawn(decoding, answer["sizes"]))
             case Failed(sentence=sentence):
                 self._no_more(sentence)
             case _:

@@ -3,13 +3,13 @@ and which of the lessons that model can learn from."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from napari_seg.data.formats import is_image
 from napari_seg.errors import SegError
+from napari_seg.models.file import file_hash
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.database import NAME
 from napari_seg.session.fingerprint import fingerprint
@@ -37,12 +37,6 @@ def taught_in(named: str) -> list[Taught]:
     raise SegError(f"There is no session {named}; name the folder of a project, or an image that was corrected.")
 
 
-def hash_of(path: Path) -> str:
-    """SHA-256 of the file of a model: what predictions are known by."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def parent_of(found: Sequence[Taught], files: Iterable[Path]) -> Path | None:
     """The file of the model whose masks were corrected, the one of the last prediction where there are several;
     ``None`` where no model made any.
@@ -54,7 +48,7 @@ def parent_of(found: Sequence[Taught], files: Iterable[Path]) -> Path | None:
         return None
     last = max(pasts, key=lambda past: past.at).predicted
     for path in files:
-        if path.is_file() and hash_of(path) == last.model_hash:
+        if path.is_file() and file_hash(path) == last.model_hash:
             return path
     raise SegError(f"The masks were made by {last.model}, which is not among the models here; name its file.")
 

@@ -13,7 +13,7 @@ from napari.components import ViewerModel
 from napari_seg.gui import runs
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
-from napari_seg.gui.state import Thresholds
+from napari_seg.gui.state import Outcome, Thresholds
 from napari_seg.jobs import Progress
 from napari_seg.models.zoo import shipped
 from napari_seg.session.predicted import predictions
@@ -57,6 +57,12 @@ def objects(shape: tuple[int, ...], count: int) -> np.ndarray:
     for k in range(count):
         labels[5 * k : 5 * k + 4, 10:20] = k + 1
     return labels
+
+
+def outcome(controller: Controller) -> Outcome:
+    found = controller.state.outcome
+    assert found is not None
+    return found
 
 
 def test_nothing_open(controller: Controller) -> None:
@@ -264,6 +270,11 @@ def test_a_second_run_goes_under_what_a_person_has_painted(
     assert len(viewer.layers) == 2
     np.testing.assert_array_equal(viewer.layers[1].data == 7, painted)
     assert len(np.unique(viewer.layers[1].data)) == 1 + 3 + 1
+    assert outcome(controller).headline == "3 objects found"
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 3))
+    assert outcome(controller).headline == "Nothing was changed"
+    assert outcome(controller).lines[0] == "3 objects found"
     viewer.layers[1].undo()
     assert set(np.unique(viewer.layers[1].data)) == {0, 1, 2, 7}
 

@@ -35,7 +35,7 @@ class Desk:
         about = {MADE: "predict", PREDICTED: TOLD}
         self.layer = self.viewer.add_labels((self.one + 2 * self.two).astype(np.uint16), name="m", metadata=about)
         self.rest()
-        self.done = 0
+        self.heard: list[bool] = []
 
     @property
     def track(self) -> Track:
@@ -44,10 +44,11 @@ class Desk:
         return track
 
     def put(self, labels: Any, tool: str = "predict", predicted: Predicted | None = TOLD) -> None:
-        self.renewing.put(self.track, Renewal(labels.astype(np.uint16), None, tool, predicted), self._count)
+        self.renewing.put(self.track, Renewal(labels.astype(np.uint16), None, tool, predicted), self.heard.append)
 
-    def _count(self) -> None:
-        self.done += 1
+    @property
+    def done(self) -> int:
+        return len(self.heard)
 
     def paint(self, *rows: int) -> None:
         """A stroke of one of our tools."""
@@ -101,6 +102,7 @@ def test_what_is_said_of_an_object_meanwhile_counts(desk: Desk, entry: Entry) ->
     desk.put(desk.one)
     desk.rest()
     assert np.array_equal(desk.layer.data == 2, desk.two)
+    assert desk.heard[-1] is False
 
 
 def test_an_object_that_is_painted_on_meanwhile_stays_whole(desk: Desk) -> None:

@@ -15,11 +15,11 @@ from desk import Desk
 from napari_seg.data.formats import read
 from napari_seg.editing.annotation import CASE, Entry, class_key, object_key
 from napari_seg.errors import SegError
-from napari_seg.models.file import read_spec
+from napari_seg.models.file import file_hash, read_spec
 from napari_seg.session.learning import lessons
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.projects import About, remember, tell_about
-from napari_seg.session.pupils import hash_of, parent_of, pupil, taught_in
+from napari_seg.session.pupils import parent_of, pupil, taught_in
 from napari_seg.session.session import Session, home
 
 ACCEPTED = Entry(state="accepted")
@@ -51,7 +51,7 @@ def cells(seed: int, size: int = 48) -> tuple[Any, Any]:
 
 def corrected(desk: Desk, model: Path | None, count: int = 6, **known: Any) -> list[int]:
     """Images whose masks the model made and a person corrected and finished."""
-    told = None if model is None else Predicted(read_spec(model).name, hash_of(model), {}, None)
+    told = None if model is None else Predicted(read_spec(model).name, file_hash(model), {}, None)
     numbers = []
     for k in range(count):
         image, labels = cells(k)
@@ -94,7 +94,7 @@ def test_the_model_whose_masks_were_corrected_goes_on(
     assert [one["name"] for one in told["lessons"]] == [f"cells {k}" for k in range(6)]
     spec = read_spec(output)
     last = spec.history[-1].details
-    assert (last["parent_hash"], last["who"]) == (hash_of(parent), "Ann")
+    assert (last["parent_hash"], last["who"]) == (file_hash(parent), "Ann")
     assert {one["fingerprint"] for one in last["lessons"]} == {one["fingerprint"] for one in told["lessons"]}
     assert b"cells" not in output.read_bytes()  # the name of a file may be a patient's
     note = json.loads((output.parent / f"{output.stem}.note.json").read_text())
