@@ -30,7 +30,7 @@ def unforgetful(old: Model, new: Model, material: Material, device: Device) -> S
     ``old`` must have the network of ``new``. ``Progress.detail`` holds ``phase`` ("blend").
     """
     at = Progress(0, 1, "looking for what the new model has forgotten", {"phase": "blend"})
-    before = (yield from material.measured(old.network, new.spec, device, at)).get("older")
+    before = (yield from replace(material, watched=()).measured(old.network, new.spec, device, at))["older"]
     best, chosen = -math.inf, (new, 1.0)
     for share in SHARES:
         made = blended(old, new, share)
@@ -38,7 +38,7 @@ def unforgetful(old: Model, new: Model, material: Material, device: Device) -> S
         figure = worth(found, before)
         if figure > best:
             best, chosen = figure, (made, share)
-        if share == 1 and before is not None and found["older"] >= before:
+        if share == 1 and found["older"] >= before:
             break
     return chosen
 
