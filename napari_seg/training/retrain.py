@@ -75,7 +75,8 @@ class RetrainSpec(Spec):
     ``steps``, where given, is taken as it is.
 
     ``old_share``: of what is learned, from the stored samples of the earlier training, more while these are forgotten.
-    ``patience``: so many checkpoints (of 20) without a better held-out score end it early; 0 for never.
+    ``patience``: so many checkpoints (of 20) without a better held-out score end it early, where held-out units choose
+    among the checkpoints; 0 for never.
     ``new_classes`` are added to those of the model. ``channel``: of images with several, as in a prediction.
     """
 

@@ -288,6 +288,15 @@ def test_it_ends_early_where_nothing_gets_better(tmp_path: Path, monkeypatch: py
         lambda progress: seen.append(progress.detail.get("step", 0)),
     )
     assert max(seen) == 20
+    seen.clear()
+    judges = [
+        replace(lesson(seed), split="val") for seed in range(30, 36)
+    ]  # they judge the result, and so choose nothing
+    run(
+        retrain.steps(MODEL, (*LESSONS, *judges), spec, save_to=tmp_path / "o.safetensors"),
+        lambda progress: seen.append(progress.detail.get("step", 0)),
+    )
+    assert max(seen) == 20
 
 
 def test_minutes_are_everything(tmp_path: Path) -> None:
