@@ -160,6 +160,7 @@ class Training:
         name = self._spec(Path(key)).name if key != NEW else self._new_name()
         try:
             path = shelf.free_path(shelf.name_of(Path(key)) if key != NEW else name)
+            shelf.claim(path)
         except SegError as error:
             self._fail(Failure(str(error)))
             return
@@ -177,17 +178,27 @@ class Training:
 
     def go_on(self) -> None:
         """Go on with the training that was interrupted."""
-        found = interrupted_of(self._orders)
-        if self.run is None and found is not None:
-            self._set_out(Run(found.path, self._orders[found.path]), resume=shelf.state_of(found.path).exists())
+        path = None if self.run is not None else self._claimed()
+        if path is not None:
+            self._set_out(Run(path, self._orders[path]), resume=shelf.state_of(path).exists())
 
     def give_up(self) -> None:
         """Throw the training away that was interrupted."""
-        found = interrupted_of(self._orders)
-        if found is not None:
-            shelf.end_order(found.path)
-            found.path.unlink(missing_ok=True)
+        path = self._claimed()
+        if path is not None:
+            shelf.end_order(path)
+            path.unlink(missing_ok=True)
+            self._look_at_shelf()
+
+    def _claimed(self) -> Path | None:
+        """The interrupted training that is shown, where it still is one; no other window can take it now."""
+        shown = self.state.interrupted
         self._look_at_shelf()
+        try:
+            return shown.path if shown and shown.path in self._orders and shelf.claim(shown.path) else None
+        except SegError as error:
+            self._fail(Failure(str(error)))
+            return None
 
     def stop(self) -> None:
         """Stop the training and keep the best that it has found so far."""
@@ -237,6 +248,9 @@ class Training:
         if self.run is not None and self._running is not None and self.run.verb == "retrain":
             self._note_order(self.run, fraction=self._running.fraction)
         self._engine.close()
+        if self.run is not None:
+            shelf.let_go(self.run.path)
+            self.run = None
 
     @property
     def start_path(self) -> Path | None:
@@ -519,6 +533,8 @@ class Training:
         self._over()
 
     def _over(self) -> None:
+        if self.run is not None:
+            shelf.let_go(self.run.path)
         self.run, self._running = None, None
         self._look_at_shelf()
 

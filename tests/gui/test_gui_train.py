@@ -310,6 +310,39 @@ def test_a_training_is_gone_on_with_after_the_program_was_closed(
     again.close()
 
 
+def test_what_one_window_trains_no_other_window_takes(
+    controller: Controller, trainer: Any, engine: Any, page: TrainPage
+) -> None:
+    corrected(controller)
+    page.begin.click()
+    rest(controller)
+    path = Path(trainer.orders[-1]["save_to"])
+    beside = Controller(ViewerModel(), engine, trainer=type(trainer)())
+    there = beside.classroom.training
+    assert there.state.interrupted is None  # it goes on
+    say(controller, trainer, Died, "memory ran out")
+    there._look_at_shelf()
+    for window in (controller, beside):
+        window.tick()
+        window.classroom.training.resolve()
+    assert there.state.interrupted is not None
+    page.interrupted.go_on.click()
+    rest(controller)
+    count = len(trainer.orders)
+    there.give_up()  # what was shown is no longer so
+    there.go_on()
+    assert there.run is None
+    there.resolve()
+    assert there.state.interrupted is None
+    shelf.state_of(path).write_bytes(b"state")
+    path.write_bytes(b"model")
+    there.give_up()
+    assert path.exists()
+    assert shelf.state_of(path).exists()
+    assert len(trainer.orders) == count
+    beside.close()
+
+
 def test_a_refusal_of_the_engine_is_one_sentence(controller: Controller, trainer: Any, page: TrainPage) -> None:
     corrected(controller)
     page.begin.click()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from napari_seg.errors import SegError
@@ -53,6 +56,26 @@ def test_a_training_that_was_begun_is_known_until_it_ends(folder: Path) -> None:
     assert shelf.orders() == {path: {"minutes": 5}}
     shelf.end_order(path)
     assert shelf.orders() == {}
+    assert list(folder.iterdir()) == []
+
+
+def test_a_training_belongs_to_one_process_until_that_is_gone(folder: Path) -> None:
+    path = shelf.free_path("mine")
+    shelf.put_order(path, {"minutes": 5})
+    assert shelf.claim(path)
+    assert shelf.orders() == {}
+    assert not shelf.claim(path)
+    shelf.let_go(path)
+    assert list(shelf.orders()) == [path]
+    other = psutil.Process(os.getppid())
+    owner = path.with_name("mine-1.owner.json")
+    owner.write_text(json.dumps({"pid": other.pid, "began": other.create_time()}))
+    assert shelf.orders() == {}
+    assert not shelf.claim(path)
+    owner.write_text(json.dumps({"pid": other.pid, "began": other.create_time() - 60}))  # its number was given again
+    assert list(shelf.orders()) == [path]
+    assert shelf.claim(path)
+    shelf.end_order(path)
     assert list(folder.iterdir()) == []
 
 
