@@ -50,10 +50,12 @@ _TOO_EARLY = "It was stopped before there was a first result, so nothing was mad
 
 @dataclass(eq=False)
 class Run:
-    """A training under way. ``record``: what it takes to go on with it. ``asked``: a person has stopped it."""
+    """A training under way. ``record``: what it takes to go on with it; ``resume``: it was begun before. ``asked``: a
+    person has stopped it."""
 
     path: Path
     record: dict[str, Any]
+    resume: bool = False
     order: int = 0
     verb: str = ""
     asked: bool = False
@@ -174,13 +176,13 @@ class Training:
             "began": time.time(),
             "minutes": self.minutes,
         }
-        self._set_out(Run(path, record), resume=False)
+        self._set_out(Run(path, record))
 
     def go_on(self) -> None:
         """Go on with the training that was interrupted."""
         path = None if self.run is not None else self._claimed()
         if path is not None:
-            self._set_out(Run(path, self._orders[path]), resume=shelf.state_of(path).exists())
+            self._set_out(Run(path, self._orders[path], resume=shelf.state_of(path).exists()))
 
     def give_up(self) -> None:
         """Throw the training away that was interrupted."""
@@ -203,11 +205,13 @@ class Training:
     def stop(self) -> None:
         """Stop the training and keep the best that it has found so far."""
         run = self.run
-        if run is not None and not run.asked:
+        if run is not None and not run.order:
+            self._not_begun()
+            self.resolve()
+        elif run is not None and not run.asked:
             run.asked = True
             self._running = Running(self._running.fraction if self._running else 0.0, "Stopping")
-            if run.order:
-                self._engine.cancel(run.order)
+            self._engine.cancel(run.order)
             self.resolve()
 
     def use_new(self) -> None:
@@ -241,6 +245,7 @@ class Training:
         self._engine.poll()
         self._lessons.tick()
         self._examining.tick(self._lessons.with_volumes)
+        self._see_that_it_is_kept()
         if self._stale and (self._lessons.watched or self.run is not None):
             self.resolve()
 
@@ -389,41 +394,57 @@ class Training:
 
     # what is done
 
-    def _set_out(self, run: Run, *, resume: bool) -> None:
+    def _set_out(self, run: Run) -> None:
         """Begin when all that was painted is on the disk."""
         self._examining.want([], {}, [])
         self.run, self.result, self._failure = run, None, None
         self._running = Running(0.0, "Keeping what you painted")
         self._orders.pop(run.path, None)
         self.resolve()
-        self._recorder.sweep(partial(self._swept, run, resume))
+        self._recorder.sweep(partial(self._swept, run), partial(self._not_kept, run))
 
-    def _swept(self, run: Run, resume: bool) -> None:
+    def _swept(self, run: Run) -> None:
         tracks = {track.session.folder: track for track in self._recorder.tracks()}
         left = [len(tracks)]
 
         def kept(_: object) -> None:
             left[0] -= 1
             if left[0] <= 0:
-                self._order(run, resume)
+                self._order(run)
 
         for track in tracks.values():
-            self._recorder.ask(track, lambda store: None, kept)
+            self._recorder.ask(track, lambda store: None, kept, partial(self._not_kept, run))
         if not tracks:
-            self._order(run, resume)
+            self._order(run)
 
-    def _order(self, run: Run, resume: bool) -> None:
+    def _see_that_it_is_kept(self) -> None:
+        """A disk that takes nothing may do so for ever: the training does not wait for it."""
+        run = self.run
+        if run is not None and not run.order:
+            states = [track.session.writer.kept for track in self._recorder.tracks()]
+            trouble = next((state.trouble for state in states if state.waiting and state.trouble), "")
+            if trouble:
+                self._not_kept(run, trouble)
+
+    def _not_kept(self, run: Run, why: str) -> None:
+        """What was painted cannot be kept, so that nothing can be learned from it."""
+        if self.run is run:
+            self._not_begun(Failure(why))
+
+    def _not_begun(self, failure: Failure | None = None) -> None:
+        """The run ends before it was ordered."""
+        if self.run is not None and not self.run.resume:
+            shelf.end_order(self.run.path)
+        self._failure = failure
+        self._over()
+
+    def _order(self, run: Run) -> None:
         if self.run is not run:
-            return
-        if run.asked:
-            if not resume:
-                shelf.end_order(run.path)
-            self._over()
             return
         try:
             shelf.put_order(run.path, run.record)
         except SegError as error:
-            self._fail(Failure(str(error)))
+            self._not_begun(Failure(str(error)))
             return
         run.verb = "retrain"
         run.order = self._engine.order(
@@ -433,7 +454,7 @@ class Training:
             settings=run.record["settings"],
             mend=run.record.get("mend"),
             save_to=str(run.path),
-            resume=resume,
+            resume=run.resume,
             who=self._recorder.who,
         )
         self._running = Running(0.0, "Starting")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QPushButton
 
 from napari_seg.editing.annotation import Entry, object_key, slice_key
+from napari_seg.errors import SegError
 from napari_seg.gui import spotlight
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.pages.train import TrainPage
+from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.training_state import NEW
 from napari_seg.jobs import Progress
 from napari_seg.models import shelf
+from napari_seg.session.writer import CLOSED, Kept
 
 VERDICT = {
     "decision": "better",
@@ -177,6 +181,8 @@ def test_a_training_that_was_stopped_too_early_leaves_nothing(
     corrected(controller)
     page.begin.click()
     page.running.cancel.click()  # even before it was ordered
+    assert controller.classroom.training.run is None
+    assert list(shelf.shelf().iterdir()) == []
     rest(controller)
     assert trainer.orders == []
     assert page.begin.isEnabled()
@@ -187,6 +193,44 @@ def test_a_training_that_was_stopped_too_early_leaves_nothing(
     assert "before there was a first result" in page.failure.words.text()
     assert page.begin.isEnabled()
     assert shelf.orders() == {}
+
+
+@pytest.mark.parametrize("trouble", ["full", "closed", "answer", "silent"])
+def test_what_cannot_be_kept_is_not_waited_for(
+    controller: Controller, trainer: Any, page: TrainPage, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = corrected(controller)
+    track = controller.recorder.track(layer)
+    assert track is not None
+    writer = track.session.writer
+    words = "The disk is full; free some space."
+    if trouble == "full":  # when what nobody told of is looked for
+        monkeypatch.setattr(writer, "call", _raises(words))
+    if trouble == "closed":
+        monkeypatch.setattr(Recorder, "sweep", lambda self, then, failed: then())
+        writer.close()
+        words = CLOSED
+    if trouble == "answer":
+        monkeypatch.setattr(Recorder, "sweep", lambda self, then, failed: then())
+        future: Future[None] = Future()
+        future.set_exception(SegError(words))
+        monkeypatch.setattr(writer, "call", lambda work: future)
+    if trouble == "silent":
+        monkeypatch.setattr(Recorder, "sweep", lambda self, then, failed: None)
+        monkeypatch.setattr(type(writer), "kept", Kept(waiting=1, trouble=words))
+    page.begin.click()
+    controller.tick()
+    controller.tick()
+    assert page.failure.words.text() == f"It did not work: {words}"
+    assert trainer.orders == []
+    assert list(shelf.shelf().iterdir()) == []
+
+
+def _raises(words: str) -> Callable[..., None]:
+    def call(work: object) -> None:
+        raise SegError(words)
+
+    return call
 
 
 def test_the_better_model_is_proposed_and_taken_with_one_click(
