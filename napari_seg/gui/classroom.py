@@ -106,6 +106,8 @@ class Classroom:
     def _part(self, target: Target) -> Region | None:
         if math.prod(target.volume.grid) * target.volume.size("T") <= LARGE:
             return None
+        if target.volume.ndim == 2:
+            return self._runs.region(target, "box")
         return self._runs.region(target, "slice" if target.model.network.ndim == 2 else "near")
 
     def _seen(self, target: Target) -> Region | None:

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_seg.editing.annotation import Entry, object_key, slice_key
 from napari_seg.errors import SegError
-from napari_seg.gui import spotlight
+from napari_seg.gui import classroom, spotlight
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.pages.train import TrainPage
@@ -528,8 +528,10 @@ def test_both_masks_are_flicked_over_each_other_and_nothing_is_kept_of_them(
     more[40:50, 40:50] = 2
     for number, found in ((len(trainer.orders) - 1, labels), (len(trainer.orders), more)):
         trainer.say(Finished(number, {"labels": found, "axes": "YX"}))
-    rest(controller)
     layers = controller.viewer.layers
+    assert page.verdict.waiting.isVisibleTo(page)  # what differs is looked for in a thread
+    assert [one.name for one in layers] == ["cells", "mask"]
+    rest(controller)
     assert [one.name for one in layers][-3:] == ["Old model", "New model", "Differences"]
     assert (layers["Old model"].visible, layers["New model"].visible, layer.visible) == (False, True, False)
     np.testing.assert_array_equal(np.flatnonzero(layers["Differences"].data), np.flatnonzero(more == 2))
@@ -539,6 +541,38 @@ def test_both_masks_are_flicked_over_each_other_and_nothing_is_kept_of_them(
     page.verdict.end.click()
     assert [one.name for one in layers] == ["cells", "mask"]
     assert layer.visible
+
+
+def test_a_comparison_that_was_ended_shows_nothing_any_more(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    corrected(controller)
+    trained(controller, trainer, page, spots)
+    page.verdict.flick.click()
+    for number in (len(trainer.orders) - 1, len(trainer.orders)):
+        trainer.say(Finished(number, {"labels": np.zeros((60, 80), np.uint8), "axes": "YX"}))
+    page.verdict.waiting.cancel.click()
+    rest(controller)
+    assert [one.name for one in controller.viewer.layers] == ["cells", "mask"]
+
+
+def test_of_a_large_picture_only_what_is_seen_is_compared(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classroom, "LARGE", 100)
+    corrected(controller)
+    trained(controller, trainer, page, spots)
+    layer = controller.viewer.layers["cells"]
+    layer.corner_pixels = np.array([[10, 20], [29, 49]])
+    page.verdict.flick.click()
+    region = trainer.orders[-1]["region"]
+    assert (region["start"], region["stop"]) == ((10, 20), (30, 50))
+    for number in (len(trainer.orders) - 1, len(trainer.orders)):
+        trainer.say(Finished(number, {"labels": np.ones((20, 30), np.uint8), "axes": "YX"}))
+    rest(controller)
+    shown = controller.viewer.layers["New model"].data
+    assert shown[10:30, 20:50].all()
+    assert shown.sum() == 600
 
 
 def test_notes_of_models_survive_what_damages_them(
