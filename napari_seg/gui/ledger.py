@@ -143,9 +143,9 @@ class Ledger:
     def after(
         self, future: Future[Any], then: Callable[[Any], None], failed: Callable[[str], None] | None = None
     ) -> None:
-        """Call ``then`` with the result at the next :meth:`collect` after it has come; or ``failed`` with the sentence,
-        which is complained of where nobody hears it."""
-        self._waiting.append((future, then, failed or self.complain))
+        """Call ``then`` with the result at the next :meth:`collect` after it has come. Where there is none, that is
+        complained of, and ``failed`` hears the sentence."""
+        self._waiting.append((future, then, failed or (lambda _: None)))
 
     def collect(self) -> None:
         """Bring in what has come. Main thread only."""
@@ -155,6 +155,7 @@ class Ledger:
             try:
                 result = future.result()
             except SegError as error:
+                self.complain(str(error))
                 failed(str(error))
             else:
                 then(result)

@@ -185,7 +185,7 @@ class Recorder:
         failed: Callable[[str], None] | None = None,
     ) -> None:
         """Ask the session of a layer something, after all that was done before; ``then`` hears the answer at a later
-        :meth:`tick`. ``failed`` hears why there is none; without it that is told in :attr:`safe`."""
+        :meth:`tick`. What cannot be answered is told in :attr:`safe`, and ``failed`` hears it."""
         self._gather()
         if not track.session.writer.closed:
             self._ledger.after(track.session.writer.call(work), then, failed)
@@ -350,9 +350,9 @@ class Recorder:
         self.changed.emit()
         return done
 
-    def after(self, future: Future[T], then: Callable[[T], None]) -> None:
-        """Call ``then`` with what a session answers, at a later :meth:`tick`."""
-        self._ledger.after(future, then)
+    def after(self, future: Future[T], then: Callable[[T], None], failed: Callable[[str], None] | None = None) -> None:
+        """Call ``then`` with what a session answers, at a later :meth:`tick`; ``failed``, if it cannot."""
+        self._ledger.after(future, then, failed)
 
     def go_back(self, tracks: list[Track], session: Session, row: ImageRow) -> None:
         """Keep masks where they were kept before :meth:`rehome`, which did not succeed, as they are now."""
@@ -431,7 +431,7 @@ class Recorder:
         self._masks.gone(event.value)
 
     def sweep(self, then: Callable[[], None] = lambda: None, failed: Callable[[str], None] | None = None) -> None:
-        """Keep what changed in any layer without an event, and call ``then``; or ``failed`` with a sentence."""
+        """Keep what changed in any layer without an event, and call ``then``; or ``failed`` with what is told."""
         self._errands.beside(self._swept(self.tracks(), self._while_open(then), failed))
 
     def _keep_all(self, track: Track, labels: Labels) -> None:
@@ -580,11 +580,10 @@ class Recorder:
             for track in tracks:
                 yield from self._acts.compared(track)
         except SegError as error:
-            if failed is None:
-                raise
-            failed(str(error))
-        else:
-            then()
+            if failed is not None:
+                failed(str(error))
+            raise
+        then()
 
     def _freezing(
         self, track: Track, times: tuple[int, ...], then: Callable[[dict[int, Annotation]], None]

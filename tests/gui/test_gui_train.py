@@ -115,6 +115,30 @@ def test_it_says_in_words_what_it_learns_from(controller: Controller, page: Trai
     assert page.begin.isEnabled()
 
 
+def test_only_the_newest_look_counts_and_one_that_failed_is_repeated(controller: Controller, page: TrainPage) -> None:
+    corrected(controller)
+    lessons = controller.classroom.lessons
+    told = []
+    lessons.changed.connect(lambda: told.append(1))
+    lessons.look()
+    lessons.look()
+    rest(controller)
+    assert told == [1]
+    lessons._stir()
+    lessons._clock = lambda: 1e9
+    rest(controller)
+    assert told == [1, 1]  # it goes on looking
+    (session,) = {track.session for track in controller.recorder.tracks()}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(session.writer, "call", lambda work: _failing("The disk does not answer."))
+        lessons.look()
+        controller.tick()
+    assert page.lessons.text() == "It learns from 6 objects in 1 image."
+    lessons._clock = lambda: 2e9
+    rest(controller)
+    assert len(told) == 4
+
+
 def test_only_masks_of_the_same_kind_are_learned_from(controller: Controller, page: TrainPage) -> None:
     corrected(controller)
     controller.viewer.add_image(np.zeros((4, 30, 30)), name="scan")
@@ -212,9 +236,7 @@ def test_what_cannot_be_kept_is_not_waited_for(
         words = CLOSED
     if trouble == "answer":
         monkeypatch.setattr(Recorder, "sweep", lambda self, then, failed: then())
-        future: Future[None] = Future()
-        future.set_exception(SegError(words))
-        monkeypatch.setattr(writer, "call", lambda work: future)
+        monkeypatch.setattr(writer, "call", lambda work: _failing(words))
     if trouble == "silent":
         monkeypatch.setattr(Recorder, "sweep", lambda self, then, failed: None)
         monkeypatch.setattr(type(writer), "kept", Kept(waiting=1, trouble=words))
@@ -224,6 +246,12 @@ def test_what_cannot_be_kept_is_not_waited_for(
     assert page.failure.words.text() == f"It did not work: {words}"
     assert trainer.orders == []
     assert list(shelf.shelf().iterdir()) == []
+
+
+def _failing(words: str) -> Future[None]:
+    future: Future[None] = Future()
+    future.set_exception(SegError(words))
+    return future
 
 
 def _raises(words: str) -> Callable[..., None]:
