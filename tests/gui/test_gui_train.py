@@ -304,6 +304,39 @@ def test_the_better_model_is_proposed_and_taken_with_one_click(
     assert now[54, 65]
 
 
+def test_a_mask_belongs_to_the_model_that_made_it_last(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path, engine: Any
+) -> None:
+    def segmented(model_hash: str) -> None:
+        settings = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
+        known = {"axes": "YX", "sizes": [], "notes": [], "seconds": 1.0, "doubt": 0.1, "settings": settings}
+        engine.say(Finished(len(engine.orders), {"labels": twelve_cells(), "model_hash": model_hash, **known}))
+        rest(controller, 12)
+
+    controller.viewer.add_image((twelve_cells() > 0) * 100.0, name="cells")
+    rest(controller)
+    controller.run()
+    segmented("old")
+    (layer,) = (one for one in controller.viewer.layers if one.name != "cells")
+    layer.data_setitem((np.array([3]), np.array([2])), 1)
+    settle(controller)
+    controller.viewer.layers.selection.active = layer
+    rest(controller)
+    path = trained(controller, trainer, page, spots)
+    page.verdict.use.click()
+    rest(controller)
+    page.verdict.segment.click()
+
+    def made_by() -> tuple[Path, str]:
+        mask = controller.runs.mask_of(layer)
+        assert mask is not None
+        return mask.target.path, mask.predicted.model_hash
+
+    assert made_by() == (spots, "old")  # until the new one is there
+    segmented("new")
+    assert made_by() == (path, "new")
+
+
 @pytest.mark.parametrize(("decision", "main"), [("worse", "leave"), ("undecided", ""), ("better", "use")])
 def test_the_verdict_chooses_which_button_is_the_main_one(
     controller: Controller, trainer: Any, page: TrainPage, spots: Path, decision: str, main: str
