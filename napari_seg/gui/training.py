@@ -46,6 +46,9 @@ NICENESS = 12
 """A training has minutes: the hand that paints, and a mask that somebody waits for, come first."""
 
 _TOO_EARLY = "It was stopped before there was a first result, so nothing was made. Start it again when you like."
+_NO_BETTER = (
+    "When it was stopped it was not better than the model it began with, so nothing was made. Let it learn longer."
+)
 
 
 @dataclass(eq=False)
@@ -103,7 +106,7 @@ class Training:
         self._proposed: str | None = None
         self._improving, self._beginning = Improving(), Beginning()
         self._set: set[str] = set()  # the choices that a person has made
-        self._trouble = ""  # why the last one cannot be
+        self._trouble = ""  # why the last one cannot be, or what could not be noted of a model
         self._running: Running | None = None
         self._failure: Failure | None = None
         self._stale = True
@@ -347,6 +350,7 @@ class Training:
                 from_nothing=result.start is None,
                 curve=result.curve,
                 taken=result.taken,
+                trouble=self._trouble,
                 can_flick=result.start is not None and self._lessons.track is not None,
                 again=bool(result.taken) and self._lessons.track is not None,
                 outlook=outlook_of(result.path, self._kept),
@@ -485,6 +489,8 @@ class Training:
                 self._made(run, Judgement.of(answer.get("verdict")))
             case Cancelled():
                 self._stopped(run)
+            case Died() if run.verb == "compare":
+                self._made(run, None)
             case Died(reason=reason):
                 cure = "What it has learned so far is kept; close other programs and go on."
                 self._fail(Failure(f"The training ended before its time ({reason}). {cure}"))
@@ -509,7 +515,7 @@ class Training:
         elif not has_learned(run.path):
             shelf.end_order(run.path)
             run.path.unlink(missing_ok=True)
-            self._fail(Failure(_TOO_EARLY))
+            self._fail(Failure(_NO_BETTER if run.curve.scores else _TOO_EARLY))
         elif run.record["model"] == NEW:
             self._made(run, None)
         else:
@@ -539,8 +545,9 @@ class Training:
         try:
             if path.parent == shelf.shelf():
                 shelf.put_note(path, **known)
+            self._trouble = ""
         except SegError as error:
-            self._failure = Failure(str(error))
+            self._trouble = str(error)
         self._look_at_shelf()
 
     def _note_order(self, run: Run, **known: Any) -> None:

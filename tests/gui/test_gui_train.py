@@ -21,6 +21,7 @@ from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.pages.train import TrainPage
 from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.training import Run
 from napari_seg.gui.training_state import NEW
 from napari_seg.jobs import Progress
 from napari_seg.models import shelf
@@ -215,6 +216,12 @@ def test_a_training_that_was_stopped_too_early_leaves_nothing(
     page.running.cancel.click()
     say(controller, trainer, Cancelled)
     assert "before there was a first result" in page.failure.words.text()
+    page.begin.click()
+    rest(controller)
+    say(controller, trainer, Progressed, Progress(5, 20, "loss 0.5", {"loss": 0.5, "score": 0.1}))
+    page.running.cancel.click()
+    say(controller, trainer, Cancelled)
+    assert "not better than the model it began with" in page.failure.words.text()
     assert page.begin.isEnabled()
     assert shelf.orders() == {}
 
@@ -615,6 +622,43 @@ def test_a_comparison_that_was_ended_shows_nothing_any_more(
     page.verdict.waiting.cancel.click()
     rest(controller)
     assert [one.name for one in controller.viewer.layers] == ["cells", "mask"]
+
+
+def test_a_comparison_ends_with_the_decision_and_with_the_next_training(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    corrected(controller)
+    trained(controller, trainer, page, spots)
+    for leave in (
+        lambda: page.shelf.used.emit(spots),
+        lambda: controller.classroom.training._set_out(Run(shelf.free_path("more"), {"model": NEW, "words": ""})),
+    ):
+        page.verdict.flick.click()
+        for number in (len(trainer.orders) - 1, len(trainer.orders)):
+            trainer.say(Finished(number, {"labels": np.zeros((60, 80), np.uint8), "axes": "YX"}))
+        rest(controller)
+        assert "New model" in controller.viewer.layers
+        leave()
+        assert [one.name for one in controller.viewer.layers] == ["cells", "mask"]
+
+
+def test_a_result_is_seen_whatever_befalls_its_note_and_its_comparison(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corrected(controller)
+    page.begin.click()
+    rest(controller)
+    page.running.cancel.click()
+    Path(trainer.orders[-1]["save_to"]).write_bytes(spots.read_bytes())
+    say(controller, trainer, Cancelled)
+    monkeypatch.setattr(shelf, "put_note", lambda path, **known: _raises("The disk is full; free some space.")(path))
+    say(controller, trainer, Died, "memory ran out")  # while the two are compared
+    assert page.verdict.headline.text() == "A new model is ready; it was not compared"
+    assert page.verdict.trouble.text() == "The disk is full; free some space."
+    assert page.failure.isHidden()
+    page.verdict.use.click()
+    rest(controller)
+    assert page.verdict.use.text() == "The new model is used"
 
 
 def test_of_a_large_picture_only_what_is_seen_is_compared(

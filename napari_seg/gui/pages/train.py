@@ -4,6 +4,7 @@ a ``Teaching`` and passes clicks on."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -151,7 +152,7 @@ class TrainPage(QScrollArea):
         self.interrupted.go_on.clicked.connect(training.go_on)
         self.interrupted.give_up.clicked.connect(training.give_up)
         self.choices.changed.connect(training.set_choice)
-        self.shelf.used.connect(training.use)
+        self.shelf.used.connect(lambda path: self._decide(partial(training.use, path)))
         self.verdict.used.connect(lambda: self._decide(training.use_new))
         self.verdict.left.connect(lambda: self._decide(training.keep_old))
         self.verdict.again.connect(self._segment_again)
