@@ -74,7 +74,7 @@ class Classroom:
         )
 
     def tick(self) -> None:
-        self.training.propose(self._proposal())
+        self.training.propose(self._proposal(), self._window.chosen_model())
         self.training.tick()
         self.spotlight.tick()
         self.live.tick()

@@ -104,6 +104,7 @@ class Training:
         self.result: Result | None = None
         self._wanted: str | None = None  # the model that a person chose to begin with
         self._proposed: str | None = None
+        self._chosen: Path | None = None
         self._improving, self._beginning = Improving(), Beginning()
         self._set: set[str] = set()  # the choices that a person has made
         self._trouble = ""  # why the last one cannot be, or what could not be noted of a model
@@ -125,8 +126,12 @@ class Training:
         self._wanted = key
         self.refresh()
 
-    def propose(self, path: Path | None) -> None:
-        """The model that made the mask in hand, or the one that is chosen for it: the one to improve."""
+    def propose(self, path: Path | None, chosen: Path | None) -> None:
+        """The model that made the mask in hand, or the one that is chosen for it: the one to improve. ``chosen``: the
+        model of the window."""
+        if chosen != self._chosen:
+            self._chosen = chosen
+            self.refresh()
         key = NEW if path is None else str(path)
         if key != self._proposed:
             self._proposed, self._wanted = key, None
@@ -300,7 +305,7 @@ class Training:
             choices=self._beginning if start == NEW else self._improving,
             reasons=(self._examining.reasons or reasons_of(self._beginning)) if start == NEW else (),
             interrupted=interrupted_of(self._orders),
-            shelf=shelf_of(self._kept, dict(titles), self._proposed or ""),
+            shelf=shelf_of(self._kept, dict(titles), str(self._chosen or "")),
             images=tuple(one.heard.name for one in material),
         )
         state = self._with_what_goes_on(state)

@@ -14,6 +14,7 @@ import os
 import re
 import uuid
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import platformdirs
 import psutil
 
 from napari_seg.errors import SegError
-from napari_seg.models.file import SUFFIX, read_spec
+from napari_seg.models.file import SAMPLES_SUFFIX, SUFFIX, read_spec
 from napari_seg.models.spec import ModelSpec
 
 NOTE, ORDER, OWNER, STATE = ".note.json", ".order.json", ".owner.json", ".resume"
@@ -54,14 +55,20 @@ def name_of(path: Path) -> str:
 
 
 def kept() -> list[Kept]:
-    """All models of the shelf, the newest first; files that are none are left out."""
+    """All models of the shelf, the newest first; files that are none are left out. What was read once is known."""
     found = []
-    for path in _by_age(shelf().glob(f"*{SUFFIX}")):
+    for path in _by_age(path for path in shelf().glob(f"*{SUFFIX}") if not path.name.endswith(SAMPLES_SUFFIX)):
         try:
-            found.append(Kept(path, read_spec(path), _read(_beside(path, NOTE))))
-        except SegError:
+            about = path.stat()
+            found.append(Kept(path, _spec(path, about.st_mtime_ns, about.st_size), _read(_beside(path, NOTE))))
+        except (SegError, OSError):
             continue
     return found
+
+
+@lru_cache(1024)
+def _spec(path: Path, changed: int, size: int) -> ModelSpec:
+    return read_spec(path)
 
 
 def free_path(name: str) -> Path:

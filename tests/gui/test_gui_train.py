@@ -379,6 +379,11 @@ def test_any_earlier_model_is_one_click_away(
     rest(controller)
     assert controller.state.model == first
     assert [button.text() for button in page.shelf.buttons] == ["Use", "In use", "Use"]
+    about = {"napari_seg_objects": False}
+    controller.viewer.add_labels(np.zeros((60, 80), np.uint8), name="classes", metadata=about)
+    rest(controller)  # no model for this mask, but the one that is chosen stays so
+    assert controller.classroom.training.state.start == NEW
+    assert [button.text() for button in page.shelf.buttons] == ["Use", "In use", "Use"]
     again = Controller(ViewerModel(), engine, trainer=trainer)
     assert {first, second} <= set(again.known())
     again.close()

@@ -12,6 +12,7 @@ import pytest
 
 from napari_seg.errors import SegError
 from napari_seg.models import shelf
+from napari_seg.models.file import read_spec
 
 
 @pytest.fixture(autouse=True)
@@ -30,16 +31,16 @@ def test_a_name_is_given_once(folder: Path) -> None:
 
 
 def test_models_are_listed_newest_first_and_foreign_files_are_not(
-    folder: Path, model_file: Callable[..., Path]
+    folder: Path, model_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     folder.mkdir()
     for age, name in enumerate(("new", "old")):
         path = folder / f"{name}.safetensors"
         path.write_bytes(model_file("semantic").read_bytes())
         os.utime(path, (1000 - age, 1000 - age))
     (folder / "new.samples.safetensors").write_bytes(b"no model")
+    read: list[str] = []
+    monkeypatch.setattr(shelf, "read_spec", lambda path: (read.append(path.name), read_spec(path))[1])
     (folder / "broken.safetensors").write_text("x")
     shelf.put_note(folder / "new.safetensors", taken="new")
     shelf.put_note(folder / "new.safetensors", words="3 objects")
@@ -47,6 +48,10 @@ def test_models_are_listed_newest_first_and_foreign_files_are_not(
         ("new", {"taken": "new", "words": "3 objects"}),
         ("old", {}),
     ]
+    shelf.kept()
+    assert sorted(read) == ["broken.safetensors", "broken.safetensors", "new.safetensors", "old.safetensors"]
+    (folder / "old.safetensors").write_text("y")
+    assert [one.name for one in shelf.kept()] == ["new"]
 
 
 def test_a_training_that_was_begun_is_known_until_it_ends(folder: Path) -> None:
