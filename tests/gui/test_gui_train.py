@@ -19,6 +19,7 @@ from napari_seg.errors import SegError
 from napari_seg.gui import classroom, spotlight
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
+from napari_seg.gui.learning_curve_view import legend_of
 from napari_seg.gui.pages.train import TrainPage
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.training import Run
@@ -155,6 +156,8 @@ def test_a_training_is_ordered_once_all_is_on_the_disk(
 ) -> None:
     layer = corrected(controller)
     layer.data[40, 70] = 9  # another program, without an event
+    page.minutes.setValue(0)
+    assert page.minutes.value() == 1
     page.minutes.setValue(12)
     page.begin.click()
     assert trainer.orders == []  # not before all is kept
@@ -185,7 +188,10 @@ def test_what_goes_on_is_seen_and_the_best_is_kept_on_stop(
         detail = {"step": step, "loss": 1 / step, "phase": "train"} | ({"score": 0.1 * step} if step % 4 == 0 else {})
         say(controller, trainer, Progressed, Progress(step, 20, "loss 0.5", detail))
     assert page.running.words.text().startswith("Learning")
-    assert page.curve.words == "score 0.80, best 0.80; mistakes 0.46"
+    assert page.curve.words == "score 0.80, best 0.80; error 0.46"
+    curve = controller.classroom.training.state.curve
+    assert legend_of(curve, lambda words: True) == ("● Score 0.80 (1 = perfect)", "― Error (should fall)")
+    assert legend_of(curve, lambda words: False) == ("● Score 0.80", "― Error")
     assert "Paint on as you like" in page.calm.text()
     assert page.setup.isHidden()
     page.running.cancel.click()
