@@ -170,11 +170,15 @@ class Live:
             self.words = "This image is too large for suggestions while you paint; retrain instead."
         else:
             self.words = "Learning from what you did"
-            self._recorder.ask(track, lambda store: None, lambda _: self._ask(track, target))
+            self._recorder.ask(track, lambda store: None, lambda _: self._ask(track, target), self._not_kept)
         self.changed.emit()
 
     def _ask(self, track: Track, target: Target) -> None:
-        if not self.on or self._order or self._lessons.track is not track:
+        if self._order:
+            return
+        if not self._wanted(track) or self._busy():
+            self.words = ""
+            self.changed.emit()
             return
         self._asked = track, target
         region = self._region(target)
@@ -186,6 +190,10 @@ class Live:
             region=None if region is None else {"start": region.start, "stop": region.stop, "time": region.time},
             settings=dict(self._window.computing()),
         )
+
+    def _not_kept(self, why: str) -> None:
+        self.words, self.trouble = "", why
+        self.changed.emit()
 
     def _hear(self, message: Message) -> None:
         if not self._order or message.order != self._order:

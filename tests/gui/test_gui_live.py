@@ -177,10 +177,17 @@ def test_a_question_of_the_mask_before_is_not_asked_for_the_one_in_hand(controll
     assert track is not None
     asked = []
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(controller.recorder, "ask", lambda track, work, then: asked.append(then))
+        patched.setattr(controller.recorder, "ask", lambda track, work, then, failed: asked.append((then, failed)))
         live._learn(track)
+    ask, refuse = asked[0]
+    live._busy = lambda: True  # a training was begun meanwhile
+    ask(None)
+    assert trainer.orders == []
+    live._busy = lambda: False
     second = controller.viewer.add_labels(np.zeros((60, 80), np.uint16), name="another")
     rest(controller)
     assert controller.classroom.lessons.track is controller.recorder.track(second)
-    asked[0](None)
-    assert trainer.orders == []
+    ask(None)
+    assert (trainer.orders, live.words) == ([], "")
+    refuse("The disk does not answer.")
+    assert live.trouble == "The disk does not answer."
