@@ -20,6 +20,7 @@ from napari_seg.gui.results import Target
 from napari_seg.gui.runs import Runs
 from napari_seg.gui.spotlight import Spotlight
 from napari_seg.gui.training import Training
+from napari_seg.gui.training_state import Teaching
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.models.spec import ModelSpec
 
@@ -66,13 +67,14 @@ class Classroom:
             trainer, recorder, self.lessons, classes, window.known, window.choose_model, window.computing
         )
         self.comparing = Comparing(viewer, trainer)
+        self.training.changed.connect(self._follow)
         self.spotlight = Spotlight(viewer, engine, recorder, self.lessons)
         self.live = Live(
             viewer, engine, trainer, recorder, self.lessons, window, self._seen, lambda: self.training.run is not None
         )
 
     def tick(self) -> None:
-        self.training.propose(self._proposal())
+        self.training.propose(self._proposal(), self._window.chosen_model())
         self.training.tick()
         self.spotlight.tick()
         self.live.tick()
@@ -91,6 +93,11 @@ class Classroom:
             settings = self._window.settings_for(new.volume, result.path)
             self.comparing.start(old, new, settings, self._part(new))
 
+    def _follow(self, state: Teaching) -> None:
+        """Two models are compared only while one of them is to be chosen."""
+        if self.comparing.which and state.phase != "judged":
+            self.comparing.end()
+
     def segment_again(self) -> None:
         """Segment the image in hand with the chosen model, into the mask in hand: what a person has said stays."""
         self.comparing.end()
@@ -106,6 +113,8 @@ class Classroom:
     def _part(self, target: Target) -> Region | None:
         if math.prod(target.volume.grid) * target.volume.size("T") <= LARGE:
             return None
+        if target.volume.ndim == 2:
+            return self._runs.region(target, "box")
         return self._runs.region(target, "slice" if target.model.network.ndim == 2 else "near")
 
     def _seen(self, target: Target) -> Region | None:

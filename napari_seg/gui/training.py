@@ -46,14 +46,19 @@ NICENESS = 12
 """A training has minutes: the hand that paints, and a mask that somebody waits for, come first."""
 
 _TOO_EARLY = "It was stopped before there was a first result, so nothing was made. Start it again when you like."
+_NO_BETTER = (
+    "When it was stopped it was not better than the model it began with, so nothing was made. Let it learn longer."
+)
 
 
 @dataclass(eq=False)
 class Run:
-    """A training under way. ``record``: what it takes to go on with it. ``asked``: a person has stopped it."""
+    """A training under way. ``record``: what it takes to go on with it; ``resume``: it was begun before. ``asked``: a
+    person has stopped it."""
 
     path: Path
     record: dict[str, Any]
+    resume: bool = False
     order: int = 0
     verb: str = ""
     asked: bool = False
@@ -99,9 +104,10 @@ class Training:
         self.result: Result | None = None
         self._wanted: str | None = None  # the model that a person chose to begin with
         self._proposed: str | None = None
+        self._chosen: Path | None = None
         self._improving, self._beginning = Improving(), Beginning()
         self._set: set[str] = set()  # the choices that a person has made
-        self._trouble = ""  # why the last one cannot be
+        self._trouble = ""  # why the last one cannot be, or what could not be noted of a model
         self._running: Running | None = None
         self._failure: Failure | None = None
         self._stale = True
@@ -120,8 +126,12 @@ class Training:
         self._wanted = key
         self.refresh()
 
-    def propose(self, path: Path | None) -> None:
-        """The model that made the mask in hand, or the one that is chosen for it: the one to improve."""
+    def propose(self, path: Path | None, chosen: Path | None) -> None:
+        """The model that made the mask in hand, or the one that is chosen for it: the one to improve. ``chosen``: the
+        model of the window."""
+        if chosen != self._chosen:
+            self._chosen = chosen
+            self.refresh()
         key = NEW if path is None else str(path)
         if key != self._proposed:
             self._proposed, self._wanted = key, None
@@ -160,6 +170,7 @@ class Training:
         name = self._spec(Path(key)).name if key != NEW else self._new_name()
         try:
             path = shelf.free_path(shelf.name_of(Path(key)) if key != NEW else name)
+            shelf.claim(path)
         except SegError as error:
             self._fail(Failure(str(error)))
             return
@@ -173,30 +184,42 @@ class Training:
             "began": time.time(),
             "minutes": self.minutes,
         }
-        self._set_out(Run(path, record), resume=False)
+        self._set_out(Run(path, record))
 
     def go_on(self) -> None:
         """Go on with the training that was interrupted."""
-        found = interrupted_of(self._orders)
-        if self.run is None and found is not None:
-            self._set_out(Run(found.path, self._orders[found.path]), resume=shelf.state_of(found.path).exists())
+        path = None if self.run is not None else self._claimed()
+        if path is not None:
+            self._set_out(Run(path, self._orders[path], resume=shelf.state_of(path).exists()))
 
     def give_up(self) -> None:
         """Throw the training away that was interrupted."""
-        found = interrupted_of(self._orders)
-        if found is not None:
-            shelf.end_order(found.path)
-            found.path.unlink(missing_ok=True)
+        path = self._claimed()
+        if path is not None:
+            shelf.end_order(path)
+            path.unlink(missing_ok=True)
+            self._look_at_shelf()
+
+    def _claimed(self) -> Path | None:
+        """The interrupted training that is shown, where it still is one; no other window can take it now."""
+        shown = self.state.interrupted
         self._look_at_shelf()
+        try:
+            return shown.path if shown and shown.path in self._orders and shelf.claim(shown.path) else None
+        except SegError as error:
+            self._fail(Failure(str(error)))
+            return None
 
     def stop(self) -> None:
         """Stop the training and keep the best that it has found so far."""
         run = self.run
-        if run is not None and not run.asked:
+        if run is not None and not run.order:
+            self._not_begun()
+            self.resolve()
+        elif run is not None and not run.asked:
             run.asked = True
             self._running = Running(self._running.fraction if self._running else 0.0, "Stopping")
-            if run.order:
-                self._engine.cancel(run.order)
+            self._engine.cancel(run.order)
             self.resolve()
 
     def use_new(self) -> None:
@@ -230,6 +253,7 @@ class Training:
         self._engine.poll()
         self._lessons.tick()
         self._examining.tick(self._lessons.with_volumes)
+        self._see_that_it_is_kept()
         if self._stale and (self._lessons.watched or self.run is not None):
             self.resolve()
 
@@ -237,6 +261,9 @@ class Training:
         if self.run is not None and self._running is not None and self.run.verb == "retrain":
             self._note_order(self.run, fraction=self._running.fraction)
         self._engine.close()
+        if self.run is not None:
+            shelf.let_go(self.run.path)
+            self.run = None
 
     @property
     def start_path(self) -> Path | None:
@@ -278,7 +305,7 @@ class Training:
             choices=self._beginning if start == NEW else self._improving,
             reasons=(self._examining.reasons or reasons_of(self._beginning)) if start == NEW else (),
             interrupted=interrupted_of(self._orders),
-            shelf=shelf_of(self._kept, dict(titles), self._proposed or ""),
+            shelf=shelf_of(self._kept, dict(titles), str(self._chosen or "")),
             images=tuple(one.heard.name for one in material),
         )
         state = self._with_what_goes_on(state)
@@ -328,6 +355,7 @@ class Training:
                 from_nothing=result.start is None,
                 curve=result.curve,
                 taken=result.taken,
+                trouble=self._trouble,
                 can_flick=result.start is not None and self._lessons.track is not None,
                 again=bool(result.taken) and self._lessons.track is not None,
                 outlook=outlook_of(result.path, self._kept),
@@ -375,41 +403,57 @@ class Training:
 
     # what is done
 
-    def _set_out(self, run: Run, *, resume: bool) -> None:
+    def _set_out(self, run: Run) -> None:
         """Begin when all that was painted is on the disk."""
         self._examining.want([], {}, [])
         self.run, self.result, self._failure = run, None, None
         self._running = Running(0.0, "Keeping what you painted")
         self._orders.pop(run.path, None)
         self.resolve()
-        self._recorder.sweep(partial(self._swept, run, resume))
+        self._recorder.sweep(partial(self._swept, run), partial(self._not_kept, run))
 
-    def _swept(self, run: Run, resume: bool) -> None:
+    def _swept(self, run: Run) -> None:
         tracks = {track.session.folder: track for track in self._recorder.tracks()}
         left = [len(tracks)]
 
         def kept(_: object) -> None:
             left[0] -= 1
             if left[0] <= 0:
-                self._order(run, resume)
+                self._order(run)
 
         for track in tracks.values():
-            self._recorder.ask(track, lambda store: None, kept)
+            self._recorder.ask(track, lambda store: None, kept, partial(self._not_kept, run))
         if not tracks:
-            self._order(run, resume)
+            self._order(run)
 
-    def _order(self, run: Run, resume: bool) -> None:
+    def _see_that_it_is_kept(self) -> None:
+        """A disk that takes nothing may do so for ever: the training does not wait for it."""
+        run = self.run
+        if run is not None and not run.order:
+            states = [track.session.writer.kept for track in self._recorder.tracks()]
+            trouble = next((state.trouble for state in states if state.waiting and state.trouble), "")
+            if trouble:
+                self._not_kept(run, trouble)
+
+    def _not_kept(self, run: Run, why: str) -> None:
+        """What was painted cannot be kept, so that nothing can be learned from it."""
+        if self.run is run:
+            self._not_begun(Failure(why))
+
+    def _not_begun(self, failure: Failure | None = None) -> None:
+        """The run ends before it was ordered."""
+        if self.run is not None and not self.run.resume:
+            shelf.end_order(self.run.path)
+        self._failure = failure
+        self._over()
+
+    def _order(self, run: Run) -> None:
         if self.run is not run:
-            return
-        if run.asked:
-            if not resume:
-                shelf.end_order(run.path)
-            self._over()
             return
         try:
             shelf.put_order(run.path, run.record)
         except SegError as error:
-            self._fail(Failure(str(error)))
+            self._not_begun(Failure(str(error)))
             return
         run.verb = "retrain"
         run.order = self._engine.order(
@@ -419,7 +463,7 @@ class Training:
             settings=run.record["settings"],
             mend=run.record.get("mend"),
             save_to=str(run.path),
-            resume=resume,
+            resume=run.resume,
             who=self._recorder.who,
         )
         self._running = Running(0.0, "Starting")
@@ -450,6 +494,8 @@ class Training:
                 self._made(run, Judgement.of(answer.get("verdict")))
             case Cancelled():
                 self._stopped(run)
+            case Died() if run.verb == "compare":
+                self._made(run, None)
             case Died(reason=reason):
                 cure = "What it has learned so far is kept; close other programs and go on."
                 self._fail(Failure(f"The training ended before its time ({reason}). {cure}"))
@@ -474,7 +520,7 @@ class Training:
         elif not has_learned(run.path):
             shelf.end_order(run.path)
             run.path.unlink(missing_ok=True)
-            self._fail(Failure(_TOO_EARLY))
+            self._fail(Failure(_NO_BETTER if run.curve.scores else _TOO_EARLY))
         elif run.record["model"] == NEW:
             self._made(run, None)
         else:
@@ -504,8 +550,9 @@ class Training:
         try:
             if path.parent == shelf.shelf():
                 shelf.put_note(path, **known)
+            self._trouble = ""
         except SegError as error:
-            self._failure = Failure(str(error))
+            self._trouble = str(error)
         self._look_at_shelf()
 
     def _note_order(self, run: Run, **known: Any) -> None:
@@ -519,6 +566,8 @@ class Training:
         self._over()
 
     def _over(self) -> None:
+        if self.run is not None:
+            shelf.let_go(self.run.path)
         self.run, self._running = None, None
         self._look_at_shelf()
 
