@@ -367,7 +367,8 @@ def _corrections(
 
     model, memory, learning = _taught(desk, order, path)
     lessons = yield from _mended(learning.lessons, order)
-    return model, memory, lessons, RetrainSpec.from_person({"channel": learning.channel, **order["settings"]})
+    known = {"channel": learning.channel, "new_classes": learning.new_classes}
+    return model, memory, lessons, RetrainSpec.from_person({**known, **order["settings"]})
 
 
 def _lessons(order: Order) -> list[Taught]:
