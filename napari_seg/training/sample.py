@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -81,8 +82,8 @@ def samples(
         for here in _looks(image.grid, ndim):
             part = None if known is None else known[here]
             if part is None or part.any():
-                part = None if part is None else nearest(part, shape)
-                yield Sample(resampled(values[here], shape), nearest(numbers[here], shape), part, name, group)
+                seen, part = (nearest(numbers[here], shape), None) if part is None else told(numbers[here], part, shape)
+                yield Sample(resampled(values[here], shape), seen, part, name, group)
 
 
 def _looks(grid: tuple[int, ...], ndim: int) -> list[Any]:
@@ -197,6 +198,25 @@ def grid_at(
     if spacing is None or wanted is None:
         return grid
     return tuple(max(1, round(n * s / w)) for n, s, w in zip(grid, spacing, wanted, strict=True))
+
+
+def told(
+    labels: NDArray[Kind], mask: NDArray[np.bool_], shape: tuple[int, ...]
+) -> tuple[NDArray[Kind], NDArray[np.bool_]]:
+    """Labels ``(..., *grid)``, and where they count, on another grid. A voxel counts where any does that lies in it and
+    has the label of the one of those nearest its middle: a single slice that is finished is not lost."""
+    for axis, new in enumerate(shape, -len(shape)):
+        old = mask.shape[axis]
+        own = np.arange(new)
+        cells = ((np.arange(old) + 0.5) * new / old).astype(int)
+        middles = np.minimum(((own + 0.5) * old / new).astype(int), old - 1)
+        found, known = labels.take(middles, axis), mask.take(middles, axis)
+        for away in range(1, math.ceil(old / new / 2) + 1):
+            for at in (np.clip(middles + side * away, 0, old - 1) for side in (-1, 1)):
+                here = np.moveaxis(np.moveaxis(mask.take(at, axis) & ~known, axis, -1) & (cells[at] == own), -1, axis)
+                found, known = np.where(here, labels.take(at, axis), found), known | here
+        labels, mask = found, known
+    return labels, mask
 
 
 def nearest(labels: NDArray[Kind], shape: tuple[int, ...]) -> NDArray[Kind]:
