@@ -34,17 +34,17 @@ held-out block is kept to be seen; in pixels of the network's grid."""
 def divided(
     samples: Sequence[Sample], share: float = SHARE, seed: int = 0
 ) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Samples to learn from and samples that are held out; of those the ones of one name are one unit.
+    """Samples to learn from and samples that are held out.
 
     Whole groups where at least two have something that counts, else blocks of the image. Where there are not two
     blocks either, nothing is held out.
     """
     counting = [sample for sample in samples if sample.mask is None or sample.mask.any()]
-    groups = {_group(sample) for sample in counting}
+    groups = {sample.unit[0] for sample in counting}
     if len(groups) > 1:
         taken = _taken(groups, share, seed)
-        held_out = tuple(_seen(sample) for sample in counting if _group(sample) in taken)
-        return tuple(sample for sample in counting if _group(sample) not in taken), held_out
+        held_out = tuple(_seen(sample) for sample in counting if sample.unit[0] in taken)
+        return tuple(sample for sample in counting if sample.unit[0] not in taken), held_out
     return _by_blocks(counting, share, seed)
 
 
@@ -53,20 +53,18 @@ def apart(held_out: Sequence[Sample]) -> tuple[tuple[Sample, ...], tuple[Sample,
 
     With enough units they are different ones, half and half: the best of many checkpoints looks better than it is on
     what it was chosen by. With ``JUDGES`` or a few more all judge and none chooses. With fewer nothing can be proved
-    anyway, and all do both.
+    anyway, and all do both. No group is on both sides.
     """
-    units = sorted({sample.name for sample in held_out}, key=_hash)
+    units = {sample.unit for sample in held_out}
     if len(units) < JUDGES:
         return tuple(held_out), tuple(held_out)
-    choosing = units[1::2] if len(units) >= 2 * JUDGES else []
+    choosing = sorted({group for group, _ in units}, key=_hash)[1::2]
+    if len(units) < 2 * JUDGES or sum(group not in choosing for group, _ in units) < JUDGES:
+        choosing = []
     return (
-        tuple(sample for sample in held_out if sample.name in choosing),
-        tuple(sample for sample in held_out if sample.name not in choosing),
+        tuple(sample for sample in held_out if sample.unit[0] in choosing),
+        tuple(sample for sample in held_out if sample.unit[0] not in choosing),
     )
-
-
-def _group(sample: Sample) -> str:
-    return sample.group or sample.name
 
 
 def _taken(names: set[str], share: float, seed: int) -> set[str]:

@@ -96,7 +96,7 @@ def remember(
 def without(samples: Iterable[Sample], groups: Iterable[str]) -> tuple[Sample, ...]:
     """The stored samples that are of none of these groups."""
     known = {name for group in groups for name in (group, known_as(group))}
-    return tuple(sample for sample in samples if (sample.group or sample.name) not in known)
+    return tuple(sample for sample in samples if sample.unit[0] not in known)
 
 
 def known_as(name: str) -> str:
@@ -106,7 +106,7 @@ def known_as(name: str) -> str:
 
 def _unnamed(memory: Memory) -> Memory:
     def unnamed(sample: Sample) -> Sample:
-        return replace(sample, name=known_as(sample.name), group=known_as(sample.group or sample.name))
+        return replace(sample, name=known_as(sample.name), group=known_as(sample.unit[0]))
 
     return replace(memory, learn=tuple(map(unnamed, memory.learn)), check=tuple(map(unnamed, memory.check)))
 
@@ -286,7 +286,7 @@ def _in_turns(samples: Sequence[Sample]) -> Iterable[Sample]:
     groups: dict[str, list[tuple[str, Sample]]] = {}
     for number, sample in enumerate(samples):
         if sample.mask is None or sample.mask.any():
-            groups.setdefault(sample.group or sample.name, []).append((_hash(f"{sample.name} {number}"), sample))
+            groups.setdefault(sample.unit[0], []).append((_hash(f"{sample.name} {number}"), sample))
     for members in groups.values():
         members.sort(key=lambda member: member[0])
     order = sorted(groups, key=_hash)

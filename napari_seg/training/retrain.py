@@ -205,7 +205,7 @@ def retrain(
     if material.minded:
         seen = replace(material, minded=parts.minded)
         model = yield from _within(_blended(parts.first, model, seen, settings), TRAINED, TRAINED)
-    chose = {sample.name for sample in parts.choosing} - {sample.name for sample in parts.judging}
+    chose = {sample.unit for sample in parts.choosing} - {sample.unit for sample in parts.judging}
     if len(chose) >= JUDGES:
         shown = (*parts.choosing, *parts.older[: len(parts.choosing)])  # new settings must suit the old images too
         choice = tuned(model, kept.spec.task, shown, settings.device)

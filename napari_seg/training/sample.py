@@ -45,6 +45,12 @@ class Sample:
     def grid(self) -> tuple[int, ...]:
         return self.image.shape[1:]
 
+    @property
+    def unit(self) -> tuple[str, str]:
+        """What is counted as one: the slices of one image. Names alone are not unique, as of ``ct.nii.gz`` in each of
+        many folders."""
+        return self.group or self.name, self.name
+
 
 def samples(
     image: Volume,

@@ -98,3 +98,16 @@ def test_those_that_choose_do_not_judge_where_there_are_enough() -> None:
     assert not names[0] & names[1]
     assert len(choosing) + len(judging) == 26
     assert len(names[1]) >= JUDGES
+
+
+def test_images_of_one_name_are_several_and_of_one_group_on_one_side() -> None:
+    held_out = [picture("ct", f"patient {k}") for k in range(13)]
+    choosing, judging = apart(held_out)
+    assert (len(choosing), len(judging)) == (6, 7)
+    held_out = [picture(str(k), f"patient {k % 4}") for k in range(20)]
+    choosing, judging = apart(held_out)
+    assert not {sample.group for sample in choosing} & {sample.group for sample in judging}
+    assert (len(choosing), len(judging)) == (10, 10)
+    few = [picture(str(k), f"patient {max(0, k - 8)}") for k in range(12)]
+    assert min(map(len, apart(few))) in (0, 9)  # never fewer than JUDGES that judge
+    assert len(apart(few)[1]) >= JUDGES
