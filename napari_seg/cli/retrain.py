@@ -81,9 +81,11 @@ def retrain(
         verdict = run.retrain(parent)
     adopted = verdict is not None and verdict.decision == "better"
     if output.parent == shelf.shelf():
-        note = {"model": "" if parent is None else str(parent), "words": run.amount.words, "objects": found[0].objects}
+        amount = run.amount
+        note = {"model": "" if parent is None else str(parent), "words": amount.words, "objects": amount.objects}
         judged = {} if verdict is None else {"decision": verdict.decision, "scores": _scores(verdict)}
         shelf.put_note(output, began=began, **note, **judged, **({"taken": "new"} if adopted else {}))
+        shelf.end_order(output)
     if json:
         put_json(
             {

@@ -19,7 +19,7 @@ from typing import Any
 import platformdirs
 
 from napari_seg.errors import SegError
-from napari_seg.models.file import SUFFIX, read_spec
+from napari_seg.models.file import SAMPLES_SUFFIX, SUFFIX, read_spec
 from napari_seg.models.spec import ModelSpec
 
 NOTE, ORDER, STATE = ".note.json", ".order.json", ".resume"
@@ -110,6 +110,13 @@ def end_order(path: Path) -> None:
     """A training is over: what it took to go on is no longer needed."""
     _beside(path, ORDER).unlink(missing_ok=True)
     state_of(path).unlink(missing_ok=True)
+
+
+def throw_away(path: Path) -> None:
+    """A training is given up: nothing of it is kept."""
+    end_order(path)
+    for file in (path, _beside(path, SAMPLES_SUFFIX)):
+        file.unlink(missing_ok=True)
 
 
 def state_of(path: Path) -> Path:

@@ -51,6 +51,21 @@ class Sample:
         many folders."""
         return self.group or self.name, self.name
 
+    @property
+    def counts(self) -> NDArray[np.bool_]:
+        """Where labels count, ``(*grid)``."""
+        return np.ones(self.grid, bool) if self.mask is None else self.mask
+
+    def inside(self, number: int = 0) -> NDArray[np.bool_]:
+        """Where a class is, or with 0 anything, ``(*grid)``."""
+        if self.labels.ndim == self.image.ndim:  # a plane for each class
+            return np.asarray(self.labels[number - 1] > 0 if number else (self.labels > 0).any(0))
+        return np.asarray(self.labels == number if number else self.labels > 0)
+
+    def holds(self, number: int = 0) -> bool:
+        """Whether a class, or with 0 anything, is where labels count."""
+        return bool((self.counts & self.inside(number)).any())
+
 
 def samples(
     image: Volume,

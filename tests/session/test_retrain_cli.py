@@ -100,6 +100,8 @@ def test_the_model_whose_masks_were_corrected_goes_on(
     note = json.loads((output.parent / f"{output.stem}.note.json").read_text())
     assert note["decision"] == told["verdict"]["decision"]
     assert ("taken" in note) == told["adopted"]
+    assert note["objects"] == 12
+    assert not output.with_name(f"{output.stem}.order.json").exists()
 
 
 def test_in_words_and_nothing_is_overwritten(

@@ -16,6 +16,7 @@ from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import find_cases
+from napari_seg.training.memory import beside, load
 from napari_seg.training.patches import Patches
 from napari_seg.training.plan import TrainSpec
 from napari_seg.training.retrain import retrain
@@ -207,5 +208,11 @@ def test_from_nothing_a_part_is_held_out(tmp_path: Path) -> None:
     spec = TrainSpec(task="instance", width=4, depth=2, patch=(32, 32), batch=2, steps=2, device="cpu")
     seen = [dict(at.detail) for at in train.steps(lessons, spec, save_to=tmp_path / "m", hold_out=True)]
     assert any("score" in detail for detail in seen)
+    known = load(beside(tmp_path / "m"))
+    assert {sample.group for sample in known.learn} == known.division.learned
+    assert {sample.group for sample in known.check} == known.division.held_out
+    assert (len(known.learn), len(known.check)) == (3, 1)
+    (tmp_path / "m.samples.safetensors").unlink()
     seen = [dict(at.detail) for at in train.steps(lessons, spec, save_to=tmp_path / "m")]
     assert not any("score" in detail for detail in seen)
+    assert not beside(tmp_path / "m").exists()
