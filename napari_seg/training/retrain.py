@@ -15,6 +15,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -256,11 +257,14 @@ def _read(
     else:
         learned, held_out, division = divided(learned, division, wanted=range(known + 1, len(task.classes) + 1))
     before = replace(before.without({sample.unit[0] for sample in (*learned, *held_out)}), division=division)
-    older = silent_on_new(before.learn, overlapping=bool(task.planes)) if spec.new_classes else before.learn
-    refuse_one_sided(learned, older, dict(enumerate(task.classes[known:], known + 1)))
     minded, judges = apart(before.check)
     if len(minded) == len(judges) == len(before.check):
         minded = ()  # so few that they should judge alone
+    if spec.new_classes:  # nobody has said whether those are in older samples, now or in later rounds
+        silent = partial(silent_on_new, overlapping=bool(task.planes))
+        before = replace(before, learn=silent(before.learn), check=silent(before.check))
+    older = before.learn
+    refuse_one_sided(learned, older, dict(enumerate(task.classes[known:], known + 1)))
     return _Parts(first, learned, *apart(held_out), older, minded, judges, before)
 
 
