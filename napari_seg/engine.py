@@ -261,12 +261,11 @@ def retrain(desk: Desk, order: Order) -> Steps[Answer]:
 
 def compare(desk: Desk, order: Order) -> Steps[Answer]:
     """Compare the model of a training that was stopped with the one it began with: ``old`` and ``new``, with the
-    ``lessons`` and ``settings`` of that order."""
-    from napari_seg.models.model import Model
+    ``lessons`` and ``settings`` of that order. The history of the new one tells the verdict."""
     from napari_seg.training.retrain import judged
 
     model, memory, lessons, settings = yield from _corrections(desk, order, order["old"])
-    verdict = yield from judged.steps(model, Model.load(order["new"]), lessons, settings, memory=memory)
+    verdict = yield from judged.steps(model, order["new"], lessons, settings, memory=memory)
     return {"verdict": verdict.model_dump(mode="json")}
 
 
@@ -367,7 +366,8 @@ def _corrections(
 
     model, memory, learning = _taught(desk, order, path)
     lessons = yield from _mended(learning.lessons, order)
-    return model, memory, lessons, RetrainSpec.from_person({"channel": learning.channel, **order["settings"]})
+    known = {"channel": learning.channel, "new_classes": learning.new_classes}
+    return model, memory, lessons, RetrainSpec.from_person({**known, **order["settings"]})
 
 
 def _lessons(order: Order) -> list[Taught]:

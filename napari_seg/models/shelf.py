@@ -159,6 +159,13 @@ def end_order(path: Path) -> None:
     state_of(path).unlink(missing_ok=True)
 
 
+def throw_away(path: Path) -> None:
+    """A training is given up: nothing of it is kept."""
+    end_order(path)
+    for file in (path, _beside(path, SAMPLES_SUFFIX)):
+        file.unlink(missing_ok=True)
+
+
 def state_of(path: Path) -> Path:
     """Where a training keeps its state."""
     return path.with_name(path.name + STATE)

@@ -84,6 +84,15 @@ def test_a_training_belongs_to_one_process_until_that_is_gone(folder: Path) -> N
     assert list(folder.iterdir()) == []
 
 
+def test_of_a_training_that_is_given_up_nothing_is_left(folder: Path) -> None:
+    path = shelf.free_path("nuclei2d")
+    shelf.put_order(path, {"model": "m"})
+    for file in (path, shelf.state_of(path), path.with_name("nuclei2d-1.samples.safetensors")):
+        file.write_bytes(b"x")
+    shelf.throw_away(path)
+    assert list(folder.iterdir()) == []
+
+
 def test_where_nothing_can_be_kept_is_said(folder: Path) -> None:
     folder.write_text("a file")
     with pytest.raises(SegError, match="NAPARI_SEG_MODELS"):
