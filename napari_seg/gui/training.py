@@ -196,8 +196,7 @@ class Training:
         """Throw the training away that was interrupted."""
         path = self._claimed()
         if path is not None:
-            shelf.end_order(path)
-            path.unlink(missing_ok=True)
+            shelf.throw_away(path)
             self._look_at_shelf()
 
     def _claimed(self) -> Path | None:
@@ -504,7 +503,7 @@ class Training:
                     self._made(run, None)
                 else:
                     if not shelf.state_of(run.path).exists():
-                        shelf.end_order(run.path)
+                        shelf.throw_away(run.path)
                     self._fail(Failure(sentence, traceback))
         self.refresh()
 
@@ -518,8 +517,7 @@ class Training:
         if run.verb == "compare":
             self._made(run, None)
         elif not has_learned(run.path):
-            shelf.end_order(run.path)
-            run.path.unlink(missing_ok=True)
+            shelf.throw_away(run.path)
             self._fail(Failure(_NO_BETTER if run.curve.scores else _TOO_EARLY))
         elif run.record["model"] == NEW:
             self._made(run, None)

@@ -132,8 +132,8 @@ def _taken(units: set[str], learned: set[str], held_out: set[str], seed: int) ->
     """Which units are held out: those that were, if that leaves any, and of those that are new the ones whose hash lies
     under ``SHARE``, the lowest if there would be none."""
     held_out = held_out - learned if held_out - learned != units else set()
-    new = sorted(units - learned - held_out, key=lambda name: _hash(f"{seed} {name}"))
-    under = sum(_hash(f"{seed} {name}") < SHARE for name in new)
+    new = sorted(units - learned - held_out, key=lambda name: _hash(f"hold out {seed} {name}"))
+    under = sum(_hash(f"hold out {seed} {name}") < SHARE for name in new)
     least = 0 if held_out or (learned and len(new) < 2) else 1
     most = min(max(1, math.floor(MOST * len(units))), len(units) - 1) - len(held_out)
     return held_out.union(new[: max(0, min(max(under, least), most))])
