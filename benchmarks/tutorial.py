@@ -103,6 +103,12 @@ class Hand:
         self.wait(0.3)
         self.rest()
 
+    def show_slice(self, layer: Any, z: int) -> None:
+        """Move the slider to a slice of a mask: it counts through all volumes that are open, wherever they lie."""
+        self.viewer.dims.set_point(0, layer.data_to_world((z, 0, 0))[0])
+        self.wait(0.2)
+        assert round(layer.world_to_data(self.viewer.dims.point)[0]) == z
+
     def draw(self, layer: Any, points: Iterable[tuple[float, ...]]) -> None:
         """A stroke with the left button along points of a layer."""
         from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
@@ -243,8 +249,7 @@ def tumour(data: Path, hand: Hand, minutes: float) -> None:
         hand.viewer.reset_view()
         held = np.flatnonzero(truth.any((1, 2)))
         for z in sorted({int(z) for z in np.linspace(held[0], held[-1], SLICES).round()}):
-            hand.viewer.dims.set_current_step(0, z)
-            hand.wait(0.2)
+            hand.show_slice(layer, z)
             parts, count = label(truth[z])
             for part in range(1, count + 1):
                 if (parts == part).sum() >= 8:
@@ -261,7 +266,7 @@ def tumour(data: Path, hand: Hand, minutes: float) -> None:
     for case in [case for case in cases if case.name not in known]:
         layer, truth = hand.segment(case), labels_of(case)
         row(case.name, worth(case, layer))
-        hand.viewer.dims.set_current_step(0, int(np.median(np.flatnonzero(truth.any((1, 2))))))
+        hand.show_slice(layer, int(np.median(np.flatnonzero(truth.any((1, 2))))))
         hand.picture(f"6_{case.name}")
     print(f"{outlines} outlines, {hand.clicks} clicks.")
 

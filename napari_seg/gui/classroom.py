@@ -61,7 +61,7 @@ class Classroom:
         window: Window,
     ) -> None:
         """``trainer``: the engine that trains."""
-        self._viewer, self._recorder, self._runs, self._window = viewer, recorder, runs, window
+        self._viewer, self._recorder, self._classes, self._runs, self._window = viewer, recorder, classes, runs, window
         self.lessons = Lessons(recorder, hands)
         self.training = Training(
             trainer, recorder, self.lessons, classes, window.known, window.choose_model, window.computing
@@ -124,16 +124,26 @@ class Classroom:
         return self._runs.region(target, "slice" if target.model.network.ndim == 2 else "near")
 
     def _proposal(self) -> Path | None:
-        """The model to improve: the one that is chosen, else the one that made the mask in hand, if it finds what the
-        mask holds."""
+        """The model to improve: the one that is chosen, if it knows the classes of the mask in hand, else the one that
+        made it; only one that finds what the mask holds."""
         track = self.lessons.track
         if track is None:
             return self._window.chosen_model()
         mask, known = self._runs.mask_of(track.layer), self._window.known()
-        for path in (self._window.chosen_model(), None if mask is None else mask.target.path):
+        objects, chosen = self._recorder.counts_objects(track), self._window.chosen_model()
+        names = () if objects else tuple(row.name for row in self._classes.rows(track))
+        made_by = None if mask is None else mask.target.path
+        for path in (chosen, made_by):
             if path is not None and path in known:
                 spec = known[path]
-                fits = spec.network.ndim <= len(track.row.grid)
-                if fits and (spec.task.kind == "instance") == self._recorder.counts_objects(track):
+                fits = spec.network.ndim <= len(track.row.grid) and (spec.task.kind == "instance") == objects
+                if fits and (path == made_by or _knows(spec, names)):
                     return path
         return None
+
+
+def _knows(spec: ModelSpec, names: tuple[str, ...]) -> bool:
+    """Whether a mask with classes of these names, none for objects, is one that a model could have made."""
+    if not names:
+        return True
+    return names[0] in spec.task.planes or spec.task.names == names[: len(spec.task.names)]

@@ -546,6 +546,24 @@ def test_a_new_class_is_added_to_a_model(controller: Controller, trainer: Any, p
     assert trainer.orders[-1]["settings"]["new_classes"] == ["tumour"]
 
 
+def test_for_a_class_that_the_model_does_not_know_a_new_model_is_proposed(
+    controller: Controller, page: TrainPage, organs: Path
+) -> None:
+    controller.choose_model(organs)
+    controller.viewer.add_image(np.random.default_rng(0).normal(size=(6, 30, 30)), name="scan")
+    about = {"napari_seg_objects": False, "napari_seg_classes": ("tumour",)}
+    layer = controller.viewer.add_labels(np.zeros((6, 30, 30), np.uint8), name="mask", metadata=about)
+    rest(controller)
+    controller.choose_model(organs)
+    layer.data_setitem((np.array([2]), np.array([5]), np.array([5])), 1)
+    settle(controller)
+    assert controller.classroom.training.state.start == NEW
+    assert page.begin.isEnabled()
+    controller.classroom.training.begin_with(str(organs))  # a person may see it otherwise
+    settle(controller)
+    assert "The model's classes are liver and spleen" in controller.classroom.training.state.findings[0].text
+
+
 def test_classes_that_overlap_are_learned_from_their_masks_together(
     controller: Controller, trainer: Any, page: TrainPage, model_file: Callable[..., Path]
 ) -> None:
