@@ -245,6 +245,8 @@ def tumour(data: Path, hand: Hand, minutes: float) -> None:
         hand.press(page.begin_classes)
         hand.wait(1)
         layer, truth = hand.mask(case), labels_of(case)
+        page.classes.renamed.emit(1, "tumour")
+        hand.clicks += 1
         hand.viewer.layers.selection.active, layer.selected_label = layer, 1
         hand.viewer.reset_view()
         held = np.flatnonzero(truth.any((1, 2)))

@@ -272,9 +272,10 @@ def compare(desk: Desk, order: Order) -> Steps[Answer]:
 def examine(desk: Desk, order: Order) -> Steps[Answer]:
     """Look at the lessons of sessions before a training: what is wrong with them, and what would be trained, and why.
 
-    ``settings``: those of ``TrainSpec``. ``agreed``: the sentences of findings that are to be mended. Of each finding
-    the answer says the words of its ``fix`` (empty where only a person can mend it) and the images that it would leave
-    out, ``[session, image]``. ``plan`` is empty where something has to be mended first.
+    ``settings``: those of ``TrainSpec``; without a network the advised one is planned. ``agreed``: the sentences of
+    findings that are to be mended. Of each finding the answer says the words of its ``fix`` (empty where only a person
+    can mend it) and the images that it would leave out, ``[session, image]``. ``plan`` is empty where something has to
+    be mended first.
     """
     import psutil
 
@@ -301,9 +302,11 @@ def examine(desk: Desk, order: Order) -> Steps[Answer]:
     lessons = as_agreed(cases, found, agreed)
     if lessons and not any(one.stops and one.sentence not in agreed for one in found):
         facts = yield from look_at(lessons, settings, total=len(lessons))
-        model = plan(facts, settings)
+        advised = advice(facts, psutil.virtual_memory().available)
+        taken = settings.network if "network" in settings.model_fields_set else advised.chosen
+        model = plan(facts, settings.model_copy(update={"network": taken}))
         answer["plan"] = [list(reason) for reason in reasons(facts, settings, model)]
-        answer["advice"] = list(advice(facts, psutil.virtual_memory().available))
+        answer["advice"] = list(advised)
     return answer
 
 

@@ -50,7 +50,10 @@ def test_a_plan_is_told_with_its_reasons_and_what_is_wrong(tmp_path: Path, lesso
     assert any("single image (scan)" in one["sentence"] for one in answer["findings"])
     plan = {setting: (chosen, why) for setting, chosen, why in answer["plan"]}
     assert plan["ndim"] == ("2D", "The images are flat.")
-    assert answer["advice"][0] == "network"
+    assert [answer["advice"]] == [reason for reason in answer["plan"] if reason[0] == "network"]
+    settings["network"] = "vnet"
+    answer = run(VERBS["examine"](Desk(tmp_path), {"lessons": [lesson], "settings": settings, "agreed": []}))
+    assert ["network", "vnet", "You chose it."] in answer["plan"]
 
 
 def test_what_a_person_agreed_to_is_mended_on_the_way_into_the_training(

@@ -131,7 +131,7 @@ class Classroom:
             return self._window.chosen_model()
         mask, known = self._runs.mask_of(track.layer), self._window.known()
         objects, chosen = self._recorder.counts_objects(track), self._window.chosen_model()
-        names = () if objects else tuple(row.name for row in self._classes.rows(track))
+        names = self._classes.all_names(track)
         made_by = None if mask is None else mask.target.path
         for path in (chosen, made_by):
             if path is not None and path in known:

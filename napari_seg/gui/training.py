@@ -6,6 +6,7 @@ was painted is on the disk before it begins; the training reads it there.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -275,9 +276,7 @@ class Training:
         models, plane, material = self._models(), self._lessons.plane, self._material()
         start = self._start(models)
         track = self._lessons.track
-        names = plane.classes if plane is not None and track is None else ()
-        if track is not None and not self._recorder.counts_objects(track):
-            names = tuple(row.name for row in self._classes.rows(track))
+        names = self._names() if track is not None or plane is None else plane.classes
         spec = models.get(Path(start)) if start != NEW else None
         heard = [one.heard for one in material]
         if spec is not None and spec.task.planes:
@@ -324,6 +323,8 @@ class Training:
             key = state.start
             known = {"task": self._beginning.task, "classes": list(material[0].heard.plane.classes)}
             settings = {**known, **self._settings(NEW, "model"), "minutes": 1.0} if key == NEW else known
+            if "network" not in self._set:
+                settings.pop("network", None)  # what nobody has chosen is advised
             self._examining.want([one.order() for one in material], settings, [one.heard for one in material])
         else:
             self._examining.want([], {}, [])
@@ -375,10 +376,7 @@ class Training:
 
     def _settings(self, key: str, name: str) -> dict[str, Any]:
         """What the engine is told; what nobody has set it chooses itself."""
-        track = self._lessons.track
-        names: tuple[str, ...] = ()
-        if track is not None and not self._recorder.counts_objects(track):
-            names = tuple(row.name for row in self._classes.rows(track))
+        names = self._names()
         told: dict[str, Any] = {"minutes": self.minutes, **self._computing()}
         if key == NEW:
             chosen: Spec = self._beginning
@@ -394,8 +392,12 @@ class Training:
         }
 
     def _new_name(self) -> str:
-        track = self._lessons.track
-        return "my model" if track is None or track.image is None else f"{track.image.name}"
+        """The first class that a person has named; the name of an image could be that of a patient."""
+        return next((name for name in self._names() if not re.fullmatch(r"class \d+", name)), "my model")
+
+    def _names(self) -> tuple[str, ...]:
+        """The classes of the mask in hand."""
+        return () if self._lessons.track is None else self._classes.all_names(self._lessons.track)
 
     def _spec(self, path: Path) -> ModelSpec:
         return self._models()[path]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -21,8 +20,7 @@ from napari_seg.training.division import NOTHING, Division
 from napari_seg.training.sample import Sample, around_mask
 
 SHARE = 0.2
-MOST = 1 / 3
-"""Of all units at most this share is held out, whatever the hashes say."""
+"""Of all units, one at the least."""
 
 JUDGES = 5
 """So many units must judge a model before any may be spared to choose among its checkpoints."""
@@ -129,14 +127,14 @@ def _named_blocks(samples: Sequence[Sample], before: Division, seed: int) -> _Na
 
 
 def _taken(units: set[str], learned: set[str], held_out: set[str], seed: int) -> set[str]:
-    """Which units are held out: those that were, if that leaves any, and of those that are new the ones whose hash lies
-    under ``SHARE``, the lowest if there would be none."""
+    """Which units are held out: those that were, if that leaves any, and of those that are new as many as it takes to
+    make it ``SHARE`` of all, the ones with the lowest hashes."""
     held_out = held_out - learned if held_out - learned != units else set()
     new = sorted(units - learned - held_out, key=lambda name: _hash(f"hold out {seed} {name}"))
-    under = sum(_hash(f"hold out {seed} {name}") < SHARE for name in new)
-    least = 0 if held_out or (learned and len(new) < 2) else 1
-    most = min(max(1, math.floor(MOST * len(units))), len(units) - 1) - len(held_out)
-    return held_out.union(new[: max(0, min(max(under, least), most))])
+    wanted = min(max(1, round(SHARE * len(units))), len(units) - 1) - len(held_out)
+    if learned and not held_out and len(new) < 2:
+        wanted = 0
+    return held_out.union(new[: max(0, wanted)])
 
 
 def _parts(samples: Sequence[Sample], taken: Collection[str]) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:

@@ -547,7 +547,7 @@ def test_a_new_class_is_added_to_a_model(controller: Controller, trainer: Any, p
 
 
 def test_for_a_class_that_the_model_does_not_know_a_new_model_is_proposed(
-    controller: Controller, page: TrainPage, organs: Path
+    controller: Controller, trainer: Any, page: TrainPage, organs: Path
 ) -> None:
     controller.choose_model(organs)
     controller.viewer.add_image(np.random.default_rng(0).normal(size=(6, 30, 30)), name="scan")
@@ -558,7 +558,10 @@ def test_for_a_class_that_the_model_does_not_know_a_new_model_is_proposed(
     layer.data_setitem((np.array([2]), np.array([5]), np.array([5])), 1)
     settle(controller)
     assert controller.classroom.training.state.start == NEW
-    assert page.begin.isEnabled()
+    page.begin.click()
+    rest(controller)
+    assert Path(trainer.orders[-1]["save_to"]).name == "tumour-1.safetensors"
+    say(controller, trainer, Cancelled)
     controller.classroom.training.begin_with(str(organs))  # a person may see it otherwise
     settle(controller)
     assert "The model's classes are liver and spleen" in controller.classroom.training.state.findings[0].text
@@ -805,6 +808,7 @@ def test_what_there_is_to_learn_from_is_looked_at_first(controller: Controller, 
     order = trainer.examined[-1]
     assert order["lessons"][0]["plane"] == "mask"
     assert order["settings"]["task"] == "instance"
+    assert "network" not in order["settings"]
     plan = [["ndim", "2D", "The images are flat."], ["width", "24 channels", "Wide enough."]]
     advice = ["network", "segnet", "There is little memory."]
     found = [
@@ -821,6 +825,9 @@ def test_what_there_is_to_learn_from_is_looked_at_first(controller: Controller, 
     page.choices.widgets["network"].setCurrentIndex(0)
     training.set_choice("network", "unet")
     controller.tick()
+    training._examining._since -= 10
+    controller.tick()
+    assert trainer.examined[-1]["settings"]["network"] == "unet"
     page.begin.click()
     rest(controller)
     assert trainer.orders[-1]["settings"]["network"] == "unet"

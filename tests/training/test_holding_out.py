@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_seg.training.division import NOTHING
-from napari_seg.training.holding_out import JUDGES, MOST, apart, divided
+from napari_seg.training.holding_out import JUDGES, SHARE, apart, divided
 from napari_seg.training.sample import Sample
 
 
@@ -19,14 +19,14 @@ def picture(name: str, group: str = "", size: int = 64, mask: np.ndarray | None 
     return Sample(np.zeros((1, size, size), np.float32), labels, mask, name, group)
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 20, 60])
+@pytest.mark.parametrize("count", [2, 5, 20, 60])
 def test_whole_groups_are_held_out_and_stay_held_out(count: int) -> None:
     samples = [picture(f"{k}-{part}", f"patient {k}") for k in range(count) for part in range(2)]
     learned, held_out, _ = divided(samples)
     groups = [{sample.group for sample in part} for part in (learned, held_out)]
     assert not groups[0] & groups[1]
     assert groups[0] | groups[1] == {sample.group for sample in samples}
-    assert 1 <= len(groups[1]) <= max(1, MOST * count)
+    assert len(groups[1]) == max(1, SHARE * count)
     again = divided(list(reversed(samples)))[1]
     assert {sample.name for sample in again} == {sample.name for sample in held_out}
     assert {sample.name for sample in divided(samples, seed=1)[0]} != {sample.name for sample in learned} or count < 5
