@@ -130,14 +130,22 @@ class Hand:
         self.clicks += 1
         self.rest()
 
-    def lasso(self, layer: Any, inside: NDArray[np.bool_], before: tuple[int, ...] = ()) -> None:
-        """Draw around what is ``inside`` a plane."""
+    def show(self, layer: Any, z: int) -> None:
+        """Go to a slice of a layer: the slider counts those of all layers together, wherever each begins."""
+        self.viewer.dims.set_point(0, layer.data_to_world((z, 0, 0))[0])
+        self.wait(0.2)
+
+    def lasso(self, layer: Any, inside: NDArray[np.bool_], before: tuple[int, ...] = ()) -> int:
+        """Draw around what is ``inside`` a plane; the number of outlines that were taken, 0 or 1."""
         hands = self.controller.hands
         if hands.tool is None or hands.tool.name != "lasso":
             hands.pick("lasso")
             self.clicks += 1
         outline = max(find_contours(np.pad(inside, 1), 0.5), key=len)[::2] - 1
         self.draw(layer, [(*before, *point) for point in outline])
+        if hands.said:
+            print(f"Not drawn: {hands.said}")
+        return int(not hands.said)
 
     def open(self, case: Case) -> None:
         self.viewer.open([str(case.image)], plugin="napari-seg")
@@ -210,8 +218,7 @@ def histology(data: Path, hand: Hand, minutes: float) -> None:
         truth = labels_of(case)
         hand.controller.hands.set_option("lasso", apart=True)
         for number in np.unique(truth[truth > 0]):
-            hand.lasso(layer, truth == number)
-            objects += 1
+            objects += hand.lasso(layer, truth == number)
         hand.controller.hands.put_down()
         hand.act("finish case")
         row(case.name[:6], before, worth(case, layer), objects, hand.clicks, hand.minutes)
@@ -243,13 +250,11 @@ def tumour(data: Path, hand: Hand, minutes: float) -> None:
         hand.viewer.reset_view()
         held = np.flatnonzero(truth.any((1, 2)))
         for z in sorted({int(z) for z in np.linspace(held[0], held[-1], SLICES).round()}):
-            hand.viewer.dims.set_current_step(0, z)
-            hand.wait(0.2)
+            hand.show(layer, z)
             parts, count = label(truth[z])
             for part in range(1, count + 1):
                 if (parts == part).sum() >= 8:
-                    hand.lasso(layer, parts == part, (z,))
-                    outlines += 1
+                    outlines += hand.lasso(layer, parts == part, (z,))
         hand.controller.hands.put_down()
         hand.act("interpolate")
         hand.act("finish case")
@@ -261,7 +266,7 @@ def tumour(data: Path, hand: Hand, minutes: float) -> None:
     for case in [case for case in cases if case.name not in known]:
         layer, truth = hand.segment(case), labels_of(case)
         row(case.name, worth(case, layer))
-        hand.viewer.dims.set_current_step(0, int(np.median(np.flatnonzero(truth.any((1, 2))))))
+        hand.show(layer, int(np.median(np.flatnonzero(truth.any((1, 2))))))
         hand.picture(f"6_{case.name}")
     print(f"{outlines} outlines, {hand.clicks} clicks.")
 
