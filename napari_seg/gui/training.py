@@ -74,6 +74,14 @@ class Result:
     taken: Literal["", "new", "old"] = ""
 
 
+def _knows(spec: ModelSpec, names: tuple[str, ...]) -> bool:
+    """Whether a model finds the classes of a mask, perhaps but for some that come after its own."""
+    if spec.task.kind == "instance":
+        return False
+    own = tuple(spec.task.names)
+    return names[0] in spec.task.planes if spec.task.planes else names[: len(own)] == own
+
+
 class Training:
     """One for each window."""
 
@@ -247,11 +255,11 @@ class Training:
         """Make the state of the page anew and tell whoever listens."""
         self._stale = False
         models, plane, material = self._models(), self._lessons.plane, self._material()
-        start = self._start(models)
         track = self._lessons.track
         names = plane.classes if plane is not None and track is None else ()
         if track is not None and not self._recorder.counts_objects(track):
             names = tuple(row.name for row in self._classes.rows(track))
+        start = self._start(models, names)
         spec = models.get(Path(start)) if start != NEW else None
         heard = [one.heard for one in material]
         if spec is not None and spec.task.planes:
@@ -334,10 +342,19 @@ class Training:
             )
         return state
 
-    def _start(self, models: Mapping[Path, ModelSpec]) -> str:
-        for key in (self._wanted, self._proposed):
-            if key == NEW or (key is not None and Path(key) in models):
-                return key
+    def _start(self, models: Mapping[Path, ModelSpec], names: tuple[str, ...]) -> str:
+        """What a person chose, else what is proposed if it knows the classes of the mask, else a model that does."""
+        if self._wanted is not None and (self._wanted == NEW or Path(self._wanted) in models):
+            return self._wanted
+        if not self._proposed or Path(self._proposed) not in models:
+            return NEW
+        if not names or _knows(models[Path(self._proposed)], names):
+            return self._proposed
+        track = self._lessons.track
+        if names[0] != "class 1" and track is not None:  # a name that somebody gave
+            for path, spec in models.items():
+                if spec.network.ndim <= len(track.row.grid) and _knows(spec, names):
+                    return str(path)
         return NEW
 
     def _follow(self, objects: bool, ndim: int) -> None:
