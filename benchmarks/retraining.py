@@ -9,8 +9,9 @@
 ``nuclei``: the shipped model, corrected on 5 histology images, 3 fixed draws; AP 0.5 on the other histology images and
 on fluorescence, before and after. ``sparse``: hippocampi from nothing, one slice in five labelled, against the same
 cases fully labelled. ``rounds``: hippocampi from nothing in 5 rounds: predict 5 new cases, correct the 3 slices of each
-that the queue finds worst, retrain; against all 25 cases fully labelled in the same time. ``stop``: seconds until a
-training has stopped and its best model is a file. ``resume``: killed and gone on with, bit for bit.
+that come first in the queue (in the order of what a model would learn), retrain; against all 25 cases fully labelled in
+the same time. ``stop``: seconds until a training has stopped and its best model is a file. ``resume``: killed and gone
+on with, bit for bit.
 
 Held-out images (the fluorescence rows ``test``, the hippocampi of ``fold0``) are opened with ``--on test`` only;
 without it the rows ``val`` and ``fold1`` take their place, which is what to choose anything by. ``--minutes`` and
@@ -38,8 +39,7 @@ from safetensors.torch import load_file
 
 from napari_seg import evaluate, predict
 from napari_seg.data.volume import Volume
-from napari_seg.editing.annotation import Annotation
-from napari_seg.editing.suspicion import slice_suspects
+from napari_seg.editing.teaching import choose_slices
 from napari_seg.jobs import Progress, run
 from napari_seg.models.model import Model
 from napari_seg.models.zoo import find, load_model, samples_of
@@ -217,16 +217,12 @@ def sparse(data: Path, output: Path, on: str, minutes: float, images: int | None
     print(f"Sparse labels cost {found[1] - found[0]:.3f} (wanted: at most 0.02)")
 
 
-def worst_slices(model: Model | None, image: Volume) -> list[int]:
-    """The slices that are to be corrected, without the truth; with no model yet, some spread through the volume."""
-    depth = image.grid[0]
+def most_to_learn(model: Model | None, image: Volume) -> list[int]:
+    """The slices that are to be corrected, in the queue's order of what a model would learn, without the truth; with no
+    model yet, some spread through the volume."""
     if model is None:
-        return [round(depth * k / (SLICES + 1)) for k in range(1, SLICES + 1)]
-    found = predict(model, image)
-    suspects = slice_suspects(Annotation.of(np.asarray(found.labels.data), scores=found.scores), 0)
-    ranked = [suspect.box[0].start for suspect in sorted(suspects, key=lambda one: -one.score)]
-    rest = [k for k in worst_slices(None, image) if k not in ranked]  # where it found next to nothing
-    return [*ranked, *rest][:SLICES]
+        return [round(image.grid[0] * k / (SLICES + 1)) for k in range(1, SLICES + 1)]
+    return choose_slices(predict(model, image).scores, None, SLICES)
 
 
 def rounds(data: Path, output: Path, on: str, minutes: float, images: int | None, settings: Mapping[str, str]) -> None:
@@ -239,7 +235,7 @@ def rounds(data: Path, output: Path, on: str, minutes: float, images: int | None
     path, figures = Path(), list[float]()
     for number in range(ROUNDS):
         new = learned[number * NEW : (number + 1) * NEW]
-        lessons += [with_slices(case, worst_slices(model, case.load().image)) for case in new]
+        lessons += [with_slices(case, most_to_learn(model, case.load().image)) for case in new]
         before, path = path, output / f"rounds-{number + 1}.safetensors"
         decision, gain = "", 0.0
         if model is None:

@@ -103,6 +103,12 @@ class Hand:
         self.wait(0.3)
         self.rest()
 
+    def show_slice(self, layer: Any, z: int) -> None:
+        """Move the slider to a slice of a mask: it counts through all volumes that are open, wherever they lie."""
+        self.viewer.dims.set_point(0, layer.data_to_world((z, 0, 0))[0])
+        self.wait(0.2)
+        assert round(layer.world_to_data(self.viewer.dims.point)[0]) == z
+
     def draw(self, layer: Any, points: Iterable[tuple[float, ...]]) -> None:
         """A stroke with the left button along points of a layer."""
         from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
@@ -129,11 +135,6 @@ class Hand:
         send(QEvent.Type.MouseButtonRelease, path[-1], left, none)
         self.clicks += 1
         self.rest()
-
-    def show(self, layer: Any, z: int) -> None:
-        """Go to a slice of a layer: the slider counts those of all layers together, wherever each begins."""
-        self.viewer.dims.set_point(0, layer.data_to_world((z, 0, 0))[0])
-        self.wait(0.2)
 
     def lasso(self, layer: Any, inside: NDArray[np.bool_], before: tuple[int, ...] = ()) -> int:
         """Draw around what is ``inside`` a plane; the number of outlines that were taken, 0 or 1."""
@@ -246,11 +247,13 @@ def tumour(data: Path, hand: Hand, minutes: float) -> None:
         hand.press(page.begin_classes)
         hand.wait(1)
         layer, truth = hand.mask(case), labels_of(case)
+        page.classes.renamed.emit(1, "tumour")
+        hand.clicks += 1
         hand.viewer.layers.selection.active, layer.selected_label = layer, 1
         hand.viewer.reset_view()
         held = np.flatnonzero(truth.any((1, 2)))
         for z in sorted({int(z) for z in np.linspace(held[0], held[-1], SLICES).round()}):
-            hand.show(layer, z)
+            hand.show_slice(layer, z)
             parts, count = label(truth[z])
             for part in range(1, count + 1):
                 if (parts == part).sum() >= 8:
@@ -266,7 +269,7 @@ def tumour(data: Path, hand: Hand, minutes: float) -> None:
     for case in [case for case in cases if case.name not in known]:
         layer, truth = hand.segment(case), labels_of(case)
         row(case.name, worth(case, layer))
-        hand.show(layer, int(np.median(np.flatnonzero(truth.any((1, 2))))))
+        hand.show_slice(layer, int(np.median(np.flatnonzero(truth.any((1, 2))))))
         hand.picture(f"6_{case.name}")
     print(f"{outlines} outlines, {hand.clicks} clicks.")
 

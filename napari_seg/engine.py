@@ -261,21 +261,21 @@ def retrain(desk: Desk, order: Order) -> Steps[Answer]:
 
 def compare(desk: Desk, order: Order) -> Steps[Answer]:
     """Compare the model of a training that was stopped with the one it began with: ``old`` and ``new``, with the
-    ``lessons`` and ``settings`` of that order."""
-    from napari_seg.models.model import Model
+    ``lessons`` and ``settings`` of that order. The history of the new one tells the verdict."""
     from napari_seg.training.retrain import judged
 
     model, memory, lessons, settings = yield from _corrections(desk, order, order["old"])
-    verdict = yield from judged.steps(model, Model.load(order["new"]), lessons, settings, memory=memory)
+    verdict = yield from judged.steps(model, order["new"], lessons, settings, memory=memory)
     return {"verdict": verdict.model_dump(mode="json")}
 
 
 def examine(desk: Desk, order: Order) -> Steps[Answer]:
     """Look at the lessons of sessions before a training: what is wrong with them, and what would be trained, and why.
 
-    ``settings``: those of ``TrainSpec``. ``agreed``: the sentences of findings that are to be mended. Of each finding
-    the answer says the words of its ``fix`` (empty where only a person can mend it) and the images that it would leave
-    out, ``[session, image]``. ``plan`` is empty where something has to be mended first.
+    ``settings``: those of ``TrainSpec``; without a network the advised one is planned. ``agreed``: the sentences of
+    findings that are to be mended. Of each finding the answer says the words of its ``fix`` (empty where only a person
+    can mend it) and the images that it would leave out, ``[session, image]``. ``plan`` is empty where something has to
+    be mended first.
     """
     import psutil
 
@@ -302,9 +302,11 @@ def examine(desk: Desk, order: Order) -> Steps[Answer]:
     lessons = as_agreed(cases, found, agreed)
     if lessons and not any(one.stops and one.sentence not in agreed for one in found):
         facts = yield from look_at(lessons, settings, total=len(lessons))
-        model = plan(facts, settings)
+        advised = advice(facts, psutil.virtual_memory().available)
+        taken = settings.network if "network" in settings.model_fields_set else advised.chosen
+        model = plan(facts, settings.model_copy(update={"network": taken}))
         answer["plan"] = [list(reason) for reason in reasons(facts, settings, model)]
-        answer["advice"] = list(advice(facts, psutil.virtual_memory().available))
+        answer["advice"] = list(advised)
     return answer
 
 
@@ -367,7 +369,8 @@ def _corrections(
 
     model, memory, learning = _taught(desk, order, path)
     lessons = yield from _mended(learning.lessons, order)
-    return model, memory, lessons, RetrainSpec.from_person({"channel": learning.channel, **order["settings"]})
+    known = {"channel": learning.channel, "new_classes": learning.new_classes}
+    return model, memory, lessons, RetrainSpec.from_person({**known, **order["settings"]})
 
 
 def _lessons(order: Order) -> list[Taught]:

@@ -173,6 +173,30 @@ def test_what_does_not_listen_is_killed_and_started_anew(line: Line, spots: Path
     assert line.engine.pid != first
 
 
+def test_what_waits_behind_a_job_that_must_be_killed_is_carried_out_after_all(line: Line, spots: Path) -> None:
+    number = line.predict(spots, ENDLESS)
+    line.working(number)
+    psutil.Process(line.engine.pid).suspend()
+    line.engine.cancel(number)
+    behind = line.predict(spots)
+    assert line.last(number) == Cancelled(number)
+    assert isinstance(line.last(behind), Finished)
+
+
+def test_a_job_goes_on_when_one_that_waits_behind_it_is_cancelled(line: Line, spots: Path) -> None:
+    number = line.predict(spots, ENDLESS)
+    line.working(number)
+    first = line.engine.pid
+    behind = line.predict(spots)
+    line.engine.cancel(behind)
+    assert line.last(behind) == Cancelled(behind)
+    assert line.engine.pid == first
+    line.said.clear()
+    line.working(number)  # it still tells how far it is
+    line.engine.cancel(number)
+    assert isinstance(line.last(number), Cancelled)
+
+
 def test_a_killed_engine_is_said_and_started_anew(line: Line, spots: Path) -> None:
     number = line.predict(spots, ENDLESS)
     line.working(number)

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
 from napari_seg.engine import VERBS, Desk
+from napari_seg.errors import SegError
 from napari_seg.jobs import run
 from napari_seg.models.model import Model
 from napari_seg.session.records import Place, Plane, Step
 from napari_seg.session.session import Session
+from napari_seg.training import test_set
 
 CPU: Any = {"device": "cpu", "precision": "fp32"}
 
@@ -47,7 +50,10 @@ def test_a_plan_is_told_with_its_reasons_and_what_is_wrong(tmp_path: Path, lesso
     assert any("single image (scan)" in one["sentence"] for one in answer["findings"])
     plan = {setting: (chosen, why) for setting, chosen, why in answer["plan"]}
     assert plan["ndim"] == ("2D", "The images are flat.")
-    assert answer["advice"][0] == "network"
+    assert [answer["advice"]] == [reason for reason in answer["plan"] if reason[0] == "network"]
+    settings["network"] = "vnet"
+    answer = run(VERBS["examine"](Desk(tmp_path), {"lessons": [lesson], "settings": settings, "agreed": []}))
+    assert ["network", "vnet", "You chose it."] in answer["plan"]
 
 
 def test_what_a_person_agreed_to_is_mended_on_the_way_into_the_training(
@@ -66,6 +72,29 @@ def test_what_a_person_agreed_to_is_mended_on_the_way_into_the_training(
         path = tmp_path / f"{images}.safetensors"
         run(VERBS["retrain"](desk, {**order, "save_to": str(path), "mend": mend, "who": ""}))
         assert len(Model.load(path).spec.history[-1].details["lessons"]) == images
+
+
+def test_what_is_mended_is_asked_for_marks_of_the_test_set_too(
+    tmp_path: Path, lesson: dict[str, Any], model_file: Callable[..., Path]
+) -> None:
+    values = np.load(tmp_path / "image.npy")
+    model = model_file("semantic", classes=("object", "other"))
+    mend = {"agreed": [], "task": "semantic", "classes": 2}
+    order = {"model": str(model), "lessons": [lesson], "settings": {**CPU, "steps": 1}, "resume": False, "mend": mend}
+    test_set.add([write(Volume(values[::-1] * 2, "YX"), tmp_path / "other.tif")])
+    run(VERBS["retrain"](Desk(tmp_path), {**order, "save_to": str(tmp_path / "new.safetensors"), "who": ""}))
+    test_set.add([write(Volume(values, "YX"), tmp_path / "scan.tif")])
+    with pytest.raises(SegError, match=r"independent test set \(scan\)"):
+        run(VERBS["retrain"](Desk(tmp_path), {**order, "save_to": str(tmp_path / "newer.safetensors"), "who": ""}))
+
+
+def test_classes_that_the_model_does_not_know_are_learned_without_a_mask_in_hand(
+    tmp_path: Path, lesson: dict[str, Any], model_file: Callable[..., Path]
+) -> None:
+    model, path = model_file("semantic", classes=("object",)), tmp_path / "new.safetensors"
+    order = {"model": str(model), "lessons": [lesson], "settings": {**CPU, "steps": 1}, "resume": False, "who": ""}
+    run(VERBS["retrain"](Desk(tmp_path), {**order, "save_to": str(path)}))
+    assert Model.load(path).spec.task.names == ("object", "other")
 
 
 def test_live_goes_on_with_the_same_network(

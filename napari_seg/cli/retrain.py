@@ -81,9 +81,11 @@ def retrain(
         verdict = run.retrain(parent)
     adopted = verdict is not None and verdict.decision == "better"
     if output.parent == shelf.shelf():
-        note = {"model": "" if parent is None else str(parent), "words": run.amount.words, "objects": found[0].objects}
+        amount = run.amount
+        note = {"model": "" if parent is None else str(parent), "words": amount.words, "objects": amount.objects}
         judged = {} if verdict is None else {"decision": verdict.decision, "scores": _scores(verdict)}
         shelf.put_note(output, began=began, **note, **judged, **({"taken": "new"} if adopted else {}))
+        shelf.end_order(output)
     if json:
         put_json(
             {
@@ -154,6 +156,7 @@ class _Run:
     def from_nothing(self) -> None:
         """A first model: no model made the masks, so there is none to compare it with."""
         from napari_seg.session.learning import fitting
+        from napari_seg.session.pupils import classes_of
         from napari_seg.tasks.instance import Instance
         from napari_seg.tasks.semantic import Semantic
         from napari_seg.training.plan import TrainSpec
@@ -164,13 +167,12 @@ class _Run:
         task = Instance(ndim=len(first.image.grid)) if first.objects else Semantic(classes=classes)
         self.lessons = fitting(self.found, task)
         self._say("A new model", len({(one.folder, one.image.id) for one in self.found}) - len(self.lessons))
-        longest = max((one.classes for one in self.lessons), key=len)
         spec = TrainSpec.from_person(
             {
                 **self.settings,
                 "task": task.kind,
                 "name": self.output.stem,
-                "classes": () if first.objects else longest,
+                "classes": () if first.objects else classes_of(self.lessons),
             }
         )
         job = train.steps(self.lessons, spec, save_to=self.output, resume=self.resume, hold_out=True, who=self.who)

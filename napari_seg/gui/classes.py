@@ -66,6 +66,10 @@ class Classes:
         rows, made_with = self._recorder.rows(track), tuple(track.layer.metadata.get(CLASSES, ()))
         return class_names(made_with, rows)
 
+    def all_names(self, track: Track) -> tuple[str, ...]:
+        """The same, with ``class 4`` for those that nobody has named; none of a mask of objects."""
+        return () if self._recorder.counts_objects(track) else tuple(row.name for row in self.rows(track))
+
     def rows(self, track: Track) -> tuple[ClassRow, ...]:
         """The list of a mask; of a mask of objects without any classes it is empty."""
         entries = self._recorder.rows(track)

@@ -20,6 +20,7 @@ from napari_seg.gui.results import Target
 from napari_seg.gui.runs import Runs
 from napari_seg.gui.spotlight import Spotlight
 from napari_seg.gui.training import Training
+from napari_seg.gui.training_state import Teaching
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.models.spec import ModelSpec
 
@@ -60,19 +61,20 @@ class Classroom:
         window: Window,
     ) -> None:
         """``trainer``: the engine that trains."""
-        self._viewer, self._recorder, self._runs, self._window = viewer, recorder, runs, window
+        self._viewer, self._recorder, self._classes, self._runs, self._window = viewer, recorder, classes, runs, window
         self.lessons = Lessons(recorder, hands)
         self.training = Training(
             trainer, recorder, self.lessons, classes, window.known, window.choose_model, window.computing
         )
         self.comparing = Comparing(viewer, trainer)
+        self.training.changed.connect(self._follow)
         self.spotlight = Spotlight(viewer, engine, recorder, self.lessons)
         self.live = Live(
             viewer, engine, trainer, recorder, self.lessons, window, self._seen, lambda: self.training.run is not None
         )
 
     def tick(self) -> None:
-        self.training.propose(self._proposal())
+        self.training.propose(self._proposal(), self._window.chosen_model())
         self.training.tick()
         self.spotlight.tick()
         self.live.tick()
@@ -91,6 +93,11 @@ class Classroom:
             settings = self._window.settings_for(new.volume, result.path)
             self.comparing.start(old, new, settings, self._part(new))
 
+    def _follow(self, state: Teaching) -> None:
+        """Two models are compared only while one of them is to be chosen."""
+        if self.comparing.which and state.phase != "judged":
+            self.comparing.end()
+
     def segment_again(self) -> None:
         """Segment the image in hand with the chosen model, into the mask in hand: what a person has said stays."""
         self.comparing.end()
@@ -106,6 +113,8 @@ class Classroom:
     def _part(self, target: Target) -> Region | None:
         if math.prod(target.volume.grid) * target.volume.size("T") <= LARGE:
             return None
+        if target.volume.ndim == 2:
+            return self._runs.region(target, "box")
         return self._runs.region(target, "slice" if target.model.network.ndim == 2 else "near")
 
     def _seen(self, target: Target) -> Region | None:
@@ -115,16 +124,27 @@ class Classroom:
         return self._runs.region(target, "slice" if target.model.network.ndim == 2 else "near")
 
     def _proposal(self) -> Path | None:
-        """The model to improve: the one that is chosen, else the one that made the mask in hand, if it finds what the
-        mask holds."""
+        """The model to improve: the one that is chosen, if it knows the classes of the mask in hand, else the one that
+        made it, else one that knows classes to which somebody gave names; only one that finds what the mask holds."""
         track = self.lessons.track
         if track is None:
             return self._window.chosen_model()
         mask, known = self._runs.mask_of(track.layer), self._window.known()
-        for path in (self._window.chosen_model(), None if mask is None else mask.target.path):
+        objects, chosen = self._recorder.counts_objects(track), self._window.chosen_model()
+        names = self._classes.all_names(track)
+        made_by = None if mask is None else mask.target.path
+        others = known if names and names[0] != "class 1" else ()
+        for path in (chosen, made_by, *others):
             if path is not None and path in known:
                 spec = known[path]
-                fits = spec.network.ndim <= len(track.row.grid)
-                if fits and (spec.task.kind == "instance") == self._recorder.counts_objects(track):
+                fits = spec.network.ndim <= len(track.row.grid) and (spec.task.kind == "instance") == objects
+                if fits and (path == made_by or _knows(spec, names)):
                     return path
         return None
+
+
+def _knows(spec: ModelSpec, names: tuple[str, ...]) -> bool:
+    """Whether a mask with classes of these names, none for objects, is one that a model could have made."""
+    if not names:
+        return True
+    return names[0] in spec.task.planes or spec.task.names == names[: len(spec.task.names)]

@@ -44,7 +44,7 @@ class Comparing:
     def __init__(self, viewer: Any, engine: Engine) -> None:
         self._viewer, self._engine = viewer, engine
         self._orders: dict[int, str] = {}
-        self._masks: dict[str, Array] = {}
+        self._answers: dict[str, Mapping[str, Any]] = {}
         self._layers: dict[str, Any] = {}
         self._hidden: list[Any] = []
         self._target: Target | None = None
@@ -81,7 +81,7 @@ class Comparing:
         """Take the masks away, and show what was hidden for them."""
         for order in self._orders:
             self._engine.cancel(order)
-        layers, self._layers, self._masks, self._orders = list(self._layers.values()), {}, {}, {}
+        layers, self._layers, self._answers, self._orders = list(self._layers.values()), {}, {}, {}
         taken_away(self._viewer, layers)
         hidden, self._hidden = self._hidden, []
         for layer in hidden:
@@ -96,12 +96,12 @@ class Comparing:
             return
         match message:
             case Progressed(progress=progress):
-                done = (len(self._masks) + progress.fraction) / 2
+                done = (len(self._answers) + progress.fraction) / 2
                 self.running = Running(done, "Both models look at this image")
             case Finished(answer=answer):
                 del self._orders[message.order]
-                self._masks[name] = _shown(answer["labels"], answer["axes"])
-                if len(self._masks) == 2:
+                self._answers[name] = answer
+                if len(self._answers) == 2:
                     self._arrived()
             case Cancelled():
                 pass
@@ -114,24 +114,29 @@ class Comparing:
         self.changed.emit()
 
     def _arrived(self) -> None:
-        """Both masks are there."""
-        target, self.running = self._target, None
-        if target is None or target.layer not in self._viewer.layers:
+        """Both models have answered: what is to be seen is made in a thread."""
+        target, region, answers = self._target, self._region, self._answers
+        assert target is not None
+
+        def then(masks: dict[str, Array]) -> None:
+            if self._answers is answers:  # nobody has ended it meanwhile
+                self._put_up(target, masks)
+
+        self._engine.later(lambda: _pictures(target, region, answers), then, "edits")
+
+    def _put_up(self, target: Target, masks: dict[str, Array]) -> None:
+        self.running = None
+        if target.layer not in self._viewer.layers:
             self.end()
             return
-        where = None if self._region is None else box_of(self._region, target)
-        masks = {
-            name: labels if where is None else pasted(blank(target), labels, where, objects=target.objects)
-            for name, labels in self._masks.items()
-        }
         self._hidden = [layer for layer in self._viewer.layers if isinstance(layer, Labels) and layer.visible]
         for layer in self._hidden:
             layer.visible = False
         looks = {} if target.objects else class_looks(target.model.task.names)
-        marks = differing(masks["old"], masks["new"], objects=target.objects)
-        for name, labels in masks.items():
-            self._layers[name] = self._add(labels, TITLES[name], 0.5, looks)
-        self._layers["marks"] = self._add(marks, MARKS, 0.9, {"colormap": DirectLabelColormap(color_dict=COLOURS)})
+        for name, title in TITLES.items():
+            self._layers[name] = self._add(masks[name], title, 0.5, looks)
+        marks = {"colormap": DirectLabelColormap(color_dict=COLOURS)}
+        self._layers["marks"] = self._add(masks["marks"], MARKS, 0.9, marks)
         self._layers["marks"].contour = 1
         self._viewer.layers.selection.active = target.layer
         self._show("new")
@@ -151,6 +156,15 @@ class Comparing:
     def _removed(self, event: Any) -> None:
         if event.value in self._layers.values() or (self._target is not None and event.value is self._target.layer):
             self.end()
+
+
+def _pictures(target: Target, region: Region | None, answers: Mapping[str, Mapping[str, Any]]) -> dict[str, Array]:
+    """In a thread: both masks of the whole image, and the marks where they differ."""
+    masks = {name: _shown(answer["labels"], answer["axes"]) for name, answer in answers.items()}
+    if region is not None:
+        where = box_of(region, target)
+        masks = {name: pasted(blank(target), part, where, objects=target.objects) for name, part in masks.items()}
+    return {**masks, "marks": differing(masks["old"], masks["new"], objects=target.objects)}
 
 
 def differing(old: Array, new: Array, *, objects: bool) -> Array:

@@ -161,7 +161,7 @@ class VerdictBox(QFrame):
         )
         self.end.setVisible(which in ("old", "new"))
         self.waiting.render(self._comparing.running)
-        say(self.trouble, self._comparing.trouble)
+        say(self.trouble, self._comparing.trouble or state.trouble)
 
     def _flick(self) -> None:
         if self._comparing.which:

@@ -82,8 +82,20 @@ class Ended:
     reason: str
 
 
+@dataclass
+class Order:
+    """An order under way; ``asked``: the time at which it was asked to stop."""
+
+    content: dict[str, Any]
+    image: Volume | None
+    asked: float | None = None
+
+
 class Engine:
     """One engine process, started when it is first needed and started anew when it died or had to be killed.
+
+    It carries out one order after the other. One that does not stop in time is killed with its process, and those that
+    wait behind it are given again.
 
     ``patience``: seconds between asking it to stop and killing it. ``niceness``: how far it stands back where others
     want the processor.
@@ -97,7 +109,7 @@ class Engine:
         self._patience, self._niceness = patience, niceness
         self._folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         self._process: subprocess.Popen[str] | None = None
-        self._waiting: dict[int, float | None] = {}  # orders under way; the time at which one was asked to stop
+        self._waiting: dict[int, Order] = {}  # the first of them is the one that is carried out
         self._next = 0
         self._inbox: queue.SimpleQueue[tuple[subprocess.Popen[str] | None, Message | Ended | Callable[[], None]]] = (
             queue.SimpleQueue()
@@ -120,16 +132,18 @@ class Engine:
         so does the ``volume`` of each of ``lessons``, where it is a ``Volume``."""
         self._next += 1
         number = self._next
-        process = self._running()
-        self._waiting[number] = None
-        carried = self._porter.submit(self._carry, process, {"id": number, "verb": verb, **content}, image)
-        carried.add_done_callback(_raise_aloud)
+        self._waiting[number] = Order({"id": number, "verb": verb, **content}, image)
+        self._give(self._waiting[number])
         return number
+
+    def _give(self, order: Order) -> None:
+        carried = self._porter.submit(self._carry, self._running(), dict(order.content), order.image)
+        carried.add_done_callback(_raise_aloud)
 
     def cancel(self, number: int) -> None:
         """Ask the engine to give up an order; :meth:`poll` kills it when it has not done so in time."""
-        if number in self._waiting and self._waiting[number] is None:
-            self._waiting[number] = time.monotonic()
+        if number in self._waiting and self._waiting[number].asked is None:
+            self._waiting[number].asked = time.monotonic()
             self._porter.submit(self._send, self._process, {"id": number, "verb": "cancel"})
 
     def later(self, work: Callable[[], Any], then: Callable[[Any], None], lane: str = "sessions") -> None:
@@ -160,9 +174,7 @@ class Engine:
                 if not isinstance(message, Progressed):
                     del self._waiting[message.order]
                 self.said.emit(message)
-        asked = [since for since in self._waiting.values() if since is not None]
-        if asked and time.monotonic() - min(asked) > self._patience:
-            self._give_up("it had to be stopped together with another job")
+        self._lose_patience()
 
     def close(self) -> None:
         """End the process and remove the folder. The engine cannot be used after that."""
@@ -253,12 +265,27 @@ class Engine:
         process.stdout.close()
         self._inbox.put((process, Ended(_cause(process.wait()))))
 
+    def _lose_patience(self) -> None:
+        """Orders that were asked to stop long ago are cancelled; where one is still carried out, its process ends."""
+        asked = {number: order.asked for number, order in self._waiting.items() if order.asked is not None}
+        late = [number for number, since in asked.items() if time.monotonic() - since > self._patience]
+        stuck = next(iter(self._waiting), 0) in late
+        late = [*asked] if stuck else late
+        for number in late:
+            del self._waiting[number]
+        if stuck:
+            self._end()
+            for order in self._waiting.values():
+                self._give(order)
+        for number in late:
+            self.said.emit(Cancelled(number))
+
     def _give_up(self, reason: str) -> None:
         """End the process and say so of every order that was under way."""
         orders, self._waiting = dict(self._waiting), {}
         self._end()
-        for number, asked in orders.items():
-            self.said.emit(Died(number, reason) if asked is None else Cancelled(number))
+        for number, order in orders.items():
+            self.said.emit(Died(number, reason) if order.asked is None else Cancelled(number))
 
     def _end(self) -> None:
         process, self._process = self._process, None

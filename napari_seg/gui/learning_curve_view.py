@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt
@@ -21,7 +21,7 @@ _DARK = {"score": "#6cb4ff", "loss": "#ffb000"}
 
 _TIP = (
     "Score: how well the model does on a part of your corrections that it has not learned from; 1 is perfect. "
-    "Mistakes: how wrong it still is on what it learns from (the loss); it has no unit and should fall."
+    "Error: how wrong it still is on what it learns from (the loss); it has no unit and should fall."
 )
 
 
@@ -52,7 +52,7 @@ class LearningCurveView(QWidget):
         """The curve in words."""
         scores, losses = self._curve.scores, smoothed(self._curve.losses)
         parts = [f"score {scores[-1][1]:.2f}, best {max(v for _, v in scores):.2f}" if scores else ""]
-        parts.append(f"mistakes {losses[-1][1]:.2f}" if losses else "")
+        parts.append(f"error {losses[-1][1]:.2f}" if losses else "")
         return "; ".join(part for part in parts if part)
 
     def paintEvent(self, event: Any) -> None:
@@ -66,6 +66,7 @@ class LearningCurveView(QWidget):
         room = QRectF(4, line + 6, self.width() - 8, self.height() - 2 * line - 12)
         highest = max((v for _, v in losses), default=1.0) or 1.0
         best = max(curve.scores, key=lambda point: point[1], default=None)
+        legend = legend_of(curve, lambda words: metrics.horizontalAdvance(words) <= self.width() - 8)
         painter = QPainter(self)  # from here on nothing may fail: Qt does not survive a painter that was left open
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(quiet, 1))
@@ -88,10 +89,9 @@ class LearningCurveView(QWidget):
         painter.setBrush(Qt.BrushStyle.NoBrush)
         top = QRectF(4, 0, self.width() - 8, line + 2)
         painter.setPen(colours["score"])
-        score = f"Score {curve.scores[-1][1]:.2f}" if curve.scores else "Score: not yet known"
-        painter.drawText(top, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, f"● {score}")
+        painter.drawText(top, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, legend[0])
         painter.setPen(colours["loss"])
-        painter.drawText(top, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, "― Mistakes")
+        painter.drawText(top, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, legend[1])
         painter.setPen(text)
         foot = QRectF(4, self.height() - line - 2, self.width() - 8, line + 2)
         told = f"Best so far {best[1]:.2f}" if best is not None else ""
@@ -100,6 +100,13 @@ class LearningCurveView(QWidget):
         painter.drawText(foot, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, told)
         painter.drawText(foot, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, "Time →")
         painter.end()
+
+
+def legend_of(curve: Curve, fits: Callable[[str], bool]) -> tuple[str, str]:
+    """What the two lines are, and which way is up; the latter is left out where it does not fit beside each other."""
+    score = f"● Score {curve.scores[-1][1]:.2f}" if curve.scores else "● Score: not yet known"
+    told = f"{score} (1 = perfect)" if curve.scores else score, "― Error (should fall)"
+    return told if fits("   ".join(told)) else (score, "― Error")
 
 
 def smoothed(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -50,7 +50,7 @@ class Ledger:
         self._rows: dict[tuple[Path, int], dict[str, Entry]] = {}
         self._by_plane: dict[tuple[Path, int], dict[str, dict[str, Entry]]] = {}  # as they are now
         self._steps: dict[tuple[Path, int], int] = {}
-        self._waiting: list[tuple[Future[Any], Callable[[Any], None]]] = []
+        self._waiting: list[tuple[Future[Any], Callable[[Any], None], Callable[[str], None]]] = []
 
     @property
     def waits(self) -> bool:
@@ -140,18 +140,23 @@ class Ledger:
 
         self.after(track.session.writer.call(lambda store: store.depth(image)), then)
 
-    def after(self, future: Future[Any], then: Callable[[Any], None]) -> None:
-        """Call ``then`` with the result at the next :meth:`collect` after it has come."""
-        self._waiting.append((future, then))
+    def after(
+        self, future: Future[Any], then: Callable[[Any], None], failed: Callable[[str], None] | None = None
+    ) -> None:
+        """Call ``then`` with the result at the next :meth:`collect` after it has come. Where there is none, that is
+        complained of, and ``failed`` hears the sentence."""
+        self._waiting.append((future, then, failed or (lambda _: None)))
 
     def collect(self) -> None:
         """Bring in what has come. Main thread only."""
-        for future, then in [pair for pair in self._waiting if pair[0].done()]:
-            self._waiting.remove((future, then))
+        for waited in [waited for waited in self._waiting if waited[0].done()]:
+            self._waiting.remove(waited)
+            future, then, failed = waited
             try:
                 result = future.result()
             except SegError as error:
                 self.complain(str(error))
+                failed(str(error))
             else:
                 then(result)
 

@@ -48,7 +48,9 @@ class Lessons:
         self._recorder, self._hands, self._clock = recorder, hands, clock
         self._known: dict[Path, Known] = {}
         self._heard: dict[Path, tuple[Heard, ...]] = {}
-        self._stale, self._asking, self._looked = True, 0, -REST
+        self._stale, self._looked = True, -REST
+        self._number = 0  # of the last look
+        self._asked: set[Path] = set()  # whose answers to it are still to come
         self._track: Track | None = None
         self.watched = False
         recorder.changed.connect(self._stir)
@@ -81,15 +83,18 @@ class Lessons:
         self._looked = self._clock()
         sessions = {session.folder: session for session in self._sessions() if not session.writer.closed}
         self._heard = {folder: heard for folder, heard in self._heard.items() if folder in sessions}
-        self._asking = len(sessions)
+        self._number += 1
+        self._asked = {*sessions}
         for folder, session in sessions.items():
             known = self._known.setdefault(folder, {})
-            self._recorder.after(session.writer.call(partial(heard_in, known=known)), partial(self._told, folder))
+            asked = session.writer.call(partial(heard_in, known=known))
+            here = self._number, folder
+            self._recorder.after(asked, partial(self._told, here), partial(self._not_told, here))
         if not sessions:
             self.changed.emit()
 
     def tick(self) -> None:
-        if self.watched and self._stale and not self._asking and self._clock() - self._looked >= REST:
+        if self.watched and self._stale and not self._asked and self._clock() - self._looked >= REST:
             self.look()
 
     def material(self) -> list[Material]:
@@ -130,10 +135,21 @@ class Lessons:
         project = self._recorder.arrivals.project
         return [track.session for track in self._recorder.tracks()] + ([] if project is None else [project])
 
-    def _told(self, folder: Path, heard: tuple[Heard, ...]) -> None:
-        self._heard[folder] = heard
-        self._asking -= 1
-        if self._asking <= 0:
+    def _told(self, here: tuple[int, Path], heard: tuple[Heard, ...]) -> None:
+        number, folder = here
+        if number == self._number:  # else it was asked again since
+            self._heard[folder] = heard
+            self._settle(folder)
+
+    def _not_told(self, here: tuple[int, Path], why: str) -> None:
+        number, folder = here
+        if number == self._number:
+            self._stale = True
+            self._settle(folder)
+
+    def _settle(self, folder: Path) -> None:
+        self._asked.discard(folder)
+        if not self._asked:
             self.changed.emit()
 
     def _stir(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -63,6 +64,15 @@ class Window(Protocol):
     def computing(self) -> Mapping[str, Any]: ...
 
 
+@dataclass(frozen=True, eq=False)
+class Suggestion:
+    """New labels for the mask of a ``track``, and the ``layer`` that shows what they would change."""
+
+    track: Track
+    renewal: Renewal
+    layer: Any
+
+
 class Live:
     """One for each window. ``on``: whether it is switched on; ``words``: what it is doing; ``ready``: whether there is
     a suggestion to be accepted."""
@@ -85,11 +95,9 @@ class Live:
         self._viewer, self._engine, self._trainer, self._recorder = viewer, engine, trainer, recorder
         self._lessons, self._window, self._region, self._busy, self._clock = lessons, window, region, busy, clock
         self._renewing = Renewing(recorder, engine)
-        self._layer: Any = None
         self._order = 0
-        self._track: Track | None = None
-        self._target: Target | None = None
-        self._renewal: Renewal | None = None
+        self._asked: tuple[Track, Target] | None = None  # what the order is about
+        self._suggestion: Suggestion | None = None
         self._seen: Seen = ()
         self._done: Seen = ()
         self._since = 0.0
@@ -100,7 +108,7 @@ class Live:
 
     @property
     def ready(self) -> bool:
-        return self._renewal is not None and self._layer is not None
+        return self._suggestion is not None
 
     def switch(self, on: bool) -> None:
         self.on, self.trouble = on, ""
@@ -113,11 +121,10 @@ class Live:
 
     def accept(self) -> None:
         """Take the suggestion over: one step of the history. What a person has said stays, also what was said since."""
-        track, renewal = self._track, self._renewal
-        if track is None or renewal is None or self._layer is None:
+        if self._suggestion is None:
             return
+        track, renewal = self._suggestion.track, self._suggestion.renewal
         self._take_away()
-        self._renewal = None
         self.words = "Taken over."
         say(self._viewer, "Suggestion taken over")
 
@@ -132,13 +139,16 @@ class Live:
         """Take the suggestion away; nothing was changed."""
         if self.ready:
             self._take_away()
-            self._renewal = None
             self.words = "Dropped; nothing was changed."
             self.changed.emit()
 
     def tick(self) -> None:
-        """Look whether a person has paused."""
+        """Look whether a person has paused. A suggestion is gone once another mask is in hand."""
         track = self._lessons.track
+        if self._suggestion is not None and self._suggestion.track is not track:
+            self._take_away()
+            self.words = ""
+            self.changed.emit()
         if not self.on or track is None or self._order:
             return
         now = self._now(track)
@@ -159,14 +169,18 @@ class Live:
         elif math.prod(target.volume.grid) * target.volume.size("T") > LARGE:
             self.words = "This image is too large for suggestions while you paint; retrain instead."
         else:
-            self._track, self._target = track, target
             self.words = "Learning from what you did"
-            self._recorder.ask(track, lambda store: None, lambda _: self._ask(track, target))
+            self._recorder.ask(track, lambda store: None, lambda _: self._ask(track, target), self._not_kept)
         self.changed.emit()
 
     def _ask(self, track: Track, target: Target) -> None:
-        if not self.on or self._order:
+        if self._order:
             return
+        if not self._wanted(track) or self._busy():
+            self.words = ""
+            self.changed.emit()
+            return
+        self._asked = track, target
         region = self._region(target)
         lesson = {"session": str(track.session.folder), "image": track.row.id, "plane": track.plane}
         self._order = self._trainer.order(
@@ -176,6 +190,10 @@ class Live:
             region=None if region is None else {"start": region.start, "stop": region.stop, "time": region.time},
             settings=dict(self._window.computing()),
         )
+
+    def _not_kept(self, why: str) -> None:
+        self.words, self.trouble = "", why
+        self.changed.emit()
 
     def _hear(self, message: Message) -> None:
         if not self._order or message.order != self._order:
@@ -195,8 +213,10 @@ class Live:
 
     def _arrived(self, answer: Mapping[str, Any]) -> None:
         """New labels: what they would change is worked out as it will be when they are accepted."""
-        track, target = self._track, self._target
-        if not self.on or track is None or target is None or self._recorder.track(track.layer) is not track:
+        assert self._asked is not None
+        track, target = self._asked
+        self.words = ""
+        if not self._wanted(track):
             return
         box = answer["region"]
         region = None if box is None else Region(tuple(box["start"]), tuple(box["stop"]), box["time"])
@@ -216,45 +236,48 @@ class Live:
             self._recorder.ask(track, read, work_out)
 
         def show(changes: NDArray[np.uint8]) -> None:
-            if self.on and self._recorder.track(track.layer) is track:
+            if self._wanted(track):
                 self._suggest(track, renewal, changes)
 
         self._recorder.frozen(track, times, ask)
 
+    def _wanted(self, track: Track) -> bool:
+        """Whether a suggestion for this mask is of use now."""
+        return self.on and self._lessons.track is track
+
     def _suggest(self, track: Track, renewal: Renewal, changes: NDArray[np.uint8]) -> None:
-        self._renewal = renewal if changes.any() else None
         if not changes.any():
             self._take_away()
             self.words = "It sees this as you do: nothing to suggest."
         else:
-            self._draw(track, changes)
+            self._suggestion = Suggestion(track, renewal, self._drawn(track, changes))
             self.words = "Blue would come, black would go. What you painted or accepted stays."
         self.changed.emit()
 
-    def _draw(self, track: Track, changes: NDArray[np.uint8]) -> None:
-        if self._layer is not None and self._layer.data.shape == changes.shape:
-            swap_labels(self._layer, changes)
-            return
+    def _drawn(self, track: Track, changes: NDArray[np.uint8]) -> Any:
+        """The layer that shows them: the one of the last suggestion, where that was for the same mask."""
+        before = self._suggestion
+        if before is not None and before.track is track and before.layer.data.shape == changes.shape:
+            swap_labels(before.layer, changes)
+            return before.layer
         self._take_away()
         about = track.image
-        self._layer = shown_over(
-            self._viewer, about, volume_as_kept(about), changes, NAME, opacity=1.0, colormap=_COLOURS
-        )
+        return shown_over(self._viewer, about, volume_as_kept(about), changes, NAME, opacity=1.0, colormap=_COLOURS)
 
     def _give_up(self) -> None:
         if self._order:
             self._trainer.cancel(self._order)
             self._order = 0
-        self._renewal = None
         self._take_away()
 
     def _take_away(self) -> None:
-        layer, self._layer = self._layer, None
-        taken_away(self._viewer, (layer,))
+        gone, self._suggestion = self._suggestion, None
+        if gone is not None:
+            taken_away(self._viewer, (gone.layer,))
 
     def _removed(self, event: Any) -> None:
-        if event.value is self._layer:
-            self._layer = self._renewal = None
+        if self._suggestion is not None and event.value is self._suggestion.layer:
+            self._suggestion = None
             self.changed.emit()
 
 

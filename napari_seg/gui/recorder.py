@@ -44,6 +44,7 @@ from napari_seg.session.provenance import EXPORT, provenance
 from napari_seg.session.records import Change, ImageRow
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
+from napari_seg.session.writer import CLOSED as SESSION_CLOSED
 from napari_seg.tasks.base import Labels
 
 T = TypeVar("T")
@@ -176,12 +177,20 @@ class Recorder:
     def is_locked(self, track: Track, label: int) -> bool:
         return self._ledger.row(track, object_key(label)).locked
 
-    def ask(self, track: Track, work: Callable[[Store], T], then: Callable[[T], None]) -> None:
+    def ask(
+        self,
+        track: Track,
+        work: Callable[[Store], T],
+        then: Callable[[T], None],
+        failed: Callable[[str], None] | None = None,
+    ) -> None:
         """Ask the session of a layer something, after all that was done before; ``then`` hears the answer at a later
-        :meth:`tick`. What cannot be answered is told in :attr:`safe`."""
+        :meth:`tick`. What cannot be answered is told in :attr:`safe`, and ``failed`` hears it."""
         self._gather()
         if not track.session.writer.closed:
-            self._ledger.after(track.session.writer.call(work), then)
+            self._ledger.after(track.session.writer.call(work), then, failed)
+        elif failed is not None:
+            failed(SESSION_CLOSED)
 
     def answer(self, track: Track, work: Callable[[Store], T]) -> Future[T] | None:
         """The same for a thread that waits for it; ``None`` where the session is closed."""
@@ -341,9 +350,9 @@ class Recorder:
         self.changed.emit()
         return done
 
-    def after(self, future: Future[T], then: Callable[[T], None]) -> None:
-        """Call ``then`` with what a session answers, at a later :meth:`tick`."""
-        self._ledger.after(future, then)
+    def after(self, future: Future[T], then: Callable[[T], None], failed: Callable[[str], None] | None = None) -> None:
+        """Call ``then`` with what a session answers, at a later :meth:`tick`; ``failed``, if it cannot."""
+        self._ledger.after(future, then, failed)
 
     def go_back(self, tracks: list[Track], session: Session, row: ImageRow) -> None:
         """Keep masks where they were kept before :meth:`rehome`, which did not succeed, as they are now."""
@@ -421,9 +430,9 @@ class Recorder:
         self._gather()
         self._masks.gone(event.value)
 
-    def sweep(self, then: Callable[[], None] = lambda: None) -> None:
-        """Keep what changed in any layer without an event, and call ``then``."""
-        self._errands.beside(self._swept(self.tracks(), self._while_open(then)))
+    def sweep(self, then: Callable[[], None] = lambda: None, failed: Callable[[str], None] | None = None) -> None:
+        """Keep what changed in any layer without an event, and call ``then``; or ``failed`` with what is told."""
+        self._errands.beside(self._swept(self.tracks(), self._while_open(then), failed))
 
     def _keep_all(self, track: Track, labels: Labels) -> None:
         """Keep what changed in a layer without an event. Nobody may write to its ``labels`` until the session has done
@@ -564,9 +573,16 @@ class Recorder:
         self._ledger.put(track, "replaced", (yield from copied(track, track.all_places())), said=said)
         self._look_through(track)
 
-    def _swept(self, tracks: list[Track], then: Callable[[], None]) -> Steps[None]:
-        for track in tracks:
-            yield from self._acts.compared(track)
+    def _swept(
+        self, tracks: list[Track], then: Callable[[], None], failed: Callable[[str], None] | None = None
+    ) -> Steps[None]:
+        try:
+            for track in tracks:
+                yield from self._acts.compared(track)
+        except SegError as error:
+            if failed is not None:
+                failed(str(error))
+            raise
         then()
 
     def _freezing(

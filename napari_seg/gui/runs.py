@@ -45,6 +45,9 @@ seen.
 REST = 0.3
 """Seconds for which thresholds must stand still before the rest of a large image is decoded behind what is seen."""
 
+_NOT_YET = Predicted("", "", {})
+"""Of a mask that a run will go into."""
+
 _GONE = "The scores are gone; press Segment again."
 _IN_PART = "Outside the part that was in view the mask still follows the thresholds before."
 
@@ -106,12 +109,13 @@ class Runs:
 
     def mask_of(self, layer: Any) -> Mask | None:
         """The mask that a run of this window put into a layer."""
-        return next((mask for masks in self._masks.values() for mask in masks if mask.layer is layer), None)
+        found = (mask for masks in self._masks.values() for mask in masks if mask.layer is layer)
+        return next((mask for mask in found if mask.predicted is not _NOT_YET), None)
 
     def take_over(self, layer: Any, target: Target) -> None:
         """Let the next run of ``target`` go into a mask that is there, under a person's work, and not beside it."""
-        before = self.mask_of(layer)
-        self._masks[target.key] = [Mask(layer, target, Predicted("", "", {}) if before is None else before.predicted)]
+        if all(mask.layer is not layer for mask in self._masks.get(target.key, ())):
+            self._masks[target.key] = [Mask(layer, target, _NOT_YET)]
 
     @property
     def settled(self) -> bool:
@@ -236,12 +240,19 @@ class Runs:
                 self._shown(run, answer, masks, changed=any(heard))
 
         for mask, (_, labels) in zip(masks, planes, strict=True):
+            self._no_longer_of_others(mask)
             self._renew(mask, Renewal(labels, where, "predict", predicted), one_more)
 
     def _new(self, target: Target, labels: Any, where: Any, predicted: Predicted, name: str) -> Mask:
         if where is not None:
             labels = pasted(blank(target), labels, where, objects=target.objects)
         return new_mask(self._viewer, target, labels, predicted, name)
+
+    def _no_longer_of_others(self, mask: Mask) -> None:
+        """What the layer of a mask holds comes from this model now, not from those before."""
+        for key, masks in self._masks.items():
+            if key != mask.target.key:
+                masks[:] = [other for other in masks if other.layer is not mask.layer]
 
     def _renew(self, mask: Mask, renewal: Renewal, then: Callable[[bool], None]) -> None:
         """Put new labels into a mask; ``then`` hears whether that has changed it."""

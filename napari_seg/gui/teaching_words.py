@@ -27,7 +27,7 @@ _PHASES = {
 _DECIDED = {
     "better": "The new model is better",
     "worse": "The old model is better",
-    "undecided": "Undecided: you choose",
+    "undecided": "Undecided: compare both masks, then choose one",
 }
 
 
@@ -79,7 +79,7 @@ def _of_planes(planes: Sequence[str], names: Sequence[str], heard: Sequence[Hear
     spoken = {h.plane.classes[0] for h in heard if h.plane.classes}
     silent = [name for name in planes if name not in spoken]
     if silent:
-        words = "The classes overlap, so that only places count where you have spoken in the masks of all of them."
+        words = "The classes overlap: a place counts only if you corrected or finished it in the masks of all of them."
         return (Finding("warning", f"{words} Correct or finish something in {_listed(silent)}, too."),)
     return ()
 

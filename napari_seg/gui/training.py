@@ -6,6 +6,7 @@ was painted is on the disk before it begins; the training reads it there.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -46,14 +47,19 @@ NICENESS = 12
 """A training has minutes: the hand that paints, and a mask that somebody waits for, come first."""
 
 _TOO_EARLY = "It was stopped before there was a first result, so nothing was made. Start it again when you like."
+_NO_BETTER = (
+    "When it was stopped it was not better than the model it began with, so nothing was made. Let it learn longer."
+)
 
 
 @dataclass(eq=False)
 class Run:
-    """A training under way. ``record``: what it takes to go on with it. ``asked``: a person has stopped it."""
+    """A training under way. ``record``: what it takes to go on with it; ``resume``: it was begun before. ``asked``: a
+    person has stopped it."""
 
     path: Path
     record: dict[str, Any]
+    resume: bool = False
     order: int = 0
     verb: str = ""
     asked: bool = False
@@ -72,14 +78,6 @@ class Result:
     curve: Curve
     words: str
     taken: Literal["", "new", "old"] = ""
-
-
-def _knows(spec: ModelSpec, names: tuple[str, ...]) -> bool:
-    """Whether a model finds the classes of a mask, perhaps but for some that come after its own."""
-    if spec.task.kind == "instance":
-        return False
-    own = tuple(spec.task.names)
-    return names[0] in spec.task.planes if spec.task.planes else names[: len(own)] == own
 
 
 class Training:
@@ -107,9 +105,10 @@ class Training:
         self.result: Result | None = None
         self._wanted: str | None = None  # the model that a person chose to begin with
         self._proposed: str | None = None
+        self._chosen: Path | None = None
         self._improving, self._beginning = Improving(), Beginning()
         self._set: set[str] = set()  # the choices that a person has made
-        self._trouble = ""  # why the last one cannot be
+        self._trouble = ""  # why the last one cannot be, or what could not be noted of a model
         self._running: Running | None = None
         self._failure: Failure | None = None
         self._stale = True
@@ -128,8 +127,12 @@ class Training:
         self._wanted = key
         self.refresh()
 
-    def propose(self, path: Path | None) -> None:
-        """The model that made the mask in hand, or the one that is chosen for it: the one to improve."""
+    def propose(self, path: Path | None, chosen: Path | None) -> None:
+        """The model that made the mask in hand, or the one that is chosen for it: the one to improve. ``chosen``: the
+        model of the window."""
+        if chosen != self._chosen:
+            self._chosen = chosen
+            self.refresh()
         key = NEW if path is None else str(path)
         if key != self._proposed:
             self._proposed, self._wanted = key, None
@@ -168,6 +171,7 @@ class Training:
         name = self._spec(Path(key)).name if key != NEW else self._new_name()
         try:
             path = shelf.free_path(shelf.name_of(Path(key)) if key != NEW else name)
+            shelf.claim(path)
         except SegError as error:
             self._fail(Failure(str(error)))
             return
@@ -181,30 +185,41 @@ class Training:
             "began": time.time(),
             "minutes": self.minutes,
         }
-        self._set_out(Run(path, record), resume=False)
+        self._set_out(Run(path, record))
 
     def go_on(self) -> None:
         """Go on with the training that was interrupted."""
-        found = interrupted_of(self._orders)
-        if self.run is None and found is not None:
-            self._set_out(Run(found.path, self._orders[found.path]), resume=shelf.state_of(found.path).exists())
+        path = None if self.run is not None else self._claimed()
+        if path is not None:
+            self._set_out(Run(path, self._orders[path], resume=shelf.state_of(path).exists()))
 
     def give_up(self) -> None:
         """Throw the training away that was interrupted."""
-        found = interrupted_of(self._orders)
-        if found is not None:
-            shelf.end_order(found.path)
-            found.path.unlink(missing_ok=True)
+        path = self._claimed()
+        if path is not None:
+            shelf.throw_away(path)
+            self._look_at_shelf()
+
+    def _claimed(self) -> Path | None:
+        """The interrupted training that is shown, where it still is one; no other window can take it now."""
+        shown = self.state.interrupted
         self._look_at_shelf()
+        try:
+            return shown.path if shown and shown.path in self._orders and shelf.claim(shown.path) else None
+        except SegError as error:
+            self._fail(Failure(str(error)))
+            return None
 
     def stop(self) -> None:
         """Stop the training and keep the best that it has found so far."""
         run = self.run
-        if run is not None and not run.asked:
+        if run is not None and not run.order:
+            self._not_begun()
+            self.resolve()
+        elif run is not None and not run.asked:
             run.asked = True
             self._running = Running(self._running.fraction if self._running else 0.0, "Stopping")
-            if run.order:
-                self._engine.cancel(run.order)
+            self._engine.cancel(run.order)
             self.resolve()
 
     def use_new(self) -> None:
@@ -238,6 +253,7 @@ class Training:
         self._engine.poll()
         self._lessons.tick()
         self._examining.tick(self._lessons.with_volumes)
+        self._see_that_it_is_kept()
         if self._stale and (self._lessons.watched or self.run is not None):
             self.resolve()
 
@@ -245,6 +261,9 @@ class Training:
         if self.run is not None and self._running is not None and self.run.verb == "retrain":
             self._note_order(self.run, fraction=self._running.fraction)
         self._engine.close()
+        if self.run is not None:
+            shelf.let_go(self.run.path)
+            self.run = None
 
     @property
     def start_path(self) -> Path | None:
@@ -255,11 +274,9 @@ class Training:
         """Make the state of the page anew and tell whoever listens."""
         self._stale = False
         models, plane, material = self._models(), self._lessons.plane, self._material()
+        start = self._start(models)
         track = self._lessons.track
-        names = plane.classes if plane is not None and track is None else ()
-        if track is not None and not self._recorder.counts_objects(track):
-            names = tuple(row.name for row in self._classes.rows(track))
-        start = self._start(models, names)
+        names = self._names() if track is not None or plane is None else plane.classes
         spec = models.get(Path(start)) if start != NEW else None
         heard = [one.heard for one in material]
         if spec is not None and spec.task.planes:
@@ -286,7 +303,7 @@ class Training:
             choices=self._beginning if start == NEW else self._improving,
             reasons=(self._examining.reasons or reasons_of(self._beginning)) if start == NEW else (),
             interrupted=interrupted_of(self._orders),
-            shelf=shelf_of(self._kept, dict(titles), self._proposed or ""),
+            shelf=shelf_of(self._kept, dict(titles), str(self._chosen or "")),
             images=tuple(one.heard.name for one in material),
         )
         state = self._with_what_goes_on(state)
@@ -306,6 +323,8 @@ class Training:
             key = state.start
             known = {"task": self._beginning.task, "classes": list(material[0].heard.plane.classes)}
             settings = {**known, **self._settings(NEW, "model"), "minutes": 1.0} if key == NEW else known
+            if "network" not in self._set:
+                settings.pop("network", None)  # what nobody has chosen is advised
             self._examining.want([one.order() for one in material], settings, [one.heard for one in material])
         else:
             self._examining.want([], {}, [])
@@ -336,25 +355,17 @@ class Training:
                 from_nothing=result.start is None,
                 curve=result.curve,
                 taken=result.taken,
+                trouble=self._trouble,
                 can_flick=result.start is not None and self._lessons.track is not None,
                 again=bool(result.taken) and self._lessons.track is not None,
                 outlook=outlook_of(result.path, self._kept),
             )
         return state
 
-    def _start(self, models: Mapping[Path, ModelSpec], names: tuple[str, ...]) -> str:
-        """What a person chose, else what is proposed if it knows the classes of the mask, else a model that does."""
-        if self._wanted is not None and (self._wanted == NEW or Path(self._wanted) in models):
-            return self._wanted
-        if not self._proposed or Path(self._proposed) not in models:
-            return NEW
-        if not names or _knows(models[Path(self._proposed)], names):
-            return self._proposed
-        track = self._lessons.track
-        if names[0] != "class 1" and track is not None:  # a name that somebody gave
-            for path, spec in models.items():
-                if spec.network.ndim <= len(track.row.grid) and _knows(spec, names):
-                    return str(path)
+    def _start(self, models: Mapping[Path, ModelSpec]) -> str:
+        for key in (self._wanted, self._proposed):
+            if key == NEW or (key is not None and Path(key) in models):
+                return key
         return NEW
 
     def _follow(self, objects: bool, ndim: int) -> None:
@@ -365,10 +376,7 @@ class Training:
 
     def _settings(self, key: str, name: str) -> dict[str, Any]:
         """What the engine is told; what nobody has set it chooses itself."""
-        track = self._lessons.track
-        names: tuple[str, ...] = ()
-        if track is not None and not self._recorder.counts_objects(track):
-            names = tuple(row.name for row in self._classes.rows(track))
+        names = self._names()
         told: dict[str, Any] = {"minutes": self.minutes, **self._computing()}
         if key == NEW:
             chosen: Spec = self._beginning
@@ -384,49 +392,69 @@ class Training:
         }
 
     def _new_name(self) -> str:
-        track = self._lessons.track
-        return "my model" if track is None or track.image is None else f"{track.image.name}"
+        """The first class that a person has named; the name of an image could be that of a patient."""
+        return next((name for name in self._names() if not re.fullmatch(r"class \d+", name)), "my model")
+
+    def _names(self) -> tuple[str, ...]:
+        """The classes of the mask in hand."""
+        return () if self._lessons.track is None else self._classes.all_names(self._lessons.track)
 
     def _spec(self, path: Path) -> ModelSpec:
         return self._models()[path]
 
     # what is done
 
-    def _set_out(self, run: Run, *, resume: bool) -> None:
+    def _set_out(self, run: Run) -> None:
         """Begin when all that was painted is on the disk."""
         self._examining.want([], {}, [])
         self.run, self.result, self._failure = run, None, None
         self._running = Running(0.0, "Keeping what you painted")
         self._orders.pop(run.path, None)
         self.resolve()
-        self._recorder.sweep(partial(self._swept, run, resume))
+        self._recorder.sweep(partial(self._swept, run), partial(self._not_kept, run))
 
-    def _swept(self, run: Run, resume: bool) -> None:
+    def _swept(self, run: Run) -> None:
         tracks = {track.session.folder: track for track in self._recorder.tracks()}
         left = [len(tracks)]
 
         def kept(_: object) -> None:
             left[0] -= 1
             if left[0] <= 0:
-                self._order(run, resume)
+                self._order(run)
 
         for track in tracks.values():
-            self._recorder.ask(track, lambda store: None, kept)
+            self._recorder.ask(track, lambda store: None, kept, partial(self._not_kept, run))
         if not tracks:
-            self._order(run, resume)
+            self._order(run)
 
-    def _order(self, run: Run, resume: bool) -> None:
+    def _see_that_it_is_kept(self) -> None:
+        """A disk that takes nothing may do so for ever: the training does not wait for it."""
+        run = self.run
+        if run is not None and not run.order:
+            states = [track.session.writer.kept for track in self._recorder.tracks()]
+            trouble = next((state.trouble for state in states if state.waiting and state.trouble), "")
+            if trouble:
+                self._not_kept(run, trouble)
+
+    def _not_kept(self, run: Run, why: str) -> None:
+        """What was painted cannot be kept, so that nothing can be learned from it."""
+        if self.run is run:
+            self._not_begun(Failure(why))
+
+    def _not_begun(self, failure: Failure | None = None) -> None:
+        """The run ends before it was ordered."""
+        if self.run is not None and not self.run.resume:
+            shelf.end_order(self.run.path)
+        self._failure = failure
+        self._over()
+
+    def _order(self, run: Run) -> None:
         if self.run is not run:
-            return
-        if run.asked:
-            if not resume:
-                shelf.end_order(run.path)
-            self._over()
             return
         try:
             shelf.put_order(run.path, run.record)
         except SegError as error:
-            self._fail(Failure(str(error)))
+            self._not_begun(Failure(str(error)))
             return
         run.verb = "retrain"
         run.order = self._engine.order(
@@ -436,7 +464,7 @@ class Training:
             settings=run.record["settings"],
             mend=run.record.get("mend"),
             save_to=str(run.path),
-            resume=resume,
+            resume=run.resume,
             who=self._recorder.who,
         )
         self._running = Running(0.0, "Starting")
@@ -467,6 +495,8 @@ class Training:
                 self._made(run, Judgement.of(answer.get("verdict")))
             case Cancelled():
                 self._stopped(run)
+            case Died() if run.verb == "compare":
+                self._made(run, None)
             case Died(reason=reason):
                 cure = "What it has learned so far is kept; close other programs and go on."
                 self._fail(Failure(f"The training ended before its time ({reason}). {cure}"))
@@ -475,7 +505,7 @@ class Training:
                     self._made(run, None)
                 else:
                     if not shelf.state_of(run.path).exists():
-                        shelf.end_order(run.path)
+                        shelf.throw_away(run.path)
                     self._fail(Failure(sentence, traceback))
         self.refresh()
 
@@ -489,9 +519,8 @@ class Training:
         if run.verb == "compare":
             self._made(run, None)
         elif not has_learned(run.path):
-            shelf.end_order(run.path)
-            run.path.unlink(missing_ok=True)
-            self._fail(Failure(_TOO_EARLY))
+            shelf.throw_away(run.path)
+            self._fail(Failure(_NO_BETTER if run.curve.scores else _TOO_EARLY))
         elif run.record["model"] == NEW:
             self._made(run, None)
         else:
@@ -521,8 +550,9 @@ class Training:
         try:
             if path.parent == shelf.shelf():
                 shelf.put_note(path, **known)
+            self._trouble = ""
         except SegError as error:
-            self._failure = Failure(str(error))
+            self._trouble = str(error)
         self._look_at_shelf()
 
     def _note_order(self, run: Run, **known: Any) -> None:
@@ -536,6 +566,8 @@ class Training:
         self._over()
 
     def _over(self) -> None:
+        if self.run is not None:
+            shelf.let_go(self.run.path)
         self.run, self._running = None, None
         self._look_at_shelf()
 

@@ -111,7 +111,8 @@ class Teaching:
     """The whole page. ``starts``: ``(key, title)`` of the models to begin with. ``lesson_words``: what is learned from,
     in words; ``images``: where that lies. ``start_words``: what becomes of the model. ``made``: its new name.
     ``taken``: which of the two was chosen. ``can_flick``: whether their masks can be compared on the image in hand.
-    ``again``: whether that can be segmented anew. ``outlook``: what more corrections would bring."""
+    ``again``: whether that can be segmented anew. ``outlook``: what more corrections would bring. ``trouble``:
+    what could not be noted of the new model."""
 
     phase: Phase = "empty"
     starts: tuple[tuple[str, str], ...] = ()
@@ -134,6 +135,7 @@ class Teaching:
     taken: Literal["", "new", "old"] = ""
     again: bool = False
     failure: Failure | None = None
+    trouble: str = ""
     outlook: str = ""
     shelf: tuple[Shelved, ...] = ()
     images: tuple[str, ...] = ()

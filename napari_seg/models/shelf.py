@@ -1,7 +1,8 @@
 """The shelf: models that were made on this machine, in the user's data folder. They are never written again.
 
 Beside a model ``NAME.safetensors`` lies ``NAME.note.json``: what is known of it besides what it says itself, such as
-whether it was taken. While it is trained, ``NAME.order.json`` holds what it takes to go on.
+whether it was taken. While it is trained, ``NAME.order.json`` holds what it takes to go on, and ``NAME.owner.json``
+says which process trains it.
 """
 
 from __future__ import annotations
@@ -13,16 +14,21 @@ import os
 import re
 import uuid
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+import psutil
 
 from napari_seg.errors import SegError
-from napari_seg.models.file import SUFFIX, read_spec
+from napari_seg.models.file import SAMPLES_SUFFIX, SUFFIX, read_spec
 from napari_seg.models.spec import ModelSpec
 
-NOTE, ORDER, STATE = ".note.json", ".order.json", ".resume"
+NOTE, ORDER, OWNER, STATE = ".note.json", ".order.json", ".owner.json", ".resume"
+
+_NEAR = 5.0
+"""Seconds within which two times at which a process began are the same."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +55,20 @@ def name_of(path: Path) -> str:
 
 
 def kept() -> list[Kept]:
-    """All models of the shelf, the newest first; files that are none are left out."""
+    """All models of the shelf, the newest first; files that are none are left out. What was read once is known."""
     found = []
-    for path in _by_age(shelf().glob(f"*{SUFFIX}")):
+    for path in _by_age(path for path in shelf().glob(f"*{SUFFIX}") if not path.name.endswith(SAMPLES_SUFFIX)):
         try:
-            found.append(Kept(path, read_spec(path), _read(_beside(path, NOTE))))
-        except SegError:
+            about = path.stat()
+            found.append(Kept(path, _spec(path, about.st_mtime_ns, about.st_size), _read(_beside(path, NOTE))))
+        except (SegError, OSError):
             continue
     return found
+
+
+@lru_cache(1024)
+def _spec(path: Path, changed: int, size: int) -> ModelSpec:
+    return read_spec(path)
 
 
 def free_path(name: str) -> Path:
@@ -100,16 +112,58 @@ def put_order(path: Path, order: dict[str, Any]) -> None:
 
 
 def orders() -> dict[Path, dict[str, Any]]:
-    """The trainings that were begun and neither ended nor given up, the newest first, by their models."""
+    """The trainings that were begun and neither ended nor given up, and that no process works on, the newest first, by
+    their models."""
     found = _by_age(shelf().glob(f"*{ORDER}"))
     records = {path.with_name(path.name.removesuffix(ORDER) + SUFFIX): _read(path) for path in found}
-    return {path: record for path, record in records.items() if record}
+    return {path: record for path, record in records.items() if record and not _is_owned(path)}
+
+
+def claim(path: Path) -> bool:
+    """Make this process the one that trains a model, until :func:`let_go` or its end. ``False`` where another one does.
+
+    Raises ``SegError`` where that cannot be noted.
+    """
+    owner = _beside(path, OWNER)
+    if not _is_owned(path):
+        owner.unlink(missing_ok=True)  # of a process that was killed
+    me = psutil.Process()
+    try:
+        with owner.open("x", encoding="utf-8") as file:
+            json.dump({"pid": me.pid, "began": me.create_time()}, file)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        owner.unlink(missing_ok=True)
+        raise _refused(path.parent, error) from None
+    return True
+
+
+def let_go(path: Path) -> None:
+    """This process trains a model no longer."""
+    _beside(path, OWNER).unlink(missing_ok=True)
+
+
+def _is_owned(path: Path) -> bool:
+    known = _read(_beside(path, OWNER))
+    try:
+        return bool(abs(psutil.Process(known["pid"]).create_time() - known["began"]) < _NEAR)
+    except (KeyError, TypeError, ValueError, psutil.Error):
+        return False
 
 
 def end_order(path: Path) -> None:
     """A training is over: what it took to go on is no longer needed."""
-    _beside(path, ORDER).unlink(missing_ok=True)
+    for ending in (ORDER, OWNER):
+        _beside(path, ending).unlink(missing_ok=True)
     state_of(path).unlink(missing_ok=True)
+
+
+def throw_away(path: Path) -> None:
+    """A training is given up: nothing of it is kept."""
+    end_order(path)
+    for file in (path, _beside(path, SAMPLES_SUFFIX)):
+        file.unlink(missing_ok=True)
 
 
 def state_of(path: Path) -> Path:

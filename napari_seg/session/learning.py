@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Entry
-from napari_seg.editing.said import class_names
+from napari_seg.editing.said import class_names, counts_objects
 from napari_seg.editing.spoken import Amount, amount, spoken
 from napari_seg.errors import SegError
 from napari_seg.session.found_again import as_large, image_of
@@ -29,7 +29,7 @@ from napari_seg.session.predicted import Past
 from napari_seg.session.projects import name_of
 from napari_seg.session.provenance import BY_MODEL, OPENED, last_prediction
 from napari_seg.session.reading import reading
-from napari_seg.session.records import LEARNING, SAID, ImageRow, Plane, row_key
+from napari_seg.session.records import LEARNING, SAID, ImageRow, Plane, rows_of
 from napari_seg.session.store import REDO, RESTORE, UNDO, Store
 from napari_seg.session.verdicts import SHAPING, changed_by_hand
 from napari_seg.tasks.base import Labels
@@ -244,8 +244,9 @@ def _of_image(
     store: Store, folder: Path, image: ImageRow, wanted: str | None, volume: Volume | None
 ) -> Iterator[Taught]:
     before, entries = store.damaged, store.rows(image.id)
-    planes = [plane for plane in store.planes(image.id) if not plane.name.endswith(LEARNING)]
-    rows = {plane.name: _of_plane(entries, plane.name) for plane in planes}
+    known = [plane for plane in store.planes(image.id) if not plane.name.endswith(LEARNING)]
+    rows = {plane.name: rows_of(entries, plane.name) for plane in known}
+    planes = [replace(plane, objects=counts_objects(plane.objects, rows[plane.name])) for plane in known]
     heard = {plane.name for plane in planes if _is_spoken(store, image, plane, rows[plane.name])}
     if not heard:
         return
@@ -267,11 +268,6 @@ def _of_image(
                 store.damaged > before,
                 volume,
             )
-
-
-def _of_plane(entries: Rows, plane: str) -> Rows:
-    prefix = row_key(plane, "")
-    return {key.removeprefix(prefix): entry for key, entry in entries.items() if key.startswith(prefix)}
 
 
 def _together(

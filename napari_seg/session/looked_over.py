@@ -28,8 +28,12 @@ class AsRead:
     def about(self) -> Mapping[str, Any]:
         return self.lesson.about
 
+    def load(self) -> Labelled:
+        """As nobody has mended it."""
+        return self.lesson.load()
+
     def read(self) -> tuple[Volume, Volume]:
-        image, labels, self._mask = self.lesson.load()
+        image, labels, self._mask = self.load()
         return image, labels
 
     def labelled(self, image: Volume, labels: Volume) -> Labelled:

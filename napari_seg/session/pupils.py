@@ -72,7 +72,7 @@ def pupil(model: ModelSpec, model_hash: str, found: Sequence[Taught]) -> Pupil:
     kind = "single objects" if model.task.kind == "instance" else "classes"
     if not chosen:
         raise SegError(f"{model.name} finds {kind}, and no such mask was corrected; choose another model.")
-    new = max((_new_classes(model, one) for one in chosen), key=len)
+    new = _new_classes(model, chosen)
     settings = [one.past.predicted.settings for one in chosen if one.past is not None]
     channels = {str(one["channel"]) for one in settings if one.get("channel")}
     if len(channels) > 1:
@@ -80,19 +80,32 @@ def pupil(model: ModelSpec, model_hash: str, found: Sequence[Taught]) -> Pupil:
     return Pupil(tuple(chosen), new, next(iter(channels), None), _images(found) - _images(chosen))
 
 
-def _new_classes(model: ModelSpec, one: Taught) -> tuple[str, ...]:
+def classes_of(found: Sequence[Taught]) -> tuple[str, ...]:
+    """The classes of all masks. Raises ``SegError`` where these differ in more than how many are named."""
+    longest = max(found, key=lambda one: len(one.classes))
+    for one in found:
+        if longest.classes[: len(one.classes)] != one.classes:
+            raise SegError(
+                f"The classes of {one.name} are {', '.join(one.classes)}, those of {longest.name} are "
+                f"{', '.join(longest.classes)}; name them alike, in the same order."
+            )
+    return longest.classes
+
+
+def _new_classes(model: ModelSpec, chosen: Sequence[Taught]) -> tuple[str, ...]:
     task = model.task
     if task.kind == "instance" or task.planes:
         return ()
-    known, named = task.names, one.classes
-    if len(known) == 1 and len(named) <= 1:  # a single class may be called otherwise
+    known = task.names
+    if len(known) == 1 and all(len(one.classes) <= 1 for one in chosen):  # a single class may be called otherwise
         return ()
-    if named[: len(known)] != known[: len(named)]:
-        raise SegError(
-            f"{one.name}: the classes are {', '.join(named)}, those of {model.name} are {', '.join(known)}; name them "
-            "alike, in the same order."
-        )
-    return named[len(known) :]
+    for one in chosen:
+        if one.classes[: len(known)] != known[: len(one.classes)]:
+            raise SegError(
+                f"{one.name}: the classes are {', '.join(one.classes)}, those of {model.name} are {', '.join(known)}; "
+                "name them alike, in the same order."
+            )
+    return classes_of(chosen)[len(known) :]
 
 
 def _images(found: Sequence[Taught]) -> int:

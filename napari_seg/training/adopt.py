@@ -82,20 +82,20 @@ def compare(
 ) -> Steps[Verdict]:
     """Compare two models, and say which to keep.
 
-    ``corrections``: held-out samples on the grid of the models; those of the same name are one unit (slices of one
-    image). ``older``: samples of the first training that the old model did not learn from (``Memory.check``).
-    ``learned``: the corrections that the new model did learn from; only their labels are looked at, for signs that
-    they do not lie where the objects are. Scores count only where the samples' masks are; classes that the old model
-    lacks count as 0 for it on the corrections and not at all on the older samples.
+    ``corrections``: held-out samples on the grid of the models; slices of one image are one unit (``Sample.unit``).
+    ``older``: samples of the first training that the old model did not learn from (``Memory.check``). ``learned``: the
+    corrections that the new model did learn from; only their labels are looked at, for signs that they do not lie where
+    the objects are. Scores count only where the samples' masks are; classes that the old model lacks count as 0 for it
+    on the corrections and not at all on the older samples.
     ``Progress.detail`` holds ``phase`` ("compare").
     """
-    parts = {"corrections": _by_name(corrections), "older": _by_name(older)}
+    parts = {"corrections": _by_unit(corrections), "older": _by_unit(older)}
     runners = [Runner(model.network, model.spec.task, device, ndim=model.spec.network.ndim) for model in (old, new)]
     total = sum(map(len, parts.values()))
     found: dict[str, list[Unit]] = {part: [] for part in parts}
     far: dict[str, list[tuple[float, float]]] = {part: [] for part in parts}
     for part, units in parts.items():
-        for name, slices in units.items():
+        for (_, name), slices in units.items():
             at = Progress(sum(map(len, found.values())), total, f"comparing on {name}", {"phase": "compare"})
             pieces: list[list[Piece]] = [[], []]
             for sample in slices:
@@ -119,10 +119,10 @@ def _inside(task: Semantic | Instance, scores: NDArray[np.float32]) -> NDArray[n
     return np.asarray(scores[0])
 
 
-def _by_name(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
-    units: dict[str, list[Sample]] = {}
+def _by_unit(samples: Sequence[Sample]) -> dict[tuple[str, str], list[Sample]]:
+    units: dict[tuple[str, str], list[Sample]] = {}
     for sample in samples:
-        units.setdefault(sample.name, []).append(sample)
+        units.setdefault(sample.unit, []).append(sample)
     return units
 
 

@@ -126,9 +126,10 @@ def run_course(
     """Train ``first``; returns the best model, which ``save_to`` then holds with the spec of ``kept``.
 
     ``asked``: the settings as JSON, by which a stopped training is known. ``standing``: that of ``first``, if that lies
-    in the file already (:func:`keep_start`). ``patience``: so many checkpoints without a better figure end it; 0 for
-    never. Closing the generator leaves the best model so far in the file, before the first checkpoint what there is.
-    Where steps take longer than they did when they were timed, because a person works beside it, there are fewer.
+    in the file already (:func:`keep_start`). ``patience``: so many checkpoints without a better figure end it, where
+    figures choose; 0 for never. Closing the generator leaves the best model so far in the file, before the first
+    checkpoint what there is. Where steps take longer than they did when they were timed, because a person works beside
+    it, there are fewer.
     """
     state_file, began = state_beside(save_to), time.perf_counter()
     trainer = Trainer(first, material.learned, settings, length.steps, material.older)
@@ -140,7 +141,7 @@ def run_course(
         trainer.old_weight = 1 - min(LEAST, 1 - settings.old_share)
     before = trainer.step
     try:
-        while trainer.step < trainer.total and not (patience and standing.waited >= patience):
+        while trainer.step < trainer.total and not (material.chooses and 0 < patience <= standing.waited):
             loss = trainer.advance()
             detail: dict[str, Any] = {"step": trainer.step, "loss": loss}
             words = f"loss {loss:.3f}"

@@ -51,7 +51,7 @@ def misplaced(labelled: Sequence[Sample], known: Sequence[Sample] = ()) -> str:
 
     ``known``: samples of which the labels are right, which show whether objects stand out from what lies around them.
     """
-    contrasts = _by_name(labelled)
+    contrasts = _by_image(labelled)
     if len(contrasts) < UNITS:
         return ""
     moves = list(next(iter(contrasts.values())))
@@ -64,7 +64,7 @@ def misplaced(labelled: Sequence[Sample], known: Sequence[Sample] = ()) -> str:
         gained = np.sign(mean[best]) * table[:, best] - np.sign(mean[0]) * still
         if _certainty(gained[np.isfinite(gained)]) > SURE:
             return f"the corrected labels fit their images better when moved by {_said(moves[best])} voxels"
-    if _fit(contrasts.values()) < FIT and _fit(_by_name(known).values()) > CLEAR:
+    if _fit(contrasts.values()) < FIT and _fit(_by_image(known).values()) > CLEAR:
         return "the borders of the corrected labels lie on no borders in their images"
     return ""
 
@@ -110,15 +110,15 @@ def _share(sums: Sequence[tuple[float, float]]) -> float:
     return sum(far for far, _ in sums) / whole if whole else 0.0
 
 
-def _by_name(samples: Sequence[Sample]) -> dict[str, dict[tuple[int, ...], float]]:
+def _by_image(samples: Sequence[Sample]) -> dict[tuple[str, str], dict[tuple[int, ...], float]]:
     """The contrasts of each image by how the labels are moved, first as they are; slices are averaged."""
-    found: dict[str, list[dict[tuple[int, ...], float]]] = {}
+    found: dict[tuple[str, str], list[dict[tuple[int, ...], float]]] = {}
     for sample in samples:
         if contrast := contrasts_of(sample):
-            found.setdefault(sample.name, []).append(contrast)
+            found.setdefault(sample.unit, []).append(contrast)
     return {
-        name: {move: float(np.mean([of.get(move, np.nan) for of in slices])) for move in slices[0]}
-        for name, slices in found.items()
+        unit: {move: float(np.mean([of.get(move, np.nan) for of in slices])) for move in slices[0]}
+        for unit, slices in found.items()
     }
 
 

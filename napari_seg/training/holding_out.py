@@ -1,27 +1,26 @@
 """What is held out of the corrections, so that a new model can be measured on what it did not learn from.
 
 Whole groups (patients, images) where there are several; else blocks of the one image, and with them the pixels just
-around them. Whether a unit is held out hangs on the hash of its name alone: it stays held out in every later round,
-whatever is corrected besides, so that no model is ever measured on what one before it has learned.
+around them. What a model or one before it learned from (:class:`~napari_seg.training.division.Division`) is never held
+out, so that none is ever measured on what it knows; what was held out stays so, whatever is corrected besides. Which of
+those that are new are held out hangs on the hashes of their names.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from napari_seg.training.division import NOTHING, Division
 from napari_seg.training.sample import Sample, around_mask
 
 SHARE = 0.2
-MOST = 1 / 3
-"""Of all units at most this share is held out, whatever the hashes say."""
+"""Of all units, one at the least."""
 
 JUDGES = 5
 """So many units must judge a model before any may be spared to choose among its checkpoints."""
@@ -31,21 +30,41 @@ _BLOCKS, _SIDE, _GAP, _AROUND = {2: 5, 3: 3}, {2: 40, 3: 10}, {2: 8, 3: 2}, {2: 
 held-out block is kept to be seen; in pixels of the network's grid."""
 
 
-def divided(
-    samples: Sequence[Sample], share: float = SHARE, seed: int = 0
-) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Samples to learn from and samples that are held out; of those the ones of one name are one unit.
+class Divided(NamedTuple):
+    """Samples to learn from, samples that are held out, and what is known of all units from then on."""
 
-    Whole groups where at least two have something that counts, else blocks of the image. Where there are not two
-    blocks either, nothing is held out.
+    learned: tuple[Sample, ...]
+    held_out: tuple[Sample, ...]
+    division: Division
+
+
+class _Names(NamedTuple):
+    """Of what is learned from, and of what is held out: groups, and blocks of those that are divided."""
+
+    learned: set[str]
+    held_out: set[str]
+
+
+def divided(
+    samples: Sequence[Sample], before: Division = NOTHING, *, wanted: Collection[int] = (), seed: int = 0
+) -> Divided:
+    """Hold a part of the samples out: whole groups where at least two have something that counts, else blocks.
+
+    ``before``: what is known of units already. ``wanted``: the numbers of classes that must be learned: a held-out unit
+    that alone has one is given back. Where there are not two blocks, nothing is held out.
     """
     counting = [sample for sample in samples if sample.mask is None or sample.mask.any()]
-    groups = {_group(sample) for sample in counting}
-    if len(groups) > 1:
-        taken = _taken(groups, share, seed)
-        held_out = tuple(_seen(sample) for sample in counting if _group(sample) in taken)
-        return tuple(sample for sample in counting if _group(sample) not in taken), held_out
-    return _by_blocks(counting, share, seed)
+    now = _named(counting, before, seed)
+    learned, held_out = _parts(counting, now.held_out)
+    if not learned:  # what is held out and the gap around it would leave nothing
+        now, learned, held_out = _Names(now.learned | now.held_out, set()), tuple(counting), ()
+    for number in wanted:
+        having = [sample for sample in held_out if sample.holds(number)]
+        if having and not any(sample.holds(number) for sample in learned):
+            block = ", ".join(having[0].unit)
+            back = block if block in now.held_out else having[0].unit[0]
+            return divided(samples, before.after([back], ()), wanted=wanted, seed=seed)
+    return Divided(learned, held_out, before.after(*now))
 
 
 def apart(held_out: Sequence[Sample]) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
@@ -53,51 +72,97 @@ def apart(held_out: Sequence[Sample]) -> tuple[tuple[Sample, ...], tuple[Sample,
 
     With enough units they are different ones, half and half: the best of many checkpoints looks better than it is on
     what it was chosen by. With ``JUDGES`` or a few more all judge and none chooses. With fewer nothing can be proved
-    anyway, and all do both.
+    anyway, and all do both. No group is on both sides.
     """
-    units = sorted({sample.name for sample in held_out}, key=_hash)
+    units = {sample.unit for sample in held_out}
     if len(units) < JUDGES:
         return tuple(held_out), tuple(held_out)
-    choosing = units[1::2] if len(units) >= 2 * JUDGES else []
+    choosing = sorted({group for group, _ in units}, key=_hash)[1::2]
+    if len(units) < 2 * JUDGES or sum(group not in choosing for group, _ in units) < JUDGES:
+        choosing = []
     return (
-        tuple(sample for sample in held_out if sample.name in choosing),
-        tuple(sample for sample in held_out if sample.name not in choosing),
+        tuple(sample for sample in held_out if sample.unit[0] in choosing),
+        tuple(sample for sample in held_out if sample.unit[0] not in choosing),
     )
 
 
-def _group(sample: Sample) -> str:
-    return sample.group or sample.name
+def _named(counting: Sequence[Sample], before: Division, seed: int) -> _Names:
+    """What is learned from and what is held out."""
+    groups: dict[str, list[Sample]] = {}
+    for sample in counting:
+        groups.setdefault(sample.unit[0], []).append(sample)
+    if len(groups) < 2:
+        return _named_blocks(counting, before, seed)
+    blocks = {
+        group: {_block(sample, key) for sample in of for key, _ in _blocks(sample)} for group, of in groups.items()
+    }
+    learned = {group for group, inner in blocks.items() if before.learned_any({group, *inner})}
+    taken = _taken({*groups}, learned, {group for group in groups if before.held_out_any({group})}, seed)
+    now = _Names(set(), taken)
+    for group in {*groups} - taken:
+        inner = {block for block in blocks[group] if before.held_out_any({block})}
+        if inner and not before.learned_any({group}):  # it was alone once, and goes on as it was divided then
+            now.held_out.update(inner)
+            now.learned.update(blocks[group] - inner)
+        else:
+            now.learned.add(group)
+    return now
 
 
-def _taken(names: set[str], share: float, seed: int) -> set[str]:
-    """Which units are held out: those whose hash lies under ``share``, the lowest if none does."""
-    order = sorted(names, key=lambda name: _hash(f"{seed} {name}"))
-    under = sum(_hash(f"{seed} {name}") < share for name in order)
-    return set(order[: min(max(under, 1), max(1, math.floor(MOST * len(order))), len(order) - 1)])
+def _named_blocks(samples: Sequence[Sample], before: Division, seed: int) -> _Names:
+    """The same of the blocks of one group."""
+    units: dict[str, set[str]] = {}
+    holding, spoken = set[str](), set[str]()
+    for sample in samples:
+        for key, box in _blocks(sample):
+            units.setdefault(key, set()).add(_block(sample, key))
+            if _holds(sample, box):
+                holding.add(key)
+            if sample.mask is None or sample.mask[box].any():
+                spoken.add(_block(sample, key))
+    learned = {key for key in holding if before.learned_any({samples[0].unit[0], *units[key]})}
+    taken = _taken(holding, learned, {key for key in holding if before.held_out_any(units[key])}, seed)
+    held_out = {name for key in taken for name in units[key]}
+    return _Names(spoken - held_out, held_out)
 
 
-def _by_blocks(samples: Sequence[Sample], share: float, seed: int) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    boxes = {key: box for sample in samples for key, box in _blocks(sample) if _holds(sample, box)}
-    taken = _taken(set(boxes), share, seed) if len(boxes) > 1 else set[str]()
+def _taken(units: set[str], learned: set[str], held_out: set[str], seed: int) -> set[str]:
+    """Which units are held out: those that were, if that leaves any, and of those that are new as many as it takes to
+    make it ``SHARE`` of all, the ones with the lowest hashes."""
+    held_out = held_out - learned if held_out - learned != units else set()
+    new = sorted(units - learned - held_out, key=lambda name: _hash(f"hold out {seed} {name}"))
+    wanted = min(max(1, round(SHARE * len(units))), len(units) - 1) - len(held_out)
+    if learned and not held_out and len(new) < 2:
+        wanted = 0
+    return held_out.union(new[: max(0, wanted)])
+
+
+def _parts(samples: Sequence[Sample], taken: Collection[str]) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """Samples to learn from, and those of the groups and blocks that are ``taken`` out."""
     learned, held_out = [], []
     for sample in samples:
-        mask = np.ones(sample.grid, bool) if sample.mask is None else sample.mask.copy()
-        for key, box in _blocks(sample):
-            if key not in taken:
-                continue
-            inside = np.zeros(sample.grid, bool)
-            inside[box] = mask[box] if sample.mask is None else sample.mask[box]
-            if inside.any():
-                held_out.append(_seen(replace(sample, mask=inside, name=f"{sample.name}, block {key}")))
-        for key, box in _blocks(sample):
-            if key in taken:
-                gap = _GAP[len(box)]
-                mask[tuple(slice(max(0, part.start - gap), part.stop + gap) for part in box)] = False
-        if mask.any():
-            learned.append(replace(sample, mask=mask) if taken else sample)
-    if not learned:
-        return tuple(samples), ()
+        boxes = {key: box for key, box in _blocks(sample) if _block(sample, key) in taken}
+        if sample.unit[0] in taken:
+            held_out.append(_seen(sample))
+        elif not boxes:
+            learned.append(sample)
+        else:
+            left = sample.counts.copy()
+            for key, box in boxes.items():
+                inside = np.zeros(sample.grid, bool)
+                inside[box] = sample.counts[box]
+                name, gap = f"{sample.name}, block {key}", _GAP[len(box)]
+                if inside.any():
+                    held_out.append(_seen(replace(sample, mask=inside, name=name, group=sample.unit[0])))
+                left[tuple(slice(max(0, part.start - gap), part.stop + gap) for part in box)] = False
+            if left.any():
+                learned.append(replace(sample, mask=left))
     return tuple(learned), tuple(held_out)
+
+
+def _block(sample: Sample, key: str) -> str:
+    """The name of a block: that of the unit that it becomes when it is held out."""
+    return f"{', '.join(sample.unit)}, block {key}"
 
 
 def _blocks(sample: Sample) -> Iterator[tuple[str, tuple[slice, ...]]]:
@@ -114,7 +179,7 @@ def _blocks(sample: Sample) -> Iterator[tuple[str, tuple[slice, ...]]]:
 
 def _holds(sample: Sample, box: tuple[slice, ...]) -> bool:
     """Whether there is something in a block that counts, or much that does."""
-    counts: NDArray[np.bool_] = np.ones(sample.grid, bool)[box] if sample.mask is None else sample.mask[box]
+    counts = sample.counts[box]
     here: Any = (..., *box)
     return bool((sample.labels[here] * counts).any()) or bool(counts.mean() > 0.5)
 

@@ -21,7 +21,7 @@ from napari_seg.models.ensemble import first_of
 from napari_seg.models.model import Model
 from napari_seg.models.spec import ModelSpec
 from napari_seg.spec import Spec
-from napari_seg.training.memory import Memory
+from napari_seg.training.memory import Memory, without
 from napari_seg.training.patches import Patches
 from napari_seg.training.plan import TrainSpec, augmentation
 from napari_seg.training.sample import Sample
@@ -82,6 +82,7 @@ class Live:
     def _with(self, samples: Sequence[Sample]) -> Trainer:
         """The trainer, with these samples to learn from."""
         spec, model = self.spec, self._with_small_patches()
+        older = without(self.older, {sample.unit[0] for sample in samples})
         settings = Settings(
             spec.batch,
             augmentation(model, TrainSpec(), samples),
@@ -89,16 +90,14 @@ class Live:
             weight_decay=0.0,
             seed=spec.seed,
             device=choose_device(spec.device, spec.precision),
-            old_share=spec.old_share if self.older else 0.0,
+            old_share=spec.old_share if older else 0.0,
         )
         if self._trainer is None:
-            self._trainer = Trainer(replace(self.start, spec=model), samples, settings, AHEAD, self.older)
+            self._trainer = Trainer(replace(self.start, spec=model), samples, settings, AHEAD, older)
             self._trainer.step = round(WARM_UP * AHEAD)  # the weights are those of a trained model already
         else:
             share = settings.old_share
-            self._trainer.source = Patches(
-                samples, model, settings.augmentation, spec.batch, spec.seed, self.older, share
-            )
+            self._trainer.source = Patches(samples, model, settings.augmentation, spec.batch, spec.seed, older, share)
         return self._trainer
 
     def _with_small_patches(self) -> ModelSpec:

@@ -29,6 +29,7 @@ from napari_seg.errors import SegError
 from napari_seg.models.file import SAMPLES_SUFFIX, SUFFIX
 from napari_seg.models.spec import ModelSpec
 from napari_seg.spec import Spec
+from napari_seg.training.division import NOTHING, Division, known_as
 from napari_seg.training.sample import Sample
 
 KEY = "napari_seg_samples"
@@ -42,11 +43,17 @@ _MOST_VOXELS = 1 << 31
 @dataclass(frozen=True, eq=False)
 class Memory:
     """``learn``: samples that the model learned from. ``check``: samples that it did not. ``about``: where they come
-    from, among it ``licence`` and ``attribution``."""
+    from, among it ``licence`` and ``attribution``. ``division``: all that was ever learned from, and held out."""
 
-    learn: tuple[Sample, ...]
-    check: tuple[Sample, ...]
+    learn: tuple[Sample, ...] = ()
+    check: tuple[Sample, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
+    division: Division = NOTHING
+
+    def without(self, groups: Iterable[str]) -> Memory:
+        """Without the samples of these groups."""
+        groups = {*groups}
+        return replace(self, learn=without(self.learn, groups), check=without(self.check, groups))
 
 
 def beside(model: str | Path) -> Path:
@@ -85,28 +92,25 @@ def remember(
 
     Half of the room goes to what was remembered ``before`` and half to what is new; so a chain of retrainings keeps
     some of every one of them. Names of images may be those of patients: the file knows them by their hashes alone.
+    Nothing of ``before`` may be of the images that are new (:meth:`Memory.without`).
     """
-    if before is None or not (before.learn or before.check):
-        return save(_unnamed(choose(learned, held_out, patch=patch, size=size)), beside(model))
-    old = choose(before.learn, before.check, patch=patch, size=size // 2, about=before.about)
-    new = _unnamed(choose(learned, held_out, patch=patch, size=size // 2))
-    return save(Memory(old.learn + new.learn, old.check + new.check, old.about), beside(model))
+    before = before or Memory()
+    room = size // 2 if before.learn or before.check else size
+    old = choose(before.learn, before.check, patch=patch, size=room, about=before.about)
+    new = _unnamed(choose(learned, held_out, patch=patch, size=room))
+    kept = Memory(old.learn + new.learn, old.check + new.check, old.about, before.division)
+    return save(kept, beside(model))
 
 
 def without(samples: Iterable[Sample], groups: Iterable[str]) -> tuple[Sample, ...]:
     """The stored samples that are of none of these groups."""
     known = {name for group in groups for name in (group, known_as(group))}
-    return tuple(sample for sample in samples if (sample.group or sample.name) not in known)
-
-
-def known_as(name: str) -> str:
-    """What is stored instead of the name of an image or of a group."""
-    return f"image {hashlib.blake2b(name.encode(), digest_size=6).hexdigest()}"
+    return tuple(sample for sample in samples if sample.unit[0] not in known)
 
 
 def _unnamed(memory: Memory) -> Memory:
     def unnamed(sample: Sample) -> Sample:
-        return replace(sample, name=known_as(sample.name), group=known_as(sample.group or sample.name))
+        return replace(sample, name=known_as(sample.name), group=known_as(sample.unit[0]))
 
     return replace(memory, learn=tuple(map(unnamed, memory.learn)), check=tuple(map(unnamed, memory.check)))
 
@@ -141,6 +145,8 @@ class _Contents(Spec):
     format: int
     about: dict[str, str] = Field(default_factory=dict)
     samples: tuple[_Stored, ...] = ()
+    learned: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
 
 
 def save(memory: Memory, path: str | Path) -> Path:
@@ -157,7 +163,13 @@ def save(memory: Memory, path: str | Path) -> Path:
             about, packed = _packed(sample, part)
             tensors |= {f"{len(stored)}/{name}": np.frombuffer(data, np.uint8) for name, data in packed.items()}
             stored.append(about)
-    contents = _Contents(format=FORMAT, about=dict(memory.about), samples=tuple(stored))
+    contents = _Contents(
+        format=FORMAT,
+        about=dict(memory.about),
+        samples=tuple(stored),
+        learned=tuple(sorted(memory.division.learned)),
+        held_out=tuple(sorted(memory.division.held_out)),
+    )
     aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -194,7 +206,23 @@ def load(path: str | Path) -> Memory:
             parts[about.part].append(_unpacked(about, packed))
     except (SegError, KeyError, ValueError, lzma.LZMAError, EOFError):
         raise _damaged(path) from None
-    return Memory(tuple(parts["learn"]), tuple(parts["check"]), contents.about)
+    learn, check = tuple(parts["learn"]), tuple(parts["check"])
+    division = Division(frozenset(contents.learned), frozenset(contents.held_out))
+    return Memory(learn, check, contents.about, division if division != NOTHING else _division(learn, check))
+
+
+def division_of(model: str | Path) -> Division:
+    """What is kept beside a model of all that was learned from and held out; nothing where no samples are."""
+    path = beside(model)
+    return load(path).division if path.exists() else NOTHING
+
+
+def _division(learn: Iterable[Sample], check: Iterable[Sample]) -> Division:
+    """As the samples themselves say it: of a file in which it is not kept, as of the models that are shipped."""
+    learned, held_out = (
+        [name for sample in part for name in (sample.unit[0], known_as(sample.unit[0]))] for part in (learn, check)
+    )
+    return Division(frozenset(learned), frozenset(held_out) - frozenset(learned))
 
 
 def _damaged(path: Path) -> SegError:
@@ -286,7 +314,7 @@ def _in_turns(samples: Sequence[Sample]) -> Iterable[Sample]:
     groups: dict[str, list[tuple[str, Sample]]] = {}
     for number, sample in enumerate(samples):
         if sample.mask is None or sample.mask.any():
-            groups.setdefault(sample.group or sample.name, []).append((_hash(f"{sample.name} {number}"), sample))
+            groups.setdefault(sample.unit[0], []).append((_hash(f"{sample.name} {number}"), sample))
     for members in groups.values():
         members.sort(key=lambda member: member[0])
     order = sorted(groups, key=_hash)

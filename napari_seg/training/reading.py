@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress, Steps
@@ -53,30 +52,19 @@ def refuse_one_sided(
     if not learned:
         raise SegError("Nowhere in the images do labels count; correct, paint or accept something first.")
     sparse = all(sample.mask is not None for sample in learned)
-    if sparse and not any((_counting(sample) & ~_inside(sample)).any() for sample in learned):
+    if sparse and not any((sample.counts & ~sample.inside()).any() for sample in learned):
         raise SegError(
             "What the model would learn from holds no background, so it could not learn where nothing is; erase "
             "something that is wrong, or mark a slice or a box as finished."
         )
-    if not any((_counting(sample) & _inside(sample)).any() for sample in (*learned, *older)):
+    if not any(sample.holds() for sample in (*learned, *older)):
         raise SegError(
             "What the model would learn from holds background alone, so it could not learn what to find; paint or "
             "accept some of what is there."
         )
     for number, name in (new or {}).items():
-        if not any((_counting(sample) & _inside(sample, number)).any() for sample in learned):
+        if not any(sample.holds(number) for sample in learned):
             raise SegError(f"The new class {name} is nowhere in what the model would learn from; paint some of it.")
-
-
-def _counting(sample: Sample) -> NDArray[np.bool_]:
-    return np.ones(sample.grid, bool) if sample.mask is None else sample.mask
-
-
-def _inside(sample: Sample, number: int = 0) -> NDArray[np.bool_]:
-    """Where a class is, or anything."""
-    if sample.labels.ndim == sample.image.ndim:  # a plane for each class
-        return np.asarray(sample.labels[number - 1] > 0 if number else (sample.labels > 0).any(0))
-    return np.asarray(sample.labels == number if number else sample.labels > 0)
 
 
 def _samples_of(lesson: Lesson, model: ModelSpec, channel: str | None) -> list[Sample]:

@@ -15,16 +15,18 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from pydantic import Field
 
+from napari_seg.errors import SegError
 from napari_seg.inference.backend import choose_device
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.ensemble import first_of
-from napari_seg.models.file import SUFFIX
+from napari_seg.models.file import SUFFIX, read_spec
 from napari_seg.models.model import Model
 from napari_seg.models.spec import ModelSpec
 from napari_seg.spec import Spec
@@ -46,16 +48,13 @@ from napari_seg.training.course import (
 )
 from napari_seg.training.growing import silent_on_new, with_classes
 from napari_seg.training.holding_out import JUDGES, apart, divided
-from napari_seg.training.memory import check_fits, remember, without
+from napari_seg.training.memory import Memory, beside, check_fits, division_of, remember
 from napari_seg.training.plan import TrainSpec, augmentation, batch_size
 from napari_seg.training.reading import refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
 from napari_seg.training.test_set import refuse
 from napari_seg.training.trainer import Settings, state_beside, stored
 from napari_seg.training.validation import tuned
-
-if TYPE_CHECKING:
-    from napari_seg.training.memory import Memory
 
 T = TypeVar("T")
 
@@ -75,7 +74,8 @@ class RetrainSpec(Spec):
     ``steps``, where given, is taken as it is.
 
     ``old_share``: of what is learned, from the stored samples of the earlier training, more while these are forgotten.
-    ``patience``: so many checkpoints (of 20) without a better held-out score end it early; 0 for never.
+    ``patience``: so many checkpoints (of 20) without a better held-out score end it early, where held-out units choose
+    among the checkpoints; 0 for never.
     ``new_classes`` are added to those of the model. ``channel``: of images with several, as in a prediction.
     """
 
@@ -106,7 +106,8 @@ class Retrained:
 class _Parts:
     """What a retraining works with. ``first``: the model it begins with, grown by new classes. ``choosing`` and
     ``judging``: see :func:`~napari_seg.training.holding_out.apart`. Of older samples that the model did not learn from,
-    ``minded`` help to choose, ``check`` judges."""
+    ``minded`` help to choose, ``check`` judges. ``before``: what was remembered, without the images of the lessons, and
+    how all units are divided from now on."""
 
     first: Model
     learned: tuple[Sample, ...]
@@ -115,6 +116,7 @@ class _Parts:
     older: tuple[Sample, ...]
     minded: tuple[Sample, ...]
     check: tuple[Sample, ...]
+    before: Memory
 
 
 @job
@@ -129,8 +131,9 @@ def retrain(
     parent: str = "",
     who: str = "",
 ) -> Steps[Retrained]:
-    """Retrain ``start`` on lessons and compare it with what it was; ``save_to`` then holds the new model, and beside it
-    lies a selection of samples for the next time. Of an ensemble the first member goes on; it is compared with all.
+    """Retrain ``start`` on lessons and compare it with what it was; ``save_to`` then holds the new model. Beside it
+    lies from the start a selection of samples for the next time. Of an ensemble the first member goes on; it is
+    compared with all.
 
     ``memory``: samples of the earlier training. ``parent``: the SHA-256 of the file of ``start``, and ``who`` trains,
     for the model's history. ``resume`` goes on with a training that was stopped, from the state beside ``save_to``.
@@ -143,7 +146,9 @@ def retrain(
     not fit the model, and where there is too little to learn from.
     """
     began, save_to, asked = time.perf_counter(), Path(save_to), spec.to_json()
-    parts = yield from _within(_read(start, lessons, spec, memory), 0, READ)
+    if resume:
+        _refuse_other_parent(save_to, start, parent)
+    parts = yield from _within(_read(start, lessons, spec, memory, save_to if resume else None), 0, READ)
     settings = _settings(parts, spec)
     material = Material(
         parts.learned,
@@ -189,6 +194,7 @@ def retrain(
     kept = with_event(replace(parts.first, spec=_described(parts, save_to)), made)
     if not resume:
         keep_start(kept, save_to, standing)
+    remember(save_to, parts.learned, parts.judging, before=parts.before, patch=kept.spec.input.patch)
     course = run_course(
         parts.first,
         kept,
@@ -202,10 +208,10 @@ def retrain(
         standing=standing,
     )
     model = yield from _within(course, BEGUN, TRAINED)
-    if material.minded:
+    if material.minded and "blend" not in model.spec.history[-1].details:  # else it was killed after that
         seen = replace(material, minded=parts.minded)
         model = yield from _within(_blended(parts.first, model, seen, settings), TRAINED, TRAINED)
-    chose = {sample.name for sample in parts.choosing} - {sample.name for sample in parts.judging}
+    chose = {sample.unit for sample in parts.choosing} - {sample.unit for sample in parts.judging}
     if len(chose) >= JUDGES:
         shown = (*parts.choosing, *parts.older[: len(parts.choosing)])  # new settings must suit the old images too
         choice = tuned(model, kept.spec.task, shown, settings.device)
@@ -214,25 +220,29 @@ def retrain(
     verdict = yield from _within(comparison, TRAINED, 1)
     model = _with_verdict(model, verdict)
     model.save(save_to)
-    patch = model.spec.input.patch
-    remember(save_to, parts.learned, parts.judging, before=memory, patch=patch)
     state_beside(save_to).unlink(missing_ok=True)
     return Retrained(model, parts.judging, verdict)
 
 
 @job
 def judged(
-    start: Model, new: Model, lessons: Sequence[Lesson], spec: RetrainSpec, *, memory: Memory | None = None
+    start: Model, new: str | Path, lessons: Sequence[Lesson], spec: RetrainSpec, *, memory: Memory | None = None
 ) -> Steps[Verdict]:
-    """Compare the model of a retraining that was stopped with the one it began with, on what was held out then."""
-    parts = yield from _within(_read(start, lessons, spec, memory), 0, 0.5)
-    device = choose_device(spec.device, spec.precision)
-    comparison = compare.steps(start, new, parts.judging, parts.check, device, learned=parts.learned)
-    return (yield from _within(comparison, 0.5, 1))
+    """Compare the model of a retraining that was stopped with the one it began with, on what was held out then. The
+    history in its file, ``new``, tells the verdict from then on."""
+    parts = yield from _within(_read(start, lessons, spec, memory, Path(new)), 0, 0.5)
+    model, device = Model.load(new), choose_device(spec.device, spec.precision)
+    comparison = compare.steps(start, model, parts.judging, parts.check, device, learned=parts.learned)
+    verdict = yield from _within(comparison, 0.5, 1)
+    _with_verdict(model, verdict).save(new)
+    return verdict
 
 
-def _read(start: Model, lessons: Sequence[Lesson], spec: RetrainSpec, memory: Memory | None) -> Steps[_Parts]:
-    """Everything that the training and the comparison look at."""
+def _read(
+    start: Model, lessons: Sequence[Lesson], spec: RetrainSpec, memory: Memory | None, stopped: Path | None
+) -> Steps[_Parts]:
+    """Everything that the training and the comparison look at. ``stopped``: the file of a training that began before,
+    whose division holds."""
     yield from refuse(lessons)
     first = with_classes(first_of(start), spec.new_classes)
     taken = yield from take_in(lessons, first.spec, total=len(lessons), channel=spec.channel)
@@ -240,27 +250,33 @@ def _read(start: Model, lessons: Sequence[Lesson], spec: RetrainSpec, memory: Me
     for lesson, found in zip(lessons, taken, strict=True):
         of_split[lesson.split] += found
     learned, held_out = tuple(of_split["train"]), tuple(of_split["val"])
-    if not held_out:
-        learned, held_out = divided(learned)
-    older, check = _remembered(start.spec, memory, {sample.group for sample in (*learned, *held_out)})
-    task, known = first.spec.task, len(start.spec.task.classes)
-    if spec.new_classes:
-        older = silent_on_new(older, overlapping=bool(task.planes))
-    refuse_one_sided(learned, older, dict(enumerate(task.classes[known:], known + 1)))
-    minded, judges = apart(check)
-    if len(minded) == len(judges) == len(check):
+    before, task, known = memory or Memory(), first.spec.task, len(start.spec.task.classes)
+    check_fits(before, start.spec)
+    division = division_of(stopped) if stopped and beside(stopped).exists() else before.division
+    if held_out:
+        division = division.after(*({sample.unit[0] for sample in part} for part in (learned, held_out)))
+    else:
+        learned, held_out, division = divided(learned, division, wanted=range(known + 1, len(task.classes) + 1))
+    before = replace(before.without({sample.unit[0] for sample in (*learned, *held_out)}), division=division)
+    minded, judges = apart(before.check)
+    if len(minded) == len(judges) == len(before.check):
         minded = ()  # so few that they should judge alone
-    return _Parts(first, learned, *apart(held_out), older, minded, judges)
+    if spec.new_classes:  # nobody has said whether those are in older samples, now or in later rounds
+        silent = partial(silent_on_new, overlapping=bool(task.planes))
+        before = replace(before, learn=silent(before.learn), check=silent(before.check))
+    older = before.learn
+    refuse_one_sided(learned, older, dict(enumerate(task.classes[known:], known + 1)))
+    return _Parts(first, learned, *apart(held_out), older, minded, judges, before)
 
 
-def _remembered(
-    model: ModelSpec, memory: Memory | None, groups: set[str]
-) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """The older samples to learn from and to check on, without images that are among the lessons."""
-    if memory is None:
-        return (), ()
-    check_fits(memory, model)
-    return without(memory.learn, groups), without(memory.check, groups)
+def _refuse_other_parent(stopped: Path, start: Model, parent: str) -> None:
+    """Raises ``SegError`` where the training that is to go on began with another model, if both are known by hash."""
+    told = read_spec(stopped).history[-1].details if stopped.exists() else {}
+    if parent and told.get("parent_hash") and parent != told["parent_hash"]:
+        raise SegError(
+            f"The stopped training began with {told['parent']}, in another file than this {start.spec.name}; start "
+            "from that one, or anew."
+        )
 
 
 def _settings(parts: _Parts, spec: RetrainSpec) -> Settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -44,6 +45,27 @@ class Sample:
     def grid(self) -> tuple[int, ...]:
         return self.image.shape[1:]
 
+    @property
+    def unit(self) -> tuple[str, str]:
+        """What is counted as one: the slices of one image. Names alone are not unique, as of ``ct.nii.gz`` in each of
+        many folders."""
+        return self.group or self.name, self.name
+
+    @property
+    def counts(self) -> NDArray[np.bool_]:
+        """Where labels count, ``(*grid)``."""
+        return np.ones(self.grid, bool) if self.mask is None else self.mask
+
+    def inside(self, number: int = 0) -> NDArray[np.bool_]:
+        """Where a class is, or with 0 anything, ``(*grid)``."""
+        if self.labels.ndim == self.image.ndim:  # a plane for each class
+            return np.asarray(self.labels[number - 1] > 0 if number else (self.labels > 0).any(0))
+        return np.asarray(self.labels == number if number else self.labels > 0)
+
+    def holds(self, number: int = 0) -> bool:
+        """Whether a class, or with 0 anything, is where labels count."""
+        return bool((self.counts & self.inside(number)).any())
+
 
 def samples(
     image: Volume,
@@ -81,8 +103,8 @@ def samples(
         for here in _looks(image.grid, ndim):
             part = None if known is None else known[here]
             if part is None or part.any():
-                part = None if part is None else nearest(part, shape)
-                yield Sample(resampled(values[here], shape), nearest(numbers[here], shape), part, name, group)
+                seen, part = (nearest(numbers[here], shape), None) if part is None else told(numbers[here], part, shape)
+                yield Sample(resampled(values[here], shape), seen, part, name, group)
 
 
 def _looks(grid: tuple[int, ...], ndim: int) -> list[Any]:
@@ -197,6 +219,25 @@ def grid_at(
     if spacing is None or wanted is None:
         return grid
     return tuple(max(1, round(n * s / w)) for n, s, w in zip(grid, spacing, wanted, strict=True))
+
+
+def told(
+    labels: NDArray[Kind], mask: NDArray[np.bool_], shape: tuple[int, ...]
+) -> tuple[NDArray[Kind], NDArray[np.bool_]]:
+    """Labels ``(..., *grid)``, and where they count, on another grid. A voxel counts where any does that lies in it and
+    has the label of the one of those nearest its middle: a single slice that is finished is not lost."""
+    for axis, new in enumerate(shape, -len(shape)):
+        old = mask.shape[axis]
+        own = np.arange(new)
+        cells = ((np.arange(old) + 0.5) * new / old).astype(int)
+        middles = np.minimum(((own + 0.5) * old / new).astype(int), old - 1)
+        found, known = labels.take(middles, axis), mask.take(middles, axis)
+        for away in range(1, math.ceil(old / new / 2) + 1):
+            for at in (np.clip(middles + side * away, 0, old - 1) for side in (-1, 1)):
+                here = np.moveaxis(np.moveaxis(mask.take(at, axis) & ~known, axis, -1) & (cells[at] == own), -1, axis)
+                found, known = np.where(here, labels.take(at, axis), found), known | here
+        labels, mask = found, known
+    return labels, mask
 
 
 def nearest(labels: NDArray[Kind], shape: tuple[int, ...]) -> NDArray[Kind]:

@@ -21,7 +21,9 @@ from napari_seg.models.model import Model
 from napari_seg.models.spec import ModelSpec
 from napari_seg.training.cases import Lesson, find_cases
 from napari_seg.training.course import Material, event, run_course, settled, with_event
+from napari_seg.training.division import NOTHING
 from napari_seg.training.holding_out import divided
+from napari_seg.training.memory import Memory, division_of, remember
 from napari_seg.training.plan import TrainSpec, augmentation, batch_size, check_start, plan
 from napari_seg.training.reading import look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
@@ -47,7 +49,8 @@ def train(
     ``start`` goes on from a trained model: its network, task and input are kept, and settings that say otherwise raise
     ``SegError``; of an ensemble the first member is taken. ``resume`` goes on with a training that was stopped, from
     the state beside ``save_to``. ``hold_out``: where no lesson is marked for validation, a part of what is learned from
-    is held out for it (:func:`~napari_seg.training.holding_out.divided`). ``who`` trains, for the model's history.
+    is held out for it (:func:`~napari_seg.training.holding_out.divided`), and a selection of samples lies beside the
+    model for the next time. ``who`` trains, for the model's history.
     Closing the generator stops at once; the best model so far is in the file.
     ``Progress.detail`` holds ``phase`` ("read", "timing", "train", "score", "tune"), ``step``, ``loss`` and, after a
     checkpoint and where there are validation cases, ``score`` (their mean Dice or mean AP).
@@ -56,9 +59,14 @@ def train(
     start = None if start is None else first_of(start)
     lessons: Sequence[Lesson] = find_cases(data) if isinstance(data, str | Path) else tuple(data)
     learned, held_out, model_spec = yield from _prepare(lessons, spec, start)
-    if hold_out and not held_out:
-        learned, held_out = (list(part) for part in divided(learned))
+    dividing, before = hold_out and not held_out, division_of(save_to) if resume else NOTHING
+    if dividing:
+        task = model_spec.task
+        wanted = range(1, 1 + len(task.classes)) if task.kind == "semantic" else ()
+        learned, held_out, before = divided(learned, before, wanted=wanted)
     refuse_one_sided(learned)
+    if dividing:
+        remember(save_to, learned, held_out, before=Memory(division=before), patch=model_spec.input.patch)
     settings = settings_of(model_spec, spec, learned)
     first = start or Model.create(model_spec, seed=spec.seed)
     material = Material(learned, (), held_out)
@@ -100,7 +108,7 @@ def settings_of(model: ModelSpec, spec: TrainSpec, learned: Sequence[Sample]) ->
 
 def _prepare(
     lessons: Sequence[Lesson], spec: TrainSpec, start: Model | None
-) -> Steps[tuple[list[Sample], list[Sample], ModelSpec]]:
+) -> Steps[tuple[Sequence[Sample], Sequence[Sample], ModelSpec]]:
     """Plan the model from the lessons that are learned from, then bring all to its grid."""
     yield from refuse(lessons)
     if start is not None:

@@ -141,3 +141,53 @@ def test_it_waits_while_a_model_is_trained_and_says_what_is_wrong(controller: Co
     trainer.say(Failed(len(trainer.orders), "Nothing counts in this image yet; paint something."))
     rest(controller)
     assert live.trouble == "Nothing counts in this image yet; paint something."
+
+
+def test_a_suggestion_for_one_mask_never_goes_into_another(controller: Controller, trainer: Any) -> None:
+    live = controller.classroom.live
+    live.switch(True)
+    stroke(controller)
+    paused(controller)
+    answered(controller, trainer)
+    first = controller.viewer.layers["mask"]
+    second = controller.viewer.add_labels(np.zeros((60, 80), np.uint16), name="another")
+    rest(controller)
+    assert not live.ready  # it went with the mask
+    assert NAME not in controller.viewer.layers
+    second.data_setitem((np.array([40]), np.array([40])), 1)
+    rest(controller, 1)
+    paused(controller)
+    assert trainer.orders[-1]["lessons"][0]["plane"] == "another"
+    before = first.data.copy(), second.data.copy()
+    live.accept()
+    rest(controller, 12)
+    np.testing.assert_array_equal(second.data, before[1])
+    controller.viewer.layers.selection.active = first
+    live._busy = lambda: True  # no further question
+    answered(controller, trainer)  # of the mask that is no longer in hand
+    assert not live.ready
+    assert live.words == ""
+    np.testing.assert_array_equal(first.data, before[0])
+
+
+def test_a_question_of_the_mask_before_is_not_asked_for_the_one_in_hand(controller: Controller, trainer: Any) -> None:
+    live = controller.classroom.live
+    live.switch(True)
+    track = controller.classroom.lessons.track
+    assert track is not None
+    asked = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(controller.recorder, "ask", lambda track, work, then, failed: asked.append((then, failed)))
+        live._learn(track)
+    ask, refuse = asked[0]
+    live._busy = lambda: True  # a training was begun meanwhile
+    ask(None)
+    assert trainer.orders == []
+    live._busy = lambda: False
+    second = controller.viewer.add_labels(np.zeros((60, 80), np.uint16), name="another")
+    rest(controller)
+    assert controller.classroom.lessons.track is controller.recorder.track(second)
+    ask(None)
+    assert (trainer.orders, live.words) == ([], "")
+    refuse("The disk does not answer.")
+    assert live.trouble == "The disk does not answer."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,18 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QPushButton
 
 from napari_seg.editing.annotation import Entry, object_key, slice_key
-from napari_seg.gui import spotlight
+from napari_seg.errors import SegError
+from napari_seg.gui import classroom, spotlight
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
+from napari_seg.gui.learning_curve_view import legend_of
 from napari_seg.gui.pages.train import TrainPage
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.training import Run
 from napari_seg.gui.training_state import NEW
 from napari_seg.jobs import Progress
 from napari_seg.models import shelf
+from napari_seg.session.writer import CLOSED, Kept
 
 VERDICT = {
     "decision": "better",
@@ -111,6 +117,30 @@ def test_it_says_in_words_what_it_learns_from(controller: Controller, page: Trai
     assert page.begin.isEnabled()
 
 
+def test_only_the_newest_look_counts_and_one_that_failed_is_repeated(controller: Controller, page: TrainPage) -> None:
+    corrected(controller)
+    lessons = controller.classroom.lessons
+    told = []
+    lessons.changed.connect(lambda: told.append(1))
+    lessons.look()
+    lessons.look()
+    rest(controller)
+    assert told == [1]
+    lessons._stir()
+    lessons._clock = lambda: 1e9
+    rest(controller)
+    assert told == [1, 1]  # it goes on looking
+    (session,) = {track.session for track in controller.recorder.tracks()}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(session.writer, "call", lambda work: _failing("The disk does not answer."))
+        lessons.look()
+        controller.tick()
+    assert page.lessons.text() == "It learns from 6 objects in 1 image."
+    lessons._clock = lambda: 2e9
+    rest(controller)
+    assert len(told) == 4
+
+
 def test_only_masks_of_the_same_kind_are_learned_from(controller: Controller, page: TrainPage) -> None:
     corrected(controller)
     controller.viewer.add_image(np.zeros((4, 30, 30)), name="scan")
@@ -126,6 +156,8 @@ def test_a_training_is_ordered_once_all_is_on_the_disk(
 ) -> None:
     layer = corrected(controller)
     layer.data[40, 70] = 9  # another program, without an event
+    page.minutes.setValue(0)
+    assert page.minutes.value() == 1
     page.minutes.setValue(12)
     page.begin.click()
     assert trainer.orders == []  # not before all is kept
@@ -156,7 +188,10 @@ def test_what_goes_on_is_seen_and_the_best_is_kept_on_stop(
         detail = {"step": step, "loss": 1 / step, "phase": "train"} | ({"score": 0.1 * step} if step % 4 == 0 else {})
         say(controller, trainer, Progressed, Progress(step, 20, "loss 0.5", detail))
     assert page.running.words.text().startswith("Learning")
-    assert page.curve.words == "score 0.80, best 0.80; mistakes 0.46"
+    assert page.curve.words == "score 0.80, best 0.80; error 0.46"
+    curve = controller.classroom.training.state.curve
+    assert legend_of(curve, lambda words: True) == ("● Score 0.80 (1 = perfect)", "― Error (should fall)")
+    assert legend_of(curve, lambda words: False) == ("● Score 0.80", "― Error")
     assert "Paint on as you like" in page.calm.text()
     assert page.setup.isHidden()
     page.running.cancel.click()
@@ -177,6 +212,8 @@ def test_a_training_that_was_stopped_too_early_leaves_nothing(
     corrected(controller)
     page.begin.click()
     page.running.cancel.click()  # even before it was ordered
+    assert controller.classroom.training.run is None
+    assert list(shelf.shelf().iterdir()) == []
     rest(controller)
     assert trainer.orders == []
     assert page.begin.isEnabled()
@@ -185,8 +222,56 @@ def test_a_training_that_was_stopped_too_early_leaves_nothing(
     page.running.cancel.click()
     say(controller, trainer, Cancelled)
     assert "before there was a first result" in page.failure.words.text()
+    page.begin.click()
+    rest(controller)
+    say(controller, trainer, Progressed, Progress(5, 20, "loss 0.5", {"loss": 0.5, "score": 0.1}))
+    page.running.cancel.click()
+    say(controller, trainer, Cancelled)
+    assert "not better than the model it began with" in page.failure.words.text()
     assert page.begin.isEnabled()
     assert shelf.orders() == {}
+
+
+@pytest.mark.parametrize("trouble", ["full", "closed", "answer", "silent"])
+def test_what_cannot_be_kept_is_not_waited_for(
+    controller: Controller, trainer: Any, page: TrainPage, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = corrected(controller)
+    track = controller.recorder.track(layer)
+    assert track is not None
+    writer = track.session.writer
+    words = "The disk is full; free some space."
+    if trouble == "full":  # when what nobody told of is looked for
+        monkeypatch.setattr(writer, "call", _raises(words))
+    if trouble == "closed":
+        monkeypatch.setattr(Recorder, "sweep", lambda self, then, failed: then())
+        writer.close()
+        words = CLOSED
+    if trouble == "answer":
+        monkeypatch.setattr(Recorder, "sweep", lambda self, then, failed: then())
+        monkeypatch.setattr(writer, "call", lambda work: _failing(words))
+    if trouble == "silent":
+        monkeypatch.setattr(Recorder, "sweep", lambda self, then, failed: None)
+        monkeypatch.setattr(type(writer), "kept", Kept(waiting=1, trouble=words))
+    page.begin.click()
+    controller.tick()
+    controller.tick()
+    assert page.failure.words.text() == f"It did not work: {words}"
+    assert trainer.orders == []
+    assert list(shelf.shelf().iterdir()) == []
+
+
+def _failing(words: str) -> Future[None]:
+    future: Future[None] = Future()
+    future.set_exception(SegError(words))
+    return future
+
+
+def _raises(words: str) -> Callable[..., None]:
+    def call(work: object) -> None:
+        raise SegError(words)
+
+    return call
 
 
 def test_the_better_model_is_proposed_and_taken_with_one_click(
@@ -232,6 +317,39 @@ def test_the_better_model_is_proposed_and_taken_with_one_click(
     assert now[54, 65]
 
 
+def test_a_mask_belongs_to_the_model_that_made_it_last(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path, engine: Any
+) -> None:
+    def segmented(model_hash: str) -> None:
+        settings = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
+        known = {"axes": "YX", "sizes": [], "notes": [], "seconds": 1.0, "doubt": 0.1, "settings": settings}
+        engine.say(Finished(len(engine.orders), {"labels": twelve_cells(), "model_hash": model_hash, **known}))
+        rest(controller, 12)
+
+    controller.viewer.add_image((twelve_cells() > 0) * 100.0, name="cells")
+    rest(controller)
+    controller.run()
+    segmented("old")
+    (layer,) = (one for one in controller.viewer.layers if one.name != "cells")
+    layer.data_setitem((np.array([3]), np.array([2])), 1)
+    settle(controller)
+    controller.viewer.layers.selection.active = layer
+    rest(controller)
+    path = trained(controller, trainer, page, spots)
+    page.verdict.use.click()
+    rest(controller)
+    page.verdict.segment.click()
+
+    def made_by() -> tuple[Path, str]:
+        mask = controller.runs.mask_of(layer)
+        assert mask is not None
+        return mask.target.path, mask.predicted.model_hash
+
+    assert made_by() == (spots, "old")  # until the new one is there
+    segmented("new")
+    assert made_by() == (path, "new")
+
+
 @pytest.mark.parametrize(("decision", "main"), [("worse", "leave"), ("undecided", ""), ("better", "use")])
 def test_the_verdict_chooses_which_button_is_the_main_one(
     controller: Controller, trainer: Any, page: TrainPage, spots: Path, decision: str, main: str
@@ -266,6 +384,11 @@ def test_any_earlier_model_is_one_click_away(
     page.shelf.buttons[1].click()
     rest(controller)
     assert controller.state.model == first
+    assert [button.text() for button in page.shelf.buttons] == ["Use", "In use", "Use"]
+    about = {"napari_seg_objects": False}
+    controller.viewer.add_labels(np.zeros((60, 80), np.uint8), name="classes", metadata=about)
+    rest(controller)  # no model for this mask, but the one that is chosen stays so
+    assert controller.classroom.training.state.start == NEW
     assert [button.text() for button in page.shelf.buttons] == ["Use", "In use", "Use"]
     again = Controller(ViewerModel(), engine, trainer=trainer)
     assert {first, second} <= set(again.known())
@@ -308,6 +431,37 @@ def test_a_training_is_gone_on_with_after_the_program_was_closed(
     assert later.interrupted.isHidden()
     assert shelf.orders() == {}
     again.close()
+
+
+def test_what_one_window_trains_no_other_window_takes(
+    controller: Controller, trainer: Any, engine: Any, page: TrainPage
+) -> None:
+    corrected(controller)
+    page.begin.click()
+    rest(controller)
+    path = Path(trainer.orders[-1]["save_to"])
+    beside = Controller(ViewerModel(), engine, trainer=type(trainer)())
+    there = beside.classroom.training
+    there.resolve()
+    assert there.state.interrupted is None  # it goes on
+    say(controller, trainer, Died, "memory ran out")
+    there._look_at_shelf()
+    for window in (controller, beside):
+        window.tick()
+        window.classroom.training.resolve()
+    assert there.state.interrupted is not None
+    page.interrupted.go_on.click()
+    rest(controller)
+    for name in (path, shelf.state_of(path)):
+        name.write_bytes(b"what it has learned")
+    for act in (there.go_on, there.give_up):  # what was shown is no longer so
+        act()
+        assert there.run is None
+        assert path.exists()
+        assert shelf.state_of(path).exists()
+    there.resolve()
+    assert there.state.interrupted is None
+    beside.close()
 
 
 def test_a_refusal_of_the_engine_is_one_sentence(controller: Controller, trainer: Any, page: TrainPage) -> None:
@@ -438,6 +592,27 @@ def test_a_new_class_is_added_to_a_model(controller: Controller, trainer: Any, p
     assert trainer.orders[-1]["settings"]["new_classes"] == ["tumour"]
 
 
+def test_for_a_class_that_the_model_does_not_know_a_new_model_is_proposed(
+    controller: Controller, trainer: Any, page: TrainPage, organs: Path
+) -> None:
+    controller.choose_model(organs)
+    controller.viewer.add_image(np.random.default_rng(0).normal(size=(6, 30, 30)), name="scan")
+    about = {"napari_seg_objects": False, "napari_seg_classes": ("tumour",)}
+    layer = controller.viewer.add_labels(np.zeros((6, 30, 30), np.uint8), name="mask", metadata=about)
+    rest(controller)
+    controller.choose_model(organs)
+    layer.data_setitem((np.array([2]), np.array([5]), np.array([5])), 1)
+    settle(controller)
+    assert controller.classroom.training.state.start == NEW
+    page.begin.click()
+    rest(controller)
+    assert Path(trainer.orders[-1]["save_to"]).name == "tumour-1.safetensors"
+    say(controller, trainer, Cancelled)
+    controller.classroom.training.begin_with(str(organs))  # a person may see it otherwise
+    settle(controller)
+    assert "The model's classes are liver and spleen" in controller.classroom.training.state.findings[0].text
+
+
 def test_classes_that_overlap_are_learned_from_their_masks_together(
     controller: Controller, trainer: Any, page: TrainPage, model_file: Callable[..., Path]
 ) -> None:
@@ -497,8 +672,10 @@ def test_both_masks_are_flicked_over_each_other_and_nothing_is_kept_of_them(
     more[40:50, 40:50] = 2
     for number, found in ((len(trainer.orders) - 1, labels), (len(trainer.orders), more)):
         trainer.say(Finished(number, {"labels": found, "axes": "YX"}))
-    rest(controller)
     layers = controller.viewer.layers
+    assert page.verdict.waiting.isVisibleTo(page)  # what differs is looked for in a thread
+    assert [one.name for one in layers] == ["cells", "mask"]
+    rest(controller)
     assert [one.name for one in layers][-3:] == ["Old model", "New model", "Differences"]
     assert (layers["Old model"].visible, layers["New model"].visible, layer.visible) == (False, True, False)
     np.testing.assert_array_equal(np.flatnonzero(layers["Differences"].data), np.flatnonzero(more == 2))
@@ -508,6 +685,75 @@ def test_both_masks_are_flicked_over_each_other_and_nothing_is_kept_of_them(
     page.verdict.end.click()
     assert [one.name for one in layers] == ["cells", "mask"]
     assert layer.visible
+
+
+def test_a_comparison_that_was_ended_shows_nothing_any_more(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    corrected(controller)
+    trained(controller, trainer, page, spots)
+    page.verdict.flick.click()
+    for number in (len(trainer.orders) - 1, len(trainer.orders)):
+        trainer.say(Finished(number, {"labels": np.zeros((60, 80), np.uint8), "axes": "YX"}))
+    page.verdict.waiting.cancel.click()
+    rest(controller)
+    assert [one.name for one in controller.viewer.layers] == ["cells", "mask"]
+
+
+def test_a_comparison_ends_with_the_decision_and_with_the_next_training(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    corrected(controller)
+    trained(controller, trainer, page, spots)
+    for leave in (
+        lambda: page.shelf.used.emit(spots),
+        lambda: controller.classroom.training._set_out(Run(shelf.free_path("more"), {"model": NEW, "words": ""})),
+    ):
+        page.verdict.flick.click()
+        for number in (len(trainer.orders) - 1, len(trainer.orders)):
+            trainer.say(Finished(number, {"labels": np.zeros((60, 80), np.uint8), "axes": "YX"}))
+        rest(controller)
+        assert "New model" in controller.viewer.layers
+        leave()
+        assert [one.name for one in controller.viewer.layers] == ["cells", "mask"]
+
+
+def test_a_result_is_seen_whatever_befalls_its_note_and_its_comparison(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corrected(controller)
+    page.begin.click()
+    rest(controller)
+    page.running.cancel.click()
+    Path(trainer.orders[-1]["save_to"]).write_bytes(spots.read_bytes())
+    say(controller, trainer, Cancelled)
+    monkeypatch.setattr(shelf, "put_note", lambda path, **known: _raises("The disk is full; free some space.")(path))
+    say(controller, trainer, Died, "memory ran out")  # while the two are compared
+    assert page.verdict.headline.text() == "A new model is ready; it was not compared"
+    assert page.verdict.trouble.text() == "The disk is full; free some space."
+    assert page.failure.isHidden()
+    page.verdict.use.click()
+    rest(controller)
+    assert page.verdict.use.text() == "The new model is used"
+
+
+def test_of_a_large_picture_only_what_is_seen_is_compared(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classroom, "LARGE", 100)
+    corrected(controller)
+    trained(controller, trainer, page, spots)
+    layer = controller.viewer.layers["cells"]
+    layer.corner_pixels = np.array([[10, 20], [29, 49]])
+    page.verdict.flick.click()
+    region = trainer.orders[-1]["region"]
+    assert (region["start"], region["stop"]) == ((10, 20), (30, 50))
+    for number in (len(trainer.orders) - 1, len(trainer.orders)):
+        trainer.say(Finished(number, {"labels": np.ones((20, 30), np.uint8), "axes": "YX"}))
+    rest(controller)
+    shown = controller.viewer.layers["New model"].data
+    assert shown[10:30, 20:50].all()
+    assert shown.sum() == 600
 
 
 def test_notes_of_models_survive_what_damages_them(
@@ -608,6 +854,7 @@ def test_what_there_is_to_learn_from_is_looked_at_first(controller: Controller, 
     order = trainer.examined[-1]
     assert order["lessons"][0]["plane"] == "mask"
     assert order["settings"]["task"] == "instance"
+    assert "network" not in order["settings"]
     plan = [["ndim", "2D", "The images are flat."], ["width", "24 channels", "Wide enough."]]
     advice = ["network", "segnet", "There is little memory."]
     found = [
@@ -624,6 +871,9 @@ def test_what_there_is_to_learn_from_is_looked_at_first(controller: Controller, 
     page.choices.widgets["network"].setCurrentIndex(0)
     training.set_choice("network", "unet")
     controller.tick()
+    training._examining._since -= 10
+    controller.tick()
+    assert trainer.examined[-1]["settings"]["network"] == "unet"
     page.begin.click()
     rest(controller)
     assert trainer.orders[-1]["settings"]["network"] == "unet"

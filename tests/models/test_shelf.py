@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from napari_seg.errors import SegError
 from napari_seg.models import shelf
+from napari_seg.models.file import read_spec
 
 
 @pytest.fixture(autouse=True)
@@ -27,16 +31,16 @@ def test_a_name_is_given_once(folder: Path) -> None:
 
 
 def test_models_are_listed_newest_first_and_foreign_files_are_not(
-    folder: Path, model_file: Callable[..., Path]
+    folder: Path, model_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     folder.mkdir()
     for age, name in enumerate(("new", "old")):
         path = folder / f"{name}.safetensors"
         path.write_bytes(model_file("semantic").read_bytes())
         os.utime(path, (1000 - age, 1000 - age))
     (folder / "new.samples.safetensors").write_bytes(b"no model")
+    read: list[str] = []
+    monkeypatch.setattr(shelf, "read_spec", lambda path: (read.append(path.name), read_spec(path))[1])
     (folder / "broken.safetensors").write_text("x")
     shelf.put_note(folder / "new.safetensors", taken="new")
     shelf.put_note(folder / "new.safetensors", words="3 objects")
@@ -44,6 +48,10 @@ def test_models_are_listed_newest_first_and_foreign_files_are_not(
         ("new", {"taken": "new", "words": "3 objects"}),
         ("old", {}),
     ]
+    shelf.kept()
+    assert sorted(read) == ["broken.safetensors", "broken.safetensors", "new.safetensors", "old.safetensors"]
+    (folder / "old.safetensors").write_text("y")
+    assert [one.name for one in shelf.kept()] == ["new"]
 
 
 def test_a_training_that_was_begun_is_known_until_it_ends(folder: Path) -> None:
@@ -53,6 +61,35 @@ def test_a_training_that_was_begun_is_known_until_it_ends(folder: Path) -> None:
     assert shelf.orders() == {path: {"minutes": 5}}
     shelf.end_order(path)
     assert shelf.orders() == {}
+    assert list(folder.iterdir()) == []
+
+
+def test_a_training_belongs_to_one_process_until_that_is_gone(folder: Path) -> None:
+    path = shelf.free_path("mine")
+    shelf.put_order(path, {"minutes": 5})
+    assert shelf.claim(path)
+    assert shelf.orders() == {}
+    assert not shelf.claim(path)
+    shelf.let_go(path)
+    assert list(shelf.orders()) == [path]
+    other = psutil.Process(os.getppid())
+    owner = path.with_name("mine-1.owner.json")
+    owner.write_text(json.dumps({"pid": other.pid, "began": other.create_time()}))
+    assert shelf.orders() == {}
+    assert not shelf.claim(path)
+    owner.write_text(json.dumps({"pid": other.pid, "began": other.create_time() - 60}))  # its number was given again
+    assert list(shelf.orders()) == [path]
+    assert shelf.claim(path)
+    shelf.end_order(path)
+    assert list(folder.iterdir()) == []
+
+
+def test_of_a_training_that_is_given_up_nothing_is_left(folder: Path) -> None:
+    path = shelf.free_path("nuclei2d")
+    shelf.put_order(path, {"model": "m"})
+    for file in (path, shelf.state_of(path), path.with_name("nuclei2d-1.samples.safetensors")):
+        file.write_bytes(b"x")
+    shelf.throw_away(path)
     assert list(folder.iterdir()) == []
 
 

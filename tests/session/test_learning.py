@@ -14,7 +14,7 @@ from desk import MODEL, Desk
 
 from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import CASE, Entry, object_key, slice_key
-from napari_seg.editing.said import region_key
+from napari_seg.editing.said import NUMBERS, region_key
 from napari_seg.editing.spoken import spoken
 from napari_seg.errors import SegError
 from napari_seg.session.learning import fitting, lessons
@@ -229,6 +229,19 @@ def test_a_person_corrects_where_labels_count(desk: Desk) -> None:
     mask = found.load().mask
     assert mask[17, 7]
     assert not mask[:15].any()
+
+
+def test_what_the_numbers_mean_is_what_a_person_said(desk: Desk) -> None:
+    image = desk.image("cells.tif", noise(60, 80))
+    desk.plane(image)
+    desk.put(image, squares(5))
+    (found,) = desk.lessons()
+    assert (found.objects, found.about["numbers"]) == (True, "objects")
+    desk.say(image, {NUMBERS: Entry(comment="classes")})
+    (found,) = desk.lessons()
+    assert (found.objects, found.about["numbers"]) == (False, "classes")
+    assert fitting([found], Instance()) == []
+    assert found.amount.objects == 0
 
 
 def test_a_file_whose_axes_were_said_is_understood_again(desk: Desk) -> None:

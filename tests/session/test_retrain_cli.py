@@ -100,6 +100,8 @@ def test_the_model_whose_masks_were_corrected_goes_on(
     note = json.loads((output.parent / f"{output.stem}.note.json").read_text())
     assert note["decision"] == told["verdict"]["decision"]
     assert ("taken" in note) == told["adopted"]
+    assert note["objects"] == 12
+    assert not output.with_name(f"{output.stem}.order.json").exists()
 
 
 def test_in_words_and_nothing_is_overwritten(
@@ -213,6 +215,21 @@ def test_classes_that_the_model_does_not_know_are_added_and_others_refused(
         pupil(spec, "", lessons(desk.session.folder))
     with pytest.raises(SegError, match="choose another model"):
         pupil(read_spec(model_file("instance")), "", found)
+
+
+def test_classes_of_several_projects_must_be_the_same(
+    desk: Desk, run: Callable[..., Any], model_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    other = Desk(tmp_path / "other")
+    corrected(desk, None, count=1, objects=False, classes=("liver", "tumour"))
+    corrected(other, None, count=1, objects=False, classes=("liver", "spleen", "tumour"))
+    ended = run("retrain", desk.session.folder, other.session.folder, "--steps", 2, "--device", "cpu")
+    assert ended.code == 2
+    assert "those of cells 0 are liver, spleen, tumour; name them alike, in the same order" in ended.err
+    found = [one for one_desk in (desk, other) for one in one_desk.lessons()]
+    with pytest.raises(SegError, match="liver, tumour, those of cells 0 are liver, spleen, tumour; name them alike"):
+        pupil(read_spec(model_file("semantic", classes=("liver",))), "", found)
+    other.session.close()
 
 
 def test_of_two_kinds_of_masks_one_is_left_out_and_counted(desk: Desk, model_file: Callable[..., Path]) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -33,6 +35,12 @@ def test_a_model_against_itself_gains_nothing() -> None:
     assert (verdict.decision, verdict.gain, verdict.loss) == ("worse", 0.0, 0.0)
     assert [unit.name for unit in verdict.corrections] == [f"c{k}" for k in range(5)]
     assert Verdict.from_json(verdict.to_json()) == verdict
+
+
+def test_images_of_one_name_in_several_folders_are_several() -> None:
+    corrections = [replace(sample(k, "ct"), group=f"patient {k}") for k in range(5)]
+    verdict = compare(model(), model(1), corrections, [], choose_device("cpu", "fp32"))
+    assert [unit.name for unit in verdict.corrections] == ["ct"] * 5
 
 
 def units(*pairs: tuple[float, float]) -> list[Unit]:

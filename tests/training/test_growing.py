@@ -14,6 +14,7 @@ from napari_seg.errors import SegError
 from napari_seg.inference.predict import PredictSpec, predict
 from napari_seg.models.model import Model
 from napari_seg.training.growing import silent_on_new, with_classes
+from napari_seg.training.memory import beside, load
 from napari_seg.training.plan import Facts, TrainSpec, plan
 from napari_seg.training.retrain import retrain
 
@@ -84,3 +85,7 @@ def test_a_new_class_is_learned(tmp_path: Path) -> None:
     third = scores[3].astype(float)
     assert third[truth == 3].mean() > 1.3 * third[truth != 3].mean()
     assert scores[1][truth == 1].mean() > 0.5
+    kept = load(beside(path))  # in later rounds the older samples do not say either that the new class is nowhere
+    for sample in (*kept.learn, *kept.check):
+        assert (sample.mask is None) == bool(sample.holds(3))
+        assert sample.mask is None or np.array_equal(sample.mask, sample.labels > 0)

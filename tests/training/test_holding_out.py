@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from napari_seg.training.holding_out import JUDGES, MOST, apart, divided
+from napari_seg.training.division import NOTHING
+from napari_seg.training.holding_out import JUDGES, SHARE, apart, divided
 from napari_seg.training.sample import Sample
 
 
@@ -17,34 +19,68 @@ def picture(name: str, group: str = "", size: int = 64, mask: np.ndarray | None 
     return Sample(np.zeros((1, size, size), np.float32), labels, mask, name, group)
 
 
-@pytest.mark.parametrize("count", [2, 3, 5, 20, 60])
+@pytest.mark.parametrize("count", [2, 5, 20, 60])
 def test_whole_groups_are_held_out_and_stay_held_out(count: int) -> None:
     samples = [picture(f"{k}-{part}", f"patient {k}") for k in range(count) for part in range(2)]
-    learned, held_out = divided(samples)
+    learned, held_out, _ = divided(samples)
     groups = [{sample.group for sample in part} for part in (learned, held_out)]
     assert not groups[0] & groups[1]
     assert groups[0] | groups[1] == {sample.group for sample in samples}
-    assert 1 <= len(groups[1]) <= max(1, MOST * count)
+    assert len(groups[1]) == max(1, SHARE * count)
     again = divided(list(reversed(samples)))[1]
     assert {sample.name for sample in again} == {sample.name for sample in held_out}
     assert {sample.name for sample in divided(samples, seed=1)[0]} != {sample.name for sample in learned} or count < 5
 
 
+def names(samples: Iterable[Sample]) -> set[str]:
+    return {sample.name for sample in samples}
+
+
 def test_what_was_learned_from_is_not_held_out_later() -> None:
     """Rounds of a session: a new model must not be measured on what the one before has learned."""
     samples = [picture(str(k)) for k in range(40)]
-    known: set[str] = set()
-    moved = 0
-    for count in range(6, 41):
-        learned, held_out = divided(samples[:count])
-        moved += len({sample.name for sample in held_out} & known)
-        known |= {sample.name for sample in learned}
-    assert moved <= 1  # only where so many were held out by chance that there was a limit
+    known, before, now = set[str](), set[str](), NOTHING
+    for count in range(2, 41):
+        learned, held_out, now = divided(samples[:count], now)
+        assert not names(held_out) & known
+        assert before <= names(held_out)
+        known, before = known | names(learned), names(held_out)
+        assert divided(samples[:count], now) == (learned, held_out, now)
+    assert len(before) >= 4
+
+
+def test_the_blocks_of_an_image_stay_held_out_while_more_of_it_is_painted() -> None:
+    known, before, now = np.zeros((200, 200), bool), set[str](), NOTHING
+    for size in (60, 90, 130, 200):
+        mask = np.zeros((200, 200), bool)
+        mask[:size, :size] = True
+        (learned,), held_out, now = divided([picture("a", size=200, mask=mask)], now)
+        assert before <= names(held_out)
+        before, known = names(held_out), known | learned.counts
+        for sample in held_out:
+            there = np.isin(picture("a", size=200).labels, sample.labels[sample.counts & (sample.labels > 0)])
+            assert not (there & known & (picture("a", size=200).labels > 0)).any()
+    assert before
+    other = picture("b", size=200)
+    learned, held_out, now = divided([picture("a", size=200), other], now)
+    assert before <= names(held_out)  # also beside another image
+    assert names(learned) >= {"a"}
+    assert divided([picture("a", size=200), other], now)[1:] != ((), now)
+
+
+def test_where_all_was_held_out_or_all_was_learned() -> None:
+    pictures = [picture(name, size=200) for name in "ab"]
+    (learned,), (held_out,), now = divided(pictures)
+    assert divided([learned], now)[:2] == ((learned,), ())  # every part of it was learned from
+    alone = divided([held_out], now)
+    assert alone.learned  # else there were nothing to learn from
+    assert names(divided(pictures, alone.division).learned) == {"a", "b"}
+    assert names(divided(pictures, alone.division).held_out) == names(alone.held_out)
 
 
 def test_a_single_image_is_divided_into_blocks_with_a_gap() -> None:
     image = picture("a", size=200)
-    learned, held_out = divided([image])
+    learned, held_out, _ = divided([image])
     assert held_out
     assert all(sample.name.startswith("a, block ") for sample in held_out)
     taken = np.zeros((200, 200), bool)
@@ -62,7 +98,7 @@ def test_a_single_image_is_divided_into_blocks_with_a_gap() -> None:
 
 def test_slices_of_one_volume_are_divided_at_the_same_place() -> None:
     slices = [picture("a", "scan", 120) for _ in range(3)]
-    learned, held_out = divided(slices)
+    learned, held_out, _ = divided(slices)
     assert len(learned) == 3
     assert len(held_out) % 3 == 0
     assert len({sample.name for sample in held_out}) == len(held_out) // 3
@@ -73,7 +109,7 @@ def test_slices_of_one_volume_are_divided_at_the_same_place() -> None:
 def test_only_where_labels_count_can_be_held_out() -> None:
     mask = np.zeros((200, 200), bool)
     mask[:90, :90] = True
-    learned, held_out = divided(
+    learned, held_out, _ = divided(
         [picture("a", size=200, mask=mask), replace(picture("b"), mask=np.zeros((64, 64), bool))]
     )
     assert [sample.name for sample in learned] == ["a"]
@@ -82,7 +118,7 @@ def test_only_where_labels_count_can_be_held_out() -> None:
     small[2:30, 2:30] = True
     assert divided([picture("a", size=200, mask=small)])[1] == ()
     whole = picture("a", size=32)
-    assert divided([whole]) == ((whole,), ())
+    assert divided([whole])[:2] == ((whole,), ())
 
 
 def test_those_that_choose_do_not_judge_where_there_are_enough() -> None:
@@ -98,3 +134,16 @@ def test_those_that_choose_do_not_judge_where_there_are_enough() -> None:
     assert not names[0] & names[1]
     assert len(choosing) + len(judging) == 26
     assert len(names[1]) >= JUDGES
+
+
+def test_images_of_one_name_are_several_and_of_one_group_on_one_side() -> None:
+    held_out = [picture("ct", f"patient {k}") for k in range(13)]
+    choosing, judging = apart(held_out)
+    assert (len(choosing), len(judging)) == (6, 7)
+    held_out = [picture(str(k), f"patient {k % 4}") for k in range(20)]
+    choosing, judging = apart(held_out)
+    assert not {sample.group for sample in choosing} & {sample.group for sample in judging}
+    assert (len(choosing), len(judging)) == (10, 10)
+    few = [picture(str(k), f"patient {max(0, k - 8)}") for k in range(12)]
+    assert min(map(len, apart(few))) in (0, 9)  # never fewer than JUDGES that judge
+    assert len(apart(few)[1]) >= JUDGES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from napari_seg.data.volume import Volume
 from napari_seg.inference.predict import PredictSpec, predict
 from napari_seg.jobs import run
 from napari_seg.models.model import Model
+from napari_seg.training.division import known_as
 from napari_seg.training.live import STEP_PIXELS, Live, LiveSpec
+from napari_seg.training.memory import Memory
 from napari_seg.training.sample import Sample, samples
 
 CPU: Any = {"device": "cpu", "precision": "fp32"}
@@ -45,6 +48,17 @@ def test_it_learns_from_one_corner_what_is_right_in_the_others(model_file: Calla
     assert labels[14:18, 48:52].all()
     assert not labels[30:36, 5:25].any()
     assert all(torch.equal(value, before[name]) for name, value in model.network.state_dict().items())
+
+
+def test_older_samples_of_the_image_in_hand_are_left_out(model_file: Callable[..., Path]) -> None:
+    model = Model.load(model_file("semantic"))
+    _, found = taught(model)
+    before = [replace(found[0], name=known_as("cells"), group=known_as("cells")), replace(found[0], name="b")]
+    live = Live(model, LiveSpec(steps=1, **CPU), Memory(tuple(before)))
+    for _ in range(2):
+        run(live.learn(found))
+        assert live._trainer is not None
+        assert len(live._trainer.source.older) == 1
 
 
 def test_it_takes_about_the_seconds_that_it_is_given(model_file: Callable[..., Path]) -> None:

@@ -12,7 +12,8 @@ from safetensors.numpy import load_file, save_file
 from napari_seg.errors import SegError
 from napari_seg.models.file import read_spec
 from napari_seg.models.zoo import samples_of, shipped
-from napari_seg.training.memory import KEY, Memory, beside, check_fits, choose, known_as, load, remember, save, without
+from napari_seg.training.division import known_as
+from napari_seg.training.memory import KEY, Memory, beside, check_fits, choose, load, remember, save, without
 from napari_seg.training.sample import Sample
 
 
@@ -67,13 +68,13 @@ def test_large_images_are_cut_to_where_labels_count() -> None:
 
 def test_a_chain_of_retrainings_keeps_some_of_each(tmp_path: Path) -> None:
     before = Memory((sample(0, name="first"),), (sample(1, name="first check"),), {"licence": "CC0-1.0"})
-    path = remember(tmp_path / "new.safetensors", [sample(2, name="mine")], [sample(3, name="held")], before=before)
+    path = remember(tmp_path / "new.safetensors", [sample(2, name="mine")], [sample(3, name="spared")], before=before)
     assert path == tmp_path / "new.samples.safetensors"
     assert samples_of(tmp_path / "new.safetensors") == path
     found = load(path)
     assert [one.name for one in found.learn] == ["first", known_as("mine")]
-    assert [one.name for one in found.check] == ["first check", known_as("held")]
-    assert not any(word in path.read_bytes() for word in (b"mine", b"held"))  # they may be names of patients
+    assert [one.name for one in found.check] == ["first check", known_as("spared")]
+    assert not any(word in path.read_bytes() for word in (b"mine", b"spared"))  # they may be names of patients
     assert [one.name for one in without(found.learn, ["g2"])] == ["first"]
     assert without(found.check, ["g1", "g3"]) == ()
     again = load(remember(tmp_path / "newer.safetensors", [sample(4, name="more")], [], before=found))

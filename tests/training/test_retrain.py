@@ -22,9 +22,10 @@ from napari_seg.inference.predict import PredictSpec, predict
 from napari_seg.jobs import Job, Progress, run
 from napari_seg.models.ensemble import ensemble
 from napari_seg.models.model import Model
-from napari_seg.training import adopt, course, trainer
+from napari_seg.training import adopt, blending, course, trainer
 from napari_seg.training import retrain as retrain_module
 from napari_seg.training.augment import Augmentation
+from napari_seg.training.division import Division, known_as
 from napari_seg.training.memory import beside, load
 from napari_seg.training.plan import TrainSpec
 from napari_seg.training.retrain import judged, retrain
@@ -186,15 +187,19 @@ def test_stopping_is_quick_and_leaves_a_model(moment: Callable[[Progress], bool]
     if moment in (MOMENTS["reading"], MOMENTS["timing"]):
         assert not path.exists()
         return
-    kept = Model.load(path)
+    kept, before = Model.load(path), path.rename(tmp_path / "before.safetensors")
+    path.write_bytes(before.read_bytes())
     details = kept.spec.history[-1].details
     if moment is MOMENTS["before the first checkpoint"]:
         assert details["kept_at"] == 0  # what it began with
         weights, half = kept.network.state_dict(), MODEL.network.state_dict()
         assert all(torch.equal(weights[k], v.half().float() if v.ndim > 1 else v) for k, v in half.items())
-    verdict = run(judged.steps(MODEL, kept, LESSONS, spec, memory=MEMORY))
+    verdict = run(judged.steps(MODEL, path, LESSONS, spec, memory=MEMORY))
     assert len(verdict.corrections) == 1
     assert len(verdict.older) == 1
+    assert Model.load(path).spec.history[-1].details["verdict"]["decision"] == verdict.decision
+    assert same(path, before)
+    assert {sample.name for sample in load(beside(path)).learn} > {"20", "21"}  # its children know what it learned
 
 
 @pytest.mark.parametrize("moment", list(MOMENTS)[3:])
@@ -268,6 +273,16 @@ def test_a_stopped_training_of_another_model_is_refused(tmp_path: Path) -> None:
         retrain(MODEL, LESSONS, quick(steps=7), save_to=path, resume=True)
 
 
+def test_a_stopped_training_goes_on_from_the_file_it_began_with(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    steps = retrain.steps(MODEL, LESSONS, quick(), save_to=path, parent="abc")
+    assert any(progress.detail.get("step") == 3 for progress in steps)
+    steps.close()
+    with pytest.raises(SegError, match=r"another file than this .*; start from that one, or anew"):
+        retrain(MODEL, LESSONS, quick(), save_to=path, parent="def", resume=True)
+    assert retrain(MODEL, LESSONS, quick(), save_to=path, parent="abc", resume=True).verdict
+
+
 def test_it_ends_early_where_nothing_gets_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_better(*_: Any) -> Any:
         yield Progress(0, 1)
@@ -285,6 +300,15 @@ def test_it_ends_early_where_nothing_gets_better(tmp_path: Path, monkeypatch: py
     seen.clear()
     run(
         retrain.steps(MODEL, LESSONS, quick(steps=20, patience=0), save_to=tmp_path / "n.safetensors"),
+        lambda progress: seen.append(progress.detail.get("step", 0)),
+    )
+    assert max(seen) == 20
+    seen.clear()
+    judges = [
+        replace(lesson(seed), split="val") for seed in range(30, 36)
+    ]  # they judge the result, and so choose nothing
+    run(
+        retrain.steps(MODEL, (*LESSONS, *judges), spec, save_to=tmp_path / "o.safetensors"),
         lambda progress: seen.append(progress.detail.get("step", 0)),
     )
     assert max(seen) == 20
@@ -318,6 +342,85 @@ def test_a_lesson_of_an_image_that_is_remembered_takes_its_place(tmp_path: Path)
     assert made.model.spec.history[-1].details["older_samples"] == 1
     assert made.verdict is not None
     assert [unit.name for unit in made.verdict.older] == ["22"]
+
+
+def test_of_an_image_that_is_learned_again_nothing_older_is_remembered(tmp_path: Path) -> None:
+    memory = memory_for(MODEL, [LESSONS[0], lesson(20)], [LESSONS[1], lesson(22)])
+    path = tmp_path / "m.safetensors"
+    made = retrain(MODEL, LESSONS, quick(steps=1), save_to=path, memory=memory)
+    found = load(beside(path))
+    learned, check = ([sample.group for sample in part] for part in (found.learn, found.check))
+    assert not {*learned} & {*check}
+    assert len({*learned, *check}) == len(learned + check) == 6
+    assert {"group of 20", known_as(LESSONS[0].group), known_as(LESSONS[1].group)} - {*learned} <= {
+        known_as(sample.group) for sample in made.held_out
+    }
+
+
+def test_through_all_rounds_nothing_is_held_out_that_was_learned_from(tmp_path: Path) -> None:
+    known, memory, held_out = set[str](), None, set[str]()
+    for count in range(2, 12):
+        lessons, path = [lesson(seed) for seed in range(count)], tmp_path / f"{count}.safetensors"
+        made = retrain(MODEL, lessons, quick(steps=1), save_to=path, memory=memory)
+        memory = load(beside(path))
+        before, held_out = held_out, {known_as(sample.group) for sample in made.held_out}
+        assert before <= held_out
+        assert not held_out & known
+        known |= {known_as(one.group) for one in lessons} - held_out
+        assert memory.division == Division(frozenset(known), frozenset(held_out))
+
+
+def test_a_comparison_later_is_on_what_was_held_out_though_more_was_corrected(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    steps = retrain.steps(MODEL, LESSONS[:2], quick(), save_to=path)
+    assert any(progress.detail.get("step") == 3 for progress in steps)
+    steps.close()
+    (held_out,) = load(beside(path)).division.held_out
+    verdict = run(judged.steps(MODEL, path, [*LESSONS, *(lesson(seed) for seed in range(4, 20))], quick()))
+    names = {known_as(f"group of {unit.name}") for unit in verdict.corrections}
+    assert held_out in names
+    assert not names & load(beside(path)).division.learned
+
+
+def test_the_only_image_of_a_new_class_is_learned(tmp_path: Path) -> None:
+    start = model_for([lesson(0, classes=1)], task="semantic", classes=("light",))
+    lessons = [lesson(seed, classes=1) for seed in range(5)]
+    for k in range(5):
+        new = [lesson(seed, classes=1 + (seed == k)) for seed in range(5)]
+        made = retrain(start, new, quick(steps=1, new_classes=("dark",)), save_to=tmp_path / f"{k}.safetensors")
+        assert made.held_out
+        assert str(k) not in {sample.name for sample in made.held_out}
+    with pytest.raises(SegError, match="is nowhere in what the model would learn from"):
+        retrain(start, lessons, quick(steps=1, new_classes=("dark",)), save_to=tmp_path / "none.safetensors")
+
+
+def test_killed_when_all_but_the_end_is_done_it_is_not_blended_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, blends, unlink = memory_for(MODEL, [lesson(20)], [lesson(k) for k in range(30, 42)]), [0], Path.unlink
+    plain = blending.unforgetful
+
+    def counted(*asked: Any) -> Any:
+        blends[0] += 1
+        return plain(*asked)
+
+    def until_killed(path: Path, **more: Any) -> None:
+        if path.name == "m.safetensors.resume":
+            raise Killed
+        unlink(path, **more)
+
+    monkeypatch.setattr(retrain_module, "unforgetful", counted)
+    path = tmp_path / "m.safetensors"
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", until_killed)
+        with pytest.raises(Killed):
+            retrain(MODEL, LESSONS, quick(), save_to=path, memory=memory)
+    before = path.rename(tmp_path / "before.safetensors")
+    path.write_bytes(before.read_bytes())
+    made = retrain(MODEL, LESSONS, quick(), save_to=path, memory=memory, resume=True)
+    assert blends == [1]
+    assert same(before, path)
+    assert made.model.spec.history == Model.load(before).spec.history
 
 
 def test_few_corrected_pixels_weigh_as_much_as_whole_older_images() -> None:

@@ -16,10 +16,11 @@ from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import find_cases
+from napari_seg.training.memory import beside, load
 from napari_seg.training.patches import Patches
 from napari_seg.training.plan import TrainSpec
 from napari_seg.training.retrain import retrain
-from napari_seg.training.sample import around_mask, samples
+from napari_seg.training.sample import around_mask, nearest, samples, told
 from napari_seg.training.train import train
 
 STILL = Augmentation(
@@ -78,6 +79,38 @@ def test_the_mask_follows_the_image_to_the_grid_of_the_network(ndim: int) -> Non
         assert found[0].grid == (16, 64, 64)
         assert found[0].mask[4:6, :32].all()
         assert found[0].mask.mean() == mask.mean()
+
+
+@pytest.mark.parametrize("finished", range(9))
+def test_one_finished_slice_is_not_lost_on_a_coarser_grid(finished: int) -> None:
+    image, slice_ = discs(0)
+    image, labels = np.stack([image] * 9), np.stack([(slice_ + 10 * k) * (slice_ > 0) for k in range(9)])
+    mask = np.zeros(labels.shape, bool)
+    mask[finished] = True
+    one = InMemory("a", Volume(image, "ZYX", (1.0, 1.0, 1.0), "um"), Volume(labels, "ZYX"), mask)
+    spec = model_for([one], ndim=3, patch=(4, 16, 16)).spec
+    spec = spec.model_copy(update={"input": spec.input.model_copy(update={"spacing": (3.5, 1.0, 1.0)})})
+    (found,) = samples(*one.load()[:2], spec, mask=mask)
+    assert found.mask is not None
+    assert found.grid[0] == 3
+    assert [bool(part.all()) for part in found.mask] == [k == finished // 3 for k in range(3)]
+    assert np.array_equal(found.labels[finished // 3], labels[finished])
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (3, 11), (20, 2), (10, 12), (1, 1)])
+def test_on_any_grid_what_counts_has_a_label_that_counts(shape: tuple[int, int]) -> None:
+    mask = np.random.default_rng(0).random((10, 12)) < 0.1
+    labels, counts = told(np.stack([mask * 2, mask * 3]), mask, shape)
+    assert (labels.shape, counts.shape) == ((2, *shape), shape)
+    assert (labels[:, counts] == [[2], [3]]).all()
+    assert set(zip(*np.nonzero(counts), strict=True)) >= {
+        tuple(int((i + 0.5) * new / old) for i, new, old in zip(at, shape, mask.shape, strict=True))
+        for at in zip(*np.nonzero(mask), strict=True)
+        if all(new <= old for new, old in zip(shape, mask.shape, strict=True))
+    }
+    everywhere = np.ones((10, 12), bool)
+    values = np.arange(120).reshape(10, 12)
+    assert np.array_equal(told(values, everywhere, shape)[0], nearest(values, shape))
 
 
 def test_slices_are_normalised_as_a_prediction_does_it() -> None:
@@ -175,5 +208,11 @@ def test_from_nothing_a_part_is_held_out(tmp_path: Path) -> None:
     spec = TrainSpec(task="instance", width=4, depth=2, patch=(32, 32), batch=2, steps=2, device="cpu")
     seen = [dict(at.detail) for at in train.steps(lessons, spec, save_to=tmp_path / "m", hold_out=True)]
     assert any("score" in detail for detail in seen)
+    known = load(beside(tmp_path / "m"))
+    assert {sample.group for sample in known.learn} == known.division.learned
+    assert {sample.group for sample in known.check} == known.division.held_out
+    assert (len(known.learn), len(known.check)) == (3, 1)
+    (tmp_path / "m.samples.safetensors").unlink()
     seen = [dict(at.detail) for at in train.steps(lessons, spec, save_to=tmp_path / "m")]
     assert not any("score" in detail for detail in seen)
+    assert not beside(tmp_path / "m").exists()

@@ -4,6 +4,7 @@ a ``Teaching`` and passes clicks on."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -93,7 +94,7 @@ class TrainPage(QScrollArea):
         self.start, self.start_words = combo("Model to begin with"), text(name="quiet")
         self.findings = Findings()
         self.minutes = QDoubleSpinBox()
-        self.minutes.setRange(0.1, 1440)
+        self.minutes.setRange(1, 1440)
         self.minutes.setDecimals(0)
         self.minutes.setSuffix(" minutes")
         self.minutes.setKeyboardTracking(False)
@@ -151,7 +152,7 @@ class TrainPage(QScrollArea):
         self.interrupted.go_on.clicked.connect(training.go_on)
         self.interrupted.give_up.clicked.connect(training.give_up)
         self.choices.changed.connect(training.set_choice)
-        self.shelf.used.connect(training.use)
+        self.shelf.used.connect(lambda path: self._decide(partial(training.use, path)))
         self.verdict.used.connect(lambda: self._decide(training.use_new))
         self.verdict.left.connect(lambda: self._decide(training.keep_old))
         self.verdict.again.connect(self._segment_again)
@@ -240,7 +241,7 @@ class InterruptedBox(QFrame):
         self.setProperty("level", "note")
         self.words = text()
         self.go_on, self.give_up = QPushButton("Go on with it"), QPushButton("Throw it away")
-        self.go_on.setToolTip("Take it up where it stopped; nothing has to be done again")
+        self.go_on.setToolTip("Go on from the last saved point; at most a twentieth of the training is repeated")
         self.give_up.setToolTip("Forget what it has learned; your images and masks stay as they are")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 6, 6)
