@@ -136,14 +136,17 @@ class Hand:
         self.clicks += 1
         self.rest()
 
-    def lasso(self, layer: Any, inside: NDArray[np.bool_], before: tuple[int, ...] = ()) -> None:
-        """Draw around what is ``inside`` a plane."""
+    def lasso(self, layer: Any, inside: NDArray[np.bool_], before: tuple[int, ...] = ()) -> int:
+        """Draw around what is ``inside`` a plane; the number of outlines that were taken, 0 or 1."""
         hands = self.controller.hands
         if hands.tool is None or hands.tool.name != "lasso":
             hands.pick("lasso")
             self.clicks += 1
         outline = max(find_contours(np.pad(inside, 1), 0.5), key=len)[::2] - 1
         self.draw(layer, [(*before, *point) for point in outline])
+        if hands.said:
+            print(f"Not drawn: {hands.said}")
+        return int(not hands.said)
 
     def open(self, case: Case) -> None:
         self.viewer.open([str(case.image)], plugin="napari-seg")
@@ -216,8 +219,7 @@ def histology(data: Path, hand: Hand, minutes: float) -> None:
         truth = labels_of(case)
         hand.controller.hands.set_option("lasso", apart=True)
         for number in np.unique(truth[truth > 0]):
-            hand.lasso(layer, truth == number)
-            objects += 1
+            objects += hand.lasso(layer, truth == number)
         hand.controller.hands.put_down()
         hand.act("finish case")
         row(case.name[:6], before, worth(case, layer), objects, hand.clicks, hand.minutes)
@@ -255,8 +257,7 @@ def tumour(data: Path, hand: Hand, minutes: float) -> None:
             parts, count = label(truth[z])
             for part in range(1, count + 1):
                 if (parts == part).sum() >= 8:
-                    hand.lasso(layer, parts == part, (z,))
-                    outlines += 1
+                    outlines += hand.lasso(layer, parts == part, (z,))
         hand.controller.hands.put_down()
         hand.act("interpolate")
         hand.act("finish case")

@@ -16,6 +16,7 @@ from napari_seg.gui.arrivals import IMAGE
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.joining import Joined, join, settle
 from napari_seg.gui.layers import KEY, LayerData, layer_data
+from napari_seg.gui.nearing import bring_into_view
 from napari_seg.gui.project import Project
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.views import adding
@@ -149,6 +150,7 @@ class CaseView:
         dims = self._viewer.dims
         for axis in dims.not_displayed:
             dims.set_current_step(axis, dims.nsteps[axis] // 2)
+        bring_into_view(self._viewer, made[0])
 
     def _take_away(self) -> None:
         path, self.path = self.path, None

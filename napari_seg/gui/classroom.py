@@ -125,7 +125,7 @@ class Classroom:
 
     def _proposal(self) -> Path | None:
         """The model to improve: the one that is chosen, if it knows the classes of the mask in hand, else the one that
-        made it; only one that finds what the mask holds."""
+        made it, else one that knows classes to which somebody gave names; only one that finds what the mask holds."""
         track = self.lessons.track
         if track is None:
             return self._window.chosen_model()
@@ -133,7 +133,8 @@ class Classroom:
         objects, chosen = self._recorder.counts_objects(track), self._window.chosen_model()
         names = self._classes.all_names(track)
         made_by = None if mask is None else mask.target.path
-        for path in (chosen, made_by):
+        others = known if names and names[0] != "class 1" else ()
+        for path in (chosen, made_by, *others):
             if path is not None and path in known:
                 spec = known[path]
                 fits = spec.network.ndim <= len(track.row.grid) and (spec.task.kind == "instance") == objects

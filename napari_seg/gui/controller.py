@@ -32,6 +32,7 @@ from napari_seg.gui.hands import Hands
 from napari_seg.gui.hover import Hover
 from napari_seg.gui.layers import channel_of, volume_of
 from napari_seg.gui.mirroring import Mirroring
+from napari_seg.gui.nearing import bring_into_view
 from napari_seg.gui.proposal import Proposal, remember
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Target, empty_mask
@@ -133,15 +134,22 @@ class Controller:
             viewer.scene.camera.events.zoom,
         ):
             event.connect(self.refresh)
+        viewer.layers.events.inserted.connect(self._show_new, position="last")
         self.tick()
 
     # what a person wants
+
+    def _show_new(self, event: Any) -> None:
+        """An image that lies elsewhere than those that are open would not be seen."""
+        if isinstance(event.value, Image):
+            bring_into_view(self.viewer, event.value)
 
     def choose_image(self, key: str) -> None:
         layer = next((layer for layer in self._images() if str(layer.unique_id) == key), None)
         if layer is not None:
             self._image = layer
             self.viewer.layers.selection.active = layer
+            bring_into_view(self.viewer, layer)
             self.runs.forget()
             self.refresh()
 

@@ -28,6 +28,7 @@ from napari_seg.gui.ranges import is_open
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
+from napari_seg.gui.views import shown_at
 from napari_seg.session.records import LEARNING
 from napari_seg.spec import Spec
 
@@ -36,6 +37,9 @@ _BRUSH_SHARE = 1 / 50
 
 UNSEEN = "What lies here is hidden; show its class in the list, or all labels (Shift+M), first."
 """Said where a tool would change an object that is not drawn."""
+
+BEYOND = "This mask has nothing at the time that is shown; go to one at which its image is seen."
+"""Said where a tool would change a moment that is not shown."""
 
 HELD: dict[str, Tool | Measure] = {**TOOLS, **MEASURES}
 """Everything that can be held, by its name."""
@@ -339,19 +343,19 @@ class Hands:
     def _begin(self, track: Track, position: Any, displayed: tuple[int, ...]) -> Doing:
         first = self._viewer.dims.ndim - track.layer.ndim
         lead = track.layer.ndim - len(track.row.grid)
-        where = np.asarray(track.layer.world_to_data(np.asarray(position, float)[-track.layer.ndim :]))
+        axes = tuple(axis - first for axis in displayed[-2:])
+        where = shown_at(track.layer, position, axes)
         time = int(np.clip(np.rint(where[0]), 0, track.row.times - 1)) if lead else 0
-        rows, columns = (axis - first - lead for axis in displayed[-2:])
         annotation = self._surroundings.annotation(track, time)
-        doing = Doing(track, time, annotation, (max(0, rows), max(0, columns)))
+        doing = Doing(track, time, annotation, (max(0, axes[0] - lead), max(0, axes[1] - lead)))
         self._add(doing, position)
         doing.begun_on = annotation.at(doing.points[0])
         return doing
 
     def _add(self, doing: Doing, position: Any) -> None:
-        layer = doing.track.layer
-        where = layer.world_to_data(np.asarray(position, float)[-layer.ndim :])
-        doing.points.append(tuple(float(p) for p in where[-len(doing.track.row.grid) :]))
+        layer, ndim = doing.track.layer, len(doing.track.row.grid)
+        where = shown_at(layer, position, [axis + layer.ndim - ndim for axis in doing.shown])
+        doing.points.append(tuple(float(p) for p in where[-ndim:]))
         doing.trail.append(tuple(float(p) for p in position))
 
     def _move(self, tool: Tool | Measure, doing: Doing, position: Any) -> None:
@@ -490,7 +494,18 @@ class Hands:
         busy = self._recorder.busy(track)
         if busy:
             self._say("")
+        if not busy and self._beyond(track):
+            self._say(BEYOND)
+            return True
         return bool(busy) or not self._recorder.look_through(track)
+
+    def _beyond(self, track: Track) -> bool:
+        """Whether a moment is shown that a mask does not have, as where a longer film is open too."""
+        first = self._viewer.dims.ndim - track.layer.ndim
+        if track.layer.ndim == len(track.row.grid) or first in self._viewer.dims.displayed:
+            return False
+        displayed = [axis - first for axis in self._viewer.dims.displayed]
+        return not 0 <= shown_at(track.layer, self._viewer.dims.point, displayed)[0] < track.row.times
 
     @property
     def words(self) -> str:

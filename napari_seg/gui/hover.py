@@ -26,6 +26,7 @@ from napari_seg.gui.ranges import range_for
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
+from napari_seg.gui.views import shown_at
 
 _AROUND = 3.0
 """What a brush would paint is shown this many radii around the cursor."""
@@ -145,7 +146,7 @@ class Hover:
         """The slice that the mouse is in; ``None`` outside the layer and in 3D."""
         layer = track.layer
         axes = [axis - (self._viewer.dims.ndim - layer.ndim) for axis in displayed]
-        index = np.rint(layer.world_to_data(np.asarray(position, float)[-layer.ndim :]))
+        index = np.rint(shown_at(layer, position, axes))
         inside = all(0 <= i < n for i, n in zip(index, layer.data.shape, strict=True))
         if len(axes) != 2 or min(axes) < layer.ndim - len(track.row.grid) or not inside:
             return None

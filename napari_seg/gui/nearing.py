@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.gui.views import shown_at
+
 _IN_VIEW = 0.3
 """The share of the canvas that a small thing takes, so that its neighbours are seen."""
 
 _WHOLE = 0.95
-"""The share that all layers take where a thing is so large that it would be seen with more than all of them."""
+"""The share that all layers take where a thing is so large that it would be seen with more than all of them; and the
+share that an image takes to which the view goes."""
 
 
 def come_near(viewer: Any, point: NDArray[np.float64], sides: NDArray[np.float64]) -> None:
@@ -27,3 +30,25 @@ def come_near(viewer: Any, point: NDArray[np.float64], sides: NDArray[np.float64
     centre[-len(shown) :] = point[shown] if near > whole else (low + high) / 2
     camera.center = tuple(centre)
     camera.zoom = float(max(near, whole))
+
+
+def bring_into_view(viewer: Any, layer: Any) -> None:
+    """Go to the middle of a layer, if nothing of it is seen in the slice that is shown: what is seen then is another
+    image, or nothing."""
+    first = viewer.dims.ndim - layer.ndim
+    displayed = [axis - first for axis in viewer.dims.displayed]
+    low, high = layer.extent.data
+    here = shown_at(layer, viewer.dims.point, displayed)
+    if min(displayed) < 0 or all(low[k] <= here[k] <= high[k] for k in range(layer.ndim) if k not in displayed):
+        return
+    point = np.asarray(viewer.dims.point, float)
+    point[first:] = layer.data_to_world(np.rint((low + high) / 2))
+    viewer.dims.point = tuple(point)
+    shown = list(viewer.dims.displayed)
+    ends = np.asarray(layer.extent.world)[:, [axis - first for axis in shown]]
+    camera = viewer.scene.camera
+    centre = np.asarray(camera.center, float)
+    centre[-len(shown) :] = ends.mean(0)
+    camera.center = tuple(centre)
+    sizes = np.maximum(ends[1] - ends[0], np.abs(layer.scale).min())[-2:]
+    camera.zoom = float(_WHOLE * (np.asarray(viewer.canvas.size, float) / sizes).min())

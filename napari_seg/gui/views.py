@@ -259,6 +259,20 @@ def hand_on(painted: Any, layer: Any, stroke: Any) -> None:
     layer._append_to_undo_history(stroke)
 
 
+def shown_at(layer: Any, position: Any, displayed: Sequence[int]) -> NDArray[np.float64]:
+    """Where a point of the world lies, in voxels of a layer of which the axes ``displayed`` are shown.
+
+    Across the slice it is a whole number: the slice that is drawn, by napari's own calculation. Halfway between two,
+    as where a finer volume is open too, any other would name a slice that is not seen.
+    """
+    world = np.asarray(position, np.float64)[-layer.ndim :]
+    where = np.array(layer.world_to_data(world), np.float64)
+    hidden = [axis for axis in range(layer.ndim) if axis not in displayed]
+    if hidden:
+        where[hidden] = np.round(layer._data_to_world.inverse.set_slice(hidden)(world[hidden]))
+    return where
+
+
 def slicing_of(layer: Any) -> Any:
     """An object that is another one as soon as a layer shows another slice, and the same while it is only redrawn."""
     return layer._slice_input

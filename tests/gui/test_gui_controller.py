@@ -519,3 +519,18 @@ def test_the_session_knows_which_model_made_a_mask_and_how(
     assert second.predicted.doubt is None
     assert second.revision > first.revision > 0
     controller.close()
+
+
+def test_an_image_of_another_place_is_seen_when_it_is_opened_or_chosen(controller: Controller, picture: Any) -> None:
+    viewer = controller.viewer
+    volume = np.repeat(picture[None], 5, 0)
+    first, far = (viewer.add_image(volume, translate=(start, 0, 0)) for start in (700, -600))
+    assert viewer.dims.point[0] == -598
+    controller.choose_image(str(first.unique_id))
+    assert viewer.dims.point[0] == 702
+    viewer.dims.set_point(0, 701)
+    near = viewer.add_image(volume[:3], translate=(700, 0, 0))
+    controller.choose_image(str(near.unique_id))
+    assert viewer.dims.point[0] == 701
+    assert viewer.layers.selection.active is near
+    assert far in viewer.layers

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_seg.gui.nearing import come_near
+from napari_seg.gui.nearing import bring_into_view, come_near
 
 
 @pytest.fixture
@@ -31,3 +31,20 @@ def test_a_whole_slice_fills_the_canvas_and_no_more(viewer: Any) -> None:
     assert viewer.dims.current_step[0] == 10
     assert viewer.scene.camera.center[-2:] == (49.5, 99.5)
     assert viewer.scene.camera.zoom == pytest.approx(0.95 * 800 / 200, rel=0.01)
+
+
+def test_an_image_that_lies_elsewhere_is_brought_into_view(viewer: Any) -> None:
+    far = viewer.add_image(np.zeros((11, 50, 60), np.uint8), scale=(2, 1, 1), translate=(-500, 300, 0))
+    bring_into_view(viewer, far)
+    assert viewer.dims.point[0] == pytest.approx(-490)
+    assert far.world_to_data(viewer.dims.point)[0] == 5
+    assert viewer.scene.camera.center[-2:] == (324.5, 29.5)
+    assert viewer.scene.camera.zoom == pytest.approx(0.95 * 500 / 49)
+
+
+def test_what_is_seen_already_stays_as_it_is_shown(viewer: Any) -> None:
+    viewer.dims.set_point(0, 6.0)
+    beside = viewer.add_image(np.zeros((5, 50, 60), np.uint8), scale=(2, 1, 1), translate=(4, 300, 0))
+    before = viewer.dims.point, viewer.scene.camera.center, viewer.scene.camera.zoom
+    bring_into_view(viewer, beside)
+    assert before == (viewer.dims.point, viewer.scene.camera.center, viewer.scene.camera.zoom)

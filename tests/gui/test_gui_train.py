@@ -519,6 +519,52 @@ def test_a_model_that_finds_something_else_is_refused(
     assert "This mask has single objects" in controller.classroom.training.state.findings[0].text
 
 
+@pytest.fixture
+def tumour(controller: Controller, organs: Path) -> Any:
+    """A mask of one class of its own, drawn by hand, while a model of other classes is chosen."""
+    controller.viewer.add_image(np.random.default_rng(0).normal(size=(6, 30, 30)), name="scan")
+    about = {"napari_seg_objects": False}
+    layer = controller.viewer.add_labels(np.zeros((6, 30, 30), np.uint8), name="mask", metadata=about)
+    rest(controller)
+    controller.choose_model(organs)
+    layer.data_setitem((np.array([1, 1]), np.array([5, 6]), np.array([5, 5])), 1)
+    settle(controller)
+    assert controller.state.model == organs
+    return layer
+
+
+def test_for_classes_that_no_model_knows_a_new_one_is_proposed(
+    controller: Controller, trainer: Any, page: TrainPage, organs: Path, tumour: Any
+) -> None:
+    assert page.start.currentData() == NEW
+    assert page.begin.text() == "Train a new model"
+    page.start.setCurrentIndex(page.start.findData(str(organs)))  # a person may choose another
+    page.start.activated.emit(page.start.currentIndex())
+    controller.tick()
+    assert not page.begin.isEnabled()
+    assert "those of this mask class 1" in controller.classroom.training.state.findings[0].text
+    page.start.setCurrentIndex(page.start.findData(NEW))
+    page.start.activated.emit(page.start.currentIndex())
+    controller.tick()
+    page.begin.click()
+    rest(controller)
+    assert trainer.orders[-1]["model"] == NEW
+
+
+def test_a_model_that_knows_the_classes_is_proposed_before_the_chosen_one(
+    controller: Controller, page: TrainPage, organs: Path, tumour: Any, model_file: Callable[..., Path]
+) -> None:
+    tumours = model_file("semantic", ndim=3, classes=("tumour",))
+    for path in (tumours, organs):
+        controller.choose_model(path)
+    settle(controller)
+    assert page.start.currentData() == NEW
+    controller.classes.rename(controller.recorder.track(tumour), 1, "tumour")
+    settle(controller)
+    assert page.start.currentData() == str(tumours)
+    assert page.begin.isEnabled()
+
+
 def test_a_new_class_is_added_to_a_model(controller: Controller, trainer: Any, page: TrainPage, organs: Path) -> None:
     controller.choose_model(organs)
     rng = np.random.default_rng(0)

@@ -1,0 +1,150 @@
+"""Several images are open that lie elsewhere, are finer or are longer: only the slice that is seen is ever changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_seg.data.volume import Volume
+from napari_seg.gui.hands import BEYOND, Hands
+from napari_seg.gui.layers import layer_data
+from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.surroundings import Surroundings
+from napari_seg.gui.views import shown_at
+
+SIDE = 30
+LOOP = ((5, 5), (5, 20), (20, 20), (20, 5), (6, 5))
+
+
+class Desk:
+    """A viewer with the hands, and masks of the images that are shown."""
+
+    def __init__(self, engine: Any) -> None:
+        self.viewer = ViewerModel()
+        self.recorder = Recorder(self.viewer, engine)
+        self.hands = Hands(self.viewer, self.recorder, Surroundings(self.recorder))
+
+    def show(self, volume: Volume) -> Any:
+        """Show an image and an empty mask of it, which is returned."""
+        for kind, one in (("image", volume), ("labels", volume.mask(np.zeros(volume.shape, np.uint8), name="mask"))):
+            ((data, about, _),) = layer_data(one, kind)  # type: ignore[arg-type]
+            layer = getattr(self.viewer, f"add_{kind}")(data, **about)
+        self.rest()
+        return layer
+
+    def rest(self) -> None:
+        for _ in range(6):
+            self.recorder._engine.poll()
+            for session in self.recorder.arrivals.sessions.values():
+                session.writer.flush(10)
+            self.recorder.tick()
+
+    def draw(self, mask: Any, tool: str) -> None:
+        """Draw a loop on what is seen now."""
+        self.viewer.layers.selection.active = mask
+        if self.hands.tool is None:
+            self.hands.pick(tool)
+        displayed = list(self.viewer.dims.displayed)
+        event = SimpleNamespace(button=1, modifiers=(), dims_displayed=displayed, type="mouse_press")
+        call = None
+        for point in LOOP:
+            position = np.asarray(self.viewer.dims.point, float)
+            position[displayed] = mask.data_to_world((*(0,) * (mask.ndim - 2), *point))[-2:]
+            event.pos, event.position = np.asarray(point) * 4, tuple(position)
+            call = call or self.hands._press(self.viewer, event)
+            next(call, None)
+            event.type = "mouse_move"
+        event.type = "mouse_release"
+        next(call, None)
+        self.rest()
+
+    def check(self, mask: Any, tool: str) -> bool:
+        """Whether a loop was taken where the slider stands: then in the slice that is seen, and in no other."""
+        self.draw(mask, tool)
+        seen = mask._slice
+        assert seen.empty == (not mask.data.any())
+        taken = not seen.empty
+        if taken:
+            assert np.count_nonzero(mask.data) == np.count_nonzero(seen.image.raw) > 9
+            mask.undo()
+            self.rest()
+        else:
+            assert self.hands.said
+        return taken
+
+
+@pytest.fixture
+def desk(engine: Any) -> Iterator[Desk]:
+    made = Desk(engine)
+    yield made
+    made.recorder.close()
+
+
+def scan(slices: int, start: float, thick: float) -> Volume:
+    """A patient's scan that begins at ``start``, as files of sarcomas do: the first axis goes down."""
+    affine = np.array([[0, 0, -1.0, 7], [0, -1, 0, 9], [-thick, 0, 0, -start], [0, 0, 0, 1]])
+    noise = np.random.default_rng(0).integers(0, 99, (slices, SIDE, SIDE)).astype(np.uint8)
+    return Volume(noise, "ZYX", (thick, 1, 1), "mm", affine, name="scan")
+
+
+@pytest.mark.parametrize("tool", ["lasso", "brush"])
+def test_volumes_of_other_places_are_drawn_on_where_they_are_seen(desk: Desk, tool: str) -> None:
+    places = ((4, 73.9, 3.27), (5, -61.9, 3.27), (3, -69.9, 3.27))
+    masks = [desk.show(scan(*place)) for place in places]
+    for mask, (slices, _, thick) in zip(masks, places, strict=True):
+        desk.hands.put_down()
+        dims = desk.viewer.dims
+        first = mask.data_to_world((0, 0, 0))[0] / thick
+        near = [step for step in range(dims.nsteps[0]) if -2 < dims.range[0].start / thick + step - first < slices + 1]
+        taken = 0
+        for step in near:
+            dims.set_current_step(0, step)
+            taken += desk.check(mask, tool)
+        assert slices - 1 <= taken < len(near)
+        assert not any(other.data.any() for other in masks)
+
+
+@pytest.mark.parametrize("tool", ["lasso", "brush"])
+def test_beside_a_finer_volume_the_slice_that_is_seen_is_drawn_on(desk: Desk, tool: str) -> None:
+    """Every second step of the slider is halfway between two slices."""
+    mask = desk.show(scan(6, -20.3, 2.2))
+    desk.show(scan(14, -21.4, 1.1))
+    for step in range(desk.viewer.dims.nsteps[0]):
+        desk.viewer.dims.set_current_step(0, step)
+        desk.check(mask, tool)
+
+
+def test_what_is_shown_is_what_napari_shows(desk: Desk) -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        thick = float(rng.choice([0.9765625, 1.1, 3.27, 2.5, 0.3]))
+        desk.viewer.layers.clear()
+        mask = desk.viewer.add_labels(
+            np.zeros((9, 5, 5), np.uint8), scale=(thick, 1, 1), translate=(rng.normal() * 500, 0, 0)
+        )
+        desk.viewer.add_image(np.zeros((18, 5, 5)), scale=(thick / 2, 1, 1), translate=mask.translate)
+        for k in range(17):
+            mask.data[:] = np.arange(9)[:, None, None]
+            desk.viewer.dims.set_point(0, mask.translate[0] + k * thick / 2)
+            mask.refresh()
+            if not mask._slice.empty:
+                assert shown_at(mask, desk.viewer.dims.point, (1, 2))[0] == mask._slice.image.raw[0, 0]
+
+
+def test_a_film_is_not_changed_while_a_longer_one_goes_on(desk: Desk) -> None:
+    film = desk.show(Volume(np.zeros((3, SIDE, SIDE), np.uint8), "TYX", name="film"))
+    desk.viewer.add_image(np.zeros((6, SIDE, SIDE)))
+    taken = []
+    for time in range(6):
+        desk.viewer.dims.set_current_step(0, time)
+        taken.append(desk.check(film, "lasso"))
+    assert taken == [True] * 3 + [False] * 3
+    assert desk.hands.said == BEYOND
+    desk.hands.act("finish case")
+    desk.rest()
+    assert desk.hands.said == BEYOND
