@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 from napari_seg.gui.boxes import RunningBox
 from napari_seg.gui.comparing import Comparing
 from napari_seg.gui.parts import dress, row, say, text
+from napari_seg.gui.teaching_words import is_poor
 from napari_seg.gui.training_state import Judgement, Teaching, Unit
 
 KEY = "F10"
@@ -171,6 +172,8 @@ class VerdictBox(QFrame):
 
 
 def _unjudged(state: Teaching) -> str:
+    if state.from_nothing and is_poor(state.curve):
+        return f"It is called {state.made}. Let it learn longer, or show it more: finish slices or whole cases."
     if state.from_nothing:
         return f"It is called {state.made}. Segment an image with it and look whether it finds what you showed it."
     return "Compare both masks on your image, and choose."

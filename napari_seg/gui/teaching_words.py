@@ -24,6 +24,9 @@ _PHASES = {
     "compare": "Comparing the new model with the old one",
 }
 
+POOR = 0.1
+"""A model from nothing with a lower score has learned too little to be of use."""
+
 _DECIDED = {
     "better": "The new model is better",
     "worse": "The old model is better",
@@ -105,10 +108,17 @@ def reasons_of(chosen: Beginning) -> tuple[str, ...]:
     return task, depth, network, "Everything else is chosen from your images and this machine when it starts."
 
 
-def headline_of(judgement: Judgement | None, from_nothing: bool) -> str:
-    if judgement is None:
-        return "Your new model is ready" if from_nothing else "A new model is ready; it was not compared"
-    return _DECIDED[judgement.decision]
+def headline_of(judgement: Judgement | None, from_nothing: bool, curve: Curve) -> str:
+    if judgement is not None:
+        return _DECIDED[judgement.decision]
+    if not from_nothing:
+        return "A new model is ready; it was not compared"
+    return "Your new model finds next to nothing yet" if is_poor(curve) else "Your new model is ready"
+
+
+def is_poor(curve: Curve) -> bool:
+    """Whether a model finds next to nothing of what was held out."""
+    return bool(curve.scores) and max(score for _, score in curve.scores) < POOR
 
 
 def progress_words(progress: Progress, verb: str) -> str:

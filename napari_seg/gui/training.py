@@ -349,7 +349,7 @@ class Training:
             return replace(
                 state,
                 phase="judged",
-                headline=headline_of(result.judgement, result.start is None),
+                headline=headline_of(result.judgement, result.start is None, result.curve),
                 judgement=result.judgement,
                 made=shelf.name_of(result.path),
                 from_nothing=result.start is None,

@@ -279,7 +279,13 @@ def _timed(first: Model, material: Material, settings: Settings, seconds: float)
     batch = settings.batch * math.prod(first.spec.input.patch)
     a_pixel = checkpoint / looked if looked else pace / batch / 3  # a look goes forward, a step back as well
     left = seconds - (time.perf_counter() - began) - a_pixel * material.afterwards
-    return Length(max(1, int((left - CHECKPOINTS * checkpoint) / pace)), left)
+    return Length(steps_within(left, pace, checkpoint), left)
+
+
+def steps_within(seconds: float, pace: float, checkpoint: float) -> int:
+    """How many steps fit in with their checkpoints: of fewer steps than checkpoints each is followed by one."""
+    steps = int((seconds - CHECKPOINTS * checkpoint) / pace)
+    return steps if steps >= CHECKPOINTS else min(CHECKPOINTS, max(1, int(seconds / (pace + checkpoint))))
 
 
 def pace_of(trainer: Trainer, steps: int = TIMED_STEPS, most: float = math.inf) -> Steps[float]:

@@ -23,7 +23,7 @@ from napari_seg.gui.learning_curve_view import legend_of
 from napari_seg.gui.pages.train import TrainPage
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.training import Run
-from napari_seg.gui.training_state import NEW
+from napari_seg.gui.training_state import NEW, Curve
 from napari_seg.jobs import Progress
 from napari_seg.models import shelf
 from napari_seg.session.writer import CLOSED, Kept
@@ -503,6 +503,11 @@ def test_a_model_from_nothing_says_why_it_is_as_it_is_and_every_choice_can_be_ch
     assert page.verdict.headline.text() == "Your new model is ready"
     assert page.verdict.leave.isHidden()
     assert page.verdict.flick.isHidden()
+    assert controller.classroom.training.result is not None
+    controller.classroom.training.result.curve = Curve(scores=((0.5, 0.02), (1.0, 0.05)))
+    controller.classroom.training.resolve()
+    assert page.verdict.headline.text() == "Your new model finds next to nothing yet"
+    assert "Let it learn longer, or show it more" in page.verdict.sentence.text()
 
 
 def test_a_model_that_finds_something_else_is_refused(

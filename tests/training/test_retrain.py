@@ -321,6 +321,18 @@ def test_minutes_are_everything(tmp_path: Path) -> None:
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.parametrize(
+    ("seconds", "pace", "checkpoint", "steps"),
+    [(300, 1.0, 5.0, 200), (300, 8.0, 12.0, 15), (300, 9.0, 7.0, 18), (10, 8.0, 12.0, 1)],
+)
+def test_where_steps_are_slow_each_has_a_checkpoint_of_its_own(
+    seconds: float, pace: float, checkpoint: float, steps: int
+) -> None:
+    found = course.steps_within(seconds, pace, checkpoint)
+    assert found == steps
+    assert found * pace + min(found, course.CHECKPOINTS) * checkpoint <= max(seconds, pace + checkpoint)
+
+
 def test_a_loss_that_is_no_number_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SegError, match=r"went astray in step .*lower learning rate, such as"):
         retrain(MODEL, LESSONS, quick(steps=40, learning_rate=1e30, patience=0), save_to=tmp_path / "m.safetensors")
