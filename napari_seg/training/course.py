@@ -70,7 +70,8 @@ class Material:
 
     @property
     def digest(self) -> str:
-        return digest((*self.learned, *self.older, *self.watched, *self.minded))
+        """Of what is measured: with another one, figures of before say nothing."""
+        return digest((*self.watched, *self.minded))
 
     def measured(self, network: Network | Ensemble, model: ModelSpec, device: Device, at: Progress) -> Steps[Measured]:
         """What a network is worth; yields ``at`` all the while."""
@@ -158,7 +159,7 @@ def run_course(
                     written = True
                 spent = time.perf_counter() - began
                 trainer.total = _in_time(trainer, (trainer.step - before) / spent, length.seconds - spent)
-                about = {"training": asked, "learned": known, **_told(standing)}
+                about = {"training": asked, "measured": known, **_told(standing)}
                 trainer.store(state_file, about)
             yield Progress(trainer.step, trainer.total, words, {"phase": "train", **detail})
     except GeneratorExit:
@@ -252,13 +253,12 @@ def _told(standing: Standing) -> Mapping[str, Any]:
 
 
 def _taken_up(trainer: Trainer, state_file: Path, asked: str, known: str) -> Standing:
-    """Go on with a stopped training. If what it learns from has changed since, figures of before are forgotten: they
-    were measured on something else."""
+    """Go on with a stopped training. If what is measured has changed since, figures of before are forgotten."""
     about = stored(state_file)
     if about["training"] != asked:
         raise SegError("The stopped training had other settings; resume with the same ones or start anew.")
     trainer.resume(state_file)
-    if about["learned"] != known:
+    if about["measured"] != known:
         return Standing(before=about["before"], older=about["older"])
     scores = tuple((int(step), float(figure)) for step, figure in about["scores"])
     return Standing(about["best"], about["waited"], about["before"], about["older"], scores)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -251,15 +251,20 @@ def test_killed_between_the_model_and_its_state(which: int, tmp_path: Path, monk
     assert same(tmp_path / "whole.safetensors", path)
 
 
-def test_going_on_after_more_was_corrected_forgets_the_figures_of_before(tmp_path: Path) -> None:
-    path = tmp_path / "m.safetensors"
-    steps = retrain.steps(MODEL, LESSONS, quick(), save_to=path, memory=MEMORY)
+@pytest.mark.parametrize("corrected", ["train", "val"])
+def test_going_on_forgets_figures_only_where_what_is_measured_was_corrected(
+    corrected: Literal["train", "val"], tmp_path: Path
+) -> None:
+    path, judge = tmp_path / "m.safetensors", replace(lesson(8), split="val")
+    steps = retrain.steps(MODEL, [*LESSONS, judge], quick(patience=0), save_to=path, memory=MEMORY)
     assert any(progress.detail.get("step") == 3 for progress in steps)
     steps.close()
-    made = retrain(MODEL, [*LESSONS, lesson(9)], quick(), save_to=path, memory=MEMORY, resume=True)
-    assert [step for step, _ in made.model.spec.history[-1].details["scores"]] == [4, 5, 6][
-        : len(made.model.spec.history[-1].details["scores"])
-    ]
+    more = [*LESSONS, judge, replace(lesson(9), split=corrected)]
+    made = retrain(MODEL, more, quick(patience=0), save_to=path, memory=MEMORY, resume=True)
+    told = [step for step, _ in made.model.spec.history[-1].details["scores"]]
+    first = 4 if corrected == "val" else 1
+    assert told
+    assert told == [*range(first, first + len(told))]
 
 
 def test_a_stopped_training_of_another_model_is_refused(tmp_path: Path) -> None:
