@@ -41,7 +41,11 @@ class Acts:
             try:
                 refuse_read_only(track)
                 edit = yield self._errands.thread(begin())
-            except SegError as error:
+            except Exception as error:
+                if track.version != version:
+                    continue  # it was changed under the tool, which may have seen a part of that
+                if not isinstance(error, SegError):
+                    raise
                 then(error)
                 return
             if track.version == version and (yield from self.applied(track, edit, at_time)):

@@ -246,6 +246,31 @@ def test_what_was_changed_while_a_tool_worked_is_seen_by_it(desk: Desk, held_bac
     assert desk.recorder.rows(desk.track)[object_key(8)].state == "accepted"
 
 
+@pytest.mark.parametrize("error", [IndexError("torn"), SegError("There is nothing here.")])
+def test_a_tool_that_fails_because_something_was_changed_under_it_begins_anew(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    from dataclasses import replace
+
+    tool, fails, go = TOOLS["delete small"], [error], threading.Event()
+
+    def run(*args: Any) -> Any:
+        assert go.wait(60)
+        if fails:
+            raise fails.pop()
+        return tool.run(*args)
+
+    monkeypatch.setitem(TOOLS, "delete small", replace(tool, run=run))
+    desk.hands.set_option("delete small", size=50.0)
+    desk.hands.act("delete small")
+    desk.layer.data_setitem((np.array([10]), np.array([40]), np.array([40])), 8)  # by another plugin
+    go.set()
+    desk.rest()
+    assert fails == []
+    assert set(np.unique(desk.layer.data)) == {0, 4, 5, 6, 7, 8}
+    assert desk.hands.words == ""
+
+
 def test_an_undo_comes_after_the_tool_that_works(desk: Desk, held_back: threading.Event) -> None:
     before = desk.layer.data.copy()
     desk.hands.set_option("delete small", size=50.0)
