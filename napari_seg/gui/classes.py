@@ -7,6 +7,7 @@ names (see :mod:`~napari_seg.gui.colours`), and what is hidden belongs to the vi
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -42,6 +43,16 @@ class ClassRow:
     colour: str
     locked: Literal["nothing", "some", "all"]
     shown: bool
+
+
+def nameless(number: int) -> str:
+    """What a class is called that nobody has named."""
+    return f"class {number}"
+
+
+def is_given(name: str) -> bool:
+    """Whether somebody has given a class its name."""
+    return not re.fullmatch(r"class \d+", name)
 
 
 class Classes:
@@ -81,7 +92,7 @@ class Classes:
         else:
             most = max(len(names), track.largest_known, 1)
         most = min(most, max(MOST, len(names)))
-        names = (*names, *(f"class {k}" for k in range(len(names) + 1, most + 1)))
+        names = (*names, *map(nameless, range(len(names) + 1, most + 1)))
         colours = {} if objects else class_colours(names, chosen())
         hidden, locks = self._hidden.get(track.layer, set()), self._locks(track, entries, objects)
         return tuple(
@@ -150,7 +161,7 @@ class Classes:
             number = max(number, 2)  # objects that nobody has given a class are of the first
         if number > MOST:
             raise SegError(f"A mask has {MOST} classes at the most; rename one instead.")
-        self._name(track, number, f"class {number}", "new class")
+        self._name(track, number, nameless(number), "new class")
         return number
 
     def rename(self, track: Track, number: int, name: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from napari_seg.data.volume import Volume
-from napari_seg.gui.classes import Classes
+from napari_seg.gui.classes import Classes, is_given
 from napari_seg.gui.comparing import Comparing
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.hands import Hands
@@ -133,7 +133,7 @@ class Classroom:
         objects, chosen = self._recorder.counts_objects(track), self._window.chosen_model()
         names = self._classes.all_names(track)
         made_by = None if mask is None else mask.target.path
-        others = known if names and names[0] != "class 1" else ()
+        others = known if names and is_given(names[0]) else ()
         for path in (chosen, made_by, *others):
             if path is not None and path in known:
                 spec = known[path]

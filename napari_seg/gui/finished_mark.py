@@ -121,8 +121,7 @@ class FinishedMark(QWidget):
         axis = next((axis for axis in hidden if axis >= 0), None)
         if axis is None or ndim < 3:
             return None, 0
-        displayed = [axis - (self._viewer.dims.ndim - layer.ndim) for axis in self._viewer.dims.displayed]
-        here = shown_at(layer, self._viewer.dims.point, displayed)
+        here = shown_at(layer, self._viewer.dims.point, self._viewer.dims.displayed)
         return axis, int(np.clip(np.rint(here[layer.ndim - ndim + axis]), 0, track.row.grid[axis] - 1))
 
     def _corners(self, box: tuple[slice, ...], axis: int | None) -> list[tuple[float, float]]:

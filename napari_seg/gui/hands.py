@@ -343,18 +343,18 @@ class Hands:
     def _begin(self, track: Track, position: Any, displayed: tuple[int, ...]) -> Doing:
         first = self._viewer.dims.ndim - track.layer.ndim
         lead = track.layer.ndim - len(track.row.grid)
-        axes = tuple(axis - first for axis in displayed[-2:])
-        where = shown_at(track.layer, position, axes)
+        rows, columns = (axis - first - lead for axis in displayed[-2:])
+        where = shown_at(track.layer, position, displayed[-2:])
         time = int(np.clip(np.rint(where[0]), 0, track.row.times - 1)) if lead else 0
         annotation = self._surroundings.annotation(track, time)
-        doing = Doing(track, time, annotation, (max(0, axes[0] - lead), max(0, axes[1] - lead)))
+        doing = Doing(track, time, annotation, (max(0, rows), max(0, columns)))
         self._add(doing, position)
         doing.begun_on = annotation.at(doing.points[0])
         return doing
 
     def _add(self, doing: Doing, position: Any) -> None:
         layer, ndim = doing.track.layer, len(doing.track.row.grid)
-        where = shown_at(layer, position, [axis + layer.ndim - ndim for axis in doing.shown])
+        where = shown_at(layer, position, [axis + len(position) - ndim for axis in doing.shown])
         doing.points.append(tuple(float(p) for p in where[-ndim:]))
         doing.trail.append(tuple(float(p) for p in position))
 
@@ -504,8 +504,8 @@ class Hands:
         first = self._viewer.dims.ndim - track.layer.ndim
         if track.layer.ndim == len(track.row.grid) or first in self._viewer.dims.displayed:
             return False
-        displayed = [axis - first for axis in self._viewer.dims.displayed]
-        return not 0 <= shown_at(track.layer, self._viewer.dims.point, displayed)[0] < track.row.times
+        here = shown_at(track.layer, self._viewer.dims.point, self._viewer.dims.displayed)
+        return not 0 <= here[0] < track.row.times
 
     @property
     def words(self) -> str:

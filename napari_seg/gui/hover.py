@@ -146,7 +146,7 @@ class Hover:
         """The slice that the mouse is in; ``None`` outside the layer and in 3D."""
         layer = track.layer
         axes = [axis - (self._viewer.dims.ndim - layer.ndim) for axis in displayed]
-        index = np.rint(shown_at(layer, position, axes))
+        index = np.rint(shown_at(layer, position, displayed))
         inside = all(0 <= i < n for i, n in zip(index, layer.data.shape, strict=True))
         if len(axes) != 2 or min(axes) < layer.ndim - len(track.row.grid) or not inside:
             return None

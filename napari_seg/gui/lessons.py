@@ -49,8 +49,7 @@ class Lessons:
         self._known: dict[Path, Known] = {}
         self._heard: dict[Path, tuple[Heard, ...]] = {}
         self._stale, self._looked = True, -REST
-        self._number = 0  # of the last look
-        self._asked: set[Path] = set()  # whose answers to it are still to come
+        self._asked: set[Path] = set()  # whose answers to the last look are still to come
         self._track: Track | None = None
         self.watched = False
         recorder.changed.connect(self._stir)
@@ -83,13 +82,11 @@ class Lessons:
         self._looked = self._clock()
         sessions = {session.folder: session for session in self._sessions() if not session.writer.closed}
         self._heard = {folder: heard for folder, heard in self._heard.items() if folder in sessions}
-        self._number += 1
-        self._asked = {*sessions}
+        self._asked = asked = {*sessions}
         for folder, session in sessions.items():
             known = self._known.setdefault(folder, {})
-            asked = session.writer.call(partial(heard_in, known=known))
-            here = self._number, folder
-            self._recorder.after(asked, partial(self._told, here), partial(self._not_told, here))
+            answer = session.writer.call(partial(heard_in, known=known))
+            self._recorder.after(answer, partial(self._told, asked, folder), partial(self._not_told, asked, folder))
         if not sessions:
             self.changed.emit()
 
@@ -135,15 +132,13 @@ class Lessons:
         project = self._recorder.arrivals.project
         return [track.session for track in self._recorder.tracks()] + ([] if project is None else [project])
 
-    def _told(self, here: tuple[int, Path], heard: tuple[Heard, ...]) -> None:
-        number, folder = here
-        if number == self._number:  # else it was asked again since
+    def _told(self, asked: set[Path], folder: Path, heard: tuple[Heard, ...]) -> None:
+        if asked is self._asked:  # else it was looked again since
             self._heard[folder] = heard
             self._settle(folder)
 
-    def _not_told(self, here: tuple[int, Path], why: str) -> None:
-        number, folder = here
-        if number == self._number:
+    def _not_told(self, asked: set[Path], folder: Path, why: str) -> None:
+        if asked is self._asked:
             self._stale = True
             self._settle(folder)
 

@@ -38,7 +38,7 @@ def bring_into_view(viewer: Any, layer: Any) -> None:
     first = viewer.dims.ndim - layer.ndim
     displayed = [axis - first for axis in viewer.dims.displayed]
     low, high = layer.extent.data
-    here = shown_at(layer, viewer.dims.point, displayed)
+    here = shown_at(layer, viewer.dims.point, viewer.dims.displayed)
     if min(displayed) < 0 or all(low[k] <= here[k] <= high[k] for k in range(layer.ndim) if k not in displayed):
         return
     point = np.asarray(viewer.dims.point, float)

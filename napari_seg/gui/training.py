@@ -6,7 +6,6 @@ was painted is on the disk before it begins; the training reads it there.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from typing import Any, Literal
 from psygnal import Signal
 
 from napari_seg.errors import SegError
-from napari_seg.gui.classes import Classes
+from napari_seg.gui.classes import Classes, is_given
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
 from napari_seg.gui.examining import Examining
 from napari_seg.gui.lessons import Lessons, Material
@@ -393,7 +392,7 @@ class Training:
 
     def _new_name(self) -> str:
         """The first class that a person has named; the name of an image could be that of a patient."""
-        return next((name for name in self._names() if not re.fullmatch(r"class \d+", name)), "my model")
+        return next((name for name in self._names() if is_given(name)), "my model")
 
     def _names(self) -> tuple[str, ...]:
         """The classes of the mask in hand."""
@@ -505,7 +504,7 @@ class Training:
                     self._made(run, None)
                 else:
                     if not shelf.state_of(run.path).exists():
-                        shelf.throw_away(run.path)
+                        (shelf.end_order if has_learned(run.path) else shelf.throw_away)(run.path)
                     self._fail(Failure(sentence, traceback))
         self.refresh()
 

@@ -260,14 +260,15 @@ def hand_on(painted: Any, layer: Any, stroke: Any) -> None:
 
 
 def shown_at(layer: Any, position: Any, displayed: Sequence[int]) -> NDArray[np.float64]:
-    """Where a point of the world lies, in voxels of a layer of which the axes ``displayed`` are shown.
+    """Where a point of the viewer lies, in voxels of a layer, when the axes ``displayed`` of the viewer are shown.
 
     Across the slice it is a whole number: the slice that is drawn, by napari's own calculation. Halfway between two,
     as where a finer volume is open too, any other would name a slice that is not seen.
     """
-    world = np.asarray(position, np.float64)[-layer.ndim :]
+    first = len(position) - layer.ndim
+    world = np.asarray(position, np.float64)[first:]
     where = np.array(layer.world_to_data(world), np.float64)
-    hidden = [axis for axis in range(layer.ndim) if axis not in displayed]
+    hidden = [axis for axis in range(layer.ndim) if first + axis not in displayed]
     if hidden:
         where[hidden] = np.round(layer._data_to_world.inverse.set_slice(hidden)(world[hidden]))
     return where

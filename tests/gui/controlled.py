@@ -23,6 +23,15 @@ def rest(controller: Controller, turns: int = 6) -> None:
         controller.tick()
 
 
+def let_arrive(recorder: Recorder, turns: int = 4) -> None:
+    """All that is under way arrives, where there is no controller."""
+    for _ in range(turns):
+        recorder._engine.poll()
+        for session in recorder.arrivals.sessions.values():
+            session.writer.flush(10)
+        recorder.tick()
+
+
 def twelve_cells() -> np.ndarray[Any, Any]:
     """Twelve cells, one of them tiny."""
     labels = np.zeros((60, 80), np.uint16)

@@ -13,6 +13,7 @@ from typing import Any
 import dask.array
 import numpy as np
 import pytest
+from controlled import let_arrive
 from napari.components import ViewerModel
 from napari.layers import Layer
 
@@ -42,11 +43,7 @@ class Window:
         self.recorder.noted.connect(self.noted.append)
 
     def rest(self) -> None:
-        for _ in range(6):
-            self.recorder._engine.poll()
-            for session in self.recorder.arrivals.sessions.values():
-                session.writer.flush(10)
-            self.recorder.tick()
+        let_arrive(self.recorder, 6)
 
     def image(self, data: np.ndarray, name: str = "scan", **about: Any) -> Any:
         layer = self.viewer.add_image(data, name=name, **about)

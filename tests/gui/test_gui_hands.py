@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from controlled import let_arrive
 from napari.components import ViewerModel
 
 from napari_seg.editing.annotation import Annotation
@@ -39,11 +40,7 @@ class Desk:
         self.rest()
 
     def rest(self) -> None:
-        for _ in range(4):
-            self.recorder._engine.poll()
-            for session in self.recorder.arrivals.sessions.values():
-                session.writer.flush(10)
-            self.recorder.tick()
+        let_arrive(self.recorder)
 
     def mouse(self, *points: tuple[float, float], modifiers: tuple[str, ...] = ()) -> Iterator[None]:
         """Press at the first point (row, column of slice 2), move along the others, let go: one step at a time."""

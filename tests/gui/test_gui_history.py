@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from controlled import let_arrive
 from hypothesis import given
 from hypothesis import strategies as st
 from napari.components import ViewerModel
@@ -243,28 +244,19 @@ def opened(engine: Any, scan: np.ndarray, qtbot: Any) -> Iterator[tuple[ViewerMo
     layer = viewer.add_labels(np.zeros(SHAPE, np.uint16), name="mask", scale=(2, 1, 1))
     dialog = HistoryDialog(viewer, recorder)
     qtbot.addWidget(dialog)
-    rest(recorder)
+    let_arrive(recorder)
     viewer.dims.set_point(0, 10)
     layer.paint((5, 20, 30), 3)
-    rest(recorder)
+    let_arrive(recorder)
     layer.paint((5, 40, 90), 4)
-    rest(recorder)
+    let_arrive(recorder)
     layer.undo()
     layer.paint((5, 50, 50), 8)
-    rest(recorder)
+    let_arrive(recorder)
     dialog.show_for(layer)
-    rest(recorder)
+    let_arrive(recorder)
     yield viewer, recorder, layer, dialog
     recorder.close()
-
-
-def rest(recorder: Recorder) -> None:
-    """Let all that is under way arrive."""
-    for _ in range(4):
-        recorder._engine.poll()
-        for session in recorder.arrivals.sessions.values():
-            session.writer.flush(10)
-        recorder.tick()
 
 
 def choose(dialog: HistoryDialog, row: int) -> None:
@@ -272,15 +264,15 @@ def choose(dialog: HistoryDialog, row: int) -> None:
     dialog.list.setCurrentIndex(dialog.model.index(row))
     dialog._rest.stop()
     dialog._look()
-    rest(dialog._recorder)
+    let_arrive(dialog._recorder)
 
 
 def catch_up(dialog: HistoryDialog) -> None:
     """Let the list follow what was done."""
-    rest(dialog._recorder)
+    let_arrive(dialog._recorder)
     dialog._soon.stop()
     dialog._read_newest()
-    rest(dialog._recorder)
+    let_arrive(dialog._recorder)
 
 
 def firsts(dialog: HistoryDialog) -> list[str]:
@@ -296,7 +288,7 @@ def test_the_steps_are_listed_with_their_pictures(opened: Any) -> None:
     assert f"label 8, {np.count_nonzero(layer.data == 8)} voxels" in dialog.model.data(dialog.model.index(0))
     for row in range(4):
         dialog.model.data(dialog.model.index(row), Qt.ItemDataRole.DecorationRole)
-    rest(recorder)
+    let_arrive(recorder)
     assert set(dialog.model._pictures) == {1, 2, 3}
 
 
@@ -320,7 +312,7 @@ def test_looking_shows_how_it_was_and_leaves_no_trace(opened: Any) -> None:
         assert recorder.track(shown) is None
         np.testing.assert_array_equal(layer.data, before)
     recorder.settle()
-    rest(recorder)
+    let_arrive(recorder)
     choose(dialog, 0)  # how it is now
     assert dialog.look.layer is None
     assert dialog.said.text() == "This is how it is now."
@@ -403,11 +395,11 @@ def test_escape_ends_the_look_first_and_closes_then(opened: Any, qtbot: Any) -> 
 def test_an_answer_that_comes_after_another_mask_was_chosen_is_dropped(opened: Any) -> None:
     viewer, recorder, layer, dialog = opened
     other = viewer.add_labels(np.zeros((7, 8), np.uint8), name="other")
-    rest(recorder)
+    let_arrive(recorder)
     dialog.list.setCurrentIndex(dialog.model.index(2))
     dialog._look()
     dialog.show_for(other)
-    rest(recorder)
+    let_arrive(recorder)
     assert dialog.look.layer is None
     assert layer.visible
     assert firsts(dialog) == ["As it was opened   (now)"]
@@ -421,7 +413,7 @@ def test_a_mask_that_goes_takes_its_look_along(opened: Any) -> None:
     assert dialog.look.layer is None
     assert "no history" in dialog.said.text()
     assert not dialog.restore.isEnabled()
-    rest(recorder)
+    let_arrive(recorder)
 
 
 def test_where_nothing_can_be_kept_it_can_be_looked_at(opened: Any, engine: Any, scan: np.ndarray, qtbot: Any) -> None:
@@ -429,11 +421,11 @@ def test_where_nothing_can_be_kept_it_can_be_looked_at(opened: Any, engine: Any,
     second = Recorder(viewer, engine, "Ben")
     viewer.add_image(scan, name="scan")
     layer = viewer.add_labels(np.zeros(SHAPE, np.uint16), name="mask")
-    rest(second)
+    let_arrive(second)
     dialog = HistoryDialog(viewer, second)
     qtbot.addWidget(dialog)
     dialog.show_for(layer)
-    rest(second)
+    let_arrive(second)
     choose(dialog, 2)
     assert set(np.unique(dialog.look.layer.data)) == {0, 3}
     assert not dialog.restore.isEnabled()
@@ -449,12 +441,12 @@ def test_the_log_is_saved_from_the_dialog(opened: Any, tmp_path: Path, monkeypat
     answer = (str(tmp_path / "mine"), "")
     monkeypatch.setattr(history.QFileDialog, "getSaveFileName", lambda *about: answer)
     dialog.save.click()
-    rest(recorder)
+    let_arrive(recorder)
     assert dialog.said.text() == "Saved mine.csv with 5 lines."
     lines = (tmp_path / "mine.csv").read_text(encoding="utf-8").splitlines()
     assert [line.split(",")[3] for line in lines[1:]] == ["opened", "edit", "edit", "undo", "edit"]
     dialog.write(tmp_path / "nowhere" / "log.csv")
-    rest(recorder)
+    let_arrive(recorder)
     assert "choose another folder" in dialog.said.text()
 
 
@@ -521,5 +513,5 @@ def test_rows_without_voxels_have_words_and_no_picture(opened: Any) -> None:
     assert firsts(dialog)[:2] == ["Split by line   (now)", "Accepted"]
     assert len(dialog.model.data(dialog.model.index(1)).splitlines()) == 2
     dialog.model.data(dialog.model.index(1), Qt.ItemDataRole.DecorationRole)
-    rest(recorder)
+    let_arrive(recorder)
     assert 4 not in dialog.model._pictures

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from controlled import let_arrive
 from napari.components import ViewerModel
 
 from napari_seg.data.volume import Volume
@@ -38,11 +39,7 @@ class Desk:
         return layer
 
     def rest(self) -> None:
-        for _ in range(6):
-            self.recorder._engine.poll()
-            for session in self.recorder.arrivals.sessions.values():
-                session.writer.flush(10)
-            self.recorder.tick()
+        let_arrive(self.recorder, 6)
 
     def draw(self, mask: Any, tool: str) -> None:
         """Draw a loop on what is seen now."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from controlled import let_arrive
 from napari.components import ViewerModel
 
 from napari_seg.data.volume import Volume
@@ -45,21 +46,12 @@ def opened(engine: Any) -> Iterator[Callable[..., tuple[ViewerModel, Recorder]]]
             viewer.add_image(image, name="scan")
         if labels is not None:
             viewer.add_labels(labels, name="mask", **about)
-        rest(recorder)
+        let_arrive(recorder)
         return viewer, recorder
 
     yield open_viewer
     for recorder in made:
         recorder.close()
-
-
-def rest(recorder: Recorder) -> None:
-    """Let all that is under way arrive."""
-    for _ in range(4):
-        recorder._engine.poll()
-        for session in recorder.arrivals.sessions.values():
-            session.writer.flush(10)
-        recorder.tick()
 
 
 def kept(recorder: Recorder, layer: Any) -> np.ndarray:
@@ -85,7 +77,7 @@ def test_a_stroke_is_on_disk_and_comes_back(opened: Any, scan: np.ndarray) -> No
     layer.paint((5, 20, 30), 3)
     layer.paint((5, 40, 90), 4)
     painted = layer.data.copy()
-    rest(recorder)
+    let_arrive(recorder)
     np.testing.assert_array_equal(kept(recorder, layer), painted)
     assert tools(recorder, layer) == ["brush", "brush"]
     assert recorder.safe.steps == 2
@@ -108,7 +100,7 @@ def test_a_change_without_an_event_is_found(opened: Any, scan: np.ndarray, monke
     monkeypatch.setattr(module, "MINUTE", 0.01)  # all blocks at the next look
     monkeypatch.setattr(module, "LOOK", 0.0)
     for _ in range(3):
-        rest(recorder)
+        let_arrive(recorder)
     np.testing.assert_array_equal(kept(recorder, layer), layer.data)
     assert tools(recorder, layer) == ["other"]
     layer.undo()
@@ -127,7 +119,7 @@ def test_another_array_is_one_step(opened: Any, scan: np.ndarray) -> None:
     viewer, recorder = opened(scan, np.full(SHAPE, 2, np.uint8))
     layer = viewer.layers["mask"]
     layer.data = np.full(SHAPE, 70_000, np.uint32)
-    rest(recorder)
+    let_arrive(recorder)
     assert tools(recorder, layer) == ["replaced"]
     layer.undo()
     assert np.all(layer.data == 2)
@@ -145,8 +137,8 @@ def test_an_image_that_is_opened_again_has_its_mask(opened: Any, scan: np.ndarra
     viewer, again = opened(None)
     again.resumed.connect(lambda image, found: seen.append(f"{image.name} {found.steps}"))
     viewer.add_image(scan, name="the same scan", scale=(2, 1, 1))
-    rest(again)
-    rest(again)
+    let_arrive(again)
+    let_arrive(again)
     layer = viewer.layers["mask"]
     np.testing.assert_array_equal(layer.data, before)
     np.testing.assert_allclose(layer.scale, (2, 1, 1))
@@ -187,11 +179,11 @@ def test_a_prediction_is_a_step_and_comes_back(opened: Any, scan: np.ndarray) ->
     annotation = recorder.annotation(track)
     edit = edited(annotation, "thresholds", [(whole(SHAPE), np.full(SHAPE, 3))])
     recorder.renew(track, {0: edit}, "thresholds", None)  # while a threshold moves
-    rest(recorder)
+    let_arrive(recorder)
     assert tools(recorder, layer) == ["thresholds", "predict"]
     told = Predicted("spots", "0" * 32, {"threshold": 0.5})
     recorder.renew(track, {0: edited(annotation, "thresholds", [])}, "thresholds", told)
-    rest(recorder)
+    let_arrive(recorder)
     assert tools(recorder, layer) == ["thresholds", "predict"]
     layer.undo()
     assert np.all(layer.data == 1)
@@ -212,7 +204,7 @@ def test_edits_and_rows_are_steps(opened: Any, scan: np.ndarray) -> None:
     assert np.count_nonzero(layer.data) == 4 * 8 * 8
     assert recorder.rows(track) == {object_key(300): Entry(category=2)}
     recorder.say(track, {object_key(300): Entry(2, "accepted")}, "accept")
-    rest(recorder)
+    let_arrive(recorder)
     np.testing.assert_array_equal(kept(recorder, layer), layer.data)
     assert tools(recorder, layer) == ["accept", "stamp"]
     layer.undo()
@@ -238,14 +230,14 @@ def test_films_2d_and_a_mask_without_image(opened: Any) -> None:
     viewer, recorder = opened(None, np.zeros((3, 5, 30, 40), np.uint8))
     layer = viewer.layers["mask"]
     layer.data_setitem((np.array([2]), np.array([4]), np.array([29]), np.array([39])), 6)
-    rest(recorder)
+    let_arrive(recorder)
     np.testing.assert_array_equal(kept(recorder, layer), layer.data)
     layer.undo()
     assert not layer.data.any()
     viewer.add_labels(np.zeros((1, 1), np.uint8), name="dot")
-    rest(recorder)
+    let_arrive(recorder)
     viewer.layers["dot"].data_setitem((np.array([0]), np.array([0])), 1)
-    rest(recorder)
+    let_arrive(recorder)
     assert kept(recorder, viewer.layers["dot"]) == [[1]]
 
 
@@ -259,7 +251,7 @@ def test_in_a_film_a_number_means_one_object(opened: Any) -> None:
     for data, about, _ in layer_data(Volume(film, "TYX", name="film"), "image"):
         viewer.add_image(data, **about)
     layer = viewer.add_labels(labels, name="mask")
-    rest(recorder)
+    let_arrive(recorder)
     track = recorder.track(layer)
     assert track is not None
     assert recorder.annotation(track, 0).following == 4
@@ -289,7 +281,7 @@ def test_where_nothing_can_be_kept_that_is_said(opened: Any, scan: np.ndarray, m
     viewer, recorder = opened(scan, np.zeros(SHAPE, np.uint8))
     assert "choose another folder" in recorder.safe.trouble
     viewer.layers["mask"].paint((5, 20, 30), 3)  # painting goes on
-    rest(recorder)
+    let_arrive(recorder)
 
 
 @pytest.mark.parametrize("patient", [True, False])
@@ -305,7 +297,7 @@ def test_an_array_with_numbers_below_0_is_refused_and_what_was_kept_stays(
     while recorder.track(layer) is not None:
         assert not (layer.editable and not recorder.busy(track))
         recorder.tick()
-    rest(recorder)
+    let_arrive(recorder)
     assert "numbers that cannot be kept" in recorder.safe.trouble
     assert not layer.editable
     frames = track.session.writer.call(lambda store: store.labels(track.row.id, track.plane, 0)).result()

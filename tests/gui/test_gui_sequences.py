@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from controlled import let_arrive
 from napari.components import ViewerModel
 
 from napari_seg.editing.annotation import Entry, object_key
@@ -41,11 +42,7 @@ class Window:
             self.tick()
 
     def tick(self, times: int = 1) -> None:
-        for _ in range(times):
-            self.recorder._engine.poll()
-            for session in self.recorder.arrivals.sessions.values():
-                session.writer.flush(10)
-            self.recorder.tick()
+        let_arrive(self.recorder, times)
 
     def work(self, rng: np.random.Generator) -> None:
         """One operation: of a tool of ours, of napari's, on the table, or a step back."""

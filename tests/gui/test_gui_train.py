@@ -474,6 +474,19 @@ def test_a_refusal_of_the_engine_is_one_sentence(controller: Controller, trainer
     assert page.interrupted.isHidden()
 
 
+def test_what_was_learned_before_a_disk_was_full_is_kept(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    corrected(controller)
+    page.begin.click()
+    rest(controller)
+    path = Path(trainer.orders[-1]["save_to"])
+    path.write_bytes(spots.read_bytes())  # a first checkpoint
+    say(controller, trainer, Failed, "The state of the training could not be kept; free some space there.")
+    assert page.interrupted.isHidden()
+    assert [kept.path for kept in shelf.kept()] == [path]
+
+
 def test_a_model_from_nothing_says_why_it_is_as_it_is_and_every_choice_can_be_changed(
     controller: Controller, trainer: Any, page: TrainPage, spots: Path
 ) -> None:
