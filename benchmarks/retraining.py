@@ -261,6 +261,7 @@ def rounds(data: Path, output: Path, on: str, minutes: float, images: int | None
 
 MOMENTS = {
     "reading": lambda at: at.detail.get("phase") == "read",
+    "keeping a selection": lambda at: at.detail.get("phase") == "keep",
     "before the first checkpoint": lambda at: at.detail.get("step", 0) >= 2,
     "in a later step": lambda at: at.detail.get("step", 0) >= 12,
     "while looking at what was held out": lambda at: at.detail.get("phase") == "score" and at.fraction > 0.1,

@@ -13,8 +13,9 @@ import json
 import lzma
 import math
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,6 +27,7 @@ from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
 from napari_seg.errors import SegError
+from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.file import SAMPLES_SUFFIX, SUFFIX
 from napari_seg.models.spec import ModelSpec
 from napari_seg.spec import Spec
@@ -76,9 +78,11 @@ def choose(
     many small groups are not outvoted by a large one. What is much larger than ``patch`` is cut down to a part of it
     in which labels count.
     """
-    return Memory(_fitting(learned, size / 2, patch), _fitting(held_out, size / 2, patch), dict(about or {}))
+    learn, check = (tuple(packed.sample for packed in _fitting(part, size / 2, patch)) for part in (learned, held_out))
+    return Memory(learn, check, dict(about or {}))
 
 
+@job
 def remember(
     model: str | Path,
     learned: Sequence[Sample],
@@ -87,32 +91,33 @@ def remember(
     before: Memory | None = None,
     patch: Sequence[int] = (),
     size: int = SIZE,
-) -> Path:
-    """Save a selection of what a training used beside the model file that it wrote, and return its path.
+) -> Steps[Path]:
+    """Save a selection of what a training used beside the model file that it writes, and return its path.
 
     Half of the room goes to what was remembered ``before`` and half to what is new; so a chain of retrainings keeps
     some of every one of them. Names of images may be those of patients: the file knows them by their hashes alone.
-    Nothing of ``before`` may be of the images that are new (:meth:`Memory.without`).
+    Nothing of ``before`` may be of the images that are new (:meth:`Memory.without`). Closing the generator leaves what
+    lay there. ``Progress.detail`` holds ``phase`` ("keep").
     """
     before = before or Memory()
-    room = size // 2 if before.learn or before.check else size
-    old = choose(before.learn, before.check, patch=patch, size=room, about=before.about)
-    new = _unnamed(choose(learned, held_out, patch=patch, size=room))
-    kept = Memory(old.learn + new.learn, old.check + new.check, old.about, before.division)
-    return save(kept, beside(model))
+    room = (size // 2 if before.learn or before.check else size) / 2
+    parts: dict[Part, list[_Packed]] = {"learn": [], "check": []}
+    of_part: dict[Part, tuple[Sequence[Sample], Sequence[Sample]]] = {
+        "learn": (before.learn, learned),
+        "check": (before.check, held_out),
+    }
+    for part, (old, new) in of_part.items():
+        chosen = chain(_fitting(old, room, patch), map(_Packed.unnamed, _fitting(new, room, patch)))
+        for packed in chosen:
+            parts[part].append(packed)
+            yield Progress(0, 1, "keeping a selection for the next time", {"phase": "keep"})
+    return _write(parts, before, beside(model))
 
 
 def without(samples: Iterable[Sample], groups: Iterable[str]) -> tuple[Sample, ...]:
     """The stored samples that are of none of these groups."""
     known = {name for group in groups for name in (group, known_as(group))}
     return tuple(sample for sample in samples if sample.unit[0] not in known)
-
-
-def _unnamed(memory: Memory) -> Memory:
-    def unnamed(sample: Sample) -> Sample:
-        return replace(sample, name=known_as(sample.name), group=known_as(sample.unit[0]))
-
-    return replace(memory, learn=tuple(map(unnamed, memory.learn)), check=tuple(map(unnamed, memory.check)))
 
 
 def check_fits(memory: Memory, model: ModelSpec) -> None:
@@ -129,8 +134,11 @@ def check_fits(memory: Memory, model: ModelSpec) -> None:
 # the file -----------------------------------------------------------------------------------------------------------
 
 
+Part = Literal["learn", "check"]
+
+
 class _Stored(Spec):
-    part: Literal["learn", "check"]
+    part: Part
     name: str = ""
     group: str = ""
     image: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=2, max_length=5)
@@ -151,24 +159,23 @@ class _Contents(Spec):
 
 def save(memory: Memory, path: str | Path) -> Path:
     """Write the samples in one step; a file of that name stays whole until then."""
-    path = Path(path)
+    return _write({"learn": map(_packed, memory.learn), "check": map(_packed, memory.check)}, memory, Path(path))
+
+
+def _write(parts: Mapping[Part, Iterable[_Packed]], kept: Memory, path: Path) -> Path:
+    """The samples of ``parts``, with all else that is ``kept``."""
     tensors: dict[str, NDArray[np.uint8]] = {}
     stored: list[_Stored] = []
-    parts: tuple[tuple[Literal["learn", "check"], tuple[Sample, ...]], ...] = (
-        ("learn", memory.learn),
-        ("check", memory.check),
-    )
-    for part, members in parts:
-        for sample in members:
-            about, packed = _packed(sample, part)
-            tensors |= {f"{len(stored)}/{name}": np.frombuffer(data, np.uint8) for name, data in packed.items()}
-            stored.append(about)
+    for part, members in parts.items():
+        for packed in members:
+            tensors |= {f"{len(stored)}/{name}": np.frombuffer(data, np.uint8) for name, data in packed.data.items()}
+            stored.append(packed.told(part))
     contents = _Contents(
         format=FORMAT,
-        about=dict(memory.about),
+        about=dict(kept.about),
         samples=tuple(stored),
-        learned=tuple(sorted(memory.division.learned)),
-        held_out=tuple(sorted(memory.division.held_out)),
+        learned=tuple(sorted(kept.division.learned)),
+        held_out=tuple(sorted(kept.division.held_out)),
     )
     aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
     try:
@@ -232,26 +239,47 @@ def _damaged(path: Path) -> SegError:
     )
 
 
-def _packed(sample: Sample, part: Literal["learn", "check"]) -> tuple[_Stored, dict[str, bytes]]:
+@dataclass(frozen=True, eq=False)
+class _Packed:
+    """A sample, and its arrays as they are in the file."""
+
+    sample: Sample
+    data: Mapping[str, bytes]
+    dtype: Literal["uint8", "uint16", "uint32", "int64"]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.data.values()))
+
+    def unnamed(self) -> _Packed:
+        """Known by hashes of its names."""
+        sample = self.sample
+        return replace(self, sample=replace(sample, name=known_as(sample.name), group=known_as(sample.unit[0])))
+
+    def told(self, part: Part) -> _Stored:
+        sample = self.sample
+        return _Stored(
+            part=part,
+            name=sample.name,
+            group=sample.group,
+            image=sample.image.shape,
+            low=float(sample.image.min()),
+            high=float(sample.image.max()),
+            labels=sample.labels.shape,
+            dtype=self.dtype,
+            masked=sample.mask is not None,
+        )
+
+
+def _packed(sample: Sample) -> _Packed:
     low, high = float(sample.image.min()), float(sample.image.max())
     grey = np.rint((sample.image - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
     top = int(sample.labels.max(initial=0))
     dtype: Any = next((kind for kind in ("uint8", "uint16", "uint32") if top <= np.iinfo(kind).max), "int64")
-    packed = {"image": _pressed(_steps(grey)), "labels": _pressed(sample.labels.astype(dtype))}
+    data = {"image": _pressed(_steps(grey)), "labels": _pressed(sample.labels.astype(dtype))}
     if sample.mask is not None:
-        packed["mask"] = _pressed(np.packbits(sample.mask))
-    about = _Stored(
-        part=part,
-        name=sample.name,
-        group=sample.group,
-        image=sample.image.shape,
-        low=low,
-        high=high,
-        labels=sample.labels.shape,
-        dtype=dtype,
-        masked=sample.mask is not None,
-    )
-    return about, packed
+        data["mask"] = _pressed(np.packbits(sample.mask))
+    return _Packed(sample, data, dtype)
 
 
 def _unpacked(about: _Stored, packed: Mapping[str, bytes]) -> Sample:
@@ -294,19 +322,16 @@ def _opened(data: bytes, size: int) -> bytes:
 # the selection ------------------------------------------------------------------------------------------------------
 
 
-def _fitting(samples: Sequence[Sample], size: float, patch: Sequence[int]) -> tuple[Sample, ...]:
-    chosen: list[Sample] = []
+def _fitting(samples: Sequence[Sample], size: float, patch: Sequence[int]) -> Iterator[_Packed]:
     left = size
     for sample in _in_turns(samples):
-        part = _cut_down(sample, patch)
-        cost = sum(len(data) for data in _packed(part, "learn")[1].values())
-        if cost > left:
-            if chosen:
-                break
-            continue  # the first must not be so large that there is none
-        chosen.append(part)
-        left -= cost
-    return tuple(chosen)
+        packed = _packed(_cut_down(sample, patch))
+        if packed.size <= left:
+            yield packed
+            left -= packed.size
+        elif left < size:
+            return
+        # else the first is so large that it would leave none
 
 
 def _in_turns(samples: Sequence[Sample]) -> Iterable[Sample]:

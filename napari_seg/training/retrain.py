@@ -140,10 +140,10 @@ def retrain(
     Closing the generator stops within a step; the best model so far is in the file, before the first checkpoint
     ``start`` itself, and its history says after how many steps it was kept (``kept_at``).
 
-    ``Progress.detail`` holds ``phase`` ("read", "timing", "train", "score", "blend", "tune", "compare"), ``step``,
-    ``loss``, after a checkpoint ``score`` and, where there are enough, ``older``: that on older samples, and once
-    ``before``: the score of ``start``. Raises ``SegError`` for images of the independent test set, for lessons that do
-    not fit the model, and where there is too little to learn from.
+    ``Progress.detail`` holds ``phase`` ("read", "keep", "timing", "train", "score", "blend", "tune", "compare"),
+    ``step``, ``loss``, after a checkpoint ``score`` and, where there are enough, ``older``: that on older samples, and
+    once ``before``: the score of ``start``. Raises ``SegError`` for images of the independent test set, for lessons
+    that do not fit the model, and where there is too little to learn from.
     """
     began, save_to, asked = time.perf_counter(), Path(save_to), spec.to_json()
     if resume:
@@ -172,6 +172,10 @@ def retrain(
     if standing.older is not None:
         settings = replace(settings, faithful=standing.older)
     told = {} if standing.before is None else {"before": standing.before}
+    keeping = remember.steps(
+        save_to, parts.learned, parts.judging, before=parts.before, patch=parts.first.spec.input.patch
+    )
+    yield from _within(keeping, READ, READ)
     yield Progress(READ, 1, "timing some steps", {"phase": "timing", **told})
     seconds = 60 * spec.minutes - (time.perf_counter() - began)
     timing = settled(
@@ -194,7 +198,6 @@ def retrain(
     kept = with_event(replace(parts.first, spec=_described(parts, save_to)), made)
     if not resume:
         keep_start(kept, save_to, standing)
-    remember(save_to, parts.learned, parts.judging, before=parts.before, patch=kept.spec.input.patch)
     course = run_course(
         parts.first,
         kept,

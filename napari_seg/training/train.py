@@ -52,8 +52,8 @@ def train(
     is held out for it (:func:`~napari_seg.training.holding_out.divided`), and a selection of samples lies beside the
     model for the next time. ``who`` trains, for the model's history.
     Closing the generator stops at once; the best model so far is in the file.
-    ``Progress.detail`` holds ``phase`` ("read", "timing", "train", "score", "tune"), ``step``, ``loss`` and, after a
-    checkpoint and where there are validation cases, ``score`` (their mean Dice or mean AP).
+    ``Progress.detail`` holds ``phase`` ("read", "keep", "timing", "train", "score", "tune"), ``step``, ``loss`` and,
+    after a checkpoint and where there are validation cases, ``score`` (their mean Dice or mean AP).
     """
     save_to = Path(save_to)
     start = None if start is None else first_of(start)
@@ -66,7 +66,9 @@ def train(
         learned, held_out, before = divided(learned, before, wanted=wanted)
     refuse_one_sided(learned)
     if dividing:
-        remember(save_to, learned, held_out, before=Memory(division=before), patch=model_spec.input.patch)
+        yield from remember.steps(
+            save_to, learned, held_out, before=Memory(division=before), patch=model_spec.input.patch
+        )
     settings = settings_of(model_spec, spec, learned)
     first = start or Model.create(model_spec, seed=spec.seed)
     material = Material(learned, (), held_out)

@@ -83,6 +83,16 @@ def test_a_chain_of_retrainings_keeps_some_of_each(tmp_path: Path) -> None:
     assert samples_of(tmp_path / "other.safetensors") is None
 
 
+def test_a_selection_can_be_broken_off_and_then_leaves_what_lay_there(tmp_path: Path) -> None:
+    model = tmp_path / "m.safetensors"
+    first = load(remember(model, [sample(0)], [sample(1)]))
+    keeping = remember.steps(model, [sample(k) for k in range(2, 9)], [sample(9)])
+    assert [next(keeping).detail["phase"] for _ in range(3)] == ["keep"] * 3  # a chance to stop after each sample
+    keeping.close()
+    assert [one.name for one in load(beside(model)).learn] == [one.name for one in first.learn]
+    assert [path.name for path in tmp_path.iterdir()] == [beside(model).name]
+
+
 @pytest.mark.parametrize("harm", ["cut", "foreign", "bomb", "newer", "shapes"])
 def test_a_broken_file_is_one_sentence(harm: str, tmp_path: Path) -> None:
     path = save(Memory((sample(0),), ()), tmp_path / "m.samples.safetensors")
