@@ -32,7 +32,7 @@ from napari_seg.gui.hands import Hands
 from napari_seg.gui.hover import Hover
 from napari_seg.gui.layers import channel_of, volume_of
 from napari_seg.gui.mirroring import Mirroring
-from napari_seg.gui.nearing import bring_into_view
+from napari_seg.gui.nearing import bring_into_view, is_in_view
 from napari_seg.gui.proposal import Proposal, remember
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Target, empty_mask
@@ -67,6 +67,12 @@ _WANTED = (
 def _import_what_tools_need() -> None:
     for name in _WANTED:
         import_module(name)
+
+
+_ELSEWHERE = (
+    "The image does not lie in the slice that is shown; go to a slice where it is seen, or choose the whole image "
+    "under Options."
+)
 
 
 class Controller:
@@ -321,6 +327,8 @@ class Controller:
         if self._options.region not in target.regions:
             self._options = replace(self._options, region="whole")
         state = replace(state, regions=target.regions, options=self._options)
+        if self._options.region != "whole" and not is_in_view(self.viewer, self._image):
+            return replace(state, findings=(Finding("refusal", _ELSEWHERE),))
         look = self._looks.at(self._wish(target))
         return replace(state, checking=True) if look is None else look.on(state)
 

@@ -32,15 +32,22 @@ def come_near(viewer: Any, point: NDArray[np.float64], sides: NDArray[np.float64
     camera.zoom = float(max(near, whole))
 
 
+def is_in_view(viewer: Any, layer: Any) -> bool:
+    """Whether the slice that is shown goes through a layer."""
+    first = viewer.dims.ndim - layer.ndim
+    low, high = layer.extent.data
+    here = shown_at(layer, viewer.dims.point, viewer.dims.displayed)
+    hidden = (k for k in range(layer.ndim) if first + k not in viewer.dims.displayed)
+    return all(low[k] <= here[k] <= high[k] for k in hidden)
+
+
 def bring_into_view(viewer: Any, layer: Any) -> None:
     """Go to the middle of a layer, if nothing of it is seen in the slice that is shown: what is seen then is another
     image, or nothing."""
     first = viewer.dims.ndim - layer.ndim
-    displayed = [axis - first for axis in viewer.dims.displayed]
-    low, high = layer.extent.data
-    here = shown_at(layer, viewer.dims.point, viewer.dims.displayed)
-    if min(displayed) < 0 or all(low[k] <= here[k] <= high[k] for k in range(layer.ndim) if k not in displayed):
+    if min(viewer.dims.displayed) < first or is_in_view(viewer, layer):
         return
+    low, high = layer.extent.data
     point = np.asarray(viewer.dims.point, float)
     point[first:] = layer.data_to_world(np.rint((low + high) / 2))
     viewer.dims.point = tuple(point)

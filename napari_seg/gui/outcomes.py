@@ -52,11 +52,13 @@ def found(target: Target, sizes: Sequence[Sequence[int]]) -> list[str]:
 def _advice(sizes: Sequence[Sequence[int]], thresholds: Thresholds | None) -> str:
     if sizes:
         return "Review it on page 3, what is doubtful first; correct it by hand on page 2; then save it."
+    teach = "or draw some by hand on page 2 and let it learn on page 4."
     if thresholds:
         return (
-            "Lower Outline; if nothing appears, look at the preview and choose another channel, object size or model."
+            "Lower Outline; if nothing appears, look at the preview and choose another channel, object size or model, "
+            + teach
         )
-    return "Look at the preview and choose another channel or another model."
+    return f"Look at the preview and choose another channel or model, {teach}"
 
 
 def _thresholds(target: Target, settings: Mapping[str, Any]) -> Thresholds | None:

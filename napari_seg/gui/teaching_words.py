@@ -30,7 +30,7 @@ POOR = 0.1
 _DECIDED = {
     "better": "The new model is better",
     "worse": "The old model is better",
-    "undecided": "Undecided: compare both masks, then choose one",
+    "undecided": "Compare both masks, then choose one",
 }
 
 

@@ -23,11 +23,12 @@ from napari_seg.errors import SegError
 from napari_seg.inference.backend import Device
 from napari_seg.jobs import Progress, Steps
 from napari_seg.models.model import Model
+from napari_seg.models.shelf import state_of
 from napari_seg.models.spec import Event, ModelSpec
 from napari_seg.networks import Ensemble, Network
 from napari_seg.training.adopt import LOSS
 from napari_seg.training.sample import Sample
-from napari_seg.training.trainer import Settings, Trainer, digest, state_beside, stored
+from napari_seg.training.trainer import Settings, Trainer, digest, stored
 from napari_seg.training.validation import score
 
 Measured = dict[str, float]
@@ -107,7 +108,7 @@ def settled(
 ) -> Steps[Length]:
     """How long the training will be: as many steps as are given, as the stopped one had, or as fit into the time."""
     if resumed is not None:
-        return Length(int(stored(state_beside(resumed))["total"]))
+        return Length(int(stored(state_of(resumed))["total"]))
     return Length(steps) if steps else (yield from _timed(first, material, settings, seconds))
 
 
@@ -132,7 +133,7 @@ def run_course(
     checkpoint what there is. Where steps take longer than they did when they were timed, because a person works beside
     it, there are fewer.
     """
-    state_file, began = state_beside(save_to), time.perf_counter()
+    state_file, began = state_of(save_to), time.perf_counter()
     trainer = Trainer(first, material.learned, settings, length.steps, material.older)
     known, written = material.digest, standing is not None
     standing = standing or Standing()

@@ -28,6 +28,7 @@ from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.ensemble import first_of
 from napari_seg.models.file import SUFFIX, read_spec
 from napari_seg.models.model import Model
+from napari_seg.models.shelf import state_of
 from napari_seg.models.spec import ModelSpec
 from napari_seg.spec import Spec
 from napari_seg.tasks.base import LossKind
@@ -53,7 +54,7 @@ from napari_seg.training.plan import TrainSpec, augmentation, batch_size
 from napari_seg.training.reading import refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
 from napari_seg.training.test_set import refuse
-from napari_seg.training.trainer import Settings, state_beside, stored
+from napari_seg.training.trainer import Settings, stored
 from napari_seg.training.validation import tuned
 
 T = TypeVar("T")
@@ -161,7 +162,7 @@ def retrain(
     )
     standing = Standing()
     if resume:
-        known = stored(state_beside(save_to))
+        known = stored(state_of(save_to))
         standing = Standing(before=known["before"], older=known["older"])
     elif material.watched:
         at = Progress(0, 1, "looking at what was held out", {"phase": "score"})
@@ -223,7 +224,7 @@ def retrain(
     verdict = yield from _within(comparison, TRAINED, 1)
     model = _with_verdict(model, verdict)
     model.save(save_to)
-    state_beside(save_to).unlink(missing_ok=True)
+    state_of(save_to).unlink(missing_ok=True)
     return Retrained(model, parts.judging, verdict)
 
 

@@ -18,6 +18,7 @@ from napari_seg.inference.backend import choose_device
 from napari_seg.jobs import Steps, job
 from napari_seg.models.ensemble import first_of
 from napari_seg.models.model import Model
+from napari_seg.models.shelf import state_of
 from napari_seg.models.spec import ModelSpec
 from napari_seg.training.cases import Lesson, find_cases
 from napari_seg.training.course import Material, event, run_course, settled, with_event
@@ -28,7 +29,7 @@ from napari_seg.training.plan import TrainSpec, augmentation, batch_size, check_
 from napari_seg.training.reading import look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
 from napari_seg.training.test_set import refuse
-from napari_seg.training.trainer import Settings, state_beside
+from napari_seg.training.trainer import Settings
 from napari_seg.training.validation import tuned
 
 
@@ -91,7 +92,7 @@ def train(
     if held_out:
         model = replace(model, spec=(yield from tuned(model, kept.spec.task, held_out, settings.device)))
         model.save(save_to)  # the weights came from this very file, so what is returned is what it holds
-    state_beside(save_to).unlink(missing_ok=True)
+    state_of(save_to).unlink(missing_ok=True)
     return model
 
 

@@ -26,7 +26,6 @@ from torch import Tensor
 from napari_seg.errors import SegError
 from napari_seg.inference.backend import Device, out_of_memory
 from napari_seg.models.model import Model
-from napari_seg.models.shelf import state_of
 from napari_seg.networks import Network
 from napari_seg.tasks.base import LossKind
 from napari_seg.training.augment import Augmentation
@@ -192,10 +191,6 @@ def stored(path: Path) -> dict[str, Any]:
             return about
     except (OSError, SafetensorError, KeyError, ValueError, TypeError):
         raise SegError(f"There is no stopped training {path}; start anew without resuming.") from None
-
-
-state_beside = state_of
-"""The file with the state of the training that writes a model file."""
 
 
 def schedule(step: int, total: int) -> float:

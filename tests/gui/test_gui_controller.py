@@ -303,6 +303,23 @@ def test_only_what_is_visible(controller: Controller, viewer: ViewerModel, pictu
     assert mask.sum() == mask[10:30, 20:60].sum() == 800
 
 
+def test_a_part_of_an_image_that_is_not_seen_is_not_segmented(viewer: ViewerModel, engine: Any) -> None:
+    controller = Controller(viewer, engine)
+    for first in (0, 100):
+        viewer.add_image(np.zeros((8, 40, 40)), axis_labels=("z", "y", "x"), translate=(first, 0, 0))
+    controller.choose_model(shipped()["heart2d"])
+    controller.set_options(region="slice")
+    settle(controller)
+    assert controller.state.can_run
+    viewer.dims.set_point(0, 3)  # where the other one is
+    settle(controller)
+    assert not controller.state.can_run
+    assert controller.state.findings[0].text.startswith("The image does not lie in the slice that is shown; go to")
+    viewer.dims.set_point(0, 103)
+    settle(controller)
+    assert controller.state.can_run
+
+
 def test_thresholds_decode_stored_scores_and_leave_edits_alone(
     controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
 ) -> None:

@@ -14,7 +14,9 @@ from napari.components import ViewerModel
 from napari_seg.data.volume import Volume
 from napari_seg.gui.hands import BEYOND, Hands
 from napari_seg.gui.layers import layer_data
+from napari_seg.gui.nearing import is_in_view
 from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.results import visible_box
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.views import shown_at
 
@@ -114,6 +116,25 @@ def test_beside_a_finer_volume_the_slice_that_is_seen_is_drawn_on(desk: Desk, to
     for step in range(desk.viewer.dims.nsteps[0]):
         desk.viewer.dims.set_current_step(0, step)
         desk.check(mask, tool)
+
+
+def test_a_segmentation_of_this_slice_is_of_the_one_that_is_seen(desk: Desk) -> None:
+    """Every second step of the slider is halfway between two slices."""
+    volume = scan(6, -20.3, 2.2)
+    mask = desk.show(volume)
+    desk.show(scan(14, -21.4, 1.1))
+    mask.data[:] = np.arange(1, 7)[:, None, None]
+    image, dims, seen = desk.viewer.layers[0], desk.viewer.dims, 0
+    for step in range(dims.nsteps[0]):
+        dims.set_current_step(0, step)
+        mask.refresh()
+        if is_in_view(desk.viewer, image):
+            box = visible_box(image, volume, dims, camera_slice=True)
+            assert mask._slice.image.raw.min() == mask._slice.image.raw.max() == box.start[0] + 1
+            seen += 1
+        else:
+            assert mask._slice.empty
+    assert seen == 12  # the step half a slice before the first is drawn as the first
 
 
 def test_what_is_shown_is_what_napari_shows(desk: Desk) -> None:

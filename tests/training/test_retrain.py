@@ -22,7 +22,8 @@ from napari_seg.inference.predict import PredictSpec, predict
 from napari_seg.jobs import Job, Progress, run
 from napari_seg.models.ensemble import ensemble
 from napari_seg.models.model import Model
-from napari_seg.training import adopt, blending, course, trainer
+from napari_seg.models.shelf import state_of
+from napari_seg.training import adopt, blending, course
 from napari_seg.training import retrain as retrain_module
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.division import Division, known_as
@@ -242,7 +243,7 @@ def test_killed_between_the_model_and_its_state(which: int, tmp_path: Path, monk
         patched.setattr(Path, "replace", until_killed)
         with pytest.raises(Killed):
             retrain(MODEL, LESSONS, spec, save_to=path, memory=MEMORY)
-    if not trainer.state_beside(path).exists():
+    if not state_of(path).exists():
         assert which <= 2
         with pytest.raises(SegError, match="start anew"):
             retrain(MODEL, LESSONS, spec, save_to=path, memory=MEMORY, resume=True)
