@@ -33,6 +33,7 @@ from napari_seg.gui.hover import Hover
 from napari_seg.gui.layers import channel_of, volume_of
 from napari_seg.gui.mirroring import Mirroring
 from napari_seg.gui.nearing import bring_into_view, is_in_view
+from napari_seg.gui.one_unit import OneUnit
 from napari_seg.gui.proposal import Proposal, remember
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Target, empty_mask
@@ -141,6 +142,7 @@ class Controller:
         ):
             event.connect(self.refresh)
         viewer.layers.events.inserted.connect(self._show_new, position="last")
+        self._one_unit = OneUnit(viewer)  # the last to listen is the first to hear
         self.tick()
 
     # what a person wants

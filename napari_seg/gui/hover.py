@@ -172,13 +172,13 @@ class Hover:
     def _painted(self, track: Track, slab: Slab, options: Any) -> Foreseen | None:
         """What a brush would paint around the mouse: the voxels in the range that are not of the label yet."""
         layer, label = track.layer, int(track.layer.selected_label)
-        scale = [abs(float(layer.scale[axis])) for axis in slab.axes]
-        reach = [min(_MOST, math.ceil(_AROUND * options.radius / s)) for s in scale]
+        lead = layer.ndim - len(track.row.grid)
+        spacing = track.row.spacing or (1.0,) * len(track.row.grid)
+        reach = [min(_MOST, math.ceil(_AROUND * options.radius / spacing[axis - lead])) for axis in slab.axes]
         seen = slab.of(layer.data)
         box = tuple(
             slice(max(0, i - r), min(n, i + r + 1)) for i, r, n in zip(slab.here, reach, seen.shape, strict=True)
         )
-        lead = layer.ndim - len(track.row.grid)
         time = int(slab.index[0]) if lead else 0
         image = self._surroundings.image(track, time)
         if image is None:

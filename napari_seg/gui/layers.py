@@ -7,6 +7,7 @@ each other exactly, also where they are oblique; the true affine stays in the me
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -175,12 +176,15 @@ def _as_large(volume: Volume, layer: Any) -> Volume:
     axes = [axis for axis in volume.axes if axis not in "CS"]
     if layer.ndim != len(axes):
         return volume
+    own, unit = volume.unit if volume.spacing else "pixel", _SHORT_UNITS.get(str(layer.units[-1]), "pixel")
+    factor = 1.0
+    if "pixel" not in (own, unit):
+        factor, unit = UNITS[unit] / UNITS[own], own
     given = dict(zip(axes, _place(volume)["scale"], strict=True))
-    wanted = {axis: abs(float(size)) for axis, size in zip(axes, layer.scale, strict=True)}
+    wanted = {axis: abs(float(size)) * factor for axis, size in zip(axes, layer.scale, strict=True)}
     factors = [wanted[axis] / given[axis] if axis in wanted else 1.0 for axis in SPATIAL]
     if np.allclose(factors, 1.0):
         return volume
-    unit = _SHORT_UNITS.get(str(layer.units[-1]), "pixel")
     affine = None if volume.affine is None else volume.affine @ np.diag([*factors, 1.0])
     return replace(volume, spacing=tuple(wanted[axis] for axis in volume.spatial), unit=unit, affine=affine)
 
@@ -190,14 +194,20 @@ def lies_elsewhere(layer: Any, image: Any = None) -> bool:
     ends = np.vstack([np.zeros(layer.ndim), np.diag(layer.data.shape)])
     known = layer.metadata.get(KEY)
     if image is not None and image.ndim == layer.ndim:
-        there = [image.data_to_world(end) for end in ends]
+        there = [image.data_to_world(end) * _lengths(image.units) for end in ends]
     elif isinstance(known, Volume):
         place = _place(known)
-        there = [end * place["scale"] + place["translate"] for end in ends]
+        there = [(end * place["scale"] + place["translate"]) * _lengths(place["units"]) for end in ends]
     else:
         return False
-    here = [layer.data_to_world(end) for end in ends]
-    return not np.allclose(here, there, rtol=1e-4, atol=1e-3 * float(np.abs(layer.scale).min()))
+    lengths = _lengths(layer.units)
+    here = [layer.data_to_world(end) * lengths for end in ends]
+    return not np.allclose(here, there, rtol=1e-4, atol=1e-3 * float(np.abs(layer.scale * lengths).min()))
+
+
+def _lengths(units: Iterable[Any]) -> NDArray[np.float64]:
+    """Units of napari in millimetres; 1 for what is none of length."""
+    return np.array([UNITS[_SHORT_UNITS.get(str(unit), "pixel")] for unit in units])
 
 
 def _axes_of(layer: Any, dimensions: int) -> str:

@@ -55,13 +55,12 @@ def findings_of(
         return (
             Finding("refusal", f"This mask has {has}, the model finds {wanted}. Choose another model to begin with."),
         )
+    if spec is not None and spec.task.kind == "semantic" and not spec.task.taught_by(names):
+        how = "one of these names" if spec.task.overlapping else "the same names, in the same order"
+        words = f"The classes of the model are {_listed(spec.task.names)}, those of this mask {_listed(names)}."
+        return (Finding("refusal", f"{words} Give it {how}, or choose another model."),)
     if spec is not None and spec.task.planes:
-        return _of_planes(spec.task.planes, names, heard)
-    if spec is not None and spec.task.kind == "semantic" and len(spec.task.names) > 1:
-        own = tuple(spec.task.names)
-        if tuple(names[: len(own)]) != own and names:
-            words = f"The model's classes are {_listed(own)}, those of this mask {_listed(names)}."
-            return (Finding("refusal", f"{words} Name them alike, in the same order, or choose another model."),)
+        return _of_planes(spec.task.planes, heard)
     if spec is not None and track is not None and spec.network.ndim > len(track.row.grid):
         return (Finding("refusal", "The model works on volumes, this is a picture. Choose a model for 2D."),)
     shown = sum(one.objects for one in heard)
@@ -74,11 +73,8 @@ def findings_of(
     return ()
 
 
-def _of_planes(planes: Sequence[str], names: Sequence[str], heard: Sequence[Heard]) -> tuple[Finding, ...]:
+def _of_planes(planes: Sequence[str], heard: Sequence[Heard]) -> tuple[Finding, ...]:
     """For a model whose classes overlap, each in a mask of its own."""
-    if names and names[0] not in planes:
-        words = f"The model's classes are {_listed(planes)}, the one of this mask is {names[0]}."
-        return (Finding("refusal", f"{words} Give it one of these names, or choose another model."),)
     spoken = {h.plane.classes[0] for h in heard if h.plane.classes}
     silent = [name for name in planes if name not in spoken]
     if silent:

@@ -96,16 +96,15 @@ def _new_classes(model: ModelSpec, chosen: Sequence[Taught]) -> tuple[str, ...]:
     task = model.task
     if task.kind == "instance" or task.planes:
         return ()
-    known = task.names
-    if len(known) == 1 and all(len(one.classes) <= 1 for one in chosen):  # a single class may be called otherwise
-        return ()
     for one in chosen:
-        if one.classes[: len(known)] != known[: len(one.classes)]:
+        if not task.taught_by(one.classes):
             raise SegError(
-                f"{one.name}: the classes are {', '.join(one.classes)}, those of {model.name} are {', '.join(known)}; "
-                "name them alike, in the same order."
+                f"{one.name}: the classes are {', '.join(one.classes)}, those of {model.name} are "
+                f"{', '.join(task.names)}; name them alike, in the same order."
             )
-    return classes_of(chosen)[len(known) :]
+    if all(len(one.classes) <= len(task.names) for one in chosen):
+        return ()
+    return classes_of(chosen)[len(task.names) :]
 
 
 def _images(found: Sequence[Taught]) -> int:

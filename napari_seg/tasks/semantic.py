@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -43,6 +43,14 @@ class Semantic(Spec):
     @property
     def planes(self) -> tuple[str, ...]:
         return self.classes if self.overlapping else ()
+
+    def taught_by(self, names: Sequence[str]) -> bool:
+        """Whether it can learn from a mask whose classes have these names: its own in its own order, fewer or with new
+        ones after them. A single class may be called otherwise; of overlapping ones each has a mask of its own."""
+        if self.overlapping:
+            return not names or names[0] in self.classes
+        either = len(self.classes) == 1 and len(names) <= 1
+        return either or self.classes[: len(names)] == tuple(names[: len(self.classes)])
 
     @property
     def pointwise(self) -> bool:

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from controlled import let_arrive
 from napari.components import ViewerModel
+from napari.layers import Image
 
 from napari_seg.data.volume import Volume
 from napari_seg.gui.hands import BEYOND, Hands
-from napari_seg.gui.layers import layer_data
+from napari_seg.gui.layers import layer_data, lies_elsewhere, volume_of
 from napari_seg.gui.nearing import is_in_view
+from napari_seg.gui.one_unit import OneUnit, tell_in
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import visible_box
 from napari_seg.gui.surroundings import Surroundings
@@ -31,6 +33,7 @@ class Desk:
         self.viewer = ViewerModel()
         self.recorder = Recorder(self.viewer, engine)
         self.hands = Hands(self.viewer, self.recorder, Surroundings(self.recorder))
+        self.one_unit = OneUnit(self.viewer)
 
     def show(self, volume: Volume) -> Any:
         """Show an image and an empty mask of it, which is returned."""
@@ -135,6 +138,67 @@ def test_a_segmentation_of_this_slice_is_of_the_one_that_is_seen(desk: Desk) -> 
         else:
             assert mask._slice.empty
     assert seen == 12  # the step half a slice before the first is drawn as the first
+
+
+def microscope(side: float, unit: str) -> Volume:
+    noise = np.random.default_rng(1).integers(0, 99, (7, SIDE, SIDE)).astype(np.uint8)
+    return Volume(noise, "ZYX", (2 * side, side, side), unit, name="stack")
+
+
+@pytest.mark.parametrize("first", ["mm", "um"])
+def test_layers_in_millimetres_and_in_micrometres_are_drawn_on_where_they_are_seen(desk: Desk, first: str) -> None:
+    volumes = {"mm": scan(4, 0.0, 3.0), "um": microscope(500.0, "um")}
+    order = ["mm", "um"] if first == "mm" else ["um", "mm"]
+    masks = {unit: desk.show(volumes[unit]) for unit in order}
+    assert {str(unit) for layer in desk.viewer.layers for unit in layer.units} == {
+        {"mm": "millimeter", "um": "micrometer"}[first]
+    }
+    for unit, mask in masks.items():
+        volume = volumes[unit]
+        assert volume_of(mask).spacing == volume.spacing
+        assert volume_of(mask).unit == unit
+        assert desk.recorder.track(mask).row.spacing == volume.spacing
+        assert not lies_elsewhere(mask)
+        desk.hands.put_down()
+        for step in range(desk.viewer.dims.nsteps[0]):
+            desk.viewer.dims.set_current_step(0, step)
+            taken = desk.check(mask, "lasso")
+            assert taken == (step < 7 if unit == "um" else step <= 9)
+            if taken:
+                mask.paint((*map(int, shown_at(mask, desk.viewer.dims.point, (1, 2))[:1]), 4, 4), 1)
+                assert mask._slice.image.raw.any()
+                mask.undo()
+                desk.rest()
+
+
+def test_another_unit_for_one_layer_or_for_all_leaves_everything_as_it_lies(desk: Desk) -> None:
+    desk.show(scan(4, -20.0, 3.0))
+    image, mask = desk.viewer.layers
+    here = mask.data_to_world((1, 2, 3))
+    desk.viewer.layers.units = ("micrometer",) * 3
+    assert {str(unit) for layer in (image, mask) for unit in layer.units} == {"micrometer"}
+    np.testing.assert_allclose(mask.data_to_world((1, 2, 3)), np.multiply(here, 1000))
+    assert volume_of(mask).spacing == (3.0, 1.0, 1.0)
+    assert not lies_elsewhere(mask, image)
+    assert np.allclose(volume_of(image).affine, image.metadata["napari_seg"].affine)
+    mask.units = ("centimeter",) * 3  # a person says that it is ten times as large as the image
+    assert {str(unit) for unit in mask.units} == {"micrometer"}
+    assert lies_elsewhere(mask, image)
+
+
+def test_what_is_turned_across_units_stays_as_it_is() -> None:
+    millimetres = Image(np.zeros((4, 4)), units=("mm", "mm")).units
+    layer = Image(np.zeros((4, 4)), units=("mm", "um"), rotate=30, translate=(1, 2))
+    before = layer.data_to_world((1, 2))
+    tell_in(layer, millimetres)
+    assert [str(unit) for unit in layer.units] == ["millimeter", "micrometer"]
+    assert layer.data_to_world((1, 2)) == before
+    quarter = np.array([[0, 1, 6], [-1, 0, 7], [0, 0, 1.0]])
+    whole = Image(np.zeros((4, 4)), units=("um", "um"), rotate=30, shear=[0.2], translate=(2, 3), affine=quarter)
+    before = whole.data_to_world((1, 2))
+    tell_in(whole, millimetres)
+    assert whole.units == millimetres
+    np.testing.assert_allclose(whole.data_to_world((1, 2)), np.divide(before, 1000))
 
 
 def test_what_is_shown_is_what_napari_shows(desk: Desk) -> None:

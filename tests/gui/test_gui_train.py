@@ -560,7 +560,10 @@ def test_for_classes_that_no_model_knows_a_new_one_is_proposed(
     page.start.activated.emit(page.start.currentIndex())
     controller.tick()
     assert not page.begin.isEnabled()
-    assert "those of this mask class 1" in controller.classroom.training.state.findings[0].text
+    assert (
+        "those of this mask class 1. Give it the same names, in the same order"
+        in controller.classroom.training.state.findings[0].text
+    )
     page.start.setCurrentIndex(page.start.findData(NEW))
     page.start.activated.emit(page.start.currentIndex())
     controller.tick()

@@ -218,3 +218,26 @@ def test_seventy_thousand_objects_have_numbers_of_their_own() -> None:
     found = Instance().decode(Instance().encode(labels, (1.0, 1.0)), (1.0, 1.0))
     assert found.max() == 265 * 265
     assert found.dtype == np.uint32
+
+
+@pytest.mark.parametrize(
+    ("own", "names", "taught"),
+    [
+        (("liver", "spleen"), ("liver",), True),
+        (("liver", "spleen"), ("liver", "spleen", "tumour"), True),
+        (("liver", "spleen"), ("spleen", "liver"), False),
+        (("liver", "spleen"), ("class 1",), False),
+        (("liver",), ("class 1",), True),
+        (("liver",), ("class 1", "tumour"), False),
+        (("liver",), (), True),
+    ],
+)
+def test_a_model_learns_from_masks_with_its_own_classes(
+    own: tuple[str, ...], names: tuple[str, ...], taught: bool
+) -> None:
+    assert Semantic(classes=own).taught_by(names) is taught
+
+
+def test_of_overlapping_classes_each_is_taught_by_a_mask_of_its_own() -> None:
+    task = Semantic(classes=("lung", "tumour"), overlapping=True)
+    assert [task.taught_by(names) for names in (("tumour",), ("lung",), ("heart",), ())] == [True, True, False, True]
