@@ -631,7 +631,7 @@ def test_for_a_class_that_the_model_does_not_know_a_new_model_is_proposed(
     say(controller, trainer, Cancelled)
     controller.classroom.training.begin_with(str(organs))  # a person may see it otherwise
     settle(controller)
-    assert "The model's classes are liver and spleen" in controller.classroom.training.state.findings[0].text
+    assert "The classes of the model are liver and spleen" in controller.classroom.training.state.findings[0].text
 
 
 def test_classes_that_overlap_are_learned_from_their_masks_together(
@@ -676,7 +676,7 @@ def test_a_mask_of_another_class_than_those_that_overlap_is_refused(
     settle(controller)
     assert not page.begin.isEnabled()
     (finding,) = controller.classroom.training.state.findings
-    assert finding.text.startswith("The model's classes are wall and blood, the one of this mask is fat.")
+    assert finding.text.startswith("The classes of the model are wall and blood, those of this mask fat.")
 
 
 def test_both_masks_are_flicked_over_each_other_and_nothing_is_kept_of_them(
