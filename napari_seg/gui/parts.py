@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider
 
 from napari_seg.gui.state import Finding, Thresholds
+from napari_seg.gui.words import breakable
 
 _WORDS = {"note": "Note", "warning": "Check", "refusal": "Cannot run"}
 
@@ -160,7 +161,9 @@ class Findings(QWidget):
         frame.setProperty("level", finding.level)
         layout = QVBoxLayout(frame)
         layout.setContentsMargins(8, 4, 6, 4)
-        layout.addWidget(text(f"{_WORDS[finding.level]}: {finding.text}"))
+        words = text(f"{_WORDS[finding.level]}: {breakable(finding.text)}")
+        words.setToolTip(finding.text if breakable(finding.text) != finding.text else "")
+        layout.addWidget(words)
         for cure in finding.cures:
             button = QPushButton(cure.words)
             button.clicked.connect(lambda _=False, chosen=cure: self.cured.emit(chosen))

@@ -29,7 +29,7 @@ POOR = 0.1
 
 _DECIDED = {
     "better": "The new model is better",
-    "worse": "The old model is better",
+    "worse": "The new model is not better",
     "undecided": "Compare both masks, then choose one",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from napari_seg.data.geometry import tilt
@@ -101,6 +102,11 @@ def shortened(name: str, most: int = 32) -> str:
     """A name with its middle left out where it is long: names of files have no place to break."""
     kept = most // 2
     return name if len(name) <= most else f"{name[:kept]}…{name[-kept + 1 :]}"
+
+
+def breakable(sentence: str) -> str:
+    """A sentence in which no word is so long that it would be cut off at the edge of the panel."""
+    return re.sub(r"\S{33,}", lambda word: shortened(word[0]), sentence)
 
 
 def duration(seconds: float) -> str:

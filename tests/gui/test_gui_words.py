@@ -8,7 +8,7 @@ from skimage.color import rgb2lab
 
 from napari_seg.data.volume import Volume
 from napari_seg.gui.colours import PALETTE, class_colours
-from napari_seg.gui.words import amount, describe_volume, duration, facts_of_volume, memory, number, roughly
+from napari_seg.gui.words import amount, breakable, describe_volume, duration, facts_of_volume, memory, number, roughly
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,14 @@ def test_amounts_have_the_units_of_their_world() -> None:
     assert amount(100, cells) == "25 µm²"
     assert amount(100, stack) == "50 µm³"
     assert amount(100, Volume(np.zeros((4, 4)), "YX")) == "100 px"
+
+
+def test_a_long_name_does_not_run_over_the_edge() -> None:
+    assert breakable("In scan all objects have the same number.") == "In scan all objects have the same number."
+    found = breakable(f"There is a single image ({'a' * 60}), a part of it is held out.")
+    assert found.startswith("There is a single image (aaaa")
+    assert found.endswith("aaa), a part of it is held out.")
+    assert max(map(len, found.split())) == 32
 
 
 def test_a_volume_in_a_line_and_on_a_sheet() -> None:
