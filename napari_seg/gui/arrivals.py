@@ -10,6 +10,8 @@ Sessions are opened in a thread. What comes of it is told by signals, on the mai
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
@@ -59,6 +61,9 @@ MADE = "napari_seg_made"
 PREDICTED = "napari_seg_predicted"
 """Under this key a layer's metadata holds the ``Predicted`` that its voxels were, where a model made them."""
 
+
+AGAIN = 3.0
+"""Seconds until what was in the way of a mask is looked at again."""
 
 LONG, SOON = 30.0, 0.5
 """Seconds that a disk gets to open a session, and once it has not answered in that time."""
@@ -133,7 +138,7 @@ class Arrivals:
     """What was found of an image that came."""
 
     trouble = Signal(object, str)
-    """A layer of which nothing can be kept, or found, and why."""
+    """A layer of which nothing can be kept, or found, and why; an empty text where that is over."""
 
     def __init__(
         self,
@@ -150,6 +155,7 @@ class Arrivals:
         self.project: Session | None = None
         self._former: list[Session] = []  # those that could only be read, and were opened anew
         self._awaited: dict[Path, Future[Any]] = {}  # what is asked of folders, where the disk has not answered yet
+        self._again: dict[Any, float] = {}  # masks that could not be kept, and when that is tried again
         self.voxels = Voxels()
         viewer.layers.events.inserted.connect(lambda event: self.came(event.value))
 
@@ -173,8 +179,14 @@ class Arrivals:
             self._open(layer, volume, False, tells_all(volume), lambda found: self._resume(layer, found))
 
     def tick(self) -> None:
-        """Bring in what was compared. Main thread only."""
+        """Bring in what was compared, and try again what could not be. Main thread only."""
         self.voxels.tick()
+        for layer in [layer for layer, due in self._again.items() if due <= time.monotonic()]:
+            self._again[layer] = math.inf
+            if layer in self._viewer.layers:
+                self.came(layer)
+            else:
+                del self._again[layer]
 
     def close(self) -> int:
         """Let go of all sessions; returns how many steps could not be kept."""
@@ -214,12 +226,16 @@ class Arrivals:
                 if make:
                     say(self._viewer, COMPARING)
                 self.voxels.after(volume, lambda voxels: self._engine.later(again(found, voxels), arrived))
+            elif isinstance(found, _Unfit):
+                self._refuse(layer, str(found))
             elif isinstance(found, SegError) and make:
-                rest = f" Until you open {layer.name} again then, nothing of it is kept; save it to a file."
-                self._refuse(layer, str(found) if isinstance(found, _Unfit) else f"{found}{rest}")
+                self._again[layer] = time.monotonic() + AGAIN
+                self._refuse(layer, f"{found} Until then {layer.name} cannot be painted on.")
             elif isinstance(found, SegError):
                 self.trouble.emit(layer, str(found))
             elif found is not None:
+                if self._again.pop(layer, None) is not None:
+                    self.trouble.emit(layer, "")
                 if found.note:
                     self.trouble.emit(layer, found.note)
                 if found.added and not sure:

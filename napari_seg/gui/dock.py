@@ -24,6 +24,7 @@ from napari_seg.gui.settings import settings
 from napari_seg.gui.state import Options, Segment
 from napari_seg.gui.theme import follow_theme
 from napari_seg.gui.views import real
+from napari_seg.gui.words import breakable
 
 WIDTH = 360
 """Pixels that the panel asks for; it can be made narrower."""
@@ -116,7 +117,7 @@ class Panel(QWidget):
     def _say_kept(self, safe: Safe) -> None:
         self.kept.setObjectName("trouble" if safe.trouble else "quiet")
         self.kept.style().polish(self.kept)
-        self.kept.setText(safe_words(safe))
+        self.kept.setText(breakable(safe_words(safe)))
         self._say_seen()
 
     def _say_seen(self, state: Any = None) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 import numpy as np
+from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_seg.editing.annotation import Annotation
@@ -21,8 +22,10 @@ from napari_seg.editing.ranging import Range, around, of_label
 from napari_seg.editing.ruler import MEASURES, Measure
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
+from napari_seg.gui.arrivals import ONLY_SHOWN
 from napari_seg.gui.display import is_drawn
 from napari_seg.gui.foresight import Foresight
+from napari_seg.gui.layers import KEY
 from napari_seg.gui.mouse import STILL, held_still
 from napari_seg.gui.ranges import is_open
 from napari_seg.gui.recorder import Recorder
@@ -114,14 +117,24 @@ class Hands:
 
     @property
     def track(self) -> Track | None:
-        """The mask that tools are for: the active one, else the topmost that is seen."""
-        for layer in [self._viewer.layers.selection.active, *reversed(self._viewer.layers)]:
-            track = self._recorder.track(layer)
-            if track is None:
-                continue
-            if layer is self._viewer.layers.selection.active or (layer.visible and not track.plane.endswith(LEARNING)):
-                return track
-        return None
+        """The mask that tools are for: the active one; of an image that is active, and where something else is, the
+        topmost that is seen. None where the active one is not kept: nothing may go into another mask than it seems."""
+        active = self._viewer.layers.selection.active
+        track = self._recorder.track(active)
+        if track is not None or self._unkept is not None:
+            return track
+        seen = (self._recorder.track(layer) for layer in reversed(self._viewer.layers) if layer.visible)
+        masks = (track for track in seen if track is not None and not track.plane.endswith(LEARNING))
+        if isinstance(active, Image):
+            return next((track for track in masks if _is_of(track, active)), None)
+        return next(masks, None)
+
+    @property
+    def _unkept(self) -> Any:
+        """The active layer, if it is a mask of which nothing is kept."""
+        active = self._viewer.layers.selection.active
+        known = not isinstance(active, Labels) or ONLY_SHOWN in active.metadata or self._recorder.track(active)
+        return None if known else active
 
     def take(self, name: str) -> None:
         """What the key of a tool does: take it, or put it down where it is held; one that acts does so at once."""
@@ -543,13 +556,26 @@ class Hands:
             self.put_down()
 
     def _say_there_is_none(self) -> None:
-        coming = self._recorder.safe.coming
-        none = "There is no mask to work on; press Segment first, or add a labels layer."
-        self._say(f"One moment: {coming} can be changed as soon as it is kept." if coming else none)
+        coming, unkept = self._recorder.safe.coming, self._unkept
+        if coming:
+            self._say(f"One moment: {coming} can be changed as soon as it is kept.")
+        elif unkept is not None:
+            self._say(f"{unkept.name} cannot be kept, so it cannot be changed; the foot of the panel says why.")
+        else:
+            self._say("There is no mask to work on; press Segment first, or add a labels layer.")
 
     def _say(self, words: str) -> None:
         self.said = words
         self.changed.emit()
+
+
+def _is_of(track: Track, image: Any) -> bool:
+    """Whether a mask is one of an image, of which a layer may show one channel; one without an image may be."""
+    own = track.image
+    if own is None or own is image:
+        return True
+    volume = own.metadata.get(KEY)
+    return volume is not None and volume is image.metadata.get(KEY)
 
 
 def _told(edit: Edit) -> Edit:

@@ -166,9 +166,11 @@ class Ledger:
         self._steps[key] = self._steps.get(track.key, 0)
 
     def complain(self, sentence: str, about: Any = None) -> None:
-        """Say what is wrong until it is cured: ``about`` a layer, until it is closed; else until a step is kept."""
+        """Say what is wrong until it is cured: ``about`` a layer, until that is closed or ``sentence`` is empty; else
+        until a step is kept."""
         self._complaints.pop(about, None)
-        self._complaints[about] = sentence
+        if sentence:
+            self._complaints[about] = sentence
         self.changed.emit()
 
     def forget(self, about: Any) -> None:

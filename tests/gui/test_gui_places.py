@@ -201,6 +201,47 @@ def test_what_is_turned_across_units_stays_as_it_is() -> None:
     np.testing.assert_allclose(whole.data_to_world((1, 2)), np.divide(before, 1000))
 
 
+def test_beside_another_image_nothing_is_drawn_on_the_mask_below_it(desk: Desk) -> None:
+    """The image that is selected hides what was drawn on the other one."""
+    mask = desk.show(Volume(np.zeros((SIDE, SIDE), np.uint8), "YX", name="first"))
+    image = desk.viewer.layers[0]
+    other = desk.viewer.add_image(np.ones((SIDE, SIDE)), name="second")
+    desk.rest()
+    assert desk.viewer.layers.selection.active is other
+    desk.hands.pick("lasso")
+    assert (desk.hands.tool, desk.hands.said) == (
+        None,
+        "There is no mask to work on; press Segment first, or add a labels layer.",
+    )
+    desk.viewer.layers.selection.active = image
+    desk.hands.pick("lasso")
+    assert desk.hands.tool is not None
+    assert desk.viewer.layers.selection.active is mask
+
+
+def test_the_mask_of_an_image_is_found_from_each_of_its_channels(desk: Desk) -> None:
+    volume = Volume(np.zeros((2, SIDE, SIDE), np.uint8), "CYX", channels=("dapi", "gfp"), name="cells")
+    channels = [desk.viewer.add_image(data, **about) for data, about, _ in layer_data(volume, "image")]
+    desk.viewer.layers.selection.active = channels[0]
+    mask = desk.viewer.add_labels(np.zeros((SIDE, SIDE), np.uint8), name="mask")
+    desk.rest()
+    for channel in channels:
+        desk.viewer.layers.selection.active = channel
+        assert desk.hands.track is desk.recorder.track(mask)
+
+
+def test_a_mask_that_cannot_be_kept_is_not_mistaken_for_another(desk: Desk) -> None:
+    kept = desk.show(Volume(np.zeros((SIDE, SIDE), np.uint8), "YX", name="first"))
+    unkept = desk.viewer.add_labels(np.full((SIDE, SIDE), -1), name="below nothing")
+    desk.rest()
+    assert desk.hands.track is None
+    desk.hands.pick("lasso")
+    assert desk.hands.said == "below nothing cannot be kept, so it cannot be changed; the foot of the panel says why."
+    assert desk.viewer.layers.selection.active is unkept
+    desk.viewer.layers.selection.active = kept
+    assert desk.hands.track is desk.recorder.track(kept)
+
+
 def test_what_is_shown_is_what_napari_shows(desk: Desk) -> None:
     rng = np.random.default_rng(1)
     for _ in range(20):

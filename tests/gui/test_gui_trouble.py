@@ -210,7 +210,7 @@ def test_a_full_disk_is_told_when_it_fills_and_when_it_is_free_again(windows: li
     window.live(lambda: told[-1].startswith("Kept at"))
 
 
-def test_where_nothing_could_be_opened_all_is_well_once_it_is_opened_again(
+def test_where_nothing_could_be_opened_all_is_well_once_there_is_space(
     windows: list[Window], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(folder: Path) -> Any:
@@ -221,14 +221,17 @@ def test_where_nothing_could_be_opened_all_is_well_once_it_is_opened_again(
         windows.append(window := Window())
         layer = window.viewer.add_labels(np.zeros(SHAPE, np.uint16), name="mask")
         window.live(lambda: bool(window.recorder.safe.trouble))
-        words = "is full; free some space. Until you open mask again then, nothing of it is kept; save it to a file."
+        words = "is full; free some space. Until then mask cannot be painted on."
         assert window.recorder.safe.trouble.endswith(words)
-        layer.paint((5, 20, 30), 3)
-    window.viewer.layers.remove(layer)
-    window.open(layer.data)
+        assert not layer.editable
+        layer.paint((5, 20, 30), 3)  # what a program writes is kept as well
+        monkeypatch.setattr(arriving, "AGAIN", 0.0)
+        window.live(lambda: window.recorder.safe.trouble.endswith(words))
+    window.live(lambda: layer.editable)
     window.rest()
     assert window.recorder.safe.trouble == ""
-    np.testing.assert_array_equal(window.kept(window.viewer.layers["mask"]), layer.data)
+    np.testing.assert_array_equal(window.kept(layer), layer.data)
+    assert layer.data[5, 20, 30] == 3
 
 
 def test_the_second_window_goes_on_when_the_first_is_closed_and_the_image_opened_again(windows: list[Window]) -> None:
