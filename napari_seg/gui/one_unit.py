@@ -43,7 +43,7 @@ class OneUnit:
     def _tell(self, wanted: Sequence[Any] = ()) -> None:
         if self._telling:
             return
-        units = {}
+        units: dict[Any, Any] = {}
         for unit in (*wanted, *(unit for layer in self._layers for unit in layer.units)):
             units.setdefault(unit.dimensionality, unit)
         self._telling = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -436,9 +437,9 @@ def test_a_stroke_while_the_rest_is_due_stays(
     large.paint((80, 80), 9)  # the thread has not yet looked
     painted = large.data == 9
     assert painted.any()
-    settle(controller)
-    while not controller.recorder.rests:
-        controller.tick()
+    end = time.monotonic() + 10
+    while not (controller.recorder.rests and large.data.max() == 10) and time.monotonic() < end:
+        settle(controller)
     np.testing.assert_array_equal(large.data == 9, painted)
     assert set(np.unique(large.data)) == {0, 1, 9, 10}  # a new object is numbered after the painted one
 

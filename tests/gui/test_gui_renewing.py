@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,7 +63,10 @@ class Desk:
         self.recorder.tick()
 
     def rest(self) -> None:
-        for _ in range(20):
+        """Everything that is under way is done, but for what waits for the end of a stroke."""
+        turns, end = 0, time.monotonic() + 5
+        while turns < 20 or not (self.recorder.rests or self.track.in_hand or time.monotonic() > end):
+            turns += 1
             self.engine.poll()
             for session in self.recorder.arrivals.sessions.values():
                 session.writer.flush(10)
