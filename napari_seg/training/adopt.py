@@ -25,7 +25,7 @@ from napari_seg.models.model import Model
 from napari_seg.spec import Spec
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
-from napari_seg.training.doubts import far_from_labels, incomplete, misplaced
+from napari_seg.training.doubts import exchanged, far_from_labels, found_as, incomplete, misplaced
 from napari_seg.training.sample import Sample
 from napari_seg.training.validation import scores_of, spacing_of
 
@@ -94,6 +94,8 @@ def compare(
     total = sum(map(len, parts.values()))
     found: dict[str, list[Unit]] = {part: [] for part in parts}
     far: dict[str, list[tuple[float, float]]] = {part: [] for part in parts}
+    names = old.spec.task.names if old.spec.task.kind == "semantic" else ()
+    taken_for = np.zeros((len(names), len(names) + 1), np.int64)
     for part, units in parts.items():
         for (_, name), slices in units.items():
             at = Progress(sum(map(len, found.values())), total, f"comparing on {name}", {"phase": "compare"})
@@ -104,11 +106,17 @@ def compare(
                     masks.append((sample.labels, model.spec.task.decode(scores, spacing_of(model.spec)), sample.mask))
                     yield at
                 far[part].append(far_from_labels(_inside(new.spec.task, scores), sample))
+                if part == "corrections":
+                    taken_for += found_as(sample.labels, pieces[0][-1][1], sample, len(names))
             task = new.spec.task if part == "corrections" else old.spec.task
             of_old, of_new = figures(task, *pieces)
             found[part].append(Unit(name=name, old=of_old, new=of_new))
     yield Progress(total, total, "looking at the corrections", {"phase": "compare"})
-    doubt = misplaced([*learned, *corrections], older) or incomplete(far["corrections"], far["older"])
+    doubt = (
+        misplaced([*learned, *corrections], older)
+        or exchanged(taken_for, names)
+        or incomplete(far["corrections"], far["older"])
+    )
     return judge(found["corrections"], found["older"], doubt)
 
 

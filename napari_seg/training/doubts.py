@@ -1,4 +1,5 @@
-"""Signs that labels are wrong, though a model learns them well: moved, of another image, or half of them missing.
+"""Signs that labels are wrong, though a model learns them well: moved, of another image, half of them missing, or with
+classes exchanged.
 
 A network learns whatever is said to it everywhere alike, also labels that lie 6 pixels beside their objects; where the
 corrections are of another kind of image than the older samples, it can even do so without forgetting those. Then only
@@ -8,6 +9,8 @@ the images themselves can tell:
    just outside, are largest where the labels lie right, and hardly change sign from image to image.
 2. Who labels all objects leaves nothing like them in the background. So little of what the model finds lies far from
    every label.
+3. A model may miss a class, or take all of it for another. That it takes each of two for the other tells of names that
+   were exchanged.
 """
 
 from __future__ import annotations
@@ -44,6 +47,10 @@ FAR_SHARE = 0.35
 with all of them labelled it was 0.1 at most."""
 
 POINTS = 4000
+
+Counts = NDArray[np.int64]
+"""Voxels of each class of the labels (row): so many are found to be of each class (column), so many are there in all
+(the last column)."""
 
 
 def misplaced(labelled: Sequence[Sample], known: Sequence[Sample] = ()) -> str:
@@ -103,6 +110,36 @@ def incomplete(corrections: Sequence[tuple[float, float]], older: Sequence[tuple
         f"{share:.0%} of what the new model finds lies where the corrections say that nothing is "
         f"(on older samples {before:.0%}), as if objects were left out"
     )
+
+
+def found_as(labels: NDArray[np.integer], found: NDArray[np.integer], sample: Sample, classes: int) -> Counts:
+    """How many voxels of each class of the labels (row) a model finds to be of each class (column), where labels count.
+
+    Both are classes from 1, or for overlapping ones a plane for each.
+    """
+    counts = sample.counts
+    of_labels, of_found = (
+        [(one[k] > 0 if one.ndim > counts.ndim else one == k + 1) & counts for k in range(classes)]
+        for one in (labels, found)
+    )
+    return np.array([[np.count_nonzero(a & b) for b in of_found] + [np.count_nonzero(a)] for a in of_labels])
+
+
+def exchanged(table: Counts, names: Sequence[str]) -> str:
+    """What makes classes look exchanged, in words; empty where nothing does.
+
+    ``table``: the sum of :func:`found_as` over the corrections, as the old model finds them.
+    """
+    found, whole = table[:, :-1], table[:, -1]
+    taken_for = {
+        a: int(np.argmax(row)) for a, row in enumerate(found) if whole[a] and 2 * row.max(initial=0) > whole[a]
+    }
+    others = {a: b for a, b in taken_for.items() if a != b}
+    mixed = [names[a] for a, b in others.items() if a in others.values() and b in others]
+    if not mixed:
+        return ""
+    listed = f"{', '.join(mixed[:-1])} and {mixed[-1]}"
+    return f"{listed} look exchanged: where the corrections have one, the old model finds the other"
 
 
 def _share(sums: Sequence[tuple[float, float]]) -> float:

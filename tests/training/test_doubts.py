@@ -19,7 +19,7 @@ from napari_seg.models.zoo import samples_of, shipped
 from napari_seg.training.adopt import compare
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import find_cases
-from napari_seg.training.doubts import far_from_labels, incomplete, misplaced
+from napari_seg.training.doubts import exchanged, far_from_labels, found_as, incomplete, misplaced
 from napari_seg.training.memory import load
 from napari_seg.training.plan import TrainSpec
 from napari_seg.training.sample import Sample
@@ -116,6 +116,30 @@ def test_a_slice_that_was_left_out_between_two_is_far_from_labels() -> None:
     assert far_from_labels(found, Sample(image, ball))[0] == 0
     far, whole = far_from_labels(found, Sample(image, np.where(z % 2, ball, 0)))
     assert 0.45 < far / whole < 0.55
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_classes_that_were_exchanged(overlapping: bool) -> None:
+    found = np.zeros((40, 40), np.int64)
+    found[5:20, 5:20], found[25:35, 5:35] = 1, 2
+
+    def planes(labels: Labels) -> Labels:
+        return np.stack([labels == 1, labels == 2]).astype(np.int64) if overlapping else labels
+
+    def words(labels: Labels, mask: Any = None) -> str:
+        one = Sample(np.zeros((1, 40, 40), np.float32), planes(labels), mask)
+        return exchanged(found_as(one.labels, planes(found), one, 2), ("liver", "spleen"))
+
+    swapped = np.where(found > 0, 3 - found, 0)
+    assert words(found) == ""
+    assert words(swapped) == (
+        "liver and spleen look exchanged: where the corrections have one, the old model finds the other"
+    )
+    assert words(np.roll(swapped, 1, 0)).startswith("liver and spleen look exchanged")
+    assert words(np.where(found == 1, 2, found)) == ""  # the model calls all liver what is spleen: it can learn that
+    assert words(np.where(found == 1, 2, 0)) == ""
+    assert words(np.zeros_like(found)) == ""
+    assert words(swapped, found == 0) == ""  # nobody has said that
 
 
 def moved(labels: Labels) -> Labels:
