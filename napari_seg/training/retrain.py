@@ -155,7 +155,7 @@ def retrain(
         parts.learned,
         parts.older,
         parts.choosing or parts.judging,
-        parts.minded[:MINDED] if parts.choosing else (),
+        parts.minded[:MINDED],
         chooses=bool(parts.choosing),
         afterwards=2 * _pixels((*parts.judging, *parts.check))
         + (LOOKS * _pixels((*parts.choosing, *parts.minded)) if parts.choosing and parts.minded else 0),
@@ -212,7 +212,7 @@ def retrain(
         standing=standing,
     )
     model = yield from _within(course, BEGUN, TRAINED)
-    if material.minded and "blend" not in model.spec.history[-1].details:  # else it was killed after that
+    if parts.choosing and parts.minded and "blend" not in model.spec.history[-1].details:  # else it was killed after that
         seen = replace(material, minded=parts.minded)
         model = yield from _within(_blended(parts.first, model, seen, settings), TRAINED, TRAINED)
     chose = {sample.unit for sample in parts.choosing} - {sample.unit for sample in parts.judging}
