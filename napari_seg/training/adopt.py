@@ -106,7 +106,7 @@ def compare(
                     masks.append((sample.labels, model.spec.task.decode(scores, spacing_of(model.spec)), sample.mask))
                     yield at
                 far[part].append(far_from_labels(_inside(new.spec.task, scores), sample))
-                if part == "corrections":
+                if names and part == "corrections":
                     taken_for += found_as(sample.labels, pieces[0][-1][1], sample, len(names))
             task = new.spec.task if part == "corrections" else old.spec.task
             of_old, of_new = figures(task, *pieces)

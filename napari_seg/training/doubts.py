@@ -122,7 +122,8 @@ def found_as(labels: NDArray[np.integer], found: NDArray[np.integer], sample: Sa
         [(one[k] > 0 if one.ndim > counts.ndim else one == k + 1) & counts for k in range(classes)]
         for one in (labels, found)
     )
-    return np.array([[np.count_nonzero(a & b) for b in of_found] + [np.count_nonzero(a)] for a in of_labels])
+    table = [[np.count_nonzero(a & b) for b in of_found] + [np.count_nonzero(a)] for a in of_labels]
+    return np.array(table, np.int64).reshape(classes, classes + 1)
 
 
 def exchanged(table: Counts, names: Sequence[str]) -> str:

@@ -140,6 +140,8 @@ def test_classes_that_were_exchanged(overlapping: bool) -> None:
     assert words(np.where(found == 1, 2, 0)) == ""
     assert words(np.zeros_like(found)) == ""
     assert words(swapped, found == 0) == ""  # nobody has said that
+    one = Sample(np.zeros((1, 40, 40), np.float32), found)
+    assert exchanged(found_as(found, found, one, 0), ()) == ""
 
 
 def moved(labels: Labels) -> Labels:
