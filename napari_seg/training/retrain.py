@@ -212,7 +212,8 @@ def retrain(
         standing=standing,
     )
     model = yield from _within(course, BEGUN, TRAINED)
-    if parts.choosing and parts.minded and "blend" not in model.spec.history[-1].details:  # else it was killed after that
+    unblended = "blend" not in model.spec.history[-1].details  # else it was killed after that
+    if parts.choosing and parts.minded and unblended:
         seen = replace(material, minded=parts.minded)
         model = yield from _within(_blended(parts.first, model, seen, settings), TRAINED, TRAINED)
     chose = {sample.unit for sample in parts.choosing} - {sample.unit for sample in parts.judging}
