@@ -42,7 +42,16 @@ def objects_within(truth: Ids, found: Ids, mask: NDArray[np.bool_] | None) -> tu
 
 def mean_ap(pieces: Sequence[Piece]) -> float:
     """The mean AP over IoU 0.5 to 0.9 of all objects of a unit."""
-    return float(np.mean(ap_of(sum((hits_of(piece) for piece in pieces), np.zeros(1 + len(THRESHOLDS))))))
+    return float(np.mean(_ap(pieces)))
+
+
+def ap_at_half(pieces: Sequence[Piece]) -> float:
+    """The AP at IoU 0.5 of all objects of a unit."""
+    return float(_ap(pieces)[0])
+
+
+def _ap(pieces: Sequence[Piece]) -> NDArray[np.float64]:
+    return ap_of(sum((hits_of(piece) for piece in pieces), np.zeros(1 + len(THRESHOLDS))))
 
 
 def hits_of(piece: Piece) -> NDArray[np.float64]:

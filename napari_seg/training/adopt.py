@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from napari_seg.evaluation.counted import Piece, dice_of_classes, mean_ap
+from napari_seg.evaluation.counted import Piece, ap_at_half, dice_of_classes
 from napari_seg.inference.backend import Device, Runner
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.model import Model
@@ -39,7 +39,7 @@ Decision = Literal["better", "worse", "undecided"]
 
 
 class Unit(Spec):
-    """A held-out image or block: the mean Dice of its classes, or the mean AP of its objects, of both models."""
+    """A held-out image or block: the mean Dice of its classes, or the AP of its objects at IoU 0.5, of both models."""
 
     name: str
     old: float
@@ -135,10 +135,10 @@ def _by_unit(samples: Sequence[Sample]) -> dict[tuple[str, str], list[Sample]]:
 
 
 def figures(task: Semantic | Instance, old: Sequence[Piece], new: Sequence[Piece]) -> tuple[float, float]:
-    """The figures of both models on one unit: the mean AP of its objects, or the mean Dice of those of the task's
+    """The figures of both models on one unit: the AP of its objects at IoU 0.5, or the mean Dice of those of the task's
     classes that are in the truth or were found by either."""
     if task.kind == "instance":
-        return mean_ap(old), mean_ap(new)
+        return ap_at_half(old), ap_at_half(new)
     of_old, of_new = (dice_of_classes(pieces, len(task.classes), planes=task.overlapping) for pieces in (old, new))
     classes = [k for k in of_old if of_old[k] is not None or of_new[k] is not None]
     if not classes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_seg.evaluation.counted import mean_ap
+from napari_seg.evaluation.counted import ap_at_half, mean_ap
 
 
 def boxes(*places: tuple[int, int], depth: int = 9) -> np.ndarray:
@@ -22,6 +22,12 @@ def test_an_object_that_the_mask_cuts_is_never_wrong() -> None:
     moved = boxes((4, 4), (26, 15))[0]
     assert mean_ap([(truth, moved, mask)]) < 1  # most of this lies where it is known that nothing is
     assert mean_ap([(truth, np.where(truth == 2, truth, 0), mask)]) == 0
+
+
+def test_half_of_an_object_is_enough_at_half() -> None:
+    truth, found = boxes((4, 4), (20, 20))[0], boxes((4, 6), (20, 20))[0]  # the first overlaps by 6 of 10 columns
+    assert ap_at_half([(truth, found, None)]) == 1
+    assert 0.5 < mean_ap([(truth, found, None)]) < 1
 
 
 def test_finished_slices_of_a_volume_are_judged() -> None:
