@@ -226,7 +226,10 @@ class Arrivals:
                 if make:
                     say(self._viewer, COMPARING)
                 self.voxels.after(volume, lambda voxels: self._engine.later(again(found, voxels), arrived))
+            elif isinstance(found, SegError) and layer not in self._viewer.layers:
+                self._again.pop(layer, None)
             elif isinstance(found, _Unfit):
+                self._again.pop(layer, None)
                 self._refuse(layer, str(found))
             elif isinstance(found, SegError) and make:
                 self._again[layer] = time.monotonic() + AGAIN

@@ -16,7 +16,7 @@ the images themselves can tell:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,11 +136,21 @@ def exchanged(table: Counts, names: Sequence[str]) -> str:
         a: int(np.argmax(row)) for a, row in enumerate(found) if whole[a] and 2 * row.max(initial=0) > whole[a]
     }
     others = {a: b for a, b in taken_for.items() if a != b}
-    mixed = [names[a] for a, b in others.items() if a in others.values() and b in others]
+    mixed = [names[a] for a in others if _comes_back(others, a)]
     if not mixed:
         return ""
     listed = f"{', '.join(mixed[:-1])} and {mixed[-1]}"
     return f"{listed} look exchanged: where the corrections have one, the old model finds the other"
+
+
+def _comes_back(taken_for: Mapping[int, int], first: int) -> bool:
+    """Whether a class is taken for one that is taken for it, also by way of others."""
+    now: int | None = first
+    for _ in taken_for:
+        now = None if now is None else taken_for.get(now)
+        if now == first:
+            return True
+    return False
 
 
 def _share(sums: Sequence[tuple[float, float]]) -> float:

@@ -107,8 +107,7 @@ def remember(
         "check": (before.check, held_out),
     }
     for part, (old, new) in of_part.items():
-        chosen = chain(_fitting(old, room, patch), map(_Packed.unnamed, _fitting(new, room, patch)))
-        for packed in chosen:
+        for packed in chain(_fitting(old, room, patch), map(_Packed.unnamed, _fitting(new, room, patch))):
             parts[part].append(packed)
             yield Progress(0, 1, "keeping a selection for the next time", {"phase": "keep"})
     return _write(parts, before, beside(model))

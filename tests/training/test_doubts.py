@@ -144,6 +144,15 @@ def test_classes_that_were_exchanged(overlapping: bool) -> None:
     assert exchanged(found_as(found, found, one, 0), ()) == ""
 
 
+@pytest.mark.parametrize(
+    ("taken_for", "words"),
+    [((1, 2, 0, 3), "a, b and c look exchanged"), ((1, 2, 3, 3), ""), ((1, 0, 0, 3), "a and b look exchanged")],
+)
+def test_more_than_two_classes_that_were_exchanged(taken_for: tuple[int, ...], words: str) -> None:
+    table = np.hstack([9 * np.eye(4, dtype=np.int64)[list(taken_for)], np.full((4, 1), 10)])
+    assert exchanged(table, "abcd").partition(":")[0] == words
+
+
 def moved(labels: Labels) -> Labels:
     return np.roll(labels, 4, 1)
 
