@@ -412,7 +412,7 @@ class Arrivals:
             str(layer.metadata.get(PLANE, layer.name))
             for layer in self._viewer.layers
             if isinstance(layer, Labels) and ONLY_SHOWN not in layer.metadata and self._gate.is_closed(layer)
-            if _same(self.image_of(layer), image)
+            if same_image(self.image_of(layer), image)
         }
         return coming | self._open_planes(found)
 
@@ -444,7 +444,7 @@ class Arrivals:
         selected = self._viewer.layers.selection.active
         if isinstance(selected, Labels) and selected is not layer:
             selected = self.image_of(selected) if IMAGE in selected.metadata else None
-        found = [image for image in fitting if _same(image, selected)]
+        found = [image for image in fitting if same_image(image, selected)]
         if found:
             return found[0]
         return fitting[0] if len(fitting) == 1 else None
@@ -453,7 +453,7 @@ class Arrivals:
         """The images of the grid of a mask; of several channels of one the topmost."""
         shape, found = tuple(layer.data.shape), list[Any]()
         for image in reversed(self._images()):
-            if _mask_shape(volume_as_kept(image)) == shape and not any(_same(image, other) for other in found):
+            if _mask_shape(volume_as_kept(image)) == shape and not any(same_image(image, other) for other in found):
                 found.append(image)
         return found
 
@@ -461,7 +461,7 @@ class Arrivals:
         return [other for other in self._viewer.layers if isinstance(other, Image)]
 
 
-def _same(image: Any, other: Any) -> bool:
+def same_image(image: Any, other: Any) -> bool:
     """Whether two layers show one image, or channels of one."""
     if image is None or other is None:
         return False

@@ -22,10 +22,9 @@ from napari_seg.editing.ranging import Range, around, of_label
 from napari_seg.editing.ruler import MEASURES, Measure
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import ONLY_SHOWN
+from napari_seg.gui.arrivals import ONLY_SHOWN, same_image
 from napari_seg.gui.display import is_drawn
 from napari_seg.gui.foresight import Foresight
-from napari_seg.gui.layers import KEY
 from napari_seg.gui.mouse import STILL, held_still
 from napari_seg.gui.ranges import is_open
 from napari_seg.gui.recorder import Recorder
@@ -570,12 +569,8 @@ class Hands:
 
 
 def _is_of(track: Track, image: Any) -> bool:
-    """Whether a mask is one of an image, of which a layer may show one channel; one without an image may be."""
-    own = track.image
-    if own is None or own is image:
-        return True
-    volume = own.metadata.get(KEY)
-    return volume is not None and volume is image.metadata.get(KEY)
+    """Whether a mask is one of an image; one without an image may be."""
+    return track.image is None or same_image(track.image, image)
 
 
 def _told(edit: Edit) -> Edit:

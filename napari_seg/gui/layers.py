@@ -39,7 +39,9 @@ MOVED = "no longer lies on its image; give it the scale and the place of the ima
 """What is said of a mask that :func:`lies_elsewhere`."""
 
 _UNIT_NAMES = {"pixel": "pixel", "nm": "nanometer", "um": "micrometer", "mm": "millimeter", "m": "meter"}
-_SHORT_UNITS = {name: unit for unit, name in _UNIT_NAMES.items()}
+SHORT_UNITS = {name: unit for unit, name in _UNIT_NAMES.items()}
+"""Units by the names that napari has for them."""
+
 _COLORMAPS = ("cyan", "magenta", "yellow", "green", "bop blue", "bop orange")
 """Channels in this order; the first pairs are told apart with any kind of colour vision."""
 
@@ -164,7 +166,7 @@ def volume_of(layer: Any, axes: str | None = None) -> Volume:
             return _as_large(replace(known, data=data, levels=levels, name=layer.name), layer)
     axes = axes or _axes_of(layer, data.ndim)
     spatial = [k for k, axis in enumerate(axes) if axis in SPATIAL]
-    units = [_SHORT_UNITS.get(str(layer.units[k]), "pixel") for k in spatial]
+    units = [SHORT_UNITS.get(str(layer.units[k]), "pixel") for k in spatial]
     unit = units[-1] if "pixel" not in units else "pixel"
     scale = [abs(float(layer.scale[k])) * UNITS[u] / UNITS[unit] for k, u in zip(spatial, units, strict=True)]
     spacing = tuple(scale) if unit != "pixel" or any(s != 1 for s in scale) else None
@@ -176,7 +178,7 @@ def _as_large(volume: Volume, layer: Any) -> Volume:
     axes = [axis for axis in volume.axes if axis not in "CS"]
     if layer.ndim != len(axes):
         return volume
-    own, unit = volume.unit if volume.spacing else "pixel", _SHORT_UNITS.get(str(layer.units[-1]), "pixel")
+    own, unit = volume.unit if volume.spacing else "pixel", SHORT_UNITS.get(str(layer.units[-1]), "pixel")
     factor = 1.0
     if "pixel" not in (own, unit):
         factor, unit = UNITS[unit] / UNITS[own], own
@@ -194,20 +196,20 @@ def lies_elsewhere(layer: Any, image: Any = None) -> bool:
     ends = np.vstack([np.zeros(layer.ndim), np.diag(layer.data.shape)])
     known = layer.metadata.get(KEY)
     if image is not None and image.ndim == layer.ndim:
-        there = [image.data_to_world(end) * _lengths(image.units) for end in ends]
+        there = [image.data_to_world(end) * lengths_of(image.units) for end in ends]
     elif isinstance(known, Volume):
         place = _place(known)
-        there = [(end * place["scale"] + place["translate"]) * _lengths(place["units"]) for end in ends]
+        there = [(end * place["scale"] + place["translate"]) * lengths_of(place["units"]) for end in ends]
     else:
         return False
-    lengths = _lengths(layer.units)
+    lengths = lengths_of(layer.units)
     here = [layer.data_to_world(end) * lengths for end in ends]
     return not np.allclose(here, there, rtol=1e-4, atol=1e-3 * float(np.abs(layer.scale * lengths).min()))
 
 
-def _lengths(units: Iterable[Any]) -> NDArray[np.float64]:
+def lengths_of(units: Iterable[Any]) -> NDArray[np.float64]:
     """Units of napari in millimetres; 1 for what is none of length."""
-    return np.array([UNITS[_SHORT_UNITS.get(str(unit), "pixel")] for unit in units])
+    return np.array([UNITS[SHORT_UNITS.get(str(unit), "pixel")] for unit in units])
 
 
 def _axes_of(layer: Any, dimensions: int) -> str:

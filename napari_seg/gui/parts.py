@@ -161,8 +161,9 @@ class Findings(QWidget):
         frame.setProperty("level", finding.level)
         layout = QVBoxLayout(frame)
         layout.setContentsMargins(8, 4, 6, 4)
-        words = text(f"{_WORDS[finding.level]}: {breakable(finding.text)}")
-        words.setToolTip(finding.text if breakable(finding.text) != finding.text else "")
+        shown = breakable(finding.text)
+        words = text(f"{_WORDS[finding.level]}: {shown}")
+        words.setToolTip("" if shown == finding.text else finding.text)
         layout.addWidget(words)
         for cure in finding.cures:
             button = QPushButton(cure.words)

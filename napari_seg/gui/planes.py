@@ -15,13 +15,12 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import SPATIAL, UNITS, Volume
-from napari_seg.gui.layers import KEY
+from napari_seg.gui.layers import KEY, SHORT_UNITS, lengths_of
 from napari_seg.gui.words import UNIT_SIGNS
 
 _NAMES = {"S": "Axial", "I": "Axial", "A": "Coronal", "P": "Coronal", "R": "Sagittal", "L": "Sagittal"}
 _ROWS = ((1, 2), (0, 2), (0, 1))
 _SIDES = ("RL", "AP", "SI")
-_UNITS = {"nanometer": "nm", "micrometer": "um", "millimeter": "mm", "meter": "m"}
 
 
 @dataclass(frozen=True)
@@ -104,12 +103,12 @@ def position_words(viewer: Any) -> str:
         place = volume.affine @ np.array([*index, 1.0])
         words = [f"{ends[0 if p >= 0 else 1]} {abs(p):.1f}" for ends, p in zip(_SIDES, place[:3], strict=True)]
         return "   ".join(words) + " mm"
-    unit = _UNITS.get(str(layer.units[-1]), "pixel")
+    unit = SHORT_UNITS.get(str(layer.units[-1]), "pixel")
     if unit == "pixel":
         return ""
     place = np.asarray(viewer.dims.point)[-3:] - np.asarray(layer.translate)[-3:]
-    same = [UNITS.get(_UNITS.get(str(u), ""), 1.0) / UNITS[unit] for u in layer.units[-3:]]
-    parts = zip("xyz", (place * same)[::-1], strict=True)
+    place = place * lengths_of(layer.units[-3:]) / UNITS[unit]
+    parts = zip("xyz", place[::-1], strict=True)
     return "   ".join(f"{axis} {p:.2f}" for axis, p in parts) + f" {UNIT_SIGNS[unit]}"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from controlled import let_arrive
 from napari.components import ViewerModel
 
 from napari_seg.editing.annotation import Entry, object_key
@@ -67,10 +68,7 @@ class Desk:
         turns, end = 0, time.monotonic() + 5
         while turns < 20 or not (self.recorder.rests or self.track.in_hand or time.monotonic() > end):
             turns += 1
-            self.engine.poll()
-            for session in self.recorder.arrivals.sessions.values():
-                session.writer.flush(10)
-            self.recorder.tick()
+            let_arrive(self.recorder, 1)
 
     def ask(self, work: Any) -> Any:
         return self.track.session.writer.call(work).result()

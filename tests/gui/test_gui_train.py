@@ -81,11 +81,16 @@ def say(controller: Controller, trainer: Any, message: Callable[..., Any], *cont
     controller.tick()
 
 
-def trained(controller: Controller, trainer: Any, page: TrainPage, model_file: Any, verdict: Any = VERDICT) -> Path:
-    """A training that came to its end; the file of the new model."""
+def begun(controller: Controller, trainer: Any, page: TrainPage) -> Path:
+    """A training that has begun; where its model will be."""
     page.begin.click()
     rest(controller)
-    path = Path(trainer.orders[-1]["save_to"])
+    return Path(trainer.orders[-1]["save_to"])
+
+
+def trained(controller: Controller, trainer: Any, page: TrainPage, model_file: Any, verdict: Any = VERDICT) -> Path:
+    """A training that came to its end; the file of the new model."""
+    path = begun(controller, trainer, page)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(Path(model_file).read_bytes())
     say(controller, trainer, Finished, {"model": str(path), "verdict": verdict, "seconds": 12.0})
@@ -437,9 +442,7 @@ def test_what_one_window_trains_no_other_window_takes(
     controller: Controller, trainer: Any, engine: Any, page: TrainPage
 ) -> None:
     corrected(controller)
-    page.begin.click()
-    rest(controller)
-    path = Path(trainer.orders[-1]["save_to"])
+    path = begun(controller, trainer, page)
     beside = Controller(ViewerModel(), engine, trainer=type(trainer)())
     there = beside.classroom.training
     there.resolve()
@@ -478,9 +481,7 @@ def test_what_was_learned_before_a_disk_was_full_is_kept(
     controller: Controller, trainer: Any, page: TrainPage, spots: Path
 ) -> None:
     corrected(controller)
-    page.begin.click()
-    rest(controller)
-    path = Path(trainer.orders[-1]["save_to"])
+    path = begun(controller, trainer, page)
     path.write_bytes(spots.read_bytes())  # a first checkpoint
     say(controller, trainer, Failed, "The state of the training could not be kept; free some space there.")
     assert page.interrupted.isHidden()

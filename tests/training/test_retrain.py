@@ -492,6 +492,20 @@ def test_it_goes_on_with_the_loss_of_the_first_training(tmp_path: Path, monkeypa
     assert kinds == ["tversky", "tversky", "dice"]
 
 
+@pytest.mark.parametrize("held_out", [1, 6, 12])
+def test_what_is_forgotten_is_watched_however_many_are_held_out(held_out: int, tmp_path: Path) -> None:
+    """With 6 all judge and none chooses; the older samples that judge are others than those that are watched."""
+    memory = memory_for(MODEL, [lesson(20)], [lesson(seed) for seed in range(30, 42)])
+    lessons = [*LESSONS, *(replace(lesson(60 + k), split="val") for k in range(held_out))]
+    shown: list[dict[str, Any]] = []
+    steps = retrain.steps(MODEL, lessons, quick(), save_to=tmp_path / "m.safetensors", memory=memory)
+    made = run(steps, lambda progress: shown.append(dict(progress.detail)))
+    assert [one for one in shown if "score" in one]
+    assert all("older" in one for one in shown if "score" in one)
+    assert made.verdict is not None
+    assert len(made.verdict.older) == 6
+
+
 def test_checkpoints_are_chosen_by_older_samples_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that is a little better on the corrections and has forgotten the rest is not the best."""
     check = [lesson(seed) for seed in range(30, 42)]
