@@ -68,6 +68,10 @@ class Shown:
     def group(self) -> str:
         return self.name
 
+    @property
+    def patient(self) -> str:
+        return ""
+
     def load(self) -> Labelled:
         return self.labelled
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,6 +40,13 @@ def retrain(
         Path | None, typer.Option(help="The file of the new model (default: a new one among your own models).")
     ] = None,
     who: Annotated[str, typer.Option(help="Your name, for the history of the model.")] = "",
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            help="A CSV file with the columns name and group: images of one group (a patient) are never on both sides "
+            "of what is held out. Without it, as the session knows it."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     precision: Annotated[Precision, typer.Option(help="How precisely.")] = Precision.auto,
@@ -62,6 +70,8 @@ def retrain(
     found = [one for named in sessions for one in taught_in(named)]
     if not found:
         raise SegError("Nobody has corrected anything there; paint, accept or finish something in the window first.")
+    if groups is not None:
+        found = _grouped(found, groups)
     files = [*(one.path for one in shelf.kept()), *shipped().values()]
     parent = find(start) if start is not None else parent_of(found, files)
     settings = given(
@@ -101,6 +111,16 @@ def retrain(
         )
     else:
         _tell(output, parent, verdict)
+
+
+def _grouped(found: Sequence[Taught], path: Path) -> list[Taught]:
+    """With the groups that a table gives them."""
+    from napari_seg.training.split import read_groups
+
+    marks = read_groups(path)
+    if not any(one.name in marks for one in found):
+        raise SegError(f"{path.name} names none of the images that were corrected, such as {found[0].name}; add them.")
+    return [replace(one, patient=marks.get(one.name, one.patient)) for one in found]
 
 
 class _Run:

@@ -209,6 +209,12 @@ class Batch:
                     row.path, Entry(state=state or before, comment=row.comment if comment is None else comment)
                 )
 
+    def tell_patient(self, paths: Sequence[Path], mark: str) -> None:
+        """Say of which patient images are; an empty mark takes it back."""
+        for row in self.state.rows:
+            if row.path in paths and row.known:
+                self.project.tell_patient(row.path, mark)
+
     # what comes of it
 
     def tick(self) -> None:

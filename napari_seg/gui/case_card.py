@@ -16,9 +16,11 @@ from napari_seg.gui.words import shortened
 
 
 class CaseCard(QFrame):
-    """``said`` carries the paths of cases, a state and a comment; ``None`` for what they are."""
+    """``said`` carries the paths of cases, a state and a comment; ``None`` for what they are. ``told`` carries
+    paths and the mark of the patient that these images are of."""
 
     said = Signal(object, object, object)
+    told = Signal(object, str)
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,6 +30,13 @@ class CaseCard(QFrame):
         self.comment = QLineEdit()
         self.comment.setAccessibleName("Comment on the case")
         self.comment.setPlaceholderText("Comment: Enter keeps it")
+        self.patient = QLineEdit()
+        self.patient.setAccessibleName("Patient")
+        self.patient.setPlaceholderText("Patient, such as P1: Enter keeps it")
+        self.patient.setToolTip(
+            "Of which patient or animal the chosen images are. Any mark will do, it need not be a name. A model is "
+            "never judged on one from whom it learned."
+        )
         self.accept = _button("&Accept", "The mask is right (Alt+A)")
         self.flag = _button("Fla&g", "Somebody has to look at it again (Alt+G)")
         self.back = _button("&Take back", "It is neither accepted nor flagged (Alt+T)")
@@ -37,24 +46,30 @@ class CaseCard(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 8)
         layout.setSpacing(4)
-        for part in (self.title, self.why, self.comment):
+        for part in (self.title, self.why, self.comment, self.patient):
             layout.addWidget(part)
         layout.addLayout(buttons)
         self.accept.clicked.connect(lambda: self._say("accepted"))
         self.flag.clicked.connect(lambda: self._say("flagged"))
         self.back.clicked.connect(lambda: self._say("unseen"))
         self.comment.returnPressed.connect(lambda: self._say(None))
+        self.patient.returnPressed.connect(self._tell)
 
     def render(self, rows: Sequence[CaseRow]) -> None:
-        """Show the chosen rows. A comment that is being written stays while they are the same, and is kept when others
-        are chosen."""
+        """Show the chosen rows. What is being written stays while they are the same, and is kept when others are
+        chosen."""
         self.setVisible(bool(rows))
         paths = tuple(row.path for row in rows)
         if paths != self._paths and self.comment.isModified():
             self._say(None)
+        if paths != self._paths and self.patient.isModified():
+            self._tell()
         self._paths = paths
         if not self.comment.isModified():
             self.comment.setText(rows[0].comment if len(rows) == 1 else "")
+        if not self.patient.isModified():
+            marks = {row.patient for row in rows}
+            self.patient.setText(marks.pop() if len(marks) == 1 else "")
         if not rows:
             return
         known = [row for row in rows if row.known]
@@ -65,6 +80,7 @@ class CaseCard(QFrame):
             self.title.setText(f"{len(rows)} images are chosen")
         say(self.why, rows[0].why if len(rows) == 1 else "")
         self.comment.setVisible(len(rows) == 1 and bool(known))
+        self.patient.setVisible(bool(known))
         for button, state in ((self.accept, "accepted"), (self.flag, "flagged")):
             button.setVisible(bool(known))
             button.setEnabled(any(row.state != state for row in known))
@@ -74,6 +90,10 @@ class CaseCard(QFrame):
     def _say(self, state: State | None) -> None:
         self.comment.setModified(False)
         self.said.emit(self._paths, state, self.comment.text().strip() if len(self._paths) == 1 else None)
+
+    def _tell(self) -> None:
+        self.patient.setModified(False)
+        self.told.emit(self._paths, self.patient.text().strip())
 
 
 def _name(row: CaseRow) -> str:

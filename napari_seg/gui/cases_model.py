@@ -36,6 +36,12 @@ COLUMNS = (
         lambda row: row.name.casefold(),
     ),
     Column(
+        "Patient",
+        "Images of one patient or animal: a model is never judged on one from whom it learned",
+        lambda row: row.patient,
+        lambda row: row.patient or None,
+    ),
+    Column(
         "State",
         "Unseen: nobody has opened it. In work: somebody has. Accepted and flagged: so it was judged.",
         lambda row: NOT_FOUND if row.missing else STATE_WORDS[row.state],
@@ -58,7 +64,7 @@ COLUMNS = (
     ),
 )
 
-DOUBT = len(COLUMNS) - 1
+PATIENT, DOUBT = 1, len(COLUMNS) - 1
 
 
 class CasesModel(QAbstractTableModel):

@@ -40,7 +40,8 @@ class CaseRow:
     """One image. ``amount``: what is in its mask, in words; ``size``: by which that is sorted; ``detail``: by class.
 
     ``doubt``: the share of the mask that the model expects to be wrong. ``why``: what went wrong, in a sentence.
-    ``title``: what it is called. ``spent``: the time that went into it. ``missing``: its file is not where it was.
+    ``title``: what it is called. ``spent``: the time that went into it. ``patient``: the mark of the one that it is of.
+    ``missing``: its file is not where it was.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class CaseRow:
     detail: str = ""
     title: str = ""
     spent: str = ""
+    patient: str = ""
     missing: bool = False
 
     @property
@@ -128,7 +130,7 @@ def row_of(path: Path, case: Case | None, trouble: str, title: str = "") -> Case
         detail = "\n".join(f"{name}: {_measured(count, case)}" for name, count in case.voxels.items())
     doubt = None if case.predicted is None else case.predicted.doubt
     spent = f"{duration(case.seconds)} of work" if case.seconds >= _MINUTE else ""
-    return CaseRow(path, case.state, amount, size, doubt, case.comment, trouble, detail, title, spent)
+    return CaseRow(path, case.state, amount, size, doubt, case.comment, trouble, detail, title, spent, case.patient)
 
 
 def _measured(voxels: int, case: Case) -> str:

@@ -33,6 +33,7 @@ from napari_seg.gui.results import planes_of
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.cases import Case, case, count, keep_prediction, note_opened, say_of_case
 from napari_seg.session.fingerprint import identity
+from napari_seg.session.patients import tell_patient
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.projects import About, discard, made_at, place_for, session_folder, tell_failure
 from napari_seg.session.records import ImageRow, Plane
@@ -287,6 +288,14 @@ class Project:
         else:
             session.writer.send(lambda store: say_of_case(store, image, entry, at, who))
         self.refresh(path)
+
+    def tell_patient(self, path: Path, mark: str) -> None:
+        """Say of which patient an image is; an empty mark takes it back."""
+        session, who, at = self._session_of(path), self._recorder.who, time.time()
+        if session is not None and not session.read_only:
+            image = self.cases[path].image.id
+            session.writer.send(lambda store: tell_patient(store, image, mark, at, who))
+            self.refresh(path)
 
     def see(self, path: Path) -> None:
         """A person looks at a case."""

@@ -2,7 +2,7 @@
 
 Beside a model ``NAME.safetensors`` lies ``NAME.note.json``: what is known of it besides what it says itself, such as
 whether it was taken. While it is trained, ``NAME.order.json`` holds what it takes to go on, and ``NAME.owner.json``
-says which process trains it.
+says which process of which machine trains it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import contextlib
 import itertools
 import json
 import os
+import platform
 import re
+import time
 import uuid
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -29,6 +31,10 @@ NOTE, ORDER, OWNER, STATE = ".note.json", ".order.json", ".owner.json", ".resume
 
 _NEAR = 5.0
 """Seconds within which two times at which a process began are the same."""
+
+_SILENT = 3600.0
+"""Seconds after which a training on another machine, of whose processes nothing is known here, has ended if none of its
+files was written: it writes its state much more often."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ def claim(path: Path) -> bool:
     me = psutil.Process()
     try:
         with owner.open("x", encoding="utf-8") as file:
-            json.dump({"pid": me.pid, "began": me.create_time()}, file)
+            json.dump({"host": platform.node(), "pid": me.pid, "began": me.create_time()}, file)
     except FileExistsError:
         return False
     except OSError as error:
@@ -146,6 +152,8 @@ def let_go(path: Path) -> None:
 
 def _is_owned(path: Path) -> bool:
     known = _read(_beside(path, OWNER))
+    if known.get("host", platform.node()) != platform.node():
+        return time.time() - max(map(_written, (_beside(path, OWNER), state_of(path), path))) < _SILENT
     try:
         return bool(abs(psutil.Process(known["pid"]).create_time() - known["began"]) < _NEAR)
     except (KeyError, TypeError, ValueError, psutil.Error):
@@ -176,13 +184,15 @@ def _beside(path: Path, ending: str) -> Path:
 
 
 def _by_age(paths: Any) -> list[Path]:
-    def age(path: Path) -> float:
-        try:
-            return -path.stat().st_mtime
-        except OSError:
-            return 0.0
+    return sorted(paths, key=lambda path: (-_written(path), path.name))
 
-    return sorted(paths, key=lambda path: (age(path), path.name))
+
+def _written(path: Path) -> float:
+    """When a file was written last, 0 where there is none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from napari_seg.editing.annotation import CASE, Entry
 from napari_seg.editing.counting import counted
 from napari_seg.editing.said import counts_objects
+from napari_seg.session.patients import TOLD, marks, patient_of
 from napari_seg.session.predicted import Predicted, predictions
 from napari_seg.session.records import ImageRow, Place, Plane, Step, row_key, rows_of
 from napari_seg.session.store import Store
@@ -25,7 +26,7 @@ CaseState = Literal["new", "unseen", "in work", "accepted", "rejected", "flagged
 OPENED, COUNTED = "case opened", "counted"
 """Entries of the log: a person looked at a case; this much is in its masks."""
 
-_NO_WORK = ("predict", "thresholds", "opened", COUNTED)
+_NO_WORK = ("predict", "thresholds", "opened", COUNTED, TOLD)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Case:
     """``objects``: how many there are; ``voxels`` by class. Each ``None`` where no mask of that kind was counted.
 
     Without any mask a case is ``new``, whoever looked at the image.
-    ``predicted``: the last prediction. ``seconds``: that people spent on it.
+    ``predicted``: the last prediction. ``seconds``: that people spent on it. ``patient``: the mark of the one that the
+    image is of, if it is known.
     """
 
     image: ImageRow
@@ -43,6 +45,7 @@ class Case:
     voxels: Mapping[str, int] | None = None
     predicted: Predicted | None = None
     seconds: float = 0.0
+    patient: str = ""
 
     @property
     def touched(self) -> bool:
@@ -55,11 +58,13 @@ def cases(store: Store) -> list[Case]:
     entries: dict[int, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
     for _, _, image, what, _, details in store.log():
         entries[image].append((what, details))
-    return [_case(store, row, entries[row.id]) for row in store.images()]
+    told = marks(store)
+    return [_case(store, row, entries[row.id], told) for row in store.images()]
 
 
 def case(store: Store, image: int) -> Case:
-    return _case(store, store.image(image), [(what, details) for _, _, _, what, _, details in store.log(image)])
+    log = [(what, details) for _, _, _, what, _, details in store.log(image)]
+    return _case(store, store.image(image), log, marks(store))
 
 
 def note_opened(store: Store, image: int, at: float, who: str) -> None:
@@ -119,7 +124,7 @@ def _blocks(store: Store, row: ImageRow, plane: str, labels: Labels) -> dict[Pla
     return {Place(plane, time, number): frames[time][grid.box(number)] for time in times for number in numbers}
 
 
-def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any]]]) -> Case:
+def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any]]], told: Mapping[str, str]) -> Case:
     names = [plane.name for plane in store.planes(row.id) if plane.is_mask]
     rows = store.rows(row.id) if names else {}
     said = [rows.get(row_key(name, CASE), Entry()) for name in names]
@@ -145,9 +150,10 @@ def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any
         counted.get("voxels"),
         past[-1].predicted if past else None,
         store.spent(row.id),
+        patient_of(row, told),
     )
 
 
 def _first_mask(log: Sequence[tuple[str, Mapping[str, Any]]]) -> int:
     """Where the log begins to tell of masks: who looked at the image before saw none."""
-    return next((k for k, (what, _) in enumerate(log) if what != OPENED), len(log))
+    return next((k for k, (what, _) in enumerate(log) if what not in (OPENED, TOLD)), len(log))

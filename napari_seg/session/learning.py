@@ -25,6 +25,7 @@ from napari_seg.editing.said import class_names, counts_objects
 from napari_seg.editing.spoken import Amount, amount, spoken
 from napari_seg.errors import SegError
 from napari_seg.session.found_again import as_large, image_of
+from napari_seg.session.patients import marks, patient_of
 from napari_seg.session.predicted import Past
 from napari_seg.session.projects import name_of
 from napari_seg.session.provenance import BY_MODEL, OPENED, last_prediction
@@ -61,8 +62,9 @@ class Taught:
 
     ``rows``: what was said of each of ``planes``, by the keys of rows. ``volume``: the image, where it lies in no file.
     ``changed``: objects that were changed by hand, also those that only lost voxels. ``past``: the prediction that a
-    person corrected. ``damaged``: something that was said cannot be read any more. Of classes that overlap a place
-    counts where a person has spoken in each of their planes.
+    person corrected. ``damaged``: something that was said cannot be read any more. ``patient``: the mark of the one
+    that the image is of, if it is known. Of classes that overlap a place counts where a person has spoken in each of
+    their planes.
     """
 
     folder: Path
@@ -76,6 +78,7 @@ class Taught:
     project: str = ""
     damaged: bool = False
     volume: Volume | None = field(default=None, repr=False)
+    patient: str = ""
     split: str = "train"
 
     @property
@@ -207,10 +210,12 @@ def lessons(
     """
     found = list[Taught]()
     with reading(folder) as store:
+        told = marks(store)
         for image in store.images():
             if images is None or image.id in images:
                 wanted = images.get(image.id) if isinstance(images, Mapping) else None
-                found += _of_image(store, folder, image, wanted, (volumes or {}).get(image.id))
+                volume, patient = (volumes or {}).get(image.id), patient_of(image, told)
+                found += _of_image(store, folder, image, wanted, volume, patient)
     return found
 
 
@@ -241,7 +246,7 @@ def _in_order(one: Taught, names: tuple[str, ...]) -> Taught:
 
 
 def _of_image(
-    store: Store, folder: Path, image: ImageRow, wanted: str | None, volume: Volume | None
+    store: Store, folder: Path, image: ImageRow, wanted: str | None, volume: Volume | None, patient: str
 ) -> Iterator[Taught]:
     before, entries = store.damaged, store.rows(image.id)
     known = [plane for plane in store.planes(image.id) if not plane.name.endswith(LEARNING)]
@@ -267,6 +272,7 @@ def _of_image(
                 name_of(store),
                 store.damaged > before,
                 volume,
+                patient,
             )
 
 

@@ -21,7 +21,7 @@ class AsRead:
 
     def __init__(self, lesson: Taught, name: str) -> None:
         self.lesson, self.name = lesson, name
-        self.group, self.split = lesson.group, lesson.split
+        self.group, self.patient, self.split = lesson.group, lesson.patient, lesson.split
         self._mask: NDArray[Any] | None = None
 
     @property

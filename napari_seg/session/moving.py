@@ -17,7 +17,7 @@ from typing import Any
 
 from napari_seg.errors import SegError
 from napari_seg.session.blocks import Grid, digest, smallest, unpack
-from napari_seg.session.records import REVISION, entry_of, plain
+from napari_seg.session.records import PATIENT, REVISION, entry_of, plain
 
 Row = tuple[Any, ...]
 
@@ -171,6 +171,10 @@ def _bring(sql: sqlite3.Connection, image: int, source: sqlite3.Connection, othe
         "WHERE id = ?",
         (float(added), to.of(head), str(voxels), image),
     )
+    sql.execute(
+        "INSERT OR IGNORE INTO meta SELECT ?1 || fingerprint, ?2 FROM images WHERE id = ?3 AND ?2 != ''",
+        (PATIENT, _patient(source, number), image),
+    )
     for (value,) in sql.execute(_VALUES, (image,)):
         if value is not None:
             entry_of(value)
@@ -204,6 +208,13 @@ def _bring_contents(sql: sqlite3.Connection, source: sqlite3.Connection, image: 
         (kept,) = sql.execute("SELECT data FROM blobs WHERE hash = ?", (name,)).fetchone()
         if digest(smallest(unpack(kept, grid.extent(block)))) != name:
             raise _damaged()
+
+
+def _patient(sql: sqlite3.Connection, image: int) -> str:
+    found = sql.execute(
+        "SELECT value FROM meta JOIN images ON key = ? || fingerprint WHERE images.id = ?", (PATIENT, image)
+    ).fetchone()
+    return str(found[0]) if found else ""
 
 
 def _parents(sql: sqlite3.Connection, image: int) -> Iterator[Row]:
@@ -255,4 +266,5 @@ def forget(sql: sqlite3.Connection, image: int) -> None:
         sql.execute(f"DELETE FROM {table} WHERE {_REVISIONS}", (image,))
     for table in ("planes", "blocks", "rows", "revisions", "predictions", "log", "spent"):
         sql.execute(f"DELETE FROM {table} WHERE image = ?", (image,))
+    sql.execute("DELETE FROM meta WHERE key IN (SELECT ? || fingerprint FROM images WHERE id = ?)", (PATIENT, image))
     sql.execute("DELETE FROM images WHERE id = ?", (image,))

@@ -21,6 +21,9 @@ after (1), or may not (2)."""
 CAME = "as it came"
 """The note of a step that brought a mask, as it was opened or predicted."""
 
+PATIENT = "patient "
+"""Under this, and the fingerprint of an image, it is kept of which patient it is."""
+
 NAMED = 1000
 """A revision, and its line in the log, names at most so many of the labels it changed."""
 

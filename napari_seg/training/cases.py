@@ -31,7 +31,7 @@ class Labelled(NamedTuple):
 
 class Named(Protocol):
     """What is known of something to learn from before it is read. Those of one ``group`` (a patient, an image) are
-    never on both sides of a split.
+    never on both sides of a split, nor are groups of one ``patient``, where that is known besides (else it is empty).
 
     ``split`` is "train" or "val". ``about`` is what a model's history keeps of it.
     """
@@ -41,6 +41,9 @@ class Named(Protocol):
 
     @property
     def group(self) -> str: ...
+
+    @property
+    def patient(self) -> str: ...
 
     @property
     def split(self) -> str: ...
@@ -70,6 +73,10 @@ class Case:
     split: str = "train"
     axes: str | None = None
     mask: Path | None = None
+
+    @property
+    def patient(self) -> str:
+        return ""
 
     @property
     def about(self) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """What is held out of the corrections, so that a new model can be measured on what it did not learn from.
 
-Whole groups (patients, images) where there are several; else blocks of the one image, and with them the pixels just
+Whole patients or groups (images) where there are several; else blocks of the one image, and with them the pixels just
 around them. What a model or one before it learned from (:class:`~napari_seg.training.division.Division`) is never held
 out, so that none is ever measured on what it knows; what was held out stays so, whatever is corrected besides. Which of
 those that are new are held out hangs on the hashes of their names.
@@ -39,7 +39,7 @@ class Divided(NamedTuple):
 
 
 class _Names(NamedTuple):
-    """Of what is learned from, and of what is held out: groups, and blocks of those that are divided."""
+    """Of what is learned from, and of what is held out: patients, groups, and blocks of those that are divided."""
 
     learned: set[str]
     held_out: set[str]
@@ -48,7 +48,8 @@ class _Names(NamedTuple):
 def divided(
     samples: Sequence[Sample], before: Division = NOTHING, *, wanted: Collection[int] = (), seed: int = 0
 ) -> Divided:
-    """Hold a part of the samples out: whole groups where at least two have something that counts, else blocks.
+    """Hold a part of the samples out: whole patients where at least two have something that counts, else whole groups,
+    else blocks.
 
     ``before``: what is known of units already. ``wanted``: the numbers of classes that must be learned: a held-out unit
     that alone has one is given back. Where there are not two blocks, nothing is held out.
@@ -72,40 +73,51 @@ def apart(held_out: Sequence[Sample]) -> tuple[tuple[Sample, ...], tuple[Sample,
 
     With enough units they are different ones, half and half: the best of many checkpoints looks better than it is on
     what it was chosen by. With ``JUDGES`` or a few more all judge and none chooses. With fewer nothing can be proved
-    anyway, and all do both. No group is on both sides.
+    anyway, and all do both. No patient is on both sides.
     """
-    units = {sample.unit for sample in held_out}
+    units = {sample.unit: sample.whole for sample in held_out}
     if len(units) < JUDGES:
         return tuple(held_out), tuple(held_out)
-    choosing = sorted({group for group, _ in units}, key=_hash)[1::2]
-    if len(units) < 2 * JUDGES or sum(group not in choosing for group, _ in units) < JUDGES:
+    choosing = sorted({*units.values()}, key=_hash)[1::2]
+    if len(units) < 2 * JUDGES or sum(whole not in choosing for whole in units.values()) < JUDGES:
         choosing = []
     return (
-        tuple(sample for sample in held_out if sample.unit[0] in choosing),
-        tuple(sample for sample in held_out if sample.unit[0] not in choosing),
+        tuple(sample for sample in held_out if sample.whole in choosing),
+        tuple(sample for sample in held_out if sample.whole not in choosing),
     )
 
 
 def _named(counting: Sequence[Sample], before: Division, seed: int) -> _Names:
     """What is learned from and what is held out."""
     groups: dict[str, list[Sample]] = {}
+    patients: dict[str, set[str]] = {}
     for sample in counting:
         groups.setdefault(sample.unit[0], []).append(sample)
+        patients.setdefault(sample.whole, set()).add(sample.unit[0])
     if len(groups) < 2:
         return _named_blocks(counting, before, seed)
+    if len(patients) < 2:
+        patients = {group: {group} for group in groups}
     blocks = {
         group: {_block(sample, key) for sample in of for key, _ in _blocks(sample)} for group, of in groups.items()
     }
-    learned = {group for group, inner in blocks.items() if before.learned_any({group, *inner})}
-    taken = _taken({*groups}, learned, {group for group in groups if before.held_out_any({group})}, seed)
-    now = _Names(set(), taken)
-    for group in {*groups} - taken:
-        inner = {block for block in blocks[group] if before.held_out_any({block})}
-        if inner and not before.learned_any({group}):  # it was alone once, and goes on as it was divided then
-            now.held_out.update(inner)
-            now.learned.update(blocks[group] - inner)
+    learned = {
+        whole
+        for whole, own in patients.items()
+        if before.learned_any({whole, *own}.union(*(blocks[group] for group in own)))
+    }
+    held_out = {whole for whole, own in patients.items() if before.held_out_any({whole, *own})}
+    taken = _taken({*patients}, learned, held_out, seed)
+    now = _Names(set(), set())
+    for whole, own in patients.items():
+        inner = {block for group in own for block in blocks[group] if before.held_out_any({block})}
+        if whole in taken:
+            now.held_out.update({whole, *own})
+        elif inner and len(own) == 1 and not before.learned_any({whole, *own}):
+            now.held_out.update(inner)  # it was alone once, and goes on as it was divided then
+            now.learned.update(*(blocks[group] - inner for group in own))
         else:
-            now.learned.add(group)
+            now.learned.update({whole, *own})
     return now
 
 

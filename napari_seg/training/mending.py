@@ -124,6 +124,10 @@ class Mended:
         return self.case.group
 
     @property
+    def patient(self) -> str:
+        return self.case.patient
+
+    @property
     def about(self) -> Mapping[str, Any]:
         return {**self.case.about, "mended": self.fixes} if self.fixes else self.case.about
 

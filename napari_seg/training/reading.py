@@ -69,7 +69,8 @@ def refuse_one_sided(
 
 def _samples_of(lesson: Lesson, model: ModelSpec, channel: str | None) -> list[Sample]:
     image, labels, mask = lesson.load()
-    return list(samples(image, labels, model, mask=mask, name=lesson.name, group=lesson.group, channel=channel))
+    named = {"name": lesson.name, "group": lesson.group, "patient": lesson.patient}
+    return list(samples(image, labels, model, mask=mask, channel=channel, **named))
 
 
 def _facts_of(lesson: Lesson, spec: TrainSpec) -> Facts:

@@ -32,7 +32,7 @@ class Sample:
 
     ``image``: ``(channels, *grid)`` float32, normalised. ``labels``: ``(*grid)``, or for overlapping classes
     ``(classes, *grid)``. ``mask``, ``(*grid)``: where labels count; ``None`` for everywhere. ``group``: the patient or
-    examination, which no split divides.
+    examination, which no split divides; ``patient``: where several groups are of one, its mark.
     """
 
     image: NDArray[np.float32]
@@ -40,6 +40,7 @@ class Sample:
     mask: NDArray[np.bool_] | None = None
     name: str = ""
     group: str = ""
+    patient: str = ""
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -50,6 +51,11 @@ class Sample:
         """What is counted as one: the slices of one image. Names alone are not unique, as of ``ct.nii.gz`` in each of
         many folders."""
         return self.group or self.name, self.name
+
+    @property
+    def whole(self) -> str:
+        """What no split divides: the patient where that is known, else the group."""
+        return f"patient {self.patient}" if self.patient else self.unit[0]
 
     @property
     def counts(self) -> NDArray[np.bool_]:
@@ -75,6 +81,7 @@ def samples(
     mask: NDArray[np.bool_] | None = None,
     name: str = "",
     group: str = "",
+    patient: str = "",
     channel: str | None = None,
 ) -> Iterator[Sample]:
     """Bring a case to the network's grid, as a prediction would: the same channels, intensities and scale.
@@ -104,7 +111,7 @@ def samples(
             part = None if known is None else known[here]
             if part is None or part.any():
                 seen, part = (nearest(numbers[here], shape), None) if part is None else told(numbers[here], part, shape)
-                yield Sample(resampled(values[here], shape), seen, part, name, group)
+                yield Sample(resampled(values[here], shape), seen, part, name, group, patient)
 
 
 def _looks(grid: tuple[int, ...], ndim: int) -> list[Any]:

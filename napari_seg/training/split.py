@@ -58,6 +58,14 @@ def read_split(path: Path, where: Mapping[str, str], hold_out: str | None) -> tu
     return tuple(rows)
 
 
+def read_groups(path: Path) -> dict[str, str]:
+    """The groups (patients) of images by their names, from a CSV file with the columns name and group."""
+    table = _table(path)
+    if missing := {"name", "group"} - set(table[0] if table else ()):
+        raise SegError(f"The table {path.name} has no column {min(missing)}; add it.")
+    return {line["name"]: line["group"] for line in table if line["group"]}
+
+
 def is_one_group(rows: Iterable[Row]) -> bool:
     """Whether all rows are of one group and yet on several sides: the table then knows of no groups."""
     rows = tuple(rows)
@@ -96,6 +104,8 @@ def _table(path: Path) -> list[dict[str, str]]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = [[word.strip() for word in line] for line in csv.reader(file)]
     except (OSError, UnicodeDecodeError, csv.Error):
-        raise SegError(f"The split {path} cannot be read; give a CSV file with the columns name and split.") from None
+        raise SegError(
+            f"The table {path} cannot be read; give a CSV file with the columns name and split or group."
+        ) from None
     head, *rest = [line for line in lines if any(line)] or [[]]
     return [dict(zip(head, [*line, *[""] * len(head)], strict=False)) for line in rest]

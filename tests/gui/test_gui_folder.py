@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
 
 from napari_seg.data.formats import read
 from napari_seg.data.volume import Volume
-from napari_seg.gui.cases_model import COLUMNS, DOUBT, CasesModel
+from napari_seg.gui.cases_model import COLUMNS, DOUBT, PATIENT, CasesModel
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Failed, Finished
 from napari_seg.gui.folder_state import CaseRow, Folder, next_case, summary_of
@@ -24,7 +24,7 @@ from napari_seg.gui.pages.folder import FolderPage
 from napari_seg.session.fingerprint import fingerprint
 
 ROWS = tuple(
-    CaseRow(Path(f"/images/{name}.png"), state, f"{size} objects", size, doubt)
+    CaseRow(Path(f"/images/{name}.png"), state, f"{size} objects", size, doubt, patient="P1" if name == "b" else "")
     for name, state, size, doubt in (
         ("a", "unseen", 10.0, 0.1),
         ("b", "accepted", 9.0, 0.3),
@@ -45,7 +45,7 @@ class TestModel:
         assert names(model) == "bCad"
         model.sort(DOUBT, Qt.SortOrder.AscendingOrder)
         assert names(model) == "aCbd"
-        model.sort(2, Qt.SortOrder.DescendingOrder)
+        model.sort(3, Qt.SortOrder.DescendingOrder)
         assert names(model) == "Cabd"
         model.sort(0, Qt.SortOrder.AscendingOrder)
         assert names(model) == "abCd"
@@ -56,7 +56,10 @@ class TestModel:
         model = CasesModel()
         model.render(ROWS, Path("/images/b.png"))
         cells = [[model.data(model.index(row, column)) for column in range(len(COLUMNS))] for row in (0, 3)]
-        assert cells == [["▸ b", "✓ accepted", "9.0 objects", "30%"], ["d", "not segmented", "None objects", ""]]
+        assert cells == [
+            ["▸ b", "P1", "✓ accepted", "9.0 objects", "30%"],
+            ["d", "", "not segmented", "None objects", ""],
+        ]
         assert model.data(model.index(0, 0), Qt.ItemDataRole.FontRole).bold()
         assert model.data(model.index(1, 0), Qt.ItemDataRole.FontRole) is None
         tip = model.headerData(DOUBT, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
@@ -260,6 +263,37 @@ def test_a_comment_that_is_being_written_is_not_taken_away(page: Page) -> None:
     assert page.shown.card.comment.text() == ""
     page.rest()
     assert page.shown.list.cases.shown[page.row("a")].comment == "half a sent"
+
+
+def test_images_are_told_to_be_of_one_patient(page: Page) -> None:
+    shown, bot = page.shown, page.bot
+    assert shown.list.isColumnHidden(PATIENT)
+    page.click(shown.segment)
+    page.answer_all()
+
+    def marks() -> dict[str, str]:
+        return {row.name: row.patient for row in shown.list.cases.shown if row.patient}
+
+    bot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at("a"))
+    bot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ControlModifier, page.at("c"))
+    bot.keyClicks(shown.card.patient, "P1")
+    bot.keyClick(shown.card.patient, Qt.Key.Key_Return)
+    page.rest()
+    assert marks() == {"a": "P1", "c": "P1"}
+    assert not shown.list.isColumnHidden(PATIENT)
+    assert shown.card.patient.text() == "P1"
+    assert shown.list.cases.shown[page.row("a")].state == "unseen"
+    bot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at("b"))
+    assert shown.card.patient.text() == ""
+    bot.keyClicks(shown.card.patient, "P2")
+    bot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at("a"))  # what was typed is kept
+    page.rest()
+    assert marks() == {"a": "P1", "b": "P2", "c": "P1"}
+    shown.card.patient.selectAll()
+    bot.keyClick(shown.card.patient, Qt.Key.Key_Delete)
+    bot.keyClick(shown.card.patient, Qt.Key.Key_Return)
+    page.rest()
+    assert marks() == {"b": "P2", "c": "P1"}
 
 
 def test_masks_are_saved_and_never_replaced_without_asking(

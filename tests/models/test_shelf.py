@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +78,12 @@ def test_a_training_belongs_to_one_process_until_that_is_gone(folder: Path) -> N
     owner.write_text(json.dumps({"pid": other.pid, "began": other.create_time()}))
     assert shelf.orders() == {}
     assert not shelf.claim(path)
+    owner.write_text(json.dumps({"host": "elsewhere", "pid": other.pid, "began": 0.0}))  # it shares this folder
+    assert not shelf.claim(path)
+    os.utime(owner, (0, time.time() - 7200))
+    assert list(shelf.orders()) == [path]
+    shelf.state_of(path).touch()  # its training has come to a checkpoint
+    assert shelf.orders() == {}
     owner.write_text(json.dumps({"pid": other.pid, "began": other.create_time() - 60}))  # its number was given again
     assert list(shelf.orders()) == [path]
     assert shelf.claim(path)

@@ -17,6 +17,7 @@ from napari_seg.editing.annotation import CASE, Entry, class_key, object_key
 from napari_seg.errors import SegError
 from napari_seg.models.file import file_hash, read_spec
 from napari_seg.session.learning import lessons
+from napari_seg.session.patients import tell_patient
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.projects import About, remember, tell_about
 from napari_seg.session.pupils import parent_of, pupil, taught_in
@@ -102,6 +103,31 @@ def test_the_model_whose_masks_were_corrected_goes_on(
     assert ("taken" in note) == told["adopted"]
     assert note["objects"] == 12
     assert not output.with_name(f"{output.stem}.order.json").exists()
+
+
+@pytest.mark.parametrize("by_table", [True, False])
+def test_images_of_one_patient_are_on_one_side(
+    desk: Desk, run: Callable[..., Any], model_file: Callable[..., Path], tmp_path: Path, by_table: bool
+) -> None:
+    numbers = corrected(desk, on_the_shelf(model_file("instance"), tmp_path))
+    table, given = tmp_path / "patients.csv", ["--device", "cpu", "--json"]
+    table.write_text("name,group\nanother,P1\n")
+    told = run("retrain", desk.session.folder, "--steps", 2, *given, "--groups", table)
+    assert (told.code, told.err) == (
+        2,
+        "patients.csv names none of the images that were corrected, such as cells 0; add them.\n",
+    )
+    table.write_text("name,patient\n")
+    assert "patients.csv has no column group; add it." in run("retrain", desk.session.folder, "--groups", table).err
+    if by_table:
+        table.write_text("name,group\n" + "".join(f"cells {k},P{k % 2}\n" for k in range(6)))
+        given += ["--groups", str(table)]
+    else:
+        for k, number in enumerate(numbers):
+            desk.session.writer.call(lambda store, n=number, k=k: tell_patient(store, n, f"P{k % 2}", 1.0, "")).result()
+    told = run("retrain", desk.session.folder, "--steps", 2, *given).json
+    held_out = {int(unit["name"].removeprefix("cells ")) for unit in told["verdict"]["corrections"]}
+    assert held_out in ({0, 2, 4}, {1, 3, 5})
 
 
 def test_in_words_and_nothing_is_overwritten(

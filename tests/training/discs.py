@@ -20,6 +20,7 @@ class Disc:
     group: str
     seed: int = 0
     ndim: int = 2
+    patient: str = ""
     split: str = "train"
     about: dict[str, Any] = field(default_factory=dict)
 

@@ -27,6 +27,7 @@ class InMemory:
     labels: Volume
     mask: NDArray[np.bool_] | None = None
     split: str = "train"
+    patient: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
 
     @property

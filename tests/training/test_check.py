@@ -22,6 +22,7 @@ class Given:
     image: Volume
     labels: Volume
     group: str
+    patient: str = ""
     split: str = "train"
     trouble: str = ""
 

@@ -147,3 +147,61 @@ def test_images_of_one_name_are_several_and_of_one_group_on_one_side() -> None:
     few = [picture(str(k), f"patient {max(0, k - 8)}") for k in range(12)]
     assert min(map(len, apart(few))) in (0, 9)  # never fewer than JUDGES that judge
     assert len(apart(few)[1]) >= JUDGES
+
+
+def of_patients(count: int, each: int = 3) -> list[Sample]:
+    """Images that are groups of their own, several of each patient."""
+    return [replace(picture(f"{k}-{n}"), patient=f"P{k}") for k in range(count) for n in range(each)]
+
+
+def patients(samples: Iterable[Sample]) -> set[str]:
+    return {sample.patient for sample in samples}
+
+
+@pytest.mark.parametrize("count", [2, 5, 20])
+def test_no_patient_is_on_both_sides(count: int) -> None:
+    learned, held_out, _ = divided(of_patients(count))
+    assert not patients(learned) & patients(held_out)
+    assert len(patients(held_out)) == max(1, SHARE * count)
+    choosing, judging = apart(divided(of_patients(30))[1])
+    assert choosing
+    assert not patients(choosing) & patients(judging)
+
+
+def test_patients_that_are_told_later_or_taken_back_never_bring_back_what_was_learned() -> None:
+    told = of_patients(10)
+    untold = [replace(sample, patient="") for sample in told]
+    first = divided(untold)
+    later = divided(told, first.division)
+    assert not names(first.held_out) <= names(later.held_out)  # a patient was on both sides
+    assert not names(later.held_out) & names(first.learned)
+    assert not patients(later.learned) & patients(later.held_out)
+    back = divided(untold, later.division)
+    assert not names(back.held_out) & names(later.learned)
+
+
+def test_a_new_image_of_a_patient_goes_to_where_the_patient_is() -> None:
+    for seed in range(8):
+        learned, held_out, division = divided(of_patients(6, each=2), seed=seed)
+        new = [replace(picture(f"new {k}"), patient=f"P{k}") for k in range(6)]  # the others were moved elsewhere
+        again = divided(new, division, seed=seed)
+        assert patients(again.learned) >= patients(learned)
+        assert patients(again.held_out) == patients(held_out)
+
+
+def test_the_images_of_a_single_patient_are_held_out_one_by_one() -> None:
+    samples = of_patients(1, each=5)
+    learned, held_out, division = divided(samples)
+    assert (len(learned), len(held_out)) == (4, 1)
+    assert divided(samples, division) == (learned, held_out, division)
+
+
+def test_an_image_that_was_divided_learns_whole_beside_another_of_its_patient() -> None:
+    alone = replace(picture("a", size=200), patient="P1")
+    first = divided([alone])
+    assert first.held_out
+    beside = replace(picture("b"), patient="P1")
+    others = [replace(picture(f"{k}"), patient=f"Q{k}") for k in range(4)]
+    learned, held_out, _ = divided([alone, beside, *others], first.division)
+    assert not patients(learned) & patients(held_out)
+    assert names(learned) >= {"a", "b"}

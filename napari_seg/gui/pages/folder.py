@@ -128,6 +128,7 @@ class FolderPage(QScrollArea):
         self.list.opened.connect(self._batch.open)
         self.list.chosen.connect(self._render_chosen)
         self.card.said.connect(self._batch.say)
+        self.card.told.connect(self._batch.tell_patient)
         self.open.clicked.connect(self._open)
         self.save.clicked.connect(self._save)
         self.add_open.clicked.connect(self._batch.add_open)
