@@ -106,7 +106,13 @@ def lenient() -> Iterator[None]:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether the first bytes are those of a DICOM file, with or without the preamble."""
+    """Whether the first bytes are those of a DICOM file, with or without the preamble.
+
+    Databases are not even opened: this program may hold locks on one, and would lose them when it is closed
+    (https://sqlite.org/howtocorrupt.html, 2.2).
+    """
+    if ".sqlite" in path.name:
+        return False
     try:
         with path.open("rb") as file:
             start = file.read(132)

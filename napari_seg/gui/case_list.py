@@ -8,7 +8,7 @@ from typing import Any
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-from napari_seg.gui.cases_model import DOUBT, PATIENT, CasesModel
+from napari_seg.gui.cases_model import DOUBT, CasesModel
 from napari_seg.gui.folder_state import CaseRow, Folder
 
 _LEAST = 150
@@ -58,7 +58,6 @@ class CaseList(QTableView):
         """Show the rows of a page. The case that is opened becomes the chosen one."""
         chosen = bool(self.rows)
         self.cases.render(state.rows, state.current)
-        self.setColumnHidden(PATIENT, not any(row.patient for row in state.rows))
         if state.current != self._opened or (chosen and not self.rows):  # others came, and nothing is chosen any more
             self._opened = state.current
             place = None if state.current is None else self.cases.place_of(state.current)

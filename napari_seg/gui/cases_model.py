@@ -31,15 +31,9 @@ class Column:
 COLUMNS = (
     Column(
         "Image",
-        "The file",
-        lambda row: row.name,
+        "The file, and of which patient it is, where that is known",
+        lambda row: f"{row.name} · {row.patient}" if row.patient else row.name,
         lambda row: row.name.casefold(),
-    ),
-    Column(
-        "Patient",
-        "Images of one patient or animal: a model is never judged on one from whom it learned",
-        lambda row: row.patient,
-        lambda row: row.patient or None,
     ),
     Column(
         "State",
@@ -64,7 +58,7 @@ COLUMNS = (
     ),
 )
 
-PATIENT, DOUBT = 1, len(COLUMNS) - 1
+DOUBT = len(COLUMNS) - 1
 
 
 class CasesModel(QAbstractTableModel):

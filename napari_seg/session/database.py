@@ -4,8 +4,7 @@ A transaction is on the disk when it is committed (``synchronous = FULL``), so t
 power cut takes more than what was not yet committed. On a local disk the journal is a write-ahead log; a network file
 system cannot share the memory that needs, so there it is a rollback journal.
 
-Who may write is decided by a lock that the system takes away from a program that ends, however it ends: an exclusive
-transaction on a second, empty database.
+Who may write is decided by :class:`~napari_seg.session.lock.Lock`.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from urllib.parse import quote
 import psutil
 
 from napari_seg.errors import SegError
+from napari_seg.session.lock import LOCK
 
 APPLICATION = 0x6E736567
 """What tells a session from the databases of other programs: ``nseg`` in ASCII, in the header of the file."""
@@ -29,7 +29,8 @@ APPLICATION = 0x6E736567
 FORMAT = 1
 """The number of the tables below. A change of them gets the next number and a step in :data:`MIGRATIONS`."""
 
-NAME, LOCK = "session.sqlite", "lock.sqlite"
+NAME = "session.sqlite"
+"""That it ends in ``.sqlite`` keeps our readers from opening it: see :func:`~napari_seg.data.dicom_frames.is_dicom`."""
 
 MIGRATIONS: dict[int, str] = {}
 """By the number of a format, the SQL that makes the next one of it."""
@@ -81,22 +82,6 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 class DiskFull(SegError):
     """Nothing more can be written. What is there may still be read."""
-
-
-class Lock:
-    """The right to write to a session, held until :meth:`release` or the end of the program."""
-
-    def __init__(self, folder: Path) -> None:
-        """Raises ``sqlite3.Error`` where another program holds it or nothing can be written here."""
-        self._held = sqlite3.connect(folder / LOCK, timeout=0.2, isolation_level=None, check_same_thread=False)
-        try:
-            self._held.execute("BEGIN EXCLUSIVE")
-        except sqlite3.Error:
-            self._held.close()
-            raise
-
-    def release(self) -> None:
-        self._held.close()
 
 
 def is_writable(folder: Path) -> bool:
@@ -188,10 +173,10 @@ def transaction(sql: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def refusal(path: Path, error: sqlite3.Error) -> SegError:
-    """What the database says, as a sentence with the cure."""
-    words = str(error)
-    if "full" in words:
+def refusal(path: Path, error: sqlite3.Error | OSError) -> SegError:
+    """What the database or the system says, as a sentence with the cure."""
+    words = (error.strerror or "").lower() if isinstance(error, OSError) else str(error)
+    if "full" in words or "no space" in words:
         return DiskFull(f"The disk of {path.parent} is full; free some space.")
     if any(part in words for part in ("not a database", "malformed", "no such")):
         return SegError(f"{path} is damaged or no session; move it away, or restore it from a backup.")

@@ -122,7 +122,7 @@ def made_at(place: Path, told: About) -> Session:
 
 def discard(place: Path) -> None:
     """Take a project away that was just being made."""
-    for path in (*place.glob("*.sqlite*"), *place.glob("scores/*.npy")):
+    for path in (*place.glob("session.*"), *place.glob("scores/*.npy")):
         path.unlink(missing_ok=True)
     for folder in (place / "scores", place):
         if folder.is_dir() and not any(folder.iterdir()):

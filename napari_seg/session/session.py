@@ -7,7 +7,6 @@ the same in a folder that a person chose, with as many images as they like.
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from concurrent.futures import Future
 from dataclasses import replace
@@ -18,8 +17,9 @@ import platformdirs
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
-from napari_seg.session.database import LOCK, DiskFull, Lock, connect, connect_to_read, is_writable, refusal
+from napari_seg.session.database import DiskFull, connect, connect_to_read, is_writable, refusal
 from napari_seg.session.fingerprint import fingerprint
+from napari_seg.session.lock import LOCK, Lock, Taken
 from napari_seg.session.records import ImageRow, plain
 from napari_seg.session.store import Store
 from napari_seg.session.writer import Writer
@@ -67,9 +67,9 @@ class Session:
             return cls._to_read(folder, words)
         try:
             lock = Lock(folder)
-        except sqlite3.Error as error:
-            if "locked" in str(error):
-                return cls._to_read(folder, OTHER_WINDOW)
+        except Taken:
+            return cls._to_read(folder, OTHER_WINDOW)
+        except OSError as error:
             return cls._unless_full(folder, refusal(folder / LOCK, error))
         try:
             store = Store(connect(folder))

@@ -25,7 +25,8 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from napari_seg.errors import SegError
-from napari_seg.session.database import NAME, Lock, is_local, refusal
+from napari_seg.session.database import NAME, is_local, refusal
+from napari_seg.session.lock import Lock
 from napari_seg.session.records import Step
 from napari_seg.session.store import Store
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pydicom
+import pytest
 from test_dicom import counted, series
 
+from napari_seg.data.dicom_frames import files_in
 from napari_seg.data.dicom_series import SeriesSearch
 from napari_seg.data.formats import read
 
@@ -62,3 +65,11 @@ def test_segmentations_are_no_images(tmp_path: Path) -> None:
     folder = series(tmp_path / "study", counted(2, 4, 5))
     series(folder / "masks", np.zeros((1, 4, 5), np.int16), SeriesInstanceUID="1.9", Modality="SEG")
     assert list(found(tmp_path / "study").values()) == [folder]
+
+
+def test_databases_are_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This program may write to one: closing the file would take its locks away."""
+    for name in ("session.sqlite", "session.sqlite-wal", "session.sqlite-shm", "session.sqlite-journal"):
+        (tmp_path / name).write_bytes(b"\0" * 128 + b"DICM")
+    monkeypatch.setattr(Path, "open", Mock(side_effect=AssertionError("it was opened")))
+    assert list(files_in(tmp_path, nested=True)) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,12 +18,13 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
 
 from napari_seg.data.formats import read
 from napari_seg.data.volume import Volume
-from napari_seg.gui.cases_model import COLUMNS, DOUBT, PATIENT, CasesModel
+from napari_seg.gui.cases_model import COLUMNS, DOUBT, CasesModel
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Failed, Finished
 from napari_seg.gui.folder_state import CaseRow, Folder, next_case, summary_of
 from napari_seg.gui.pages.folder import FolderPage
 from napari_seg.session.fingerprint import fingerprint
+from napari_seg.session.session import OTHER_WINDOW
 
 ROWS = tuple(
     CaseRow(Path(f"/images/{name}.png"), state, f"{size} objects", size, doubt, patient="P1" if name == "b" else "")
@@ -45,7 +48,7 @@ class TestModel:
         assert names(model) == "bCad"
         model.sort(DOUBT, Qt.SortOrder.AscendingOrder)
         assert names(model) == "aCbd"
-        model.sort(3, Qt.SortOrder.DescendingOrder)
+        model.sort(2, Qt.SortOrder.DescendingOrder)
         assert names(model) == "Cabd"
         model.sort(0, Qt.SortOrder.AscendingOrder)
         assert names(model) == "abCd"
@@ -57,8 +60,8 @@ class TestModel:
         model.render(ROWS, Path("/images/b.png"))
         cells = [[model.data(model.index(row, column)) for column in range(len(COLUMNS))] for row in (0, 3)]
         assert cells == [
-            ["▸ b", "P1", "✓ accepted", "9.0 objects", "30%"],
-            ["d", "", "not segmented", "None objects", ""],
+            ["▸ b · P1", "✓ accepted", "9.0 objects", "30%"],
+            ["d", "not segmented", "None objects", ""],
         ]
         assert model.data(model.index(0, 0), Qt.ItemDataRole.FontRole).bold()
         assert model.data(model.index(1, 0), Qt.ItemDataRole.FontRole) is None
@@ -265,9 +268,18 @@ def test_a_comment_that_is_being_written_is_not_taken_away(page: Page) -> None:
     assert page.shown.list.cases.shown[page.row("a")].comment == "half a sent"
 
 
+def test_another_window_is_told_that_the_project_is_open(page: Page) -> None:
+    """Also after the folder was searched for images, in which the session lies."""
+    code = "import sys; from napari_seg.session.session import Session; print(Session.open(sys.argv[1]).read_only)"
+    command = [sys.executable, "-c", code, page.controller.batch.state.place]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == OTHER_WINDOW
+    page.click(page.shown.segment)
+    page.answer_all()
+    assert page.shown.summary.text() == "4 images: 3 unseen, 1 failed"
+
+
 def test_images_are_told_to_be_of_one_patient(page: Page) -> None:
     shown, bot = page.shown, page.bot
-    assert shown.list.isColumnHidden(PATIENT)
     page.click(shown.segment)
     page.answer_all()
 
@@ -280,7 +292,6 @@ def test_images_are_told_to_be_of_one_patient(page: Page) -> None:
     bot.keyClick(shown.card.patient, Qt.Key.Key_Return)
     page.rest()
     assert marks() == {"a": "P1", "c": "P1"}
-    assert not shown.list.isColumnHidden(PATIENT)
     assert shown.card.patient.text() == "P1"
     assert shown.list.cases.shown[page.row("a")].state == "unseen"
     bot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at("b"))

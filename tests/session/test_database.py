@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -11,14 +12,16 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from session_images import a_store, blocks_of, step
 
 from napari_seg.errors import SegError
-from napari_seg.session import database
-from napari_seg.session.database import FORMAT, LOCK, NAME, Lock, connect, connect_to_read, is_local, transaction
+from napari_seg.session import database, lock
+from napari_seg.session.database import FORMAT, NAME, DiskFull, connect, connect_to_read, is_local, transaction
+from napari_seg.session.lock import LOCK, Lock, Taken
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
 
@@ -44,7 +47,7 @@ def left_by_a_killed_writer(folder: Path, journal: str) -> None:
         store._sql.execute("BEGIN IMMEDIATE")
         store._sql.execute("DELETE FROM blocks")
         store._sql.execute("INSERT INTO blobs VALUES ('x', zeroblob(1000000))")
-    shutil.copytree(open_folder, folder, ignore=shutil.ignore_patterns("lock*"))
+    shutil.copytree(open_folder, folder, ignore=shutil.ignore_patterns(LOCK))
     assert (folder / f"{NAME}-{'wal' if journal == 'WAL' else 'journal'}").stat().st_size > 0
     if journal == "DELETE":
         store._sql.execute("ROLLBACK")
@@ -158,10 +161,18 @@ def test_a_folder_without_a_session_cannot_be_read(tmp_path: Path) -> None:
         connect_to_read(tmp_path)
 
 
-def test_a_lock_that_is_no_lock_is_told(tmp_path: Path) -> None:
-    (tmp_path / LOCK).write_bytes(b"what is this" * 1000)
-    with pytest.raises(SegError, match=f"{LOCK} is damaged or no session; move it away"):
+def test_where_nothing_can_be_locked_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(SegError, match=r"could not be written \(.*\); check the disk and the rights of the folder"):
         Session.open(tmp_path)
+    (tmp_path / LOCK).rmdir()
+    for error, kind, words in (
+        (OSError(errno.ENOLCK, "No locks available"), SegError, r"written \(no locks available\); check the disk"),
+        (OSError(errno.ENOSPC, "No space left on device"), DiskFull, "is full; free some space"),
+    ):
+        monkeypatch.setattr(lock, "_hold", Mock(side_effect=error))
+        with pytest.raises(kind, match=words):
+            Session.open(tmp_path)
 
 
 def test_a_file_where_the_folder_should_be_is_told(tmp_path: Path) -> None:
@@ -213,10 +224,10 @@ def test_an_older_format_is_brought_up_to_date_by_who_may_write(
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
-    lock = Lock(tmp_path)
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
+    first = Lock(tmp_path)
+    with pytest.raises(Taken):
         Lock(tmp_path)
-    lock.release()
+    first.release()
     Lock(tmp_path).release()
 
 

@@ -40,9 +40,9 @@ sys.stdin.readline()
 
 
 @contextmanager
-def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def holder(folder: Path, code: str = HOLDER) -> Iterator[subprocess.Popen[str]]:
     """Another program that has a session open."""
-    command = [sys.executable, "-c", HOLDER, str(folder)]
+    command = [sys.executable, "-c", code, str(folder)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
@@ -77,7 +77,7 @@ def test_opened_again_it_is_as_it_was_left(tmp_path: Path) -> None:
         assert marked(session, image) == value - 1
         assert mark(session, image, value)
         assert session.close() == 0
-    assert {path.name for path in (tmp_path / "new" / "session").iterdir()} == {"session.sqlite", "lock.sqlite"}
+    assert {path.name for path in (tmp_path / "new" / "session").iterdir()} == {"session.sqlite", "session.lock"}
 
 
 def test_two_windows_in_one_program(tmp_path: Path) -> None:
@@ -120,6 +120,18 @@ def test_another_program_has_it_open_until_it_closes_it(tmp_path: Path) -> None:
         session = Session.open(tmp_path)  # while the program goes on
         assert session.read_only == ""
         session.close()
+
+
+def test_a_program_that_looks_into_its_own_files_stays_the_only_one_that_writes(tmp_path: Path) -> None:
+    """As a file dialog does, or a search for images: locks of SQLite would be gone."""
+    looks = "import pathlib\nfor path in pathlib.Path(sys.argv[1]).iterdir():\n    path.read_bytes()\nprint("
+    code = HOLDER.replace("print(", looks, 1)
+    with holder(tmp_path, code) as other:
+        for _ in range(2):
+            session = Session.open(tmp_path)
+            assert session.read_only == OTHER_WINDOW
+            session.close()
+        assert other.poll() is None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL there")

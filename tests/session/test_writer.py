@@ -20,7 +20,8 @@ from session_images import a_store, blocks_of, step, until
 from napari_seg.editing.annotation import Entry
 from napari_seg.errors import SegError
 from napari_seg.session import writer as module
-from napari_seg.session.database import NAME, Lock, connect
+from napari_seg.session.database import NAME, connect
+from napari_seg.session.lock import Lock, Taken
 from napari_seg.session.records import Place, Step
 from napari_seg.session.store import Store
 from napari_seg.session.writer import Kept, Writer
@@ -238,7 +239,7 @@ def test_the_lock_is_let_go_after_the_last_step(writer: Writer, tmp_path: Path) 
     kept = writer.put(1, filled(1))
     assert entered.wait(20)
     assert writer.close(0.05) == 1  # it is still on its way
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
+    with pytest.raises(Taken):
         Lock(tmp_path)
     going.set()
     assert kept.result(20)
