@@ -298,7 +298,7 @@ class Arrivals:
         may be gone. In the helper thread."""
         known = self.sessions.get(key)
         if known is None or known.read_only:
-            found = self._in_time(folder, Session.open)
+            found = self._in_time(folder, Session.open if known is None else lambda _: known.opened_anew())
             if known is not None and found.read_only:
                 found.close()
                 return known

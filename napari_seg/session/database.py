@@ -14,6 +14,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -21,7 +22,7 @@ from urllib.parse import quote
 import psutil
 
 from napari_seg.errors import SegError
-from napari_seg.session.lock import LOCK
+from napari_seg.session.lock import LOCK, Taken
 
 APPLICATION = 0x6E736567
 """What tells a session from the databases of other programs: ``nseg`` in ASCII, in the header of the file."""
@@ -40,6 +41,9 @@ LOCAL = (
     "overlayfs ramfs refs reiserfs squashfs tmpfs ufs vfat xfs zfs"
 )
 """File systems on which programs share memory; any other is taken for one of another machine."""
+
+PATIENCE = 2.0
+"""Seconds in which the readings of other threads of this program end."""
 
 COPIES = 5
 """How often a copy is tried of a database that somebody writes to."""
@@ -111,8 +115,22 @@ def is_local(folder: Path) -> bool:
 def connect(folder: Path) -> sqlite3.Connection:
     """The database of a folder, made there if there is none, for the one who holds the lock.
 
-    Raises ``SegError`` for a file that is no session, is damaged, or comes from a newer version: it stays as it is.
+    Raises ``SegError`` for a file that is no session, is damaged, or comes from a newer version: it stays as it is;
+    ``Taken`` where this program goes on reading it, by which SQLite could not write.
     """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return _connect(folder)
+        except sqlite3.Error as error:
+            if "readonly" not in str(error):
+                raise refusal(folder / NAME, error) from None
+        if time.monotonic() > end:
+            raise Taken
+        time.sleep(0.02)
+
+
+def _connect(folder: Path) -> sqlite3.Connection:
     path = folder / NAME
     connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
     try:
@@ -121,9 +139,8 @@ def connect(folder: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # else macOS leaves it in the cache of the disk
         _bring_up_to_date(connection, found)
-    except sqlite3.Error as error:
-        connection.close()
-        raise refusal(path, error) from None
+        with transaction(connection):
+            pass  # it can be written
     except BaseException:
         connection.close()
         raise
@@ -206,8 +223,11 @@ def _bring_up_to_date(connection: sqlite3.Connection, found: int) -> None:
 
 
 def _open_to_read(folder: Path) -> sqlite3.Connection:
+    """Where somebody writes, or did, what they share with readers is only looked at: a program that has lost its locks
+    (see :mod:`~napari_seg.session.lock`) would otherwise find it cut short, and crash."""
     place = (folder / NAME).resolve().as_posix()
-    address = f"file://{'' if place.startswith('/') else '/'}{quote(os.fsencode(place))}?mode=ro"
+    shared = "&readonly_shm=1" if (folder / f"{NAME}-shm").exists() else ""
+    address = f"file://{'' if place.startswith('/') else '/'}{quote(os.fsencode(place))}?mode=ro{shared}"
     connection = sqlite3.connect(address, timeout=5, isolation_level=None, uri=True, check_same_thread=False)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -75,12 +75,26 @@ class Session:
             store = Store(connect(folder))
         except BaseException as error:
             lock.release()
+            if isinstance(error, Taken):
+                return cls._to_read(folder, OTHER_WINDOW)
             if isinstance(error, SegError):
                 return cls._unless_full(folder, error)
             raise
         session = cls(folder, Writer(store, folder, lock))
         session.writer.send(lambda store: store.thin(time.time()))
         return session
+
+    def opened_anew(self) -> Session:
+        """The session of the same folder once more, as what was in the way of writing may be gone.
+
+        This one stays open to be read, and lets go of the database meanwhile: SQLite does not write to what the same
+        program has opened only to read.
+        """
+
+        def work(store: Store) -> Session:
+            return store.meanwhile(lambda: Session.open(self.folder), lambda: connect_to_read(self.folder))
+
+        return self.writer.call(work).result()
 
     @classmethod
     def _to_read(cls, folder: Path, why: str) -> Session:

@@ -15,7 +15,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Container, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from napari_seg.editing.annotation import Entry, State, label_of
 from napari_seg.errors import SegError
@@ -48,6 +48,8 @@ from napari_seg.session.records import (
 )
 from napari_seg.tasks.base import Labels
 
+T = TypeVar("T")
+
 BEAT = 10_000
 """Instructions of the database between two beats: a millisecond or so."""
 
@@ -62,14 +64,28 @@ class Store:
     """The tables of a session behind verbs. Images are named by their number."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self._beat: Callable[[], None] | None = None
+        self._use(connection)
+
+    def _use(self, connection: sqlite3.Connection) -> None:
         self._sql = connection
         self._contents = Contents(connection)
 
     def close(self) -> None:
         self._sql.close()
 
+    def meanwhile(self, work: Callable[[], T], connect: Callable[[], sqlite3.Connection]) -> T:
+        """Do something while the database is not open here."""
+        self._sql.close()
+        try:
+            return work()
+        finally:
+            self._use(connect())
+            self._sql.set_progress_handler(self._beat, BEAT)
+
     def watch(self, beat: Callable[[], None]) -> None:
         """Call ``beat`` now and then while the database works, so that it is known to go on."""
+        self._beat = beat
         self._sql.set_progress_handler(beat, BEAT)
 
     # images and planes

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +22,11 @@ from session_images import a_volume, an_image, month_of_work, step
 
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
+from napari_seg.session import database
 from napari_seg.session import session as module
 from napari_seg.session.database import DiskFull, refusal
 from napari_seg.session.fingerprint import fingerprint
+from napari_seg.session.reading import reading
 from napari_seg.session.records import ImageRow, Place, Plane
 from napari_seg.session.session import OTHER_WINDOW, Session, home
 
@@ -132,6 +135,74 @@ def test_a_program_that_looks_into_its_own_files_stays_the_only_one_that_writes(
             assert session.read_only == OTHER_WINDOW
             session.close()
         assert other.poll() is None
+
+
+WRITES_AND_LOOKS = """
+import sys, pathlib
+import numpy as np
+from napari_seg.session.records import Place, Step
+from napari_seg.session.session import Session
+session = Session.open(sys.argv[1])
+print(session.read_only or "open", flush=True)
+for value in range(2, 102):
+    step = Step("brush", float(value), blocks={Place("mask", 0, 0): np.full((30, 20), value, np.uint8)})
+    assert session.writer.put(1, step).result()
+    for path in pathlib.Path(sys.argv[1]).iterdir():
+        path.read_bytes()
+assert session.close() == 0
+"""
+
+
+def test_a_program_that_looks_into_its_own_files_may_be_read_from_meanwhile(tmp_path: Path) -> None:
+    """A reader that took it for gone would cut short what it shares with readers, and it would crash."""
+    session = Session.open(tmp_path)
+    assert mark(session, session.image(a_volume((30, 20))).result(), 1)
+    session.close()
+    seen = [1]
+    with holder(tmp_path, WRITES_AND_LOOKS) as other:
+        while other.poll() is None:
+            with reading(tmp_path) as store:
+                seen.append(int(store.labels(1, "mask").max()))
+    assert other.returncode == 0
+    assert seen == sorted(seen)
+    assert len({*seen}) > 2  # it was read while it was written
+    session = Session.open(tmp_path)
+    assert marked(session, session.image(a_volume((30, 20))).result()) == 101
+    session.close()
+
+
+def test_what_could_only_be_read_is_opened_anew_when_the_other_program_ends(tmp_path: Path) -> None:
+    session = Session.open(tmp_path)
+    image = session.image(a_volume((30, 20))).result()
+    assert mark(session, image, 1)
+    session.close()
+    with holder(tmp_path) as other:
+        session = Session.open(tmp_path)
+        again = session.opened_anew()
+        assert again.read_only == session.read_only == OTHER_WINDOW
+        again.close()
+        other.communicate("\n\n")
+    again = session.opened_anew()
+    assert again.read_only == ""
+    assert mark(again, image, 2)
+    assert marked(session, image) == 2  # what is shown of it stays
+    again.close()
+    session.close()
+
+
+def test_who_only_reads_in_the_same_program_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with holder(tmp_path) as other:
+        to_read = Session.open(tmp_path)
+        other.communicate("\n\n")
+    monkeypatch.setattr(database, "PATIENCE", 0.1)
+    session = Session.open(tmp_path)
+    assert session.read_only == OTHER_WINDOW  # and not writing in vain
+    session.close()
+    monkeypatch.undo()
+    threading.Timer(0.2, to_read.close).start()
+    session = Session.open(tmp_path)
+    assert session.read_only == ""
+    session.close()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL there")
