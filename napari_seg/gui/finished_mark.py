@@ -14,7 +14,7 @@ from napari_seg.gui.finished_words import bands, boxes, of_view
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.reticle import on_canvas
-from napari_seg.gui.views import shown_at
+from napari_seg.gui.views import voxel_at
 
 _GREEN = "#4cd07d"
 _BAND, _BAND_EDGE = QColor(76, 208, 125, 50), QColor(76, 208, 125, 170)
@@ -121,8 +121,8 @@ class FinishedMark(QWidget):
         axis = next((axis for axis in hidden if axis >= 0), None)
         if axis is None or ndim < 3:
             return None, 0
-        here = shown_at(layer, self._viewer.dims.point, self._viewer.dims.displayed)
-        return axis, int(np.clip(np.rint(here[layer.ndim - ndim + axis]), 0, track.row.grid[axis] - 1))
+        here = voxel_at(layer, self._viewer.dims)
+        return axis, int(np.clip(here[layer.ndim - ndim + axis], 0, track.row.grid[axis] - 1))
 
     def _corners(self, box: tuple[slice, ...], axis: int | None) -> list[tuple[float, float]]:
         track = self._hands.track

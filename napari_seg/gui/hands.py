@@ -30,7 +30,7 @@ from napari_seg.gui.ranges import is_open
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
-from napari_seg.gui.views import shown_at
+from napari_seg.gui.views import shown_at, voxel_at
 from napari_seg.session.records import LEARNING
 from napari_seg.spec import Spec
 
@@ -516,8 +516,7 @@ class Hands:
         first = self._viewer.dims.ndim - track.layer.ndim
         if track.layer.ndim == len(track.row.grid) or first in self._viewer.dims.displayed:
             return False
-        here = shown_at(track.layer, self._viewer.dims.point, self._viewer.dims.displayed)
-        return not 0 <= here[0] < track.row.times
+        return not 0 <= voxel_at(track.layer, self._viewer.dims)[0] < track.row.times
 
     @property
     def words(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.gui.views import shown_at
+from napari_seg.gui.views import voxel_at
 
 _IN_VIEW = 0.3
 """The share of the canvas that a small thing takes, so that its neighbours are seen."""
@@ -36,7 +36,7 @@ def is_in_view(viewer: Any, layer: Any) -> bool:
     """Whether the slice that is shown goes through a layer."""
     first = viewer.dims.ndim - layer.ndim
     low, high = layer.extent.data
-    here = shown_at(layer, viewer.dims.point, viewer.dims.displayed)
+    here = voxel_at(layer, viewer.dims)
     hidden = (k for k in range(layer.ndim) if first + k not in viewer.dims.displayed)
     return all(low[k] <= here[k] <= high[k] for k in hidden)
 

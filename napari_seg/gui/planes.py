@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_seg.data.volume import SPATIAL, UNITS, Volume
 from napari_seg.gui.layers import KEY, SHORT_UNITS, lengths_of
+from napari_seg.gui.views import voxel_at
 from napari_seg.gui.words import UNIT_SIGNS
 
 _NAMES = {"S": "Axial", "I": "Axial", "A": "Coronal", "P": "Coronal", "R": "Sagittal", "L": "Sagittal"}
@@ -117,8 +118,7 @@ def voxel_words(viewer: Any) -> str:
     layer = reference(viewer)
     if layer is None:
         return ""
-    index = np.rint(layer.world_to_data(np.asarray(viewer.dims.point)[-layer.ndim :])).astype(int)
-    return "voxel " + ", ".join(str(i) for i in index.tolist())
+    return "voxel " + ", ".join(str(i) for i in voxel_at(layer, viewer.dims).tolist())
 
 
 def value_words(viewer: Any) -> str:
@@ -146,7 +146,7 @@ def value_at(viewer: Any, layer: Any) -> Any:
     data = layer.data[0] if layer.multiscale else layer.data
     if not isinstance(data, np.ndarray):
         return None
-    index = np.rint(layer.world_to_data(np.asarray(viewer.dims.point)[-layer.ndim :])).astype(int)
+    index = voxel_at(layer, viewer.dims)
     inside = all(0 <= i < n for i, n in zip(index, data.shape, strict=False))
     return data[tuple(index)] if inside else None
 

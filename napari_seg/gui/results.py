@@ -15,7 +15,7 @@ from napari_seg.data.volume import SPATIAL, Volume
 from napari_seg.gui.arrivals import IMAGE, MADE, PREDICTED, volume_as_kept
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, beside
-from napari_seg.gui.views import adding, shown_at
+from napari_seg.gui.views import adding, shown_at, voxel_at
 from napari_seg.inference.fit import physical_scale
 from napari_seg.inference.predict import Region
 from napari_seg.models.spec import ModelSpec
@@ -156,11 +156,11 @@ def visible_box(layer: Any, volume: Volume, dims: Any, camera_slice: bool) -> Re
     first = dims.ndim - layer.ndim
     displayed = {axis - first for axis in dims.displayed if axis >= first}
     corners = np.asarray(layer.corner_pixels, float)
-    here = shown_at(layer, dims.point, dims.displayed)
+    here = voxel_at(layer, dims)
     spans: dict[str, tuple[int, int]] = {}
     for k, axis in enumerate(axes):
         size = volume.size(axis)
-        now = int(np.clip(np.rint(here[k]), 0, size - 1))
+        now = int(np.clip(here[k], 0, size - 1))
         if k not in displayed:
             spans[axis] = (now, now + 1) if camera_slice or axis == "T" else (0, size)
         elif camera_slice:

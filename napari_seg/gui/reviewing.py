@@ -29,6 +29,7 @@ from napari_seg.gui.nearing import come_near
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
+from napari_seg.gui.views import voxel_at
 from napari_seg.session.predicted import Past
 from napari_seg.session.provenance import last_prediction
 from napari_seg.session.reading import reading
@@ -247,8 +248,7 @@ class Reviewing:
     def _time(self, track: Track) -> int:
         if track.layer.ndim == len(track.row.grid):
             return 0
-        here = track.layer.world_to_data(np.asarray(self._viewer.dims.point, float)[-track.layer.ndim :])
-        return int(np.clip(np.rint(here[0]), 0, track.row.times - 1))
+        return int(np.clip(voxel_at(track.layer, self._viewer.dims)[0], 0, track.row.times - 1))
 
     def _show(self, place: tuple[float, ...], box: Box, label: int) -> None:
         track = self.seen.track

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from napari_seg.data.volume import SPATIAL, Volume
 from napari_seg.gui.layers import KEY
-from napari_seg.gui.views import adding_to, swap_labels
+from napari_seg.gui.views import adding_to, swap_labels, voxel_at
 
 LARGEST = 2**21
 """Voxels of a mask that are drawn: all of 128 x 128 x 128, every fourth along each axis of 512 x 512 x 512."""
@@ -48,8 +48,7 @@ class Solid:
 
     def _update(self, layer: Labels) -> None:
         first = layer.ndim - 3
-        world = np.asarray(self._main.dims.point)[-layer.ndim :]
-        here = np.rint(layer.world_to_data(world))[:first].astype(int)
+        here = voxel_at(layer, self._main.dims)[:first]
         data = layer.data[0] if layer.multiscale else layer.data
         last = np.array(data.shape[:first], int) - 1
         labels, step = coarse(data, tuple(np.clip(here, 0, last).tolist()))

@@ -274,6 +274,11 @@ def shown_at(layer: Any, position: Any, displayed: Sequence[int]) -> NDArray[np.
     return where
 
 
+def voxel_at(layer: Any, dims: Any) -> NDArray[np.int64]:
+    """The voxel of a layer, in it or outside of it, at the point that a viewer shows (:func:`shown_at`)."""
+    return np.rint(shown_at(layer, dims.point, dims.displayed)).astype(np.int64)
+
+
 def slicing_of(layer: Any) -> Any:
     """An object that is another one as soon as a layer shows another slice, and the same while it is only redrawn."""
     return layer._slice_input

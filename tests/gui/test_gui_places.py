@@ -17,6 +17,7 @@ from napari_seg.gui.hands import BEYOND, Hands
 from napari_seg.gui.layers import layer_data, lies_elsewhere, volume_of
 from napari_seg.gui.nearing import is_in_view
 from napari_seg.gui.one_unit import OneUnit, tell_in
+from napari_seg.gui.planes import value_at
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import visible_box
 from napari_seg.gui.surroundings import Surroundings
@@ -256,7 +257,9 @@ def test_what_is_shown_is_what_napari_shows(desk: Desk) -> None:
             desk.viewer.dims.set_point(0, mask.translate[0] + k * thick / 2)
             mask.refresh()
             if not mask._slice.empty:
-                assert shown_at(mask, desk.viewer.dims.point, (1, 2))[0] == mask._slice.image.raw[0, 0]
+                seen = mask._slice.image.raw[0, 0]
+                assert shown_at(mask, desk.viewer.dims.point, (1, 2))[0] == seen
+                assert value_at(desk.viewer, mask) == seen  # and so it is told in words
 
 
 def test_a_film_is_not_changed_while_a_longer_one_goes_on(desk: Desk) -> None:
