@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +90,9 @@ def compare(
     ``Progress.detail`` holds ``phase`` ("compare").
     """
     parts = {"corrections": _by_unit(corrections), "older": _by_unit(older)}
-    runners = [Runner(model.network, model.spec.task, device, ndim=model.spec.network.ndim) for model in (old, new)]
+    viewed = [
+        (model, Runner(model.network, model.spec.task, device, ndim=model.spec.network.ndim)) for model in (old, new)
+    ]
     total = sum(map(len, parts.values()))
     found: dict[str, list[Unit]] = {part: [] for part in parts}
     far: dict[str, list[tuple[float, float]]] = {part: [] for part in parts}
@@ -99,17 +101,13 @@ def compare(
     for part, units in parts.items():
         for (_, name), slices in units.items():
             at = Progress(sum(map(len, found.values())), total, f"comparing on {name}", {"phase": "compare"})
-            pieces: list[list[Piece]] = [[], []]
-            for sample in slices:
-                for model, runner, masks in zip((old, new), runners, pieces, strict=True):
-                    scores = yield from scores_of(runner, model.spec, sample, at)
-                    masks.append((sample.labels, model.spec.task.decode(scores, spacing_of(model.spec)), sample.mask))
-                    yield at
-                far[part].append(far_from_labels(_inside(new.spec.task, scores), sample))
-                if names and part == "corrections":
-                    taken_for += found_as(sample.labels, pieces[0][-1][1], sample, len(names))
+            seen = yield from _looked_at(slices, viewed, at)
+            far[part] += seen.far
+            if names and part == "corrections":
+                for sample, (labels, mask, _) in zip(slices, seen.old, strict=True):
+                    taken_for += found_as(labels, mask, sample, len(names))
             task = new.spec.task if part == "corrections" else old.spec.task
-            of_old, of_new = figures(task, *pieces)
+            of_old, of_new = figures(task, seen.old, seen.new)
             found[part].append(Unit(name=name, old=of_old, new=of_new))
     yield Progress(total, total, "looking at the corrections", {"phase": "compare"})
     doubt = (
@@ -118,6 +116,25 @@ def compare(
         or incomplete(far["corrections"], far["older"])
     )
     return judge(found["corrections"], found["older"], doubt)
+
+
+class _Seen(NamedTuple):
+    """What the two models make of one unit, and of what the new one finds how much lies far from labels."""
+
+    old: list[Piece]
+    new: list[Piece]
+    far: list[tuple[float, float]]
+
+
+def _looked_at(slices: Sequence[Sample], viewed: Sequence[tuple[Model, Runner]], at: Progress) -> Steps[_Seen]:
+    seen = _Seen([], [], [])
+    for sample in slices:
+        for (model, runner), pieces in zip(viewed, seen[:2], strict=True):
+            scores = yield from scores_of(runner, model.spec, sample, at)
+            pieces.append((sample.labels, model.spec.task.decode(scores, spacing_of(model.spec)), sample.mask))
+            yield at
+        seen.far.append(far_from_labels(_inside(model.spec.task, scores), sample))
+    return seen
 
 
 def _inside(task: Semantic | Instance, scores: NDArray[np.float32]) -> NDArray[np.float32]:
