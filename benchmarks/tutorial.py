@@ -111,30 +111,36 @@ class Hand:
 
     def draw(self, layer: Any, points: Iterable[tuple[float, ...]]) -> None:
         """A stroke with the left button along points of a layer."""
-        from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+        from qtpy.QtCore import QEvent, Qt
+
+        left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+        path = list(points)
+        self.hover(layer, path[0])
+        self._mouse(QEvent.Type.MouseButtonPress, layer, path[0], left, left)
+        for point in path[1:]:
+            self._mouse(QEvent.Type.MouseMove, layer, point, none, left)
+        self._mouse(QEvent.Type.MouseButtonRelease, layer, path[-1], left, none)
+        self.clicks += 1
+        self.rest()
+
+    def hover(self, layer: Any, point: tuple[float, ...]) -> None:
+        """Bring the mouse to a point of a layer."""
+        from qtpy.QtCore import QEvent, Qt
+
+        none = Qt.MouseButton.NoButton
+        self._mouse(QEvent.Type.MouseMove, layer, point, none, none)
+
+    def _mouse(self, kind: Any, layer: Any, point: tuple[float, ...], button: Any, held: Any) -> None:
+        from qtpy.QtCore import QPoint, QPointF, Qt
         from qtpy.QtGui import QMouseEvent
         from qtpy.QtWidgets import QApplication
 
-        def send(kind: Any, at: QPoint, button: Any, held: Any) -> None:
-            native = self.canvas.native
-            where = QPointF(at), QPointF(native.mapToGlobal(at))
-            QApplication.sendEvent(native, QMouseEvent(kind, *where, button, held, Qt.KeyboardModifier.NoModifier))
-            self.wait(PAUSE)
-
-        def on_canvas(point: tuple[float, ...]) -> QPoint:
-            *_, y, x = layer.data_to_world(point)
-            seen = self.canvas.view.camera.transform.map([x, y, 0, 1])
-            return QPoint(round(seen[0]), round(seen[1]))
-
-        left, none = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
-        path = [on_canvas(point) for point in points]
-        send(QEvent.Type.MouseMove, path[0], none, none)
-        send(QEvent.Type.MouseButtonPress, path[0], left, left)
-        for at in path[1:]:
-            send(QEvent.Type.MouseMove, at, none, left)
-        send(QEvent.Type.MouseButtonRelease, path[-1], left, none)
-        self.clicks += 1
-        self.rest()
+        *_, y, x = layer.data_to_world(point)
+        seen, native = self.canvas.view.camera.transform.map([x, y, 0, 1]), self.canvas.native
+        at = QPoint(round(seen[0]), round(seen[1]))
+        where = QPointF(at), QPointF(native.mapToGlobal(at))
+        QApplication.sendEvent(native, QMouseEvent(kind, *where, button, held, Qt.KeyboardModifier.NoModifier))
+        self.wait(PAUSE)
 
     def lasso(self, layer: Any, inside: NDArray[np.bool_], before: tuple[int, ...] = ()) -> int:
         """Draw around what is ``inside`` a plane; the number of outlines that were taken, 0 or 1."""
