@@ -182,10 +182,11 @@ class Batch:
 
     def save(self, folder: Path) -> None:
         """Write all masks into a folder; :meth:`replaced` says how many files that takes the place of."""
-        self.outgoing.start(self._masks(), folder, self._axes)
+        self.outgoing.start(self._masks(), folder)
 
     def replaced(self, folder: Path) -> int:
-        return replaced(self._masks(), self.project.titles, folder)
+        cases = self.project.cases
+        return replaced({path: cases[path].masks for path in self._masks()}, self.project.titles, folder)
 
     def open(self, path: Path) -> None:
         """Show an image with its mask in the place of the one before."""

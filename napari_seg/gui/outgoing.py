@@ -1,14 +1,14 @@
 """The masks of a folder written as files, one after the other in a thread, each with the record of where it comes from.
 
 A file goes out in the grid of its image and is read again, like every mask; what cannot be written says why in its row,
-and the next one comes.
+and the next one comes. The image must be the one that was worked on, and never is a file of an image replaced.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from psygnal import Signal
 
-from napari_seg.data.formats import mask_name, read_answered, stem, write
+from napari_seg.data.formats import mask_name, stem, write
 from napari_seg.errors import SegError
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.project import Project
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.state import Running
+from napari_seg.session.found_again import image_of
 from napari_seg.session.provenance import EXPORT, made, provenance, record_path, write_record
 from napari_seg.session.records import Plane
 from napari_seg.session.session import Session
@@ -41,10 +42,10 @@ class Mask:
 @dataclass(eq=False)
 class _Run:
     folder: Path
-    axes: str | None
     left: list[Path]
     total: int
-    names: dict[Path, str]
+    names: dict[Path, dict[str, str]]
+    images: tuple[Path, ...]
     written: int = 0
     failed: int = 0
 
@@ -67,15 +68,18 @@ class Outgoing:
         done = run.total - len(run.left)
         return Running(done / run.total, f"Saving mask {min(done + 1, run.total)} of {run.total}")
 
-    def start(self, paths: list[Path], folder: Path, axes: str | None) -> None:
-        """Write the masks of these images into a folder; files of the same names there are replaced."""
-        listed = self._project.listed
+    def start(self, paths: list[Path], folder: Path) -> None:
+        """Write the masks of these images into a folder; files of the same names there are replaced, but no image."""
+        listed, images = self._project.listed, self._project.files
+        names = mask_names({path: self._project.cases[path].masks for path in paths}, self._project.titles)
         if listed is not None and folder.resolve() == listed.resolve():
             self.words = "Here the masks would be taken for images; choose another folder, such as a new one in this."
             self.changed.emit()
+        elif taken := next((place for place in _places(names, folder) if _is_one_of(place, images)), None):
+            self.words = f"The mask {taken.name} would replace the image of that name; choose another folder."
+            self.changed.emit()
         elif self._run is None and paths:
-            names = mask_names(paths, self._project.titles)
-            run = self._run = _Run(folder, axes, list(paths), len(paths), names)
+            run = self._run = _Run(folder, list(paths), len(paths), names, images)
             self.words = ""
             self.changed.emit()
             self._recorder.sweep(lambda: self._next(run))
@@ -110,12 +114,15 @@ class Outgoing:
 
 def _written(session: Session, image: int, path: Path, run: _Run, who: str) -> str:
     """Write all masks of a case, in a thread; what went wrong, in a sentence."""
+    names = run.names[path]
     try:
-        target = run.folder / run.names[path]
-        masks = session.writer.call(lambda store: masks_of(store, image, target.name, who)).result()
-        volume = read_answered(path, run.axes)
-        for mask in masks:
-            place = target if len(masks) == 1 else _named(target, mask.plane.name)
+        row, voxels = session.writer.call(lambda store: (store.image(image), store.voxels(image))).result()
+        volume = image_of(path, row, voxels)
+        masks = session.writer.call(lambda store: masks_of(store, image, ", ".join(names.values()), who)).result()
+        for mask in [mask for mask in masks if mask.plane.name in names]:
+            place = run.folder / names[mask.plane.name]
+            if _is_one_of(place, run.images):
+                raise SegError(f"The mask {place.name} would replace the image of that name; choose another folder.")
             labels = mask.labels if "T" in volume.axes else mask.labels[0]
             write(replace(volume.mask(labels), made=made(mask.record)), place)
             write_record(mask.record, record_path(place, stem(place)))
@@ -140,35 +147,49 @@ def masks_of(store: Store, image: int, file: str, who: str) -> list[Mask]:
     return masks
 
 
-def _named(target: Path, plane: str) -> Path:
-    """The file of one of several masks of an image."""
-    end = plane.rpartition(" · ")[2]
-    safe = "".join(letter if letter.isalnum() else "_" for letter in end)
-    name = stem(target)
-    return target.with_name(f"{name}_{safe}{target.name.removeprefix(name)}")
+def mask_names(masks: Mapping[Path, Sequence[str]], titles: Mapping[Path, str]) -> dict[Path, dict[str, str]]:
+    """The file of each mask of each image, by its plane; no two are alike.
 
-
-def mask_names(images: Iterable[Path], titles: Mapping[Path, str]) -> dict[Path, str]:
-    """The file of each mask: called as its image, or as that is called in the list where files share a name."""
-    images = list(images)
-    plain = Counter(mask_name(image).casefold() for image in images)
-    names: dict[Path, str] = {}
+    They are called as the image, or as that is called in the list where files share a name, and where an image has
+    several masks as the plane too.
+    """
+    plain = Counter(mask_name(image).casefold() for image in masks)
+    names: dict[Path, dict[str, str]] = {}
     taken = set[str]()
-    for image in images:
+    for image, planes in masks.items():
         name = mask_name(image)
-        suffix = name.removeprefix(stem(Path(name)))
         base = stem(Path(name))
+        suffix = name.removeprefix(base)
         if plain[name.casefold()] > 1 or titles.get(image, base) != base:
-            base = "".join(letter if letter.isalnum() or letter in "-. " else "_" for letter in titles.get(image, base))
-        number, free = 1, base
-        while free.casefold() in taken:
-            number += 1
-            free = f"{base} {number}"
-        taken.add(free.casefold())
-        names[image] = free + suffix
+            base = _safe(titles.get(image, base), "-. ")
+        names[image] = {}
+        for plane in planes:
+            wanted = base if len(planes) == 1 else f"{base}_{_safe(plane.rpartition(' · ')[2])}"
+            number, free = 1, wanted
+            while free.casefold() in taken:
+                number += 1
+                free = f"{wanted} {number}"
+            taken.add(free.casefold())
+            names[image][plane] = free + suffix
     return names
 
 
-def replaced(images: Iterable[Path], titles: Mapping[Path, str], folder: Path) -> int:
+def replaced(masks: Mapping[Path, Sequence[str]], titles: Mapping[Path, str], folder: Path) -> int:
     """How many files of masks are in a folder already."""
-    return sum((folder / name).exists() for name in mask_names(images, titles).values())
+    return sum(place.exists() for place in _places(mask_names(masks, titles), folder))
+
+
+def _places(names: Mapping[Path, Mapping[str, str]], folder: Path) -> Iterator[Path]:
+    return (folder / name for of_image in names.values() for name in of_image.values())
+
+
+def _safe(name: str, besides: str = "") -> str:
+    return "".join(letter if letter.isalnum() or letter in besides else "_" for letter in name)
+
+
+def _is_one_of(place: Path, images: Iterable[Path]) -> bool:
+    """Whether a place is the file of an image, under whatever name."""
+    try:
+        return place.exists() and any(image.exists() and place.samefile(image) for image in images)
+    except OSError:
+        return False

@@ -35,7 +35,7 @@ class Case:
 
     Without any mask a case is ``new``, whoever looked at the image.
     ``predicted``: the last prediction. ``seconds``: that people spent on it. ``patient``: the mark of the one that the
-    image is of, if it is known.
+    image is of, if it is known. ``masks``: the planes that are masks.
     """
 
     image: ImageRow
@@ -46,6 +46,7 @@ class Case:
     predicted: Predicted | None = None
     seconds: float = 0.0
     patient: str = ""
+    masks: tuple[str, ...] = ()
 
     @property
     def touched(self) -> bool:
@@ -151,6 +152,7 @@ def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any
         past[-1].predicted if past else None,
         store.spent(row.id),
         patient_of(row, told),
+        tuple(names),
     )
 
 

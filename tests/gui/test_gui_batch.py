@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -496,6 +497,40 @@ def test_masks_go_out_with_their_records(window: Window, folder: Path, tmp_path:
     window.rest()
     assert "taken for images" in window.batch.state.saved
     assert not (folder / "a.review.json").exists()
+
+
+def test_a_mask_never_replaces_an_image(window: Window, folder: Path, tmp_path: Path) -> None:
+    """A mask is called as its image is, and images of a project lie in many folders."""
+    elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
+    for place in (elsewhere, out):
+        place.mkdir()
+    write(Volume(np.full((40, 50), 77, np.uint8), "YX"), elsewhere / "d.png")
+    window.batch.add_files([elsewhere / "d.png"])
+    window.rest()
+    window.segment()
+    window.batch.save(elsewhere)
+    window.rest()
+    assert window.batch.state.saved == "The mask d.png would replace the image of that name; choose another folder."
+    before = (elsewhere / "d.png").read_bytes()
+    window.batch.save(out)
+    os.link(elsewhere / "d.png", out / "d.png")  # while the others are written
+    for _ in range(4):
+        window.rest()
+    assert "1 could not be written" in window.batch.state.saved
+    assert window.row("d").why.startswith("The mask d.png would replace the image")
+    assert (elsewhere / "d.png").read_bytes() == before
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["d.png"]
+
+
+def test_a_mask_goes_out_only_with_the_image_that_it_was_made_on(window: Window, folder: Path, tmp_path: Path) -> None:
+    window.segment()
+    write(Volume(np.random.default_rng(9).integers(0, 255, (40, 50), np.uint8), "YX"), folder / "b.png")
+    window.batch.save(tmp_path / "out")
+    for _ in range(3):
+        window.rest()
+    assert "shows another image" in window.row("b").why
+    assert not (tmp_path / "out" / "b.png").exists()
+    assert (tmp_path / "out" / "a.png").exists()
 
 
 def test_where_nothing_can_be_written_beside_the_images_it_is_kept_at_home(
