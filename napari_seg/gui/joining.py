@@ -24,7 +24,7 @@ from napari_seg.session.cases import count
 from napari_seg.session.database import NAME
 from napari_seg.session.projects import remember_image
 from napari_seg.session.records import ImageRow
-from napari_seg.session.session import Session, home, twin
+from napari_seg.session.session import OTHER_WINDOW, Session, home, twin
 from napari_seg.session.store import Store
 
 SCORES = "scores"
@@ -115,12 +115,13 @@ def own_session(session: Session) -> bool:
 
 
 def _bring_own(session: Session, row: ImageRow, own: Session, known_by: str, who: str, arrivals: Arrivals) -> None:
+    if own.read_only == OTHER_WINDOW:  # work may begin there at any moment
+        raise SegError(f"{row.name} is open in another window; close it there first.")
     found = own.writer.call(lambda store: store.find(known_by)).result()
     if found is None or not own.writer.call(lambda store: store.made_here(found.id)).result():
         return
     if own.read_only:
-        raise SegError(f"{row.name} is open in another window; close it there first.")
-
+        raise SegError(f"{row.name}: {own.read_only}")
     gone = own.writer.call(lambda store: store.gone(known_by)).result()
     if gone is not None and not gone.stale and (gone.folder / NAME).exists():  # it went on in another project
         other = arrivals.opened(str(gone.folder), gone.folder)

@@ -135,7 +135,7 @@ class Project:
                 except SegError:
                     if session is not None:
                         session.close()
-                    discard(place)
+                        discard(place)
                     raise
             except SegError as error:
                 return error
@@ -251,7 +251,7 @@ class Project:
                 ]
                 at = time.time()
                 return session.writer.call(
-                    lambda store: keep_prediction(store, row.id, masks, predicted, at, who)
+                    lambda store: keep_prediction(store, row.id, masks, predicted, at, who), writes=True
                 ).result()
             except SegError as error:
                 return error
@@ -278,7 +278,7 @@ class Project:
     def say(self, path: Path, entry: Entry) -> None:
         """Say something of a whole case: one step of its history."""
         session, who, at = self._session_of(path), self._recorder.who, time.time()
-        if session is None:
+        if session is None or session.read_only:
             return
         image = self.cases[path].image.id
         tracks = [track for track in self._recorder.tracks() if (track.session, track.row.id) == (session, image)]
@@ -286,7 +286,7 @@ class Project:
             for track in tracks:
                 self._recorder.say(track, {CASE: entry}, f"case {entry.state}")
         else:
-            session.writer.send(lambda store: say_of_case(store, image, entry, at, who))
+            session.writer.keep(lambda store: say_of_case(store, image, entry, at, who))
         self.refresh(path)
 
     def tell_patient(self, path: Path, mark: str) -> None:
@@ -294,7 +294,7 @@ class Project:
         session, who, at = self._session_of(path), self._recorder.who, time.time()
         if session is not None and not session.read_only:
             image = self.cases[path].image.id
-            session.writer.send(lambda store: tell_patient(store, image, mark, at, who))
+            session.writer.keep(lambda store: tell_patient(store, image, mark, at, who))
             self.refresh(path)
 
     def see(self, path: Path) -> None:

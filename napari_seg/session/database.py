@@ -4,7 +4,7 @@ A transaction is on the disk when it is committed (``synchronous = FULL``), so t
 power cut takes more than what was not yet committed. On a local disk the journal is a write-ahead log; a network file
 system cannot share the memory that needs, so there it is a rollback journal.
 
-Who may write is decided by :class:`~napari_seg.session.lock.Lock`.
+Who may write is decided by a lock of its own (:mod:`~napari_seg.locks`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from urllib.parse import quote
 import psutil
 
 from napari_seg.errors import SegError
-from napari_seg.session.lock import LOCK, Taken
+from napari_seg.locks import Taken
 
 APPLICATION = 0x6E736567
 """What tells a session from the databases of other programs: ``nseg`` in ASCII, in the header of the file."""
@@ -32,6 +32,9 @@ FORMAT = 1
 
 NAME = "session.sqlite"
 """That it ends in ``.sqlite`` keeps our readers from opening it: see :func:`~napari_seg.data.dicom_frames.is_dicom`."""
+
+LOCK = "session.lock"
+"""Locked by the one who may write."""
 
 MIGRATIONS: dict[int, str] = {}
 """By the number of a format, the SQL that makes the next one of it."""
@@ -224,7 +227,7 @@ def _bring_up_to_date(connection: sqlite3.Connection, found: int) -> None:
 
 def _open_to_read(folder: Path) -> sqlite3.Connection:
     """Where somebody writes, or did, what they share with readers is only looked at: a program that has lost its locks
-    (see :mod:`~napari_seg.session.lock`) would otherwise find it cut short, and crash."""
+    (see :mod:`~napari_seg.locks`) would otherwise find it cut short, and crash."""
     place = (folder / NAME).resolve().as_posix()
     shared = "&readonly_shm=1" if (folder / f"{NAME}-shm").exists() else ""
     address = f"file://{'' if place.startswith('/') else '/'}{quote(os.fsencode(place))}?mode=ro{shared}"

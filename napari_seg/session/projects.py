@@ -73,9 +73,15 @@ def session_folder(folder: Path) -> Path:
     if (folder / NAME).exists():
         return folder
     beside = folder / FOLDER
-    saved = [path.parent for path in folder.glob(f"*/{NAME}")]
+    saved = sorted(path.parent for path in folder.glob(f"*/{NAME}"))
+    if beside not in saved and len(saved) > 1:  # one may be a copy of another
+        known = [one.folder for one in recent()]
+        saved = [path for path in saved if path in known] if sum(path in known for path in saved) == 1 else saved
     if len(saved) == 1:  # a person saved a project here
         return saved[0]
+    if saved and beside not in saved:
+        names = ", ".join(path.name for path in saved)
+        raise SegError(f"{folder} holds several projects ({names}); open the folder of one of them.")
     if (beside / NAME).exists() or is_writable(folder):
         return beside
     name = hashlib.blake2b(str(folder.resolve()).encode(errors="surrogateescape"), digest_size=16).hexdigest()
@@ -110,12 +116,14 @@ def place_for(name: str, parent: Path) -> Path:
 def made_at(place: Path, told: About) -> Session:
     """A new project in a folder that :func:`place_for` gave. Raises ``SegError`` where nothing can be kept there."""
     session = Session.open(place)
+    if session.read_only:  # somebody else has just made it
+        session.close()
+        raise SegError(session.read_only)
     try:
-        if session.read_only:
-            raise SegError(session.read_only)
         session.writer.call(lambda store: tell_about(store, told)).result()
     except SegError:
         session.close()
+        discard(place)
         raise
     return session
 

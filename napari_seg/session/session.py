@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +17,14 @@ import platformdirs
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
-from napari_seg.session.database import DiskFull, connect, connect_to_read, is_writable, refusal
+from napari_seg.locks import Lock, Taken
+from napari_seg.session.database import LOCK, DiskFull, connect, connect_to_read, is_writable, refusal
 from napari_seg.session.fingerprint import fingerprint
-from napari_seg.session.lock import LOCK, Lock, Taken
 from napari_seg.session.records import ImageRow, plain
 from napari_seg.session.store import Store
 from napari_seg.session.writer import Writer
 
+READ_HERE = "This program still reads this session elsewhere; what you change here is not kept. Close it there first."
 OTHER_WINDOW = "This session is open in another window; what you change here is not kept. Go on there."
 
 
@@ -66,7 +67,7 @@ class Session:
             words = f"{folder} cannot be written to, so what you change is not kept; copy it to where you may write."
             return cls._to_read(folder, words)
         try:
-            lock = Lock(folder)
+            lock = Lock(folder / LOCK)
         except Taken:
             return cls._to_read(folder, OTHER_WINDOW)
         except OSError as error:
@@ -76,7 +77,7 @@ class Session:
         except BaseException as error:
             lock.release()
             if isinstance(error, Taken):
-                return cls._to_read(folder, OTHER_WINDOW)
+                return cls._to_read(folder, READ_HERE)
             if isinstance(error, SegError):
                 return cls._unless_full(folder, error)
             raise
@@ -91,10 +92,18 @@ class Session:
         program has opened only to read.
         """
 
-        def work(store: Store) -> Session:
-            return store.meanwhile(lambda: Session.open(self.folder), lambda: connect_to_read(self.folder))
+        found = list[Session]()
 
-        return self.writer.call(work).result()
+        def work(store: Store) -> None:
+            store.meanwhile(lambda: found.append(Session.open(self.folder)), lambda: connect_to_read(self.folder))
+
+        done = self.writer.call(work)
+        wait((done,))  # however long it takes: what is opened then must have an owner
+        if done.exception() is not None:
+            for one in found:
+                one.close()
+        done.result()
+        return found[0]
 
     @classmethod
     def _to_read(cls, folder: Path, why: str) -> Session:

@@ -83,6 +83,11 @@ class Store:
             self._use(connect())
             self._sql.set_progress_handler(self._beat, BEAT)
 
+    @property
+    def version(self) -> int:
+        """Another number as soon as somebody else has written to the database."""
+        return int(self._sql.execute("PRAGMA data_version").fetchone()[0])
+
     def watch(self, beat: Callable[[], None]) -> None:
         """Call ``beat`` now and then while the database works, so that it is known to go on."""
         self._beat = beat

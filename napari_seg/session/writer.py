@@ -25,8 +25,8 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from napari_seg.errors import SegError
-from napari_seg.session.database import NAME, is_local, refusal
-from napari_seg.session.lock import Lock
+from napari_seg.locks import Lock, Taken
+from napari_seg.session.database import LOCK, NAME, is_local, refusal
 from napari_seg.session.records import Step
 from napari_seg.session.store import Store
 
@@ -64,6 +64,8 @@ class Kept:
     lost: int = 0
 
 
+WRITTEN = "Another program writes to {}; close it there, save the mask to a file here, and open the image again."
+
 CLOSED = "The session was closed before this could be done; open it again."
 
 
@@ -94,7 +96,7 @@ class Writer:
         self._store = store
         self._path = folder / NAME
         self._file = _identity(self._path) if is_local(folder) else None  # other file systems change these numbers
-        self._lock = lock
+        self._lock, self._version = lock, store.version
         self._queue: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._kept = Kept()
         self._counting = threading.Lock()
@@ -137,12 +139,13 @@ class Writer:
             raise SegError(self.read_only)
         return self._submit(lambda: self._persist(work), steps=1)
 
-    def call(self, work: Callable[[Store], T]) -> Future[T]:
-        """Do some other work after what was given before; its result or its error is in the future.
+    def call(self, work: Callable[[Store], T], *, writes: bool = False) -> Future[T]:
+        """Do some other work after what was given before; its result or its error is in the future. What it ``writes``
+        must last, else that is an error too.
 
         Raises ``SegError`` where the session is closed: a thread may ask for something that nobody needs any more.
         """
-        return self._submit(lambda: self._translated(work))
+        return self._submit(lambda: self._lasting(work) if writes else self._translated(work))
 
     def send(self, work: Callable[[Store], object]) -> None:
         """Do some other work whose result nobody waits for; what the disk says against it becomes the trouble."""
@@ -197,10 +200,11 @@ class Writer:
         done = False
         while not self._gave_up:
             try:
+                self._see_that_it_lasts()
                 if not done:
                     work(self._store)
                     done = True
-                self._see_that_it_lasts()
+                    self._see_that_it_lasts()
             except SegError as error:  # labels that cannot be kept: trying again would not help
                 self._change(waiting=-1, lost=1, trouble=str(error))
                 return False
@@ -225,9 +229,20 @@ class Writer:
                 raise SegError(self.read_only) from error
             raise refusal(self._path, error) from error
 
+    def _lasting(self, work: Callable[[Store], T]) -> T:
+        if self.read_only:
+            return self._translated(work)
+        try:
+            self._see_that_it_lasts()
+            result = self._translated(work)
+            self._see_that_it_lasts()
+        except OSError as error:
+            raise SegError(str(error)) from None
+        return result
+
     def _told(self, work: Callable[[Store], object]) -> None:
         try:
-            self._translated(work)
+            self._lasting(work)
         except SegError as error:
             self._change(trouble=str(error))
         except BaseException as error:
@@ -251,10 +266,20 @@ class Writer:
         return True
 
     def _see_that_it_lasts(self) -> None:
-        """Raises ``OSError`` where the file was taken away: what is written to it now would be gone with it."""
+        """Raises ``OSError`` where the file was taken away, so that what is written to it would be gone with it, or
+        another program has written to it: it does not know what this one shows."""
         found = _identity(self._path)
         if found is None or self._file not in (None, found):
             raise FileNotFoundError(f"{self._path} was moved or deleted; put it back, or save the mask to a file.")
+        if self._lock is not None and not self._lock.lasts:
+            lost = self._lock
+            try:
+                self._lock = Lock(self._path.with_name(LOCK))
+            except Taken:
+                raise FileExistsError(WRITTEN.format(self._path.parent)) from None
+            lost.release()
+        if self._store.version != self._version:
+            raise FileExistsError(WRITTEN.format(self._path.parent))
 
     def _words(self, error: BaseException) -> str:
         if isinstance(error, sqlite3.Error):

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from session_images import a_store, blocks_of, step
 
+from napari_seg import locks
 from napari_seg.errors import SegError
-from napari_seg.session import database, lock
-from napari_seg.session.database import FORMAT, NAME, DiskFull, connect, connect_to_read, is_local, transaction
-from napari_seg.session.lock import LOCK, Lock, Taken
+from napari_seg.locks import Lock, Taken
+from napari_seg.session import database
+from napari_seg.session.database import FORMAT, LOCK, NAME, DiskFull, connect, connect_to_read, is_local, transaction
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
 
@@ -170,7 +171,7 @@ def test_where_nothing_can_be_locked_it_is_told(tmp_path: Path, monkeypatch: pyt
         (OSError(errno.ENOLCK, "No locks available"), SegError, r"written \(no locks available\); check the disk"),
         (OSError(errno.ENOSPC, "No space left on device"), DiskFull, "is full; free some space"),
     ):
-        monkeypatch.setattr(lock, "_hold", Mock(side_effect=error))
+        monkeypatch.setattr(locks, "_hold", Mock(side_effect=error))
         with pytest.raises(kind, match=words):
             Session.open(tmp_path)
 
@@ -224,11 +225,11 @@ def test_an_older_format_is_brought_up_to_date_by_who_may_write(
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
-    first = Lock(tmp_path)
+    first = Lock(tmp_path / LOCK)
     with pytest.raises(Taken):
-        Lock(tmp_path)
+        Lock(tmp_path / LOCK)
     first.release()
-    Lock(tmp_path).release()
+    Lock(tmp_path / LOCK).release()
 
 
 UNWRITABLE = """

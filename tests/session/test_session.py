@@ -28,7 +28,7 @@ from napari_seg.session.database import DiskFull, refusal
 from napari_seg.session.fingerprint import fingerprint
 from napari_seg.session.reading import reading
 from napari_seg.session.records import ImageRow, Place, Plane
-from napari_seg.session.session import OTHER_WINDOW, Session, home
+from napari_seg.session.session import OTHER_WINDOW, READ_HERE, Session, home
 
 HOLDER = """
 import sys
@@ -196,7 +196,7 @@ def test_who_only_reads_in_the_same_program_is_waited_for(tmp_path: Path, monkey
         other.communicate("\n\n")
     monkeypatch.setattr(database, "PATIENCE", 0.1)
     session = Session.open(tmp_path)
-    assert session.read_only == OTHER_WINDOW  # and not writing in vain
+    assert session.read_only == READ_HERE  # and not writing in vain
     session.close()
     monkeypatch.undo()
     threading.Timer(0.2, to_read.close).start()

@@ -19,9 +19,9 @@ from session_images import a_store, blocks_of, step, until
 
 from napari_seg.editing.annotation import Entry
 from napari_seg.errors import SegError
+from napari_seg.locks import Lock, Taken
 from napari_seg.session import writer as module
-from napari_seg.session.database import NAME, connect
-from napari_seg.session.lock import Lock, Taken
+from napari_seg.session.database import LOCK, NAME, connect
 from napari_seg.session.records import Place, Step
 from napari_seg.session.store import Store
 from napari_seg.session.writer import Kept, Writer
@@ -48,7 +48,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def writer(tmp_path: Path) -> Iterator[Writer]:
     store, _ = a_store(tmp_path)
-    found = Writer(store, tmp_path, Lock(tmp_path))
+    found = Writer(store, tmp_path, Lock(tmp_path / LOCK))
     yield found
     found.close()
 
@@ -240,11 +240,11 @@ def test_the_lock_is_let_go_after_the_last_step(writer: Writer, tmp_path: Path) 
     assert entered.wait(20)
     assert writer.close(0.05) == 1  # it is still on its way
     with pytest.raises(Taken):
-        Lock(tmp_path)
+        Lock(tmp_path / LOCK)
     going.set()
     assert kept.result(20)
     assert writer.close(20) == 0
-    Lock(tmp_path).release()
+    Lock(tmp_path / LOCK).release()
 
 
 def test_nothing_is_taken_after_the_end(writer: Writer) -> None:
