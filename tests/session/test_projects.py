@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from napari_seg.session.projects import (
     recent,
     remember,
     remember_image,
+    session_folder,
     tell_about,
     tell_failure,
 )
@@ -144,3 +146,21 @@ def test_an_image_of_other_voxels_has_a_row_of_its_own(tmp_path: Path) -> None:
     assert session.image(image, known_by, voxels).result() == first
     assert session.image(image, known_by).result() == first
     session.close()
+
+
+def test_of_two_that_make_a_project_at_once_the_second_leaves_it(tmp_path: Path) -> None:
+    place = place_for("cells", tmp_path)
+    first = made_at(place, About("cells"))
+    with pytest.raises(SegError, match="open in another window"):
+        made_at(place, About("cells"))  # it had asked for the place before
+    assert first.writer.call(about, writes=True).result() == About("cells")
+    first.close()
+
+
+def test_beside_a_copy_of_a_project_the_one_that_was_worked_on_is_meant(tmp_path: Path) -> None:
+    made_at(place_for("cells", tmp_path), About("cells")).close()
+    shutil.copytree(tmp_path / "cells", tmp_path / "cells (copy)")
+    with pytest.raises(SegError, match=r"several projects \(cells, cells \(copy\)\); open the folder of one"):
+        session_folder(tmp_path)  # and not an empty third one
+    remember("cells", tmp_path / "cells", ())
+    assert session_folder(tmp_path) == tmp_path / "cells"

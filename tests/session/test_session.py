@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -187,6 +188,21 @@ def test_what_could_only_be_read_is_opened_anew_when_the_other_program_ends(tmp_
     assert mark(again, image, 2)
     assert marked(session, image) == 2  # what is shown of it stays
     again.close()
+    session.close()
+
+
+def test_what_is_opened_anew_in_vain_is_closed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nobody could write there any more, not even this program."""
+    with holder(tmp_path) as other:
+        session = Session.open(tmp_path)
+        other.communicate("\n\n")
+    monkeypatch.setattr(module, "connect_to_read", Mock(side_effect=SegError("gone")))
+    with pytest.raises(SegError, match="gone"):
+        session.opened_anew()
+    session.close()
+    monkeypatch.undo()
+    session = Session.open(tmp_path)
+    assert session.read_only == ""
     session.close()
 
 

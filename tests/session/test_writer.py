@@ -23,6 +23,7 @@ from napari_seg.locks import Lock, Taken
 from napari_seg.session import writer as module
 from napari_seg.session.database import LOCK, NAME, connect
 from napari_seg.session.records import Place, Step
+from napari_seg.session.session import Session
 from napari_seg.session.store import Store
 from napari_seg.session.writer import Kept, Writer
 
@@ -210,6 +211,41 @@ def test_a_session_that_was_moved_away_is_told(writer: Writer, tmp_path: Path) -
     assert kept.result(20)
     assert writer.kept.trouble == ""
     assert writer.close() == 0
+    assert tools(tmp_path) == ["stroke 1", "stroke 2"]
+
+
+def test_what_is_said_is_not_told_as_kept_once_the_file_is_gone(writer: Writer, tmp_path: Path) -> None:
+    (tmp_path / NAME).rename(tmp_path / "elsewhere")
+    writer.send(lambda store: store.spend(1, "2026-11-29", "Ann", 5.0))
+    until(lambda: "was moved or deleted" in writer.kept.trouble)
+    with pytest.raises(SegError, match="was moved or deleted"):
+        writer.call(lambda store: store.commit(1, filled(1)), writes=True).result(20)
+    (tmp_path / "elsewhere").replace(tmp_path / NAME)
+
+
+def test_a_lock_whose_file_was_deleted_is_taken_again(writer: Writer, tmp_path: Path) -> None:
+    """Somebody tidied up."""
+    (tmp_path / LOCK).unlink()
+    assert writer.put(1, filled(1)).result(20)
+    with pytest.raises(Taken):
+        Lock(tmp_path / LOCK)
+    assert writer.kept.trouble == ""
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_what_another_program_wrote_meanwhile_is_not_overwritten(writer: Writer, tmp_path: Path, closed: bool) -> None:
+    assert writer.put(1, filled(1)).result(20)
+    (tmp_path / LOCK).unlink()
+    other = Session.open(tmp_path)
+    assert other.read_only == ""  # nothing was in its way
+    assert other.writer.put(1, filled(2)).result(20)
+    if closed:
+        other.close()
+    kept = writer.put(1, filled(3))
+    until(lambda: "Another program writes to" in writer.kept.trouble)
+    assert not kept.done()
+    assert writer.close(0.1) == 1
+    other.close()
     assert tools(tmp_path) == ["stroke 1", "stroke 2"]
 
 
