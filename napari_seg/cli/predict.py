@@ -122,6 +122,7 @@ def _segment(work: Work, model: Model, model_hash: str, spec: PredictSpec, json_
         say(f"{work.image.name}: {where(volume, work.region)}")
     steps = run.steps(model, volume, spec, region=work.region)
     prediction = watch(steps, work.image.name, as_json=json_progress)
+    keep_existing(work.mask, work.overwrite)  # it may have come meanwhile
     write(replace(placed(prediction, volume), made=made_by(prediction, model_hash)), work.mask)
     notes = [*volume.notes, *prediction.notes]
     for note in notes:

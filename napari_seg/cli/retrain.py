@@ -115,12 +115,14 @@ def retrain(
 
 def _grouped(found: Sequence[Taught], path: Path) -> list[Taught]:
     """With the groups that a table gives them."""
+    from napari_seg.data.formats import stem
     from napari_seg.training.split import read_groups
 
-    marks = read_groups(path)
-    if not any(one.name in marks for one in found):
-        raise SegError(f"{path.name} names none of the images that were corrected, such as {found[0].name}; add them.")
-    return [replace(one, patient=marks.get(one.name, one.patient)) for one in found]
+    marks = {stem(Path(name)): group for name, group in read_groups(path).items()}
+    missing = sorted({one.name for one in found} - {*marks})
+    if missing:
+        raise SegError(f"{path.name} does not name {missing[0]}, which was corrected; add a row for each image.")
+    return [replace(one, patient=marks[one.name]) for one in found]
 
 
 class _Run:

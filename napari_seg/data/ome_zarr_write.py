@@ -88,7 +88,7 @@ def add(mask: Volume, image_path: Path, name: str) -> Path:
         finally:
             if aside.exists():
                 shutil.rmtree(aside)
-        _list(folder, node, [*listed, name])
+        _list(folder, node, [*_listed(folder), name])  # another program may have added one meanwhile
     except OSError as error:
         raise SegError(
             f"The mask cannot be added to {image_path.name} ({(error.strerror or str(error)).lower()}); "

@@ -212,9 +212,8 @@ class Batch:
 
     def tell_patient(self, paths: Sequence[Path], mark: str) -> None:
         """Say of which patient images are; an empty mark takes it back."""
-        for row in self.state.rows:
-            if row.path in paths and row.known:
-                self.project.tell_patient(row.path, mark)
+        for path in paths:
+            self.project.tell_patient(path, mark)
 
     # what comes of it
 

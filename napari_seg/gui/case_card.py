@@ -60,9 +60,10 @@ class CaseCard(QFrame):
         chosen."""
         self.setVisible(bool(rows))
         paths = tuple(row.path for row in rows)
-        if paths != self._paths and self.comment.isModified():
+        others = {*paths} != {*self._paths}
+        if others and self.comment.isModified():
             self._say(None)
-        if paths != self._paths and self.patient.isModified():
+        if others:
             self._tell()
         self._paths = paths
         if not self.comment.isModified():
@@ -92,8 +93,10 @@ class CaseCard(QFrame):
         self.said.emit(self._paths, state, self.comment.text().strip() if len(self._paths) == 1 else None)
 
     def _tell(self) -> None:
-        self.patient.setModified(False)
-        self.told.emit(self._paths, self.patient.text().strip())
+        """Tell what was typed; of images with several marks the field is empty, and Enter takes none of them back."""
+        if self.patient.isModified():
+            self.patient.setModified(False)
+            self.told.emit(self._paths, self.patient.text().strip())
 
 
 def _name(row: CaseRow) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QItemSelectionModel, QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
 from napari_seg.gui.cases_model import DOUBT, CasesModel
@@ -55,9 +55,14 @@ class CaseList(QTableView):
         return QSize(200, 260)
 
     def render(self, state: Folder) -> None:
-        """Show the rows of a page. The case that is opened becomes the chosen one."""
-        chosen = bool(self.rows)
+        """Show the rows of a page; those that were chosen stay so. The case that is opened becomes the chosen one."""
+        chosen = [row.path for row in self.rows]
         self.cases.render(state.rows, state.current)
+        if chosen and not self.rows:
+            select, model = QItemSelectionModel.SelectionFlag, self.selectionModel()
+            for place in (self.cases.place_of(path) for path in chosen):
+                if place is not None:
+                    model.select(self.cases.index(place, 0), select.Select | select.Rows)
         if state.current != self._opened or (chosen and not self.rows):  # others came, and nothing is chosen any more
             self._opened = state.current
             place = None if state.current is None else self.cases.place_of(state.current)

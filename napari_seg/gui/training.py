@@ -170,7 +170,8 @@ class Training:
         name = self._spec(Path(key)).name if key != NEW else self._new_name()
         try:
             path = shelf.free_path(shelf.name_of(Path(key)) if key != NEW else name)
-            shelf.claim(path)
+            if not shelf.claim(path):
+                raise SegError(f"{path.name} is being trained by another program; try again.")
         except SegError as error:
             self._fail(Failure(str(error)))
             return

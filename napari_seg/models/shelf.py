@@ -24,10 +24,14 @@ import platformdirs
 import psutil
 
 from napari_seg.errors import SegError
+from napari_seg.locks import WAIT, Taken, locked
 from napari_seg.models.file import SAMPLES_SUFFIX, SUFFIX, read_spec
 from napari_seg.models.spec import ModelSpec
 
 NOTE, ORDER, OWNER, STATE = ".note.json", ".order.json", ".owner.json", ".resume"
+
+CLAIMING = ".claiming.lock"
+"""Locked while a process claims a training."""
 
 _NEAR = 5.0
 """Seconds within which two times at which a process began are the same."""
@@ -130,17 +134,15 @@ def claim(path: Path) -> bool:
 
     Raises ``SegError`` where that cannot be noted.
     """
-    owner = _beside(path, OWNER)
-    if not _is_owned(path):
-        owner.unlink(missing_ok=True)  # of a process that was killed
     me = psutil.Process()
     try:
-        with owner.open("x", encoding="utf-8") as file:
-            json.dump({"host": platform.node(), "pid": me.pid, "began": me.create_time()}, file)
-    except FileExistsError:
+        with locked(path.with_name(CLAIMING), WAIT):
+            if _is_owned(path):
+                return False
+            _write(_beside(path, OWNER), {"host": platform.node(), "pid": me.pid, "began": me.create_time()})
+    except Taken:
         return False
     except OSError as error:
-        owner.unlink(missing_ok=True)
         raise _refused(path.parent, error) from None
     return True
 

@@ -9,11 +9,12 @@ import json
 import os
 import sqlite3
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_seg.errors import SegError
+from napari_seg.locks import Taken, locked
 from napari_seg.session.database import NAME, connect_to_read, is_writable
 from napari_seg.session.records import plain
 from napari_seg.session.session import Session, home, twin
@@ -26,6 +27,12 @@ RECENT = 12
 """Projects that are remembered."""
 
 _ABOUT, _FAILED = "project", "failed "
+
+_NO_LIST = (ValueError, TypeError, LookupError, AttributeError)
+"""What reading a list that is damaged ends with."""
+
+SHORT = 2.0
+"""Seconds in which another window has changed the list."""
 
 _FORBIDDEN = '<>:"/\\|?*'
 """In the name of a folder: some system or other takes them for something else."""
@@ -152,12 +159,8 @@ class Recent:
 def recent() -> list[Recent]:
     """The projects that were worked on, the last first."""
     try:
-        known = json.loads(_list().read_text(encoding="utf-8"))
-        return [
-            Recent(str(one["name"]), Path(str(one["folder"])), frozenset(map(str, one.get("images", ()))))
-            for one in known
-        ][:RECENT]
-    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        return _read()
+    except (OSError, *_NO_LIST):
         return []
 
 
@@ -183,19 +186,23 @@ def _holds(folder: Path, known_by: str, voxels: str) -> bool:
 def remember(name: str, folder: Path, images: Iterable[str]) -> None:
     """A project is worked on; it comes first from now on. Where that cannot be kept it is let be."""
     first = Recent(plain(name), Path(plain(str(folder.absolute()))), frozenset(map(_plainly, images)))
-    _write([first, *(one for one in recent() if one.folder != first.folder)][:RECENT])
+    _change(lambda known: [first, *(one for one in known if one.folder != first.folder)][:RECENT])
 
 
 def remember_image(folder: Path, known_by: str) -> None:
     """An image came into a project that is worked on."""
-    known, known_by, place = recent(), _plainly(known_by), Path(plain(str(folder.absolute())))
-    if any(one.folder == place and known_by not in one.images for one in known):
-        _write([replace(one, images=one.images | {known_by}) if one.folder == place else one for one in known])
+    known_by, place = _plainly(known_by), Path(plain(str(folder.absolute())))
+    if any(one.folder == place and known_by not in one.images for one in recent()):
+        _change(
+            lambda known: [
+                replace(one, images=one.images | {known_by}) if one.folder == place else one for one in known
+            ]
+        )
 
 
 def drop(folder: Path) -> None:
     """A project is no longer there."""
-    _write([one for one in recent() if one.folder != folder])
+    _change(lambda known: [one for one in known if one.folder != folder])
 
 
 def _plainly(known_by: str) -> str:
@@ -203,17 +210,38 @@ def _plainly(known_by: str) -> str:
     return known_by.partition("-")[0]
 
 
-def _write(known: Sequence[Recent]) -> None:
+def _change(change: Callable[[list[Recent]], list[Recent]]) -> None:
+    """Change the list while no other window does. One that cannot be read stays, one that is damaged is made anew."""
     path = _list()
     aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
-    try:
+    with contextlib.suppress(OSError, Taken):
         path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.with_suffix(".lock"), SHORT):
+            try:
+                before = _read()
+            except _NO_LIST:
+                before = []
+            _write(change(before), path, aside)
+
+
+def _read() -> list[Recent]:
+    try:
+        text = _list().read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    return [
+        Recent(str(one["name"]), Path(str(one["folder"])), frozenset(map(str, one.get("images", ()))))
+        for one in json.loads(text)
+    ][:RECENT]
+
+
+def _write(known: Sequence[Recent], path: Path, aside: Path) -> None:
+    try:
         lines = [{"name": one.name, "folder": str(one.folder), "images": sorted(one.images)} for one in known]
         aside.write_text(json.dumps(lines, indent=1), encoding="utf-8")
         aside.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _list() -> Path:

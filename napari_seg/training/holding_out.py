@@ -65,7 +65,8 @@ def divided(
             block = ", ".join(having[0].unit)
             back = block if block in now.held_out else having[0].unit[0]
             return divided(samples, before.after([back], ()), wanted=wanted, seed=seed)
-    return Divided(learned, held_out, before.after(*now))
+    patients = {sample.whole for sample in learned if sample.patient}
+    return Divided(learned, held_out, before.after(now.learned | patients, now.held_out))
 
 
 def apart(held_out: Sequence[Sample]) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:

@@ -114,9 +114,9 @@ def remember(
 
 
 def without(samples: Iterable[Sample], groups: Iterable[str]) -> tuple[Sample, ...]:
-    """The stored samples that are of none of these groups."""
+    """The stored samples that are of none of these groups, or patients (:attr:`Sample.whole`)."""
     known = {name for group in groups for name in (group, known_as(group))}
-    return tuple(sample for sample in samples if sample.unit[0] not in known)
+    return tuple(sample for sample in samples if known.isdisjoint((sample.unit[0], sample.patient)))
 
 
 def check_fits(memory: Memory, model: ModelSpec) -> None:
@@ -140,6 +140,7 @@ class _Stored(Spec):
     part: Part
     name: str = ""
     group: str = ""
+    patient: str = ""
     image: tuple[Annotated[int, Field(ge=1)], ...] = Field(min_length=2, max_length=5)
     low: float
     high: float
@@ -253,7 +254,9 @@ class _Packed:
     def unnamed(self) -> _Packed:
         """Known by hashes of its names."""
         sample = self.sample
-        return replace(self, sample=replace(sample, name=known_as(sample.name), group=known_as(sample.unit[0])))
+        patient = known_as(sample.whole) if sample.patient else ""
+        known = replace(sample, name=known_as(sample.name), group=known_as(sample.unit[0]), patient=patient)
+        return replace(self, sample=known)
 
     def told(self, part: Part) -> _Stored:
         sample = self.sample
@@ -261,6 +264,7 @@ class _Packed:
             part=part,
             name=sample.name,
             group=sample.group,
+            patient=sample.patient,
             image=sample.image.shape,
             low=float(sample.image.min()),
             high=float(sample.image.max()),
@@ -295,7 +299,7 @@ def _unpacked(about: _Stored, packed: Mapping[str, bytes]) -> Sample:
         voxels = math.prod(grid)
         bits = np.frombuffer(_opened(packed["mask"], -(-voxels // 8)), np.uint8)
         mask = np.unpackbits(bits, count=voxels).reshape(grid).astype(bool)
-    return Sample(image, labels.reshape(about.labels).astype(np.int64), mask, about.name, about.group)
+    return Sample(image, labels.reshape(about.labels).astype(np.int64), mask, about.name, about.group, about.patient)
 
 
 def _steps(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -49,7 +49,7 @@ from napari_seg.training.course import (
 )
 from napari_seg.training.growing import silent_on_new, with_classes
 from napari_seg.training.holding_out import JUDGES, apart, divided
-from napari_seg.training.memory import Memory, beside, check_fits, division_of, remember
+from napari_seg.training.memory import Memory, beside, check_fits, division_of, remember, without
 from napari_seg.training.plan import TrainSpec, augmentation, batch_size
 from napari_seg.training.reading import refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
@@ -263,6 +263,7 @@ def _read(
     else:
         learned, held_out, division = divided(learned, division, wanted=range(known + 1, len(task.classes) + 1))
     before = replace(before.without({sample.unit[0] for sample in (*learned, *held_out)}), division=division)
+    before = replace(before, check=without(before.check, {sample.whole for sample in learned}))
     minded, judges = apart(before.check)
     if len(minded) == len(judges) == len(before.check):
         minded = ()  # so few that they should judge alone

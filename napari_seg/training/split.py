@@ -63,7 +63,11 @@ def read_groups(path: Path) -> dict[str, str]:
     table = _table(path)
     if missing := {"name", "group"} - set(table[0] if table else ()):
         raise SegError(f"The table {path.name} has no column {min(missing)}; add it.")
-    return {line["name"]: line["group"] for line in table if line["group"]}
+    found = dict[str, str]()
+    for line in table:
+        if found.setdefault(line["name"], line["group"]) != line["group"]:
+            raise SegError(f"The table {path.name} names {line['name']} with two groups; keep one of the rows.")
+    return found
 
 
 def is_one_group(rows: Iterable[Row]) -> bool:

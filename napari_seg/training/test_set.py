@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +25,7 @@ from napari_seg.data.formats import images_of, read, stem
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress, Steps, job
+from napari_seg.locks import Taken, locked
 from napari_seg.spec import Spec
 from napari_seg.training.cases import Case
 from napari_seg.training.mending import Mended
@@ -87,15 +89,17 @@ def add(paths: Sequence[Path], *, axes: str | None = None) -> Steps[tuple[Mark, 
 
     ``axes`` is for files that leave them open. Raises ``SegError`` for what is no image.
     """
-    known, now = list(marked()), datetime.now(UTC).isoformat(timespec="seconds")
-    new: list[Mark] = []
+    marked()  # it can be read
+    now, new = datetime.now(UTC).isoformat(timespec="seconds"), dict[str, Mark]()
     for path, content in (yield from _contents(paths, axes)):
         if not content.key:
             raise SegError(f"{path.name} has one value everywhere, so it could not be known again; leave it out.")
-        if content.key not in {mark.key for mark in known + new}:
-            new.append(Mark(name=stem(path), sizes=content.sizes, key=content.key, when=now))
-    _keep((*known, *new))
-    return tuple(new)
+        new.setdefault(content.key, Mark(name=stem(path), sizes=content.sizes, key=content.key, when=now))
+    with _alone():
+        known = marked()
+        found = tuple(mark for key, mark in new.items() if key not in {mark.key for mark in known})
+        _keep((*known, *found))
+    return found
 
 
 @job
@@ -109,8 +113,10 @@ def remove(paths: Sequence[Path], *, names: Sequence[str] = (), axes: str | None
     if unknown:
         raise SegError(f"No image named {unknown[0]} is marked as test set; napari-seg test-set list shows the names.")
     keys = {content.key for _, content in (yield from _contents(paths, axes))}
-    gone = tuple(mark for mark in known if mark.key in keys or mark.name in names)
-    _keep(tuple(mark for mark in known if mark not in gone))
+    with _alone():
+        known = marked()
+        gone = tuple(mark for mark in known if mark.key in keys or mark.name in names)
+        _keep(tuple(mark for mark in known if mark not in gone))
     return gone
 
 
@@ -153,6 +159,20 @@ def _contents(paths: Sequence[Path], axes: str | None) -> Steps[list[tuple[Path,
         yield Progress(number, len(files), f"looking at {stem(path)}")
         found.append((path, content_of(read(path, axes=axes))))
     return found
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """While the marks are read, changed and written back no other program does: it would lose what it has marked."""
+    path = place().with_suffix(".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path):
+            yield
+    except Taken:
+        raise SegError("Another program is changing the test set; try again when it is done.") from None
+    except OSError as error:
+        raise SegError(f"The marks of the test set could not be written ({error}); free some space.") from None
 
 
 def _keep(marks: tuple[Mark, ...]) -> None:

@@ -16,7 +16,7 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
 
-from napari_seg.data.formats import read
+from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.gui.cases_model import COLUMNS, DOUBT, CasesModel
 from napari_seg.gui.controller import Controller
@@ -266,6 +266,31 @@ def test_a_comment_that_is_being_written_is_not_taken_away(page: Page) -> None:
     assert page.shown.card.comment.text() == ""
     page.rest()
     assert page.shown.list.cases.shown[page.row("a")].comment == "half a sent"
+
+
+def test_what_is_typed_goes_to_the_image_that_was_chosen(page: Page) -> None:
+    """Also when others come into the list meanwhile."""
+    shown, bot, batch = page.shown, page.bot, page.controller.batch
+    page.click(shown.segment)
+    page.answer_all()
+    batch.open(batch.state.folder / "a.png")
+    page.rest()
+    bot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at("b"))
+    bot.keyClicks(shown.card.patient, "P")
+    write(Volume(np.ones((40, 50), np.uint8), "YX"), batch.state.folder / "d.png")
+    batch.add_files([batch.state.folder / "d.png"])
+    page.rest()
+    assert len(batch.state.rows) == 5
+    assert [row.name for row in shown.list.rows] == ["b"]
+    bot.keyClicks(shown.card.patient, "1")
+    bot.keyClick(shown.card.patient, Qt.Key.Key_Return)
+    page.rest()
+    assert {row.name: row.patient for row in shown.list.cases.shown if row.patient} == {"b": "P1"}
+    shown.list.selectAll()
+    assert shown.card.patient.text() == ""  # there are several marks
+    bot.keyClick(shown.card.patient, Qt.Key.Key_Return)
+    page.rest()
+    assert {row.name: row.patient for row in shown.list.cases.shown if row.patient} == {"b": "P1"}
 
 
 def test_another_window_is_told_that_the_project_is_open(page: Page) -> None:

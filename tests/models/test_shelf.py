@@ -88,7 +88,7 @@ def test_a_training_belongs_to_one_process_until_that_is_gone(folder: Path) -> N
     assert list(shelf.orders()) == [path]
     assert shelf.claim(path)
     shelf.end_order(path)
-    assert list(folder.iterdir()) == []
+    assert [found.name for found in folder.iterdir()] == [shelf.CLAIMING]
 
 
 def test_of_a_training_that_is_given_up_nothing_is_left(folder: Path) -> None:

@@ -107,7 +107,11 @@ def test_the_last_ones_are_remembered(tmp_path: Path, sessions: Path, monkeypatc
     for k in range(20):
         remember(str(k), tmp_path / str(k), ())
     assert [one.name for one in recent()] == [str(k) for k in range(19, 7, -1)]
-    assert sorted(path.name for path in sessions.iterdir()) == ["projects.json"]
+    assert sorted(path.name for path in sessions.iterdir()) == ["projects.json", "projects.lock"]
+    (sessions / "projects.json").unlink()
+    (sessions / "projects.json").mkdir()  # it cannot be read
+    remember("x", tmp_path / "x", ())
+    assert (sessions / "projects.json").is_dir()
     monkeypatch.setattr(projects, "_list", lambda: tmp_path / "a file" / "x")
     (tmp_path / "a file").touch()
     remember("a", tmp_path, ())  # nothing can be kept there, and nothing is asked for

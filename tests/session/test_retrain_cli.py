@@ -115,7 +115,7 @@ def test_images_of_one_patient_are_on_one_side(
     told = run("retrain", desk.session.folder, "--steps", 2, *given, "--groups", table)
     assert (told.code, told.err) == (
         2,
-        "patients.csv names none of the images that were corrected, such as cells 0; add them.\n",
+        "patients.csv does not name cells 0, which was corrected; add a row for each image.\n",
     )
     table.write_text("name,patient\n")
     assert "patients.csv has no column group; add it." in run("retrain", desk.session.folder, "--groups", table).err

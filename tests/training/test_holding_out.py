@@ -205,3 +205,12 @@ def test_an_image_that_was_divided_learns_whole_beside_another_of_its_patient() 
     learned, held_out, _ = divided([alone, beside, *others], first.division)
     assert not patients(learned) & patients(held_out)
     assert names(learned) >= {"a", "b"}
+
+
+def test_a_patient_that_was_learned_when_there_was_no_other_is_not_held_out_later() -> None:
+    first = of_patients(1, each=1)
+    others = [replace(picture(f"new {k}"), patient=f"P{k}") for k in range(4)]  # of P0 another image
+    for seed in range(20):
+        _, held_out, _ = divided(others, divided(first, seed=seed).division, seed=seed)
+        assert held_out
+        assert "P0" not in patients(held_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from napari_seg.errors import SegError
 from napari_seg.models.file import read_spec
 from napari_seg.models.zoo import samples_of, shipped
 from napari_seg.training.division import known_as
+from napari_seg.training.holding_out import apart
 from napari_seg.training.memory import KEY, Memory, beside, check_fits, choose, load, remember, save, without
 from napari_seg.training.sample import Sample
 
@@ -140,3 +142,17 @@ def test_samples_of_another_model_are_refused() -> None:
     spec = read_spec(shipped()["nuclei2d"])
     with pytest.raises(SegError, match="take the samples of this very model"):
         check_fits(Memory((sample(0, grid=(6, 9, 11)),), ()), spec)
+
+
+def test_the_patients_of_older_samples_stay_apart(tmp_path: Path) -> None:
+    """They are known by hashes, but those of one patient by the same."""
+    samples = [replace(sample(k, name=f"{k}", group=f"{k}"), patient=f"Doe {k % 6}") for k in range(18)]
+    path = remember(tmp_path / "model.safetensors", (), samples)
+    check = load(path).check
+    assert len({one.patient for one in check}) == 6
+    assert b"Doe" not in path.read_bytes()
+    choosing, judging = apart(check)
+    assert choosing
+    assert not {one.patient for one in choosing} & {one.patient for one in judging}
+    left = without(check, {samples[0].whole})
+    assert {one.patient for one in check} - {one.patient for one in left} == {known_as(samples[0].whole)}

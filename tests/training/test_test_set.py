@@ -75,6 +75,19 @@ def test_a_folder_is_marked_once_and_many_names_are_cut_short(data: Path) -> Non
         run(test_set.refuse(cases))
 
 
+def test_what_another_program_marks_meanwhile_stays_marked(data: Path, tmp_path: Path) -> None:
+    other = write(picture(7), tmp_path / "other.png")
+    adding = test_set.add.steps([data])
+    next(adding)
+    (mark,) = test_set.add([other])
+    assert len(run(adding)) == 4
+    removing = test_set.remove.steps([data])
+    next(removing)
+    (third,) = test_set.add([write(picture(8), tmp_path / "third.png")])
+    run(removing)
+    assert test_set.marked() == (mark, third)
+
+
 def test_marks_are_taken_off_by_image_and_by_name(data: Path) -> None:
     test_set.add([data])
     assert [mark.name for mark in test_set.remove([data / "images" / "c1.png"], names=["c3"])] == ["c1", "c3"]
