@@ -272,6 +272,22 @@ class TestPredict:
         assert run(*words, "--overwrite").code == 0
         assert mask.read_bytes() != before
 
+    def test_a_mask_that_came_meanwhile_is_left(self, run, tmp_path, model_file, monkeypatch):
+        from napari_seg.cli import predict as module
+
+        mask, watch = tmp_path / "mask.png", module.watch
+
+        def saved_meanwhile(*given, **known):
+            found = watch(*given, **known)
+            mask.write_bytes(b"corrected in the window")
+            return found
+
+        monkeypatch.setattr(module, "watch", saved_meanwhile)
+        ended = run("predict", image(tmp_path / "a.png"), "--model", model_file("semantic"), "--output", mask)
+        assert ended.code == 2
+        assert "--overwrite" in ended.err
+        assert mask.read_bytes() == b"corrected in the window"
+
     @pytest.mark.parametrize("output", ["", "a.png"])
     def test_an_image_is_never_replaced(self, run, tmp_path, model_file, output):
         path = image(tmp_path / "a.png")

@@ -71,15 +71,15 @@ class Session:
         except Taken:
             return cls._to_read(folder, OTHER_WINDOW)
         except OSError as error:
-            return cls._unless_full(folder, refusal(folder / LOCK, error))
+            return cls._at_least_to_read(folder, refusal(folder / LOCK, error))
         try:
             store = Store(connect(folder))
         except BaseException as error:
             lock.release()
             if isinstance(error, Taken):
                 return cls._to_read(folder, READ_HERE)
-            if isinstance(error, SegError):
-                return cls._unless_full(folder, error)
+            if isinstance(error, DiskFull):
+                return cls._at_least_to_read(folder, error)
             raise
         session = cls(folder, Writer(store, folder, lock))
         session.writer.send(lambda store: store.thin(time.time()))
@@ -91,7 +91,6 @@ class Session:
         This one stays open to be read, and lets go of the database meanwhile: SQLite does not write to what the same
         program has opened only to read.
         """
-
         found = list[Session]()
 
         def work(store: Store) -> None:
@@ -110,10 +109,8 @@ class Session:
         return cls(folder, Writer(Store(connect_to_read(folder)), folder, read_only=why))
 
     @classmethod
-    def _unless_full(cls, folder: Path, error: SegError) -> Session:
-        """Open it to be read where only the disk is full; else raise the error."""
-        if not isinstance(error, DiskFull):
-            raise error
+    def _at_least_to_read(cls, folder: Path, error: SegError) -> Session:
+        """Open it to be read, where that is possible; else raise the error."""
         try:
             return cls._to_read(folder, f"{error} Until you open it again then, what you change is not kept.")
         except SegError:

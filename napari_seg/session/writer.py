@@ -230,15 +230,16 @@ class Writer:
             raise refusal(self._path, error) from error
 
     def _lasting(self, work: Callable[[Store], T]) -> T:
-        if self.read_only:
-            return self._translated(work)
+        def lasting(store: Store) -> T:
+            self._see_that_it_lasts()
+            result = work(store)
+            self._see_that_it_lasts()
+            return result
+
         try:
-            self._see_that_it_lasts()
-            result = self._translated(work)
-            self._see_that_it_lasts()
+            return self._translated(work if self.read_only else lasting)
         except OSError as error:
             raise SegError(str(error)) from None
-        return result
 
     def _told(self, work: Callable[[Store], object]) -> None:
         try:

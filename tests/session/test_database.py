@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -167,13 +168,17 @@ def test_where_nothing_can_be_locked_it_is_told(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(SegError, match=r"could not be written \(.*\); check the disk and the rights of the folder"):
         Session.open(tmp_path)
     (tmp_path / LOCK).rmdir()
+    Session.open(tmp_path).close()
     for error, kind, words in (
         (OSError(errno.ENOLCK, "No locks available"), SegError, r"written \(no locks available\); check the disk"),
         (OSError(errno.ENOSPC, "No space left on device"), DiskFull, "is full; free some space"),
     ):
         monkeypatch.setattr(locks, "_hold", Mock(side_effect=error))
         with pytest.raises(kind, match=words):
-            Session.open(tmp_path)
+            Session.open(tmp_path / "new")
+        session = Session.open(tmp_path)
+        assert re.search(words, session.read_only)
+        session.close()
 
 
 def test_a_file_where_the_folder_should_be_is_told(tmp_path: Path) -> None:
