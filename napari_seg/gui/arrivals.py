@@ -52,6 +52,8 @@ IMAGE = "napari_seg_image"
 
 COMPARING = "One moment: this image is compared with the one that your earlier work was made on."
 
+APART = "Other work on this image lies outside the project; open the image in a window without the project to see it."
+
 ONLY_SHOWN = "napari_seg_only_shown"
 """With this key in its metadata a layer is only shown, as when a person looks back in the history, and never kept."""
 
@@ -323,8 +325,10 @@ class Arrivals:
         project = self.project
         own = self._own(known_by, False)
         listed = project is not None and self._knows(project, known_by, voxels)
-        if listed and (self._works(project, known_by, voxels) or not self._works(own, known_by, voxels)):
-            return project, known_by, ""
+        apart = self._works(own, known_by, voxels)
+        if listed and (self._works(project, known_by, voxels) or not apart):
+            gone = own.writer.call(lambda store: store.gone(known_by)).result() if own is not None and apart else None
+            return project, known_by, APART if apart and (gone is None or gone.stale) else ""
         if own is not None and voxels and not self._knows(own, known_by, voxels):
             known_by = twin(known_by, voxels)
             own = self._own(known_by, False)

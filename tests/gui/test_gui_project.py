@@ -13,10 +13,12 @@ import pytest
 from controlled import paint
 
 from napari_seg.gui import joining
+from napari_seg.gui.arrivals import APART
 from napari_seg.gui.engine import Failed
 from napari_seg.gui.safety import resumed_words
 from napari_seg.session.database import NAME
 from napari_seg.session.projects import FOLDER, recent
+from napari_seg.session.session import home
 from napari_seg.session.store import Store
 
 
@@ -237,6 +239,27 @@ def test_a_project_that_is_away_is_told_and_nothing_is_hidden(
     assert third.recorder.safe.trouble.endswith(
         "went on outside the project cells; open the project to see that of it."
     )
+
+
+def test_work_that_lies_outside_the_project_is_told(window: Window, folder: Path, open_window: Any) -> None:
+    window.choose(folder)
+    window.batch.open(folder / "a.png")
+    window.rest()
+    paint(window.mask(), 3, 3)
+    window.rest()
+    window.recorder.close()
+    (home() / "projects.json").unlink()  # so that the project is not found
+    alone = open_window()
+    alone.drop(folder / "a.png")
+    paint(alone.mask(), 7, 7)
+    alone.rest()
+    alone.recorder.close()
+    again = open_window()
+    again.choose(folder)
+    again.batch.open(folder / "a.png")
+    again.rest()
+    assert again.viewer.layers["by hand"].data[3, 3] == 3
+    assert again.recorder.safe.trouble == APART
 
 
 def test_a_project_that_was_moved_finds_its_images(
