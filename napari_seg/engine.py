@@ -21,7 +21,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -95,13 +95,17 @@ class Desk:
 
 def volume_from(image: Mapping[str, Any]) -> Volume:
     """The volume that an order describes: an array in a file of the window's folder, or a file to be read lazily."""
+    spacing = tuple(image["spacing"]) if image["spacing"] else None
     if "array" not in image:
-        return read(image["path"], series=image["series"] or None)
+        volume = read(image["path"], axes=image["axes"])
+        if (volume.axes, volume.shape) != (image["axes"], tuple(image["shape"])):
+            raise SegError(f"{image['name']} has another size in its file than in the window; open it again.")
+        return replace(volume, spacing=spacing, unit=image["unit"], name=image["name"])
     source = image["source"]
     return Volume(
         np.load(image["array"], mmap_mode="r", allow_pickle=False),
         image["axes"],
-        spacing=tuple(image["spacing"]) if image["spacing"] else None,
+        spacing=spacing,
         unit=image["unit"],
         affine=np.array(image["affine"]) if image["affine"] else None,
         channels=tuple(image["channels"]),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from napari_seg.data.formats import write
+from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
-from napari_seg.engine import VERBS, Desk
+from napari_seg.engine import VERBS, Desk, volume_from
 from napari_seg.errors import SegError
+from napari_seg.gui.engine import Engine
 from napari_seg.jobs import run
 from napari_seg.models.model import Model
 from napari_seg.session.records import Place, Plane, Step
@@ -112,3 +115,24 @@ def test_live_goes_on_with_the_same_network(
     assert desk.live[1] is first
     run(VERBS["live"](desk, {**order, "id": 3, "settings": {**CPU, "steps": 2}}))
     assert desk.live[1] is not first
+
+
+def test_an_image_of_a_store_is_read_by_the_engine_as_the_window_shows_it(tmp_path: Path) -> None:
+    path = tmp_path / "image.ome.zarr"
+    data = np.random.default_rng(0).integers(0, 255, (2, 300, 400), np.uint8)
+    write(Volume(data, "CYX", (0.5, 0.5), "um", channels=("a", "b")), path)
+    shown = replace(read(path), spacing=(0.25, 0.25), name="renamed")
+    link = Engine()
+    described = json.loads(json.dumps(link._describe(shown, "1")))
+    found = volume_from(described)
+    assert (found.axes, found.shape, found.spacing, found.unit, found.channels) == (
+        "CYX",
+        (2, 300, 400),
+        (0.25, 0.25),
+        "um",
+        ("a", "b"),
+    )
+    assert np.array_equal(np.asarray(found.data), data)
+    write(Volume(data[:, :200], "CYX", (0.5, 0.5), "um"), tmp_path / "other.ome.zarr")
+    with pytest.raises(SegError, match="another size in its file than in the window"):
+        volume_from({**described, "path": str(tmp_path / "other.ome.zarr" / "0")})

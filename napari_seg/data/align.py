@@ -11,6 +11,9 @@ from napari_seg.data.geometry import same_world
 from napari_seg.data.volume import UNITS, Volume
 from napari_seg.errors import SegError
 
+_BY_XYZ = {"nifti", "nrrd_file"}
+"""Formats whose voxels are stored along x, y and z."""
+
 
 def onto_grid(mask: Volume, image: Volume) -> Volume:
     """The mask in the grid of the image, by nearest neighbour; background where the mask says nothing.
@@ -27,9 +30,11 @@ def onto_grid(mask: Volume, image: Volume) -> Volume:
         )
     if mask.affine is not None and image.affine is not None:
         return _through_world(mask, image, np.linalg.inv(mask.affine) @ image.affine)
+    one_sided = (mask.affine is None) != (image.affine is None)
+    note = "Only one of mask and image says where it lies; the mask was laid on voxel by voxel, as they are stored."
+    if one_sided and (shown := _alike_in_their_files(mask, image)) is not None:
+        return _on(image, mask, shown, (note,))
     if mask.grid == image.grid:
-        one_sided = (mask.affine is None) != (image.affine is None)
-        note = "Only one of mask and image says where it lies; the mask was laid on voxel by voxel."
         return _on(image, mask, np.asarray(mask.data), (note,) if one_sided else ())
     step = _step(mask, image)
     to_mask = np.eye(4)
@@ -38,6 +43,27 @@ def onto_grid(mask: Volume, image: Volume) -> Volume:
         to_mask[axis, axis] = step[k]
         to_mask[axis, 3] = (step[k] - 1) / 2  # the grids begin at the same edge, not at the same centre
     return _through_world(mask, image, to_mask)
+
+
+def apart(mask: Volume, image: Volume) -> bool:
+    """Whether both say where they lie, and their grids lie half a voxel from each other somewhere, or more."""
+    if mask.affine is None or image.affine is None:
+        return False
+    return not same_world(mask.affine, image.affine, (1,) * (3 - image.ndim) + image.grid, 0.5)
+
+
+def _alike_in_their_files(mask: Volume, image: Volume) -> NDArray[np.generic] | None:
+    """A mask whose file, or whose image's, does not say where it lies: the voxels of the one file are those of the
+    other, however the image was turned to be shown. ``None`` where that is not known."""
+    if mask.source is None or image.source is None or not {mask.source.format, image.source.format} <= _BY_XYZ:
+        return None
+    of_mask, of_image = mask.source.reorder, image.source.reorder
+    if of_mask is None or of_image is None or not mask.ndim == image.ndim == 3:
+        return None
+    data = np.asarray(mask.data)
+    lead = data.ndim - mask.ndim
+    shown = of_image.within(data.ndim, lead).apply(of_mask.within(data.ndim, lead).undo(data))
+    return np.asarray(shown) if shown.shape[lead:] == image.grid else None
 
 
 def _step(mask: Volume, image: Volume) -> tuple[float, ...]:

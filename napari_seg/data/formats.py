@@ -156,6 +156,14 @@ def mask_name(image: Path) -> str:
     return stem(image) + instead.get(suffix.lower(), suffix)
 
 
+def is_one_of(place: Path, images: Iterable[Path]) -> bool:
+    """Whether a place is the file of an image, under whatever name."""
+    try:
+        return place.exists() and any(image.exists() and place.samefile(image) for image in images)
+    except OSError:
+        return False
+
+
 def images_by_stem(folder: Path) -> dict[str, Path]:
     """The images of a folder by the stems by which files pair. Raises ``SegError`` where two of them share one."""
     found: dict[str, Path] = {}

@@ -1,10 +1,10 @@
 """A new prediction, or new thresholds, put under the work of a person.
 
-What a person has said stays: voxels that were touched, objects that were touched or accepted (whole), accepted regions
-of classes, finished slices, boxes and cases, and locked labels. Of the new objects remains what does not lie on any of
-these, if it is half of the object at least: so what was deleted does not come back, and no crumbs appear beside what
-was corrected. An object that nobody has touched keeps its number, and with it its row, if the new one in its place is
-the same.
+What a person has said stays: voxels that were touched, objects that were touched, accepted, flagged, commented or given
+a class (whole), accepted regions of classes, finished slices, boxes and cases, and locked labels. Of the new objects
+remains what does not lie on any of these, if it is half of the object at least: so what was deleted does not come back,
+and no crumbs appear beside what was corrected. An object that nobody has touched keeps its number, and with it its row,
+if the new one in its place is the same.
 
 All is decided in one table: how many voxels each old label shares with each new one. Labels come in runs, so only the
 ends of runs are counted.
@@ -210,8 +210,13 @@ def _summed(pairs: NDArray[np.uint64], voxels: Numbers) -> tuple[NDArray[np.uint
 
 
 def _kept(annotation: Annotation) -> set[int]:
-    """The labels that are locked or accepted, also those that lie nowhere."""
-    return {*annotation.locked, *(label for label, entry in _rows(annotation).items() if entry.state == "accepted")}
+    """The labels of which a person has said something that must not be lost, also those that lie nowhere: locked,
+    accepted, and of objects those that are flagged, have a comment or were given a class."""
+    rows = _rows(annotation).items()
+    said = {label for label, entry in rows if entry.state == "accepted"}
+    if annotation.objects:
+        said |= {label for label, entry in rows if entry.state == "flagged" or entry.comment or entry.category != 1}
+    return {*annotation.locked, *said}
 
 
 def _rows(annotation: Annotation) -> dict[int, Entry]:

@@ -4,7 +4,7 @@ told of is looked for. While one changes a mask, what is seen and what is kept d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from functools import partial
 from typing import Any
 
@@ -89,9 +89,22 @@ class Acts:
             self._ledger.put(track, tool, blocks, rows, said="keep", origin=origin, goes_on=True)
         return True
 
-    def stepped(self, track: Track, same: list[Track], work: Callable[[Any], Change | None]) -> Steps[None]:
-        """A step back or forth, shown in all masks of the image."""
+    def stepped(
+        self,
+        track: Track,
+        same: list[Track],
+        work: Callable[[Any], Change | None],
+        reach: Callable[[Any], Container[Place] | None],
+    ) -> Steps[None]:
+        """A step back or forth, shown in all masks of the image.
+
+        What nobody told of in the blocks that the step will ``reach`` (``None``: all) is kept first, as a step of its
+        own: it would be overwritten.
+        """
         with laying(same):
+            among = yield track.session.writer.call(reach)
+            for other in same:
+                yield from self._kept_among(other, among)
             change: Change | None = yield track.session.writer.call(work)
             if change is None:
                 return
@@ -126,6 +139,16 @@ class Acts:
                 _, found = yield self._errands.thread(partial(contents, track, blocks))
                 yield from joined(track, found)
                 return
+
+    def _kept_among(self, track: Track, among: Container[Place] | None) -> Steps[None]:
+        image, plane, times = track.row.id, track.plane, track.row.times
+        names = yield track.session.writer.call(lambda store: store.names(image, plane, times))
+        places = yield self._errands.thread(partial(differing, track, names, among))
+        if places:
+            blocks = yield from copied(track, places)
+            self._ledger.put(track, "other", blocks)
+            _, found = yield self._errands.thread(partial(contents, track, blocks))
+            yield from joined(track, found)
 
     def quiet(self, track: Track) -> Steps[None]:
         """Wait until nothing of a layer is under way."""

@@ -22,6 +22,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from psygnal import Signal
 
+from napari_seg.data.align import apart
 from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Entry
 from napari_seg.errors import SegError
@@ -454,10 +455,13 @@ class Arrivals:
         return fitting[0] if len(fitting) == 1 else None
 
     def images_for(self, layer: Any) -> list[Any]:
-        """The images of the grid of a mask; of several channels of one the topmost."""
-        shape, found = tuple(layer.data.shape), list[Any]()
+        """The images of the grid of a mask, in the place where that says it lies; of several channels of one the
+        topmost."""
+        shape, known, found = tuple(layer.data.shape), layer.metadata.get(KEY), list[Any]()
         for image in reversed(self._images()):
-            if _mask_shape(volume_as_kept(image)) == shape and not any(same_image(image, other) for other in found):
+            volume = volume_as_kept(image)
+            fits = _mask_shape(volume) == shape and not (isinstance(known, Volume) and apart(known, volume))
+            if fits and not any(same_image(image, other) for other in found):
                 found.append(image)
         return found
 

@@ -47,6 +47,9 @@ class Batch:
 
     changed = Signal(Folder)
 
+    leaving = Signal()
+    """Another project follows, or the end: what is being typed is to be kept now."""
+
     def __init__(self, viewer: Any, engine: Engine, recorder: Recorder) -> None:
         self._viewer, self._engine, self._recorder = viewer, engine, recorder
         self.state = Folder()
@@ -89,6 +92,7 @@ class Batch:
             )
             self.refresh()
             return
+        self.leaving.emit()
         self._begin()
         self.view.close()
         self.project.choose(folder)
@@ -96,6 +100,7 @@ class Batch:
 
     def save_as(self, name: str, parent: Path, images: Sequence[Volume], then: Callable[[str], None]) -> None:
         """Make a project of images that are open; ``then`` hears why that is not possible, or nothing."""
+        self.leaving.emit()
 
         def made(why: str) -> None:
             if not why:
@@ -136,6 +141,11 @@ class Batch:
                 before = found.get(key)
                 found[key] = volume, known or (before is not None and before[1])
         return list(found.values())
+
+    def image_files(self) -> list[Path]:
+        """The files of all images that are open or in the project."""
+        opened = [image.source.path for image, _ in self.open_images() if image.source is not None]
+        return [*opened, *self.project.files]
 
     def _begin(self) -> None:
         """What was true of the images before is not of others."""

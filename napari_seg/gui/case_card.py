@@ -60,11 +60,8 @@ class CaseCard(QFrame):
         chosen."""
         self.setVisible(bool(rows))
         paths = tuple(row.path for row in rows)
-        others = {*paths} != {*self._paths}
-        if others and self.comment.isModified():
-            self._say(None)
-        if others:
-            self._tell()
+        if {*paths} != {*self._paths}:
+            self.keep()
         self._paths = paths
         if not self.comment.isModified():
             self.comment.setText(rows[0].comment if len(rows) == 1 else "")
@@ -87,6 +84,12 @@ class CaseCard(QFrame):
             button.setEnabled(any(row.state != state for row in known))
         self.back.setVisible(bool(known))
         self.back.setEnabled(any(row.state in ("accepted", "flagged", "rejected") for row in known))
+
+    def keep(self) -> None:
+        """Keep what was typed, without Enter."""
+        if self.comment.isModified():
+            self._say(None)
+        self._tell()
 
     def _say(self, state: State | None) -> None:
         self.comment.setModified(False)

@@ -57,6 +57,7 @@ class ClassList(QWidget):
         self._drawn: tuple[Any, ...] = ()
         self._icons: dict[str, QIcon] = {}
         self._filling = False
+        self.of: Any = None  # the mask whose classes are shown
         self.title = QLabel("Classes")
         self.only = QPushButton("Only this")
         self.only.setCheckable(True)
@@ -207,7 +208,15 @@ class ClassList(QWidget):
         if not self._filling and item.column() == _NAME:
             number, name = self._rows[item.row()].number, item.text()
             self._drawn = ()  # what was typed may be refused
-            QTimer.singleShot(0, lambda: self.renamed.emit(number, name))  # when the item is no longer at work
+            of = self.of
+            QTimer.singleShot(0, lambda: self._rename(number, name, of))  # when the item is no longer at work
+
+    def _rename(self, number: int, name: str, of: object) -> None:
+        """Another mask may be shown by now."""
+        now, self.of = self.of, of
+        self.renamed.emit(number, name)
+        if self.of is of:
+            self.of = now
 
 
 def _swatch(colour: str) -> QIcon:

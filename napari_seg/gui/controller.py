@@ -126,7 +126,7 @@ class Controller:
         self.classroom = Classroom(viewer, engine, trainer, self.recorder, self.hands, self.classes, self.runs, self)
         self.batch = Batch(viewer, engine, self.recorder)
         self._looks = Looks(engine)
-        self._saving = Saving(engine, self.runs, self.recorder)
+        self._saving = Saving(engine, self.runs, self.recorder, self.batch.image_files)
         self._tell_batch()
         for part in (self.runs, self._looks, self._saving):
             part.changed.connect(self.refresh)

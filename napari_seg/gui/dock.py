@@ -86,7 +86,7 @@ class Panel(QWidget):
         QTimer.singleShot(0, self._settle)
         self.destroyed.connect(self.controller.close)
         self.around = AroundCanvas(viewer, self.controller)
-        self.leaving = Leaving(viewer, self.controller.recorder, self)
+        self.leaving = Leaving(viewer, self.controller.recorder, self, self.controller.batch.leaving.emit)
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH, super().sizeHint().height())

@@ -229,7 +229,8 @@ class Engine:
     def _describe(self, image: Volume, number: str) -> dict[str, Any]:
         source = image.source
         if source and source.format == "ome_zarr" and not isinstance(image.data, np.ndarray):
-            return {"path": str(source.path), "series": source.series}
+            known = {"axes": image.axes, "shape": image.shape, "spacing": image.spacing, "unit": image.unit}
+            return {"path": str(source.path / source.series), "name": image.name, **known}
         path = self._folder / f"image-{number}.npy"
         array = np.lib.format.open_memmap(path, "w+", image.dtype, image.shape)
         for plane in range(image.shape[0]):

@@ -160,8 +160,11 @@ def volume_of(layer: Any, axes: str | None = None) -> Volume:
     known = layer.metadata.get(KEY)
     data, levels = (layer.data[0], tuple(layer.data[1:])) if layer.multiscale else (layer.data, ())
     if isinstance(known, Volume):
-        if CHANNEL in layer.metadata:
-            return _as_large(known, layer)
+        channel = CHANNEL in layer.metadata and tuple(known.size(axis) for axis in known.axes if axis != "C")
+        if channel and channel == tuple(data.shape):  # else it is a part or a projection of it
+            is_image = layer._type_string == "image"
+            whole = known if is_image else known.mask(data, axes=known.mask_axes(), name=layer.name)
+            return _as_large(whole, layer)
         if known.shape == tuple(data.shape):
             return _as_large(replace(known, data=data, levels=levels, name=layer.name), layer)
     axes = axes or _axes_of(layer, data.ndim)

@@ -7,6 +7,7 @@ second or two for 512 x 512 x 512): nothing else could say that nothing was chan
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject
@@ -28,14 +29,16 @@ def leaving_words(safe: Safe) -> str:
 class Leaving(QObject):
     """Looks at the closing of a window, as long as its panel lives."""
 
-    def __init__(self, viewer: Any, recorder: Recorder, panel: QWidget) -> None:
+    def __init__(self, viewer: Any, recorder: Recorder, panel: QWidget, keep: Callable[[], object]) -> None:
+        """``keep`` keeps what is being typed."""
         super().__init__(panel)
-        self._viewer, self._recorder, self._panel = viewer, recorder, panel
+        self._viewer, self._recorder, self._panel, self._keep = viewer, recorder, panel, keep
         viewer.window._qt_window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() != QEvent.Type.Close or not self._viewer.layers:
             return False  # a script that closes the viewer has taken the layers out before
+        self._keep()
         self._recorder.tick()
         if not (self._at_rest() or wait_until(self._panel.window(), KEEPING, self._at_rest, way_out="Stay")):
             event.ignore()

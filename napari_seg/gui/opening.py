@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from napari_seg.data.align import onto_grid
 from napari_seg.data.formats import read, stem
 from napari_seg.data.geometry import same_world
-from napari_seg.data.volume import Source, Volume
+from napari_seg.data.volume import UNITS, Source, Volume
 from napari_seg.editing.meaning import MOST, Meaning
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui.kinds import Kind, kind_of
@@ -63,6 +64,9 @@ def open_path(path: Path, person: Person, shown: Iterable[Any] = ()) -> Opened:
         notes = [f"{placed.name}: {note}" for note in (*placed.notes, *stored.notes)]
         layers = layer_data(placed, kind)
         if kind == "labels":
+            image = next((one for one in known if isinstance(one, Volume) and _is_stored_in(volume, one)), None)
+            if image is not None:
+                layers = [(data, {**about, **_place_on(image, volume, about)}, what) for data, about, what in layers]
             layers = [_told(layer, volume) for layer in layers]
         return Opened([*layers, *stored.layers], notes)
 
@@ -116,6 +120,15 @@ def _stored_masks(image: Volume) -> Opened:
     return found
 
 
+def _is_stored_in(mask: Volume, image: Volume) -> bool:
+    """Whether a mask lies in the OME-Zarr store of an image."""
+    sources = mask.source, image.source
+    if sources[0] is None or sources[1] is None or {one.format for one in sources if one} != {"ome_zarr"}:
+        return False
+    folder = sources[0].path.parent
+    return folder.name == "labels" and folder.parent == sources[1].path
+
+
 def _told(layer: LayerData, mask: Volume) -> LayerData:
     """The layer of a mask, with what its file, or the record of ours beside that, says its numbers mean."""
     data, about, kind = layer
@@ -149,17 +162,24 @@ def _place_on(image: Volume, mask: Volume, about: Mapping[str, Any]) -> dict[str
     scale, shift = list(about["scale"]), list(about["translate"])
     origins = [dict(zip(v.spatial, v.source.header.get("origin", ()), strict=False)) for v in (mask, image) if v.source]
     steps = dict(zip(image.spatial, image.spacing or (1.0,) * image.ndim, strict=True))
+    in_units = 1.0 if "pixel" in (mask.unit, image.unit) else UNITS[image.unit] / UNITS[mask.unit]
     for k in shared:
         if mask.spacing is None or image.spacing is None:
             scale[k] = steps[axes[k]] * image.size(axes[k]) / mask.size(axes[k])
         elif len(origins) == 2:
-            shift[k] += origins[0].get(axes[k], 0.0) - origins[1].get(axes[k], 0.0)
+            shift[k] += origins[0].get(axes[k], 0.0) - in_units * origins[1].get(axes[k], 0.0)
     return {"scale": scale, "translate": shift}
 
 
 def _beside_its_image(mask: Volume, known: list[Any]) -> Volume:
     """The mask on the grid of the open image that it overlaps, where it does not lie on the grid of one already."""
-    images = [volume for volume in known if isinstance(volume, Volume) and volume.affine is not None]
+    volumes = [volume for volume in known if isinstance(volume, Volume)]
+    if mask.ndim == 3 and mask.source is not None and mask.source.reorder is not None:
+        unsaid = [volume for volume in volumes if (volume.affine is None) != (mask.affine is None)]
+        if len({id(volume) for volume in unsaid}) == len({id(volume) for volume in volumes}) == 1:
+            with suppress(SegError):
+                return onto_grid(mask, unsaid[0])
+    images = [volume for volume in volumes if volume.affine is not None]
     if mask.affine is None or any(_same_grid(mask, image) for image in images):
         return mask
     for image in reversed(images):

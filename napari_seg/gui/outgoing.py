@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from psygnal import Signal
 
-from napari_seg.data.formats import mask_name, stem, write
+from napari_seg.data.formats import is_one_of, mask_name, stem, write
 from napari_seg.errors import SegError
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.project import Project
@@ -75,7 +75,7 @@ class Outgoing:
         if listed is not None and folder.resolve() == listed.resolve():
             self.words = "Here the masks would be taken for images; choose another folder, such as a new one in this."
             self.changed.emit()
-        elif taken := next((place for place in _places(names, folder) if _is_one_of(place, images)), None):
+        elif taken := next((place for place in _places(names, folder) if is_one_of(place, images)), None):
             self.words = f"The mask {taken.name} would replace the image of that name; choose another folder."
             self.changed.emit()
         elif self._run is None and paths:
@@ -121,7 +121,7 @@ def _written(session: Session, image: int, path: Path, run: _Run, who: str) -> s
         masks = session.writer.call(lambda store: masks_of(store, image, ", ".join(names.values()), who)).result()
         for mask in [mask for mask in masks if mask.plane.name in names]:
             place = run.folder / names[mask.plane.name]
-            if _is_one_of(place, run.images):
+            if is_one_of(place, run.images):
                 raise SegError(f"The mask {place.name} would replace the image of that name; choose another folder.")
             labels = mask.labels if "T" in volume.axes else mask.labels[0]
             write(replace(volume.mask(labels), made=made(mask.record)), place)
@@ -185,11 +185,3 @@ def _places(names: Mapping[Path, Mapping[str, str]], folder: Path) -> Iterator[P
 
 def _safe(name: str, besides: str = "") -> str:
     return "".join(letter if letter.isalnum() or letter in besides else "_" for letter in name)
-
-
-def _is_one_of(place: Path, images: Iterable[Path]) -> bool:
-    """Whether a place is the file of an image, under whatever name."""
-    try:
-        return place.exists() and any(image.exists() and place.samefile(image) for image in images)
-    except OSError:
-        return False

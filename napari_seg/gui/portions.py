@@ -6,7 +6,7 @@ asked sees by the ``version`` of the track whether something was changed meanwhi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -136,10 +136,12 @@ def looked_through(track: Track, time: int, errands: Errands) -> Steps[None]:
             track.extents.setdefault(time, found)
 
 
-def differing(track: Track, names: Mapping[Place, bytes]) -> list[Place]:
-    """In a thread: the blocks of a layer that are not what is kept of it, by the ``names`` of contents."""
-    blocks = track.blocks_of(track.layer.data)
-    return [place for place, block in blocks.items() if digest(smallest(block)) != names.get(place, b"")]
+def differing(track: Track, names: Mapping[Place, bytes], among: Container[Place] | None = None) -> list[Place]:
+    """In a thread: the blocks of a layer, all or those ``among``, that are not what is kept of it, by the ``names`` of
+    contents."""
+    blocks = track.blocks_of(track.layer.data).items()
+    wanted = ((place, block) for place, block in blocks if among is None or place in among)
+    return [place for place, block in wanted if digest(smallest(block)) != names.get(place, b"")]
 
 
 def _extents_of(frame: Labels) -> Extents:

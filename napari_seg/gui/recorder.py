@@ -13,7 +13,7 @@ writes voxels in portions. While one changes an image, nobody paints on it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -41,7 +41,7 @@ from napari_seg.gui.watch import Watch
 from napari_seg.session.openings import afresh, went_out
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.provenance import EXPORT, provenance
-from napari_seg.session.records import Change, ImageRow
+from napari_seg.session.records import Change, ImageRow, Place
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
 from napari_seg.session.writer import CLOSED as SESSION_CLOSED
@@ -263,10 +263,10 @@ class Recorder:
         self._errands.begin(track.key, renewing, "Showing the new mask")
 
     def undo(self, layer: Any) -> None:
-        self._step(layer, lambda track, at: lambda store: store.undo(track.row.id, at, self.who))
+        self._step(layer, lambda track, at: lambda store: store.undo(track.row.id, at, self.who), Store.behind)
 
     def redo(self, layer: Any) -> None:
-        self._step(layer, lambda track, at: lambda store: store.redo(track.row.id, at, self.who))
+        self._step(layer, lambda track, at: lambda store: store.redo(track.row.id, at, self.who), Store.ahead)
 
     def restore(self, layer: Any, revision: int) -> None:
         """Bring back how an image was at a revision (0: as it was opened): one more step of the history."""
@@ -530,16 +530,28 @@ class Recorder:
         if self._masks.tracks.get(track.layer) is track and not track.comparing:
             self._errands.beside(self._swept([track], lambda: None))
 
-    def _step(self, layer: Any, work: Callable[[Track, float], Callable[[Any], Change | None]]) -> None:
-        """A step back or forth."""
+    def _step(
+        self,
+        layer: Any,
+        work: Callable[[Track, float], Callable[[Any], Change | None]],
+        reach: Callable[[Store, int], Container[Place] | None] = lambda store, image: None,
+    ) -> None:
+        """A step back or forth. ``reach``: the blocks of an image that it may change, ``None`` for all."""
         track = self._masks.tracks.get(layer)
         if track is None or in_stroke(layer) or track.in_hand or track.session.read_only:
             return  # what is under way comes to its end first
         self._gather()
         same = [other for other in self._masks.tracks.values() if other.key == track.key]
-        self._errands.begin(track.key, self._stepped(track, same, work(track, time.time())), "Taking the step")
+        stepping = self._stepped(track, same, work(track, time.time()), lambda store: reach(store, track.row.id))
+        self._errands.begin(track.key, stepping, "Taking the step")
 
-    def _stepped(self, track: Track, same: list[Track], work: Callable[[Any], Change | None]) -> Steps[None]:
+    def _stepped(
+        self,
+        track: Track,
+        same: list[Track],
+        work: Callable[[Any], Change | None],
+        reach: Callable[[Store], Container[Place] | None],
+    ) -> Steps[None]:
         made: list[Change] = []
 
         def take(store: Store) -> Change | None:
@@ -547,7 +559,7 @@ class Recorder:
             made.extend([] if change is None else [change])
             return change
 
-        yield from self._acts.stepped(track, same, take)
+        yield from self._acts.stepped(track, same, take, reach)
         for change in made:
             self._show_closed(track, change)
 

@@ -6,6 +6,7 @@ Beside each mask goes a record of where it comes from (see :mod:`~napari_seg.ses
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_seg.data.formats import stem, write
+from napari_seg.data.formats import is_one_of, stem, write
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.gui.engine import Engine
@@ -34,15 +35,19 @@ class Saving:
 
     changed = Signal()
 
-    def __init__(self, engine: Engine, runs: Runs, recorder: Recorder) -> None:
+    def __init__(self, engine: Engine, runs: Runs, recorder: Recorder, images: Callable[[], Iterable[Path]]) -> None:
+        """``images``: the files of those that are open, or in the project; none of them is ever replaced."""
         self._engine, self._recorder = engine, recorder
-        self._runs = runs
+        self._runs, self._images = runs, images
         self._wanted: Path | None = None
         self.words = ""
         self.trouble = ""
 
     def save(self, path: Path) -> None:
         """Write the mask of the last run, as its layer shows it."""
+        if is_one_of(path, self._images()):
+            self._done(("", f"{path.name} was not saved: it is an image; choose another name for the mask."))
+            return
         self._wanted = path
         self._done((f"Saving {path.name}", ""))
         self.tick()

@@ -20,6 +20,7 @@ from napari_seg.editing.annotation import CASE, Entry, State, object_key
 from napari_seg.editing.counting import counted
 from napari_seg.editing.said import class_names, counts_objects
 from napari_seg.errors import SegError
+from napari_seg.session.cases import COUNTED
 from napari_seg.session.openings import passed
 from napari_seg.session.predicted import Past, predictions
 from napari_seg.session.records import ImageRow, Plane, rows_of
@@ -162,7 +163,7 @@ def _by_hand(store: Store, image: int) -> list[dict[str, Any]]:
     made: dict[int, tuple[str, str]] = {}
     steps, voxels = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for _, who, _, what, revision, details in store.log(image):
-        if "voxels" not in details:
+        if what == COUNTED or "voxels" not in details:
             continue
         if what not in (UNDO, REDO):
             made[revision] = (who, what)

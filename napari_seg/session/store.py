@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -323,6 +323,15 @@ class Store:
                 return None
             over = self.revision(head)
             return self._move(image, over, over.parent, tree.delta(self._sql, head).inverse(), (at, who, UNDO))
+
+    def behind(self, image: int) -> Collection[Place]:
+        """The blocks that a step back would change."""
+        return tree.delta(self._sql, self.image(image).head).blocks.keys()
+
+    def ahead(self, image: int) -> Collection[Place]:
+        """The blocks that a step forward would change."""
+        following = tree.newest_child(self._sql, image, self.image(image).head)
+        return () if following is None else tree.delta(self._sql, following).blocks.keys()
 
     def redo(self, image: int, at: float, who: str = "") -> Change | None:
         """One step forward, along the newest branch; ``None`` at its end."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.data.align import apart, onto_grid
 from napari_seg.data.formats import images_by_stem, read
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
@@ -134,8 +135,13 @@ class Case:
 def fitting(name: str, image: Volume, labels: Volume) -> Volume:
     """The labels as training takes them: one int64 for each pixel, or uint8 planes along C, 1 inside the class of a
     plane. Raises ``SegError`` where they do not fit the image."""
+    if (image.affine is None) != (labels.affine is None):
+        with suppress(SegError):  # said below
+            labels = onto_grid(labels, image)
     if image.grid != labels.grid:
         raise SegError(f"{name}: the image has {image.grid} voxels, its labels {labels.grid}; make them equal.")
+    if apart(labels, image):
+        raise SegError(f"{name}: the labels lie in another place than the image; save them in the grid of that.")
     values = np.asarray(labels.data)
     if values.dtype.kind == "f" and not np.array_equal(values, np.rint(values)):
         raise SegError(f"{name}: the labels hold fractions; save them as whole numbers.")

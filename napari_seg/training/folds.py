@@ -173,6 +173,8 @@ class _Bench:
                     "The stopped folds had other settings or other images; resume with the same ones or start anew."
                 )
             return total
+        if note.exists():
+            raise SegError(f"Folds that were stopped lie in {self.folder}; resume them, or delete that folder first.")
         shutil.rmtree(self.folder, ignore_errors=True)
         total = self.spec.steps or (yield from self._timed(seconds))
         self.folder.mkdir(parents=True)

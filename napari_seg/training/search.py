@@ -121,6 +121,8 @@ def search(
     tried = candidates(facts, spec, count or max(COUNTS))
     note = bench.stored() if resume else None
     if note is None:
+        if (bench.folder / "search.json").exists():
+            raise SegError(f"A search that was stopped lies in {bench.folder}; resume it, or delete that folder first.")
         shutil.rmtree(bench.folder, ignore_errors=True)
         left = 60 * spec.minutes - (time.perf_counter() - began)
         note = yield from bench.divide(tried, count, left)

@@ -66,6 +66,8 @@ def test_what_a_person_said_never_changes(
     assert np.array_equal(labels[touched], old[touched])
     frozen = {label for label, state in states.items() if state == "accepted"} | locked
     if objects:
+        frozen |= {label for label, state in states.items() if state == "flagged"}
+    if objects:
         frozen |= set(old[touched].tolist()) - {0}
     for label in frozen:
         assert np.array_equal(labels == label, old == label)
@@ -100,7 +102,7 @@ def test_where_nobody_has_said_anything_the_prediction_is_taken_as_it_is(new: ND
 def test_unchanged_objects_keep_their_numbers_and_rows() -> None:
     old = squares((2, 2), (2, 12), (2, 22), (12, 2))
     new = squares((12, 2), (2, 22), (3, 12), (20, 30))  # other numbers, one moved, one gone, one new
-    rows = {object_key(k): Entry(comment=str(k)) for k in (1, 2, 3, 4)}
+    rows = {object_key(k): Entry(state="rejected") for k in (1, 2, 3, 4)}
     annotation = Annotation.of(old, rows=rows, following=9)
     edit = renewed(annotation, new)
     labels = after(annotation, edit)
@@ -109,7 +111,16 @@ def test_unchanged_objects_keep_their_numbers_and_rows() -> None:
     assert labels[5, 13] == 2
     assert labels[2, 2] == 0
     assert labels[20, 30] == 9
-    assert edit.rows == {object_key(1): (Entry(comment="1"), None)}
+    assert edit.rows == {object_key(1): (Entry(state="rejected"), None)}
+
+
+@pytest.mark.parametrize("entry", [Entry(state="flagged"), Entry(comment="ask"), Entry(2)])
+def test_an_object_of_which_something_was_said_stays(entry: Entry) -> None:
+    old = squares((2, 2), (2, 12))
+    annotation = Annotation.of(old, rows={object_key(2): entry})
+    edit = renewed(annotation, squares((2, 2)))
+    assert np.array_equal(after(annotation, edit), old)
+    assert edit.rows == {}
 
 
 def test_the_largest_part_of_a_divided_object_keeps_its_number() -> None:

@@ -15,11 +15,12 @@ import tifffile
 import zarr
 from napari.layers import Layer
 
+from napari_seg.data import ome_zarr
 from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui.kinds import Kind
-from napari_seg.gui.layers import layer_data, volume_of
+from napari_seg.gui.layers import layer_data, lengths_of, volume_of
 from napari_seg.gui.opening import open_path
 
 
@@ -172,3 +173,30 @@ def test_a_mask_may_have_the_channel_of_its_image_but_not_several(tmp_path: Path
     shapes = [data.shape for data, _, kind in opened.layers if kind == "labels"]
     assert shapes == ([(40, 60)] if channels == 1 else [])
     assert any("has several channels" in note for note in opened.notes) == (channels == 2)
+
+
+@pytest.mark.parametrize("unit", ["um", "nm", "mm"])
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_crop_in_a_store_lies_where_the_store_says(tmp_path: Path, unit: str, alone: bool) -> None:
+    """In whatever unit, opened with its image or by itself beside it."""
+    path = tmp_path / "image.ome.zarr"
+    write(Volume(np.zeros((60, 80), np.uint8), "YX", (0.5, 0.5), "um", name="image"), path)
+    ome_zarr.add_labels(Volume(np.ones((60, 80), np.uint8), "YX", (0.5, 0.5), "um"), path, "crop")
+    document = json.loads((path / "labels" / "crop" / "zarr.json").read_text())
+    multiscale = document["attributes"]["ome"]["multiscales"][0]
+    names = {"um": ("micrometer", 1.0), "nm": ("nanometer", 1e3), "mm": ("millimeter", 1e-3)}
+    for axis in multiscale["axes"]:
+        axis["unit"] = names[unit][0]
+    for dataset in multiscale["datasets"]:
+        (scale,) = [one for one in dataset["coordinateTransformations"] if one["type"] == "scale"]
+        scale["scale"] = [step * names[unit][1] for step in scale["scale"]]
+        place = {"type": "translation", "translation": [10 * names[unit][1], 20 * names[unit][1]]}
+        dataset["coordinateTransformations"] = [scale, place]
+    (path / "labels" / "crop" / "zarr.json").write_text(json.dumps(document))
+    opened = open_path(path, Scripted(kind="image"))
+    image, mask = (Layer.create(*layer) for layer in opened.layers)
+    if alone:
+        (found,) = open_path(path / "labels" / "crop", Scripted(), [image]).layers
+        mask = Layer.create(*found)
+    world = mask.data_to_world((0, 0)) * lengths_of(mask.units)
+    assert np.allclose(world / lengths_of(image.units) / image.scale, (20, 40))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from controlled import let_arrive
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
 
 from napari_seg.data.volume import Volume
 from napari_seg.gui.hands import BEYOND, Hands
@@ -274,3 +274,40 @@ def test_a_film_is_not_changed_while_a_longer_one_goes_on(desk: Desk) -> None:
     desk.hands.act("finish case")
     desk.rest()
     assert desk.hands.said == BEYOND
+
+
+def test_a_mask_that_says_another_place_is_none_of_this_image(desk: Desk) -> None:
+    """Of a patient, or a series, of the same size."""
+    here, there = np.diag([1.0, 1, 1, 1]), np.diag([1.0, 1, 1, 1])
+    there[:3, 3] = 0, 0, 500
+    volume = Volume(np.zeros((4, 30, 30), np.uint8), "ZYX", (1.0,) * 3, "mm", affine=here, name="image")
+    ((data, about, _),) = layer_data(volume, "image")
+    desk.viewer.add_image(data, **about)
+    masks = {}
+    for name, affine in (("own", here), ("other", there)):
+        mask = Volume(np.zeros((4, 30, 30), np.uint8), "ZYX", (1.0,) * 3, "mm", affine=affine, name=name)
+        ((data, about, _),) = layer_data(mask, "labels")
+        masks[name] = desk.viewer.add_labels(data, **about)
+        let_arrive(desk.recorder)
+    own, other = (desk.recorder.track(masks[name]) for name in ("own", "other"))
+    assert own is not None
+    assert own.image is desk.viewer.layers["image"]
+    assert other is None or other.image is None
+
+
+@pytest.mark.parametrize("kind", ["image", "labels"])
+def test_a_layer_made_of_a_channel_stands_for_what_it_shows(kind: str) -> None:
+    """napari copies what a layer knows when it makes another of it."""
+    channels = Volume(np.arange(2 * 8 * 10, dtype=np.uint8).reshape(2, 8, 10), "CYX", (0.5, 0.5), "um", name="both")
+    _, about, _ = layer_data(channels, "image")[1]
+    known = {key: about[key] for key in ("metadata", "scale", "translate", "units", "axis_labels")}
+    whole, part = np.full((8, 10), 7, np.uint8), np.full((4, 5), 7, np.uint8)
+    for data in (whole, part):
+        layer = Layer.create(data, {**known, "scale": [0.5 * 8 / len(data)] * 2}, kind)
+        found = volume_of(layer)
+        if kind == "image" and data is whole:
+            assert found is channels
+        else:
+            assert np.array_equal(np.asarray(found.data), data)
+            assert found.spacing == (0.5 * 8 / len(data),) * 2
+            assert "C" not in found.axes

@@ -20,6 +20,7 @@ from napari_seg.session.cases import (
 )
 from napari_seg.session.database import connect
 from napari_seg.session.predicted import Predicted
+from napari_seg.session.provenance import provenance
 from napari_seg.session.records import Plane
 from napari_seg.session.store import Store
 
@@ -111,3 +112,10 @@ def test_a_case_of_several_masks_is_accepted_when_all_are(tmp_path: Path) -> Non
     assert case(store, image).state == "accepted"
     store.commit(image, step({}, rows={f"mask: {CASE}": Entry(state="flagged", comment="?")}))
     assert (case(store, image).state, case(store, image).comment) == ("flagged", "?")
+
+
+def test_what_was_counted_of_classes_is_no_step_by_hand(store: Store) -> None:
+    plane = Plane("liver · mask", False, ("liver",))
+    keep_prediction(store, 1, [(plane, labels(1))], TOLD, 1.0, "")
+    assert case(store, 1).voxels == {"liver": 20}
+    assert provenance(store, 1, plane.name)["steps_by_hand"] == []

@@ -202,7 +202,7 @@ class CorrectPage(QWidget):
         rows, known = self.classes, self._classes
         rows.taken.connect(self._take_class)
         rows.asked_for_new.connect(lambda: self._on_classes(lambda track: self._take_class(known.add(track))))
-        rows.renamed.connect(lambda k, name: self._on_classes(lambda track: known.rename(track, k, name)))
+        rows.renamed.connect(lambda k, name: self._on_classes(lambda track: known.rename(track, k, name), rows.of))
         rows.locked.connect(lambda k, on: self._on_classes(lambda track: known.lock(track, k, on)))
         rows.shown.connect(lambda k, on: self._on_classes(lambda track: known.show(track, k, on)))
         rows.coloured.connect(lambda k, colour: self._on_classes(lambda track: known.colour(track, k, colour)))
@@ -210,10 +210,10 @@ class CorrectPage(QWidget):
         rows.alone.connect(lambda on: self._on_classes(lambda track: setattr(track.layer, "show_selected_label", on)))
         rows.shown_locked.connect(lambda: self._controller.reviewing.list_rows("locked:yes"))
 
-    def _on_classes(self, do: Callable[[Track], None]) -> None:
-        """Do something with the classes of the mask in hand, or say why that cannot be."""
-        track = self._hands.track
-        if track is None:
+    def _on_classes(self, do: Callable[[Track], None], of: Track | None = None) -> None:
+        """Do something with the classes of the mask in hand, or of the one that is given, or say why that cannot be."""
+        track = of or self._hands.track
+        if track is None or self._controller.recorder.track(track.layer) is not track:
             return
         try:
             do(track)
@@ -238,6 +238,7 @@ class CorrectPage(QWidget):
     def _render_classes(self, track: Track) -> None:
         objects = self._controller.recorder.counts_objects(track)
         category = getattr(self._hands.options["change class"], "category", 1)
+        self.classes.of = track
         self.classes.render(
             self._classes.rows(track),
             in_hand=category if objects else int(track.layer.selected_label),

@@ -129,6 +129,7 @@ class FolderPage(QScrollArea):
         self.list.chosen.connect(self._render_chosen)
         self.card.said.connect(self._batch.say)
         self.card.told.connect(self._batch.tell_patient)
+        self._batch.leaving.connect(self.card.keep)
         self.open.clicked.connect(self._open)
         self.save.clicked.connect(self._save)
         self.add_open.clicked.connect(self._batch.add_open)
