@@ -345,6 +345,29 @@ def test_the_page_takes_a_class_into_the_hand(controller: Controller, qtbot: Any
     assert page.fresh.isHidden()
 
 
+def test_a_name_that_is_typed_goes_to_the_mask_whose_class_it_is(controller: Controller, qtbot: Any) -> None:
+    """Also when another mask is in hand by the time that the list hears of it."""
+    page = CorrectPage(controller)
+    qtbot.addWidget(page)
+    track = organs(controller)
+    names = [row.name for row in controller.classes.rows(track)]
+    other = controller.viewer.add_labels(np.zeros(track.layer.data.shape, np.uint8), name="other")
+    rest(controller)
+    controller.viewer.layers.selection.active = track.layer
+    rest(controller)
+    page.render()
+    page.classes.table.item(0, 1).setText("kidney")
+    controller.viewer.layers.selection.active = other
+    page.render()
+    rest(controller)
+    qtbot.wait(20)
+    rest(controller)
+    assert [row.name for row in controller.classes.rows(track)] == ["kidney", *names[1:]]
+    mine = controller.recorder.track(other)
+    assert mine is not None
+    assert "kidney" not in [row.name for row in controller.classes.rows(mine)]
+
+
 def test_a_mask_of_classes_can_be_begun_by_hand(controller: Controller, qtbot: Any) -> None:
     page = CorrectPage(controller)
     qtbot.addWidget(page)

@@ -332,6 +332,22 @@ def test_images_are_told_to_be_of_one_patient(page: Page) -> None:
     assert marks() == {"b": "P2", "c": "P1"}
 
 
+def test_what_is_typed_is_kept_when_another_project_follows(page: Page, tmp_path: Path) -> None:
+    page.click(page.shown.segment)
+    page.answer_all()
+    page.bot.mouseClick(page.shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at("a"))
+    page.bot.keyClicks(page.shown.card.comment, "half a sent")
+    page.bot.keyClicks(page.shown.card.patient, "P1")
+    folder = page.controller.batch.state.folder
+    (tmp_path / "empty").mkdir()
+    page.controller.batch.choose_folder(tmp_path / "empty")
+    page.rest()
+    page.controller.batch.choose_folder(folder)
+    page.rest()
+    row = page.shown.list.cases.shown[page.row("a")]
+    assert (row.comment, row.patient) == ("half a sent", "P1")
+
+
 def test_masks_are_saved_and_never_replaced_without_asking(
     page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,34 @@ def test_a_change_without_an_event_is_found(opened: Any, scan: np.ndarray, monke
     assert not layer.data.any()
 
 
+@pytest.mark.parametrize("step", ["undo", "restore"])
+def test_a_step_back_does_not_take_what_nobody_told_of(opened: Any, scan: np.ndarray, step: str) -> None:
+    """As another plugin writes into the array: it is a step of its own, and comes back."""
+    viewer, recorder = opened(scan, np.zeros(SHAPE, np.uint8))
+    layer = viewer.layers["mask"]
+    viewer.dims.set_point(0, 5)
+    layer.mode = "paint"
+    layer.paint((5, 20, 30), 3)
+    let_arrive(recorder)
+    before = layer.data.copy()
+    layer.data[5, 40:43, 30] = 7
+    written = layer.data.copy()
+    if step == "undo":
+        layer.undo()
+        let_arrive(recorder)
+        np.testing.assert_array_equal(layer.data, before)
+        layer.redo()
+    else:
+        recorder.restore(layer, 0)
+        let_arrive(recorder)
+        assert not layer.data.any()
+        layer.undo()
+    let_arrive(recorder)
+    np.testing.assert_array_equal(layer.data, written)
+    np.testing.assert_array_equal(kept(recorder, layer), written)
+    assert "other" in tools(recorder, layer)
+
+
 def test_settle_brings_everything_to_the_disk(opened: Any, scan: np.ndarray) -> None:
     viewer, recorder = opened(scan, np.zeros(SHAPE, np.uint8))
     layer = viewer.layers["mask"]

@@ -15,10 +15,12 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QTimer
 
 from napari_seg.data.formats import read, write
+from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.gui import manifest, saving
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Finished
+from napari_seg.gui.layers import layer_data
 from napari_seg.session.provenance import EXPORT
 
 SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
@@ -184,3 +186,17 @@ def test_the_window_lives_while_file_save_writes_what_was_there(
         viewer.layers.save(str(tmp_path / "out.nii.gz"), selected=True, plugin="napari-seg")
     log = track.session.writer.call(lambda store: [line[3] for line in store.log(track.row.id)]).result()
     assert log[-2:] == [EXPORT, f"{EXPORT} failed"]
+
+
+def test_an_image_is_never_replaced(shown: Controller, tmp_path: Path) -> None:
+    path = write(Volume(np.full((40, 50), 77, np.uint8), "YX"), tmp_path / "cells.png")
+    ((data, about, _),) = layer_data(read(path), "image")
+    shown.viewer.add_image(data, **about)
+    settle(shown)
+    before = path.read_bytes()
+    (tmp_path / "link.png").symlink_to(path)
+    for place in (path, tmp_path / "link.png"):
+        shown.save(place)
+        settle(shown)
+        assert "it is an image; choose another name" in shown._saving.trouble
+        assert path.read_bytes() == before

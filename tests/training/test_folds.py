@@ -173,3 +173,13 @@ def test_the_test_set_is_refused(tmp_path):
     with pytest.raises(SegError, match=r"test set \(d1\)"):
         folds(lessons(), tiny(), 2, save_to=tmp_path / "m.safetensors")
     assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_stopped_folds_are_not_thrown_away_by_beginning_anew(tmp_path):
+    steps = folds.steps(lessons(4, groups=4), tiny(), 2, save_to=tmp_path / "m.safetensors")
+    while not (tmp_path / "m.safetensors.folds" / "folds.json").exists():
+        next(steps)
+    steps.close()
+    with pytest.raises(SegError, match=r"Folds that were stopped lie in .*; resume them, or delete that folder first"):
+        folds(lessons(4, groups=4), tiny(), 2, save_to=tmp_path / "m.safetensors")
+    folds(lessons(4, groups=4), tiny(), 2, save_to=tmp_path / "m.safetensors", resume=True)
