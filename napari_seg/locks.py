@@ -19,6 +19,9 @@ from typing import IO
 _HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
 """What systems say of a lock that another program holds."""
 
+_NONE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+"""What systems say of disks that know no locks."""
+
 WAIT = 0.2
 """Seconds in which the other window may make a session, or close it."""
 
@@ -73,11 +76,8 @@ class Lock:
 
     @property
     def lasts(self) -> bool:
-        """Whether the file that is locked is the one of its name: of another one nobody would be kept away."""
-        try:
-            return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
-        except OSError:
-            return False
+        """Whether the file that is locked still has its name: from another one nobody would be kept away."""
+        return self._path.exists() and os.fstat(self._file.fileno()).st_nlink > 0
 
     def release(self) -> None:
         self._file.close()
@@ -85,12 +85,19 @@ class Lock:
 
 @contextlib.contextmanager
 def locked(path: Path, wait: float = 10.0) -> Iterator[None]:
-    """Hold a lock while something is read, changed and written back. Raises as :class:`Lock` does."""
-    lock = Lock(path, wait)
+    """Hold a lock while something is read, changed and written back; on a disk that knows no locks go on without one.
+    Raises as :class:`Lock` does."""
+    lock = None
+    try:
+        lock = Lock(path, wait)
+    except OSError as error:
+        if error.errno not in _NONE:
+            raise
     try:
         yield
     finally:
-        lock.release()
+        if lock is not None:
+            lock.release()
 
 
 def _is_ours(file: IO[bytes]) -> bool:

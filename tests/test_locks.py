@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from napari_seg import locks
 from napari_seg.locks import Lock, Taken, locked
 
 POSIX = """
@@ -56,3 +59,11 @@ def test_who_locks_ranges_is_kept_out(tmp_path: Path) -> None:
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "refused\n"
     lock.release()
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "locked\n"
+
+
+def test_a_disk_that_knows_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "_hold", Mock(side_effect=OSError(errno.ENOSYS, "Function not implemented")))
+    with pytest.raises(OSError, match="not implemented"):
+        Lock(tmp_path / "lock")
+    with locked(tmp_path / "lock"):
+        pass

@@ -92,7 +92,8 @@ def retrain(
     adopted = verdict is not None and verdict.decision == "better"
     if output.parent == shelf.shelf():
         amount = run.amount
-        note = {"model": "" if parent is None else str(parent), "words": amount.words, "objects": amount.objects}
+        note = {"model": "" if parent is None else str(parent), "words": amount.words, "objects": amount.corrected}
+        note["counts"] = "objects" if amount.objects else "slices"
         judged = {} if verdict is None else {"decision": verdict.decision, "scores": _scores(verdict)}
         shelf.put_note(output, began=began, **note, **judged, **({"taken": "new"} if adopted else {}))
         shelf.end_order(output)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.data.geometry import same_world
+from napari_seg.data.geometry import same_world, spacing_of
 from napari_seg.data.volume import UNITS, Volume
 from napari_seg.errors import SegError
 
@@ -46,10 +46,12 @@ def onto_grid(mask: Volume, image: Volume) -> Volume:
 
 
 def apart(mask: Volume, image: Volume) -> bool:
-    """Whether both say where they lie, and their grids lie half a voxel from each other somewhere, or more."""
+    """Whether both say where they lie, and their grids lie half a voxel from each other somewhere, or more. How large a
+    voxel is does not count: a person may have given one of them another size."""
     if mask.affine is None or image.affine is None:
         return False
-    return not same_world(mask.affine, image.affine, (1,) * (3 - image.ndim) + image.grid, 0.5)
+    sizes = np.append(spacing_of(image.affine) / spacing_of(mask.affine), 1)
+    return not same_world(mask.affine * sizes, image.affine, (1,) * (3 - image.ndim) + image.grid, 0.5)
 
 
 def _alike_in_their_files(mask: Volume, image: Volume) -> NDArray[np.generic] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -156,12 +157,14 @@ def mask_name(image: Path) -> str:
     return stem(image) + instead.get(suffix.lower(), suffix)
 
 
-def is_one_of(place: Path, images: Iterable[Path]) -> bool:
-    """Whether a place is the file of an image, under whatever name."""
-    try:
-        return place.exists() and any(image.exists() and place.samefile(image) for image in images)
-    except OSError:
-        return False
+def identities(paths: Iterable[Path]) -> frozenset[tuple[int, int]]:
+    """What tells files from all others, under whatever names; of those that are there."""
+    found = set[tuple[int, int]]()
+    for path in paths:
+        with suppress(OSError, ValueError):
+            known = path.stat()
+            found.add((known.st_dev, known.st_ino))
+    return frozenset(found)
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:

@@ -117,6 +117,11 @@ class Amount:
     background: int = 0
     images: int = 0
 
+    @property
+    def corrected(self) -> int:
+        """How much that is, in objects, or of classes in slices, boxes, cases and regions."""
+        return self.objects or self.slices + self.boxes + self.cases + self.regions
+
     def __add__(self, other: Amount) -> Amount:
         sums = {known.name: getattr(self, known.name) + getattr(other, known.name) for known in fields(self)}
         return Amount(**{**sums, "classes": max(self.classes, other.classes)})

@@ -180,8 +180,8 @@ def _read(path: str | Path, answers: Mapping[str, str | None]) -> Volume:
 
 
 def _without_plane(mask: Volume, other: Volume) -> Volume:
-    """The mask; a single plane along C is like none where the other mask has none."""
-    if mask.size("C") > 1 or "C" not in mask.axes or "C" in other.axes:
+    """The mask; a single plane along C is like none, unless the other mask has several."""
+    if mask.size("C") > 1 or "C" not in mask.axes or other.size("C") > 1:
         return mask
     where = (slice(None),) * mask.axes.index("C") + (0,)
     return replace(mask, data=mask.data[where], axes=mask.axes.replace("C", ""), channels=(), levels=())

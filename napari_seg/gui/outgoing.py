@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from psygnal import Signal
 
-from napari_seg.data.formats import is_one_of, mask_name, stem, write
+from napari_seg.data.formats import identities, mask_name, stem, write
 from napari_seg.errors import SegError
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.project import Project
@@ -45,7 +45,7 @@ class _Run:
     left: list[Path]
     total: int
     names: dict[Path, dict[str, str]]
-    images: tuple[Path, ...]
+    images: frozenset[tuple[int, int]]
     written: int = 0
     failed: int = 0
 
@@ -70,12 +70,12 @@ class Outgoing:
 
     def start(self, paths: list[Path], folder: Path) -> None:
         """Write the masks of these images into a folder; files of the same names there are replaced, but no image."""
-        listed, images = self._project.listed, self._project.files
+        listed, images = self._project.listed, identities(self._project.files)
         names = mask_names({path: self._project.cases[path].masks for path in paths}, self._project.titles)
         if listed is not None and folder.resolve() == listed.resolve():
             self.words = "Here the masks would be taken for images; choose another folder, such as a new one in this."
             self.changed.emit()
-        elif taken := next((place for place in _places(names, folder) if is_one_of(place, images)), None):
+        elif taken := next((place for place in _places(names, folder) if identities([place]) & images), None):
             self.words = f"The mask {taken.name} would replace the image of that name; choose another folder."
             self.changed.emit()
         elif self._run is None and paths:
@@ -121,7 +121,7 @@ def _written(session: Session, image: int, path: Path, run: _Run, who: str) -> s
         masks = session.writer.call(lambda store: masks_of(store, image, ", ".join(names.values()), who)).result()
         for mask in [mask for mask in masks if mask.plane.name in names]:
             place = run.folder / names[mask.plane.name]
-            if is_one_of(place, run.images):
+            if identities([place]) & run.images:
                 raise SegError(f"The mask {place.name} would replace the image of that name; choose another folder.")
             labels = mask.labels if "T" in volume.axes else mask.labels[0]
             write(replace(volume.mask(labels), made=made(mask.record)), place)

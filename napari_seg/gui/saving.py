@@ -15,7 +15,7 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_seg.data.formats import is_one_of, stem, write
+from napari_seg.data.formats import identities, stem, write
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.gui.engine import Engine
@@ -45,7 +45,7 @@ class Saving:
 
     def save(self, path: Path) -> None:
         """Write the mask of the last run, as its layer shows it."""
-        if is_one_of(path, self._images()):
+        if identities([path]) & identities(self._images()):
             self._done(("", f"{path.name} was not saved: it is an image; choose another name for the mask."))
             return
         self._wanted = path

@@ -59,13 +59,14 @@ def outlook_of(path: Path, kept: Sequence[Kept]) -> str:
     """What more corrections would bring, by the rounds that led to a model; empty where too few are known."""
     notes, rounds = {str(one.path): one.note for one in kept}, list[Round]()
     note = notes.pop(str(path), None)
+    what = (note or {}).get("counts", "objects")
     while note is not None:
         scores = [new for _, new in note.get("scores", ())]
         if scores:
             spread = stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
             rounds.append(Round(corrected=note.get("objects", 0), score=fmean(scores), spread=spread))
         note = notes.pop(note.get("model", ""), None)
-    return forecast(rounds[::-1]).sentence if len(rounds) >= ROUNDS else ""
+    return forecast(rounds[::-1], what=what).sentence if len(rounds) >= ROUNDS else ""
 
 
 def interrupted_of(orders: Mapping[Path, Mapping[str, Any]]) -> Interrupted | None:

@@ -181,7 +181,8 @@ class Training:
             "lessons": [one.order() for one in self._lessons.material()],
             "mend": self._examining.mend,
             "words": self.state.lesson_words,
-            "objects": sum(one.heard.objects for one in self._material()),
+            "objects": sum(one.heard.corrected for one in self._material()),
+            "counts": "objects" if all(one.heard.plane.objects for one in self._material()) else "slices",
             "began": time.time(),
             "minutes": self.minutes,
         }
@@ -532,6 +533,7 @@ class Training:
         start = None if run.record["model"] == NEW else Path(run.record["model"])
         self.result = Result(run.path, start, judgement, run.curve, run.record["words"])
         told: dict[str, Any] = {name: run.record[name] for name in ("model", "words", "objects", "began")}
+        told["counts"] = run.record.get("counts", "objects")
         if judgement is not None:
             told["decision"] = judgement.decision
             told["scores"] = [[unit.old, unit.new] for unit in judgement.corrections]

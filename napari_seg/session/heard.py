@@ -39,6 +39,11 @@ class Heard:
     erased: bool = False
     marked: bool = False
 
+    @property
+    def corrected(self) -> int:
+        """How much that is, in objects, or of classes in slices."""
+        return self.objects if self.plane.objects else max(self.painted, self.slices) + self.boxes + self.case
+
     def __bool__(self) -> bool:
         return bool(
             self.objects or self.classes or self.slices or self.boxes or self.case or self.erased or self.marked

@@ -24,7 +24,7 @@ from napari_seg.session.cases import COUNTED
 from napari_seg.session.openings import passed
 from napari_seg.session.predicted import Past, predictions
 from napari_seg.session.records import ImageRow, Plane, rows_of
-from napari_seg.session.store import REDO, UNDO, Store
+from napari_seg.session.store import REDO, RESTORE, UNDO, Store
 
 EXPORT = "export"
 """The entry of the log that a mask went out."""
@@ -173,7 +173,7 @@ def _by_hand(store: Store, image: int) -> list[dict[str, Any]]:
     return [
         {"who": who, "tool": tool, "steps": count, "voxels": voxels[who, tool]}
         for (who, tool), count in sorted(steps.items())
-        if count > 0 and tool not in BY_MODEL
+        if count > 0 and tool not in (*BY_MODEL, OPENED, RESTORE)
     ]
 
 

@@ -103,6 +103,7 @@ class Writer:
         self._closing = threading.Event()
         self._until = 0.0  # when trying ends, on the monotonic clock, once it is closing
         self._gave_up = False
+        self._stuck = False  # the next step waits for a file to be put back
         self._at_work: float | None = None  # since when nothing has come of the disk
         store.watch(self._beat)
         self._thread = threading.Thread(target=self._work, name="napari-seg-writer", daemon=True)
@@ -115,7 +116,10 @@ class Writer:
         return replace(self._kept, trouble=silence) if silence else self._kept
 
     def silence(self) -> str:
-        """That the disk does not answer, in a sentence; empty where it does."""
+        """Why nothing comes of the session, in a sentence: the disk does not answer, or its file is not what it was.
+        Empty where all is well."""
+        if self._stuck:
+            return self._kept.trouble
         since = self._at_work
         return silent(self._path.parent) if since is not None and time.monotonic() - since > SILENT else ""
 
@@ -213,8 +217,10 @@ class Writer:
                     self._fail(error)
                     raise
                 self._change(trouble=self._words(error))
+                self._stuck = isinstance(error, FileExistsError | FileNotFoundError)
                 self._gave_up = not self._may_try_again()
             else:
+                self._stuck = False
                 self._change(waiting=-1, at=time.time(), trouble="")
                 return True
         return False

@@ -115,7 +115,7 @@ def compare(
         or exchanged(taken_for, names)
         or incomplete(far["corrections"], far["older"])
     )
-    return judge(found["corrections"], found["older"], doubt)
+    return judge(found["corrections"], found["older"], doubt, judges=len({sample.judge for sample in corrections}))
 
 
 class _Seen(NamedTuple):
@@ -164,11 +164,13 @@ def figures(task: Semantic | Instance, old: Sequence[Piece], new: Sequence[Piece
     return old_mean, new_mean
 
 
-def judge(corrections: Sequence[Unit], older: Sequence[Unit], doubt: str = "") -> Verdict:
-    """The verdict from the figures of both models. With a ``doubt`` about the corrections no new model is taken."""
+def judge(corrections: Sequence[Unit], older: Sequence[Unit], doubt: str = "", *, judges: int | None = None) -> Verdict:
+    """The verdict from the figures of both models. With a ``doubt`` about the corrections no new model is taken.
+    ``judges``: how many of the corrections are independent, as those of one patient are not."""
     gain, interval = mean_with_interval([unit.gain for unit in corrections])
     loss = -float(np.mean([unit.gain for unit in older])) if older else 0.0
-    decision, sentence = _decided(len(corrections), len(older), gain, interval, loss, doubt)
+    few = len(corrections) if judges is None else judges
+    decision, sentence = _decided(len(corrections), few, len(older), gain, interval, loss, doubt)
     return Verdict(
         decision=decision,
         sentence=sentence,
@@ -181,7 +183,7 @@ def judge(corrections: Sequence[Unit], older: Sequence[Unit], doubt: str = "") -
 
 
 def _decided(
-    held_out: int, older: int, gain: float, interval: tuple[float, float], loss: float, doubt: str
+    held_out: int, judges: int, older: int, gain: float, interval: tuple[float, float], loss: float, doubt: str
 ) -> tuple[Decision, str]:
     one = "" if held_out == 1 else "s"
     gained = f"On {held_out} held-out correction{one} it gains {gain:+.3f}"
@@ -193,11 +195,9 @@ def _decided(
             "undecided",
             "Undecided: no corrections were held out to compare on; correct more images, or look and choose.",
         )
-    if held_out < UNITS:
-        return (
-            "undecided",
-            f"Undecided: {gained}, but fewer than {UNITS} prove nothing; look at the masks and choose.",
-        )
+    if judges < UNITS:
+        what = f"fewer than {UNITS}" if judges == held_out else f"those of fewer than {UNITS} patients"
+        return "undecided", f"Undecided: {gained}, but {what} prove nothing; look at the masks and choose."
     if gain <= 0:
         return "worse", f"The old model is kept: {gained}; correct more, or train longer."
     if not older:

@@ -16,7 +16,7 @@ from napari_seg.data.align import apart, onto_grid
 from napari_seg.data.formats import images_by_stem, read
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
-from napari_seg.training.split import Row, counted, is_one_group, read_split, undivided
+from napari_seg.training.split import Row, counted, is_one_group, read_split, subject_of, undivided
 
 VALIDATION_SHARE = 0.15
 
@@ -95,14 +95,14 @@ class Case:
     def labelled(self, image: Volume, labels: Volume) -> Labelled:
         """The same of an image and labels that were read, and perhaps mended since."""
         labels = fitting(self.name, image, labels)
-        return Labelled(image, labels, self._read_mask(labels))
+        return Labelled(image, labels, self._read_mask(image, labels))
 
-    def _read_mask(self, labels: Volume) -> NDArray[np.bool_] | None:
+    def _read_mask(self, image: Volume, labels: Volume) -> NDArray[np.bool_] | None:
         """Where the labels count, from the file of the mask, if there is one."""
         if self.mask is None:
             return None
         axes = labels.mask_axes()
-        mask = replace(self, labels=self.mask)._read_labels(labels)
+        mask = _turned(replace(self, labels=self.mask)._read_labels(labels), image)
         values = np.asarray(mask.data)
         if "C" in mask.axes and mask.size("C") == 1:
             values = values.squeeze(mask.axes.index("C"))
@@ -135,9 +135,7 @@ class Case:
 def fitting(name: str, image: Volume, labels: Volume) -> Volume:
     """The labels as training takes them: one int64 for each pixel, or uint8 planes along C, 1 inside the class of a
     plane. Raises ``SegError`` where they do not fit the image."""
-    if (image.affine is None) != (labels.affine is None):
-        with suppress(SegError):  # said below
-            labels = onto_grid(labels, image)
+    labels = _turned(labels, image)
     if image.grid != labels.grid:
         raise SegError(f"{name}: the image has {image.grid} voxels, its labels {labels.grid}; make them equal.")
     if apart(labels, image):
@@ -156,6 +154,16 @@ def fitting(name: str, image: Volume, labels: Volume) -> Volume:
     if "C" in labels.axes:  # a single plane shares its pixels with no other
         values = values.squeeze(labels.axes.index("C"))
     return replace(labels, data=values.astype(np.int64), axes=labels.axes.replace("C", ""), channels=())
+
+
+def _turned(mask: Volume, image: Volume) -> Volume:
+    """A mask as its image is shown, where only one of them says where it lies: their files hold the same voxels."""
+    if (image.affine is None) == (mask.affine is None) or sorted(mask.grid) != sorted(image.grid):
+        return mask
+    try:
+        return onto_grid(mask, image)
+    except SegError:
+        return mask  # what does not fit is said where that is found
 
 
 class Cases(tuple[Case, ...]):
@@ -182,14 +190,18 @@ def find_cases(
 
     ``split`` is a CSV with the columns name and split, and optionally group and others, by which ``where`` selects; see
     :func:`~napari_seg.training.split.read_split`. Rows that are held out (``hold_out``, without it ``test``) are left
-    out before any file is opened. Without rows marked ``val`` a part of the rest is taken for validation, whole groups
+    out before any file is opened. Without a ``split`` images of one subject, by names as in BIDS, are a group. Without
+    rows marked ``val`` a part of the rest is taken for validation, whole groups
     only, the same at every call. ``masks`` is a folder with the masks of where labels count (not 0), one for each
     image. Raises ``SegError`` where nothing pairs, or where the split divides a group.
     """
     data = Path(data)
     images, labels = (_by_stem(data / folder) for folder in ("images", "labels"))
     counting = None if masks is None else _masks_by_stem(Path(masks))
-    rows, notes = tuple(Row(name, "train", name, "train") for name in images), tuple[str, ...]()
+    groups = {name: subject_of(name) or name for name in images}
+    if len({*groups.values()}) == 1:
+        groups = {name: name for name in images}
+    rows, notes = tuple(Row(name, "train", groups[name], "train") for name in images), tuple[str, ...]()
     if split is not None:
         rows = tuple(_named(read_split(Path(split), where or {}, hold_out), images))
         if is_one_group(rows):

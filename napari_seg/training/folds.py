@@ -133,7 +133,7 @@ def deal(cases: Sequence[Lesson], count: int, seed: int) -> list[list[int]]:
     """
     groups: dict[str, list[int]] = {}
     for number, case in enumerate(cases):
-        groups.setdefault(case.group, []).append(number)
+        groups.setdefault(case.patient or case.group, []).append(number)
     if count < 2 or len(groups) < count:
         most = f"choose 2 to {len(groups)}" if len(groups) > 1 else "add images of others"
         raise SegError(f"{count} folds of {len(groups)} groups (patients or images) cannot be made; {most}.")
@@ -170,7 +170,7 @@ class _Bench:
                 raise SegError(f"There are no stopped folds {self.folder}; start anew without resuming.") from None
             if stored != about:
                 raise SegError(
-                    "The stopped folds had other settings or other images; resume with the same ones or start anew."
+                    "The stopped folds had other settings or other images; resume with the same, or delete the folder."
                 )
             return total
         if note.exists():

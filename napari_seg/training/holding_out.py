@@ -76,7 +76,7 @@ def apart(held_out: Sequence[Sample]) -> tuple[tuple[Sample, ...], tuple[Sample,
     what it was chosen by. With ``JUDGES`` or a few more all judge and none chooses. With fewer nothing can be proved
     anyway, and all do both. No patient is on both sides.
     """
-    units = {sample.unit: sample.whole for sample in held_out}
+    units = {sample.judge: sample.whole for sample in held_out}
     if len(units) < JUDGES:
         return tuple(held_out), tuple(held_out)
     choosing = sorted({*units.values()}, key=_hash)[1::2]
@@ -102,10 +102,11 @@ def _named(counting: Sequence[Sample], before: Division, seed: int) -> _Names:
     blocks = {
         group: {_block(sample, key) for sample in of for key, _ in _blocks(sample)} for group, of in groups.items()
     }
+    otherwise = {group for group, of in groups.items() if any(before.learned_any(_other_blocks(s)) for s in of)}
     learned = {
         whole
         for whole, own in patients.items()
-        if before.learned_any({whole, *own}.union(*(blocks[group] for group in own)))
+        if own & otherwise or before.learned_any({whole, *own}.union(*(blocks[group] for group in own)))
     }
     held_out = {whole for whole, own in patients.items() if before.held_out_any({whole, *own})}
     taken = _taken({*patients}, learned, held_out, seed)
@@ -133,7 +134,8 @@ def _named_blocks(samples: Sequence[Sample], before: Division, seed: int) -> _Na
                 holding.add(key)
             if sample.mask is None or sample.mask[box].any():
                 spoken.add(_block(sample, key))
-    learned = {key for key in holding if before.learned_any({samples[0].unit[0], *units[key]})}
+    otherwise = any(before.learned_any(_other_blocks(sample)) for sample in samples)
+    learned = {key for key in holding if otherwise or before.learned_any({samples[0].unit[0], *units[key]})}
     taken = _taken(holding, learned, {key for key in holding if before.held_out_any(units[key])}, seed)
     held_out = {name for key in taken for name in units[key]}
     return _Names(spoken - held_out, held_out)
@@ -178,14 +180,31 @@ def _block(sample: Sample, key: str) -> str:
     return f"{', '.join(sample.unit)}, block {key}"
 
 
+def _other_blocks(sample: Sample) -> Iterator[str]:
+    """The names of all blocks of a sample if it were divided otherwise, as where it was seen on another grid: what was
+    learned then cannot be told from what was not."""
+    ndim, own = len(sample.grid), _counts(sample)
+    for counts in itertools.product(range(1, _BLOCKS[ndim] + 1), repeat=ndim):
+        if counts != own:
+            yield from (_block(sample, _key(place, counts)) for place in itertools.product(*map(range, counts)))
+
+
+def _counts(sample: Sample) -> tuple[int, ...]:
+    ndim = len(sample.grid)
+    return tuple(min(_BLOCKS[ndim], max(1, n // _SIDE[ndim])) for n in sample.grid)
+
+
+def _key(place: Sequence[int], counts: Sequence[int]) -> str:
+    return f"{'-'.join(str(k + 1) for k in place)} of {'x'.join(map(str, counts))}"
+
+
 def _blocks(sample: Sample) -> Iterator[tuple[str, tuple[slice, ...]]]:
     """The blocks of a grid, by numbers that depend on its size alone."""
-    ndim = len(sample.grid)
-    counts = [min(_BLOCKS[ndim], max(1, n // _SIDE[ndim])) for n in sample.grid]
+    counts = _counts(sample)
     ends = [[round(k * n / count) for k in range(count + 1)] for n, count in zip(sample.grid, counts, strict=True)]
     for place in itertools.product(*(range(count) for count in counts)):
         yield (
-            "-".join(str(k + 1) for k in place),
+            _key(place, counts),
             tuple(slice(axis[k], axis[k + 1]) for axis, k in zip(ends, place, strict=True)),
         )
 

@@ -58,6 +58,11 @@ class Sample:
         return f"patient {self.patient}" if self.patient else self.unit[0]
 
     @property
+    def judge(self) -> object:
+        """What counts as one where a model is judged: the patient where that is known, else the unit."""
+        return self.whole if self.patient else self.unit
+
+    @property
     def counts(self) -> NDArray[np.bool_]:
         """Where labels count, ``(*grid)``."""
         return np.ones(self.grid, bool) if self.mask is None else self.mask

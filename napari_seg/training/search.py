@@ -211,7 +211,7 @@ class _Bench:
             raise SegError(f"There is no stopped search {self.folder}; start anew without resuming.") from None
         if (note.training.to_json(), note.images) != (self.spec.to_json(), self.images):
             raise SegError(
-                "The stopped search had other settings or other images; resume with the same ones or start anew."
+                "The stopped search had other settings or other images; resume with the same, or delete the folder."
             )
         return note
 

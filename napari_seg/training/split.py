@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from napari_seg.errors import SegError
+
+_SUBJECT = re.compile(r"sub-[0-9A-Za-z]+(?=_)")
 
 HELD_OUT = "test"
 """The split that is held out where nobody names another."""
@@ -49,13 +52,22 @@ def read_split(path: Path, where: Mapping[str, str], hold_out: str | None) -> tu
         if not (name and split):
             raise SegError(f"A row of {path.name} lacks the name or the split ({name or split}); fill it in.")
         sides: dict[str, Side] = {"val": "val", word: "held out"}
-        rows.append(Row(name, split, line.get("group") or name, sides.get(split.casefold(), "train")))
+        rows.append(
+            Row(name, split, line.get("group") or subject_of(name) or name, sides.get(split.casefold(), "train"))
+        )
     if hold_out and rows and not any(row.side == "held out" for row in rows):
         found = ", ".join(sorted({row.split for row in rows}))
         raise SegError(
             f"No row that is selected of {path.name} has the split {hold_out} to hold out; name one of {found}."
         )
     return tuple(rows)
+
+
+def subject_of(name: str) -> str:
+    """The subject that a file is named after in the way of BIDS (Gorgolewski et al., Sci. Data 2016), such as the
+    ``sub-01`` of ``sub-01_T2w.nii.gz``; empty where it is not."""
+    found = _SUBJECT.match(name)
+    return found[0] if found else ""
 
 
 def read_groups(path: Path) -> dict[str, str]:

@@ -8,18 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.evaluation.counted import dice_of_classes, mean_ap
+from napari_seg.evaluation.counted import Piece, dice_of_classes, mean_ap
 from napari_seg.inference.backend import Device, Runner, slide
 from napari_seg.inference.tiling import tile_grid
 from napari_seg.jobs import Progress, Steps
 from napari_seg.models.model import Model
 from napari_seg.models.spec import ModelSpec
 from napari_seg.networks import Ensemble, Network
-from napari_seg.tasks.base import Labels
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.sample import Sample
@@ -34,13 +35,17 @@ def score(
     runner = Runner(network, model.task, device, ndim=model.network.ndim)
     figures = []
     pixels = 0
-    for sample in held_out:
-        scores = yield from scores_of(runner, model, sample, at)
-        figures.append(figure(model, sample, model.task.decode(scores, spacing_of(model))))
-        yield at
-        pixels += math.prod(sample.grid)
-        if pixels > VALIDATION_PIXELS:
-            break
+    for _, case in groupby(held_out, key=attrgetter("unit")):
+        pieces = list[Piece]()
+        for sample in case:
+            if pixels > VALIDATION_PIXELS:
+                break
+            scores = yield from scores_of(runner, model, sample, at)
+            pieces.append((sample.labels, model.task.decode(scores, spacing_of(model)), sample.mask))
+            yield at
+            pixels += math.prod(sample.grid)
+        if pieces:
+            figures.append(figure(model, pieces))
     return float(np.mean(figures)) if figures else 0.0
 
 
@@ -51,12 +56,18 @@ def tuned(model: Model, task: Semantic | Instance, held_out: Sequence[Sample], d
     if len(variants) == 1:
         return model.spec
     runner = Runner(model.network, model.spec.task, device, ndim=model.spec.network.ndim)
-    for number, sample in enumerate(held_out):
-        at = Progress(number, len(held_out), "choosing the settings of the separation", {"phase": "tune"})
-        scores = yield from scores_of(runner, model.spec, sample, at)
-        decoded = task.decode_variants(scores, spacing_of(model.spec))
-        for means, labels in zip(figures, decoded, strict=True):
-            means.append(figure(model.spec, sample, labels))
+    done = 0
+    for _, case in groupby(held_out, key=attrgetter("unit")):
+        pieces: list[list[Piece]] = [[] for _ in variants]
+        for sample in case:
+            at = Progress(done, len(held_out), "choosing the settings of the separation", {"phase": "tune"})
+            scores = yield from scores_of(runner, model.spec, sample, at)
+            for of_variant, labels in zip(pieces, task.decode_variants(scores, spacing_of(model.spec)), strict=True):
+                of_variant.append((sample.labels, labels, sample.mask))
+                yield at
+            done += 1
+        for means, of_variant in zip(figures, pieces, strict=True):
+            means.append(figure(model.spec, of_variant))
             yield at
     best = int(np.argmax([float(np.mean(means)) if means else 0.0 for means in figures]))
     return model.spec.model_copy(update={"task": variants[best]})
@@ -81,11 +92,11 @@ def spacing_of(model: ModelSpec) -> tuple[float, ...]:
     return tuple(model.input.spacing or (1.0,) * model.network.ndim)
 
 
-def figure(model: ModelSpec, sample: Sample, labels: Labels) -> float:
-    """The mean Dice or the mean AP of labels of a sample, where its own count; 1 where both hold nothing."""
-    piece = (sample.labels, labels, sample.mask)
+def figure(model: ModelSpec, pieces: Sequence[Piece]) -> float:
+    """The mean Dice or the mean AP of one case, all its slices together, where labels count; 1 where nothing is there
+    and nothing was found."""
     if model.task.kind == "instance":
-        return mean_ap([piece])
-    of_classes = dice_of_classes([piece], len(model.task.classes), planes=model.task.overlapping)
+        return mean_ap(pieces)
+    of_classes = dice_of_classes(pieces, len(model.task.classes), planes=model.task.overlapping)
     known = [dice for dice in of_classes.values() if dice is not None]
     return float(np.mean(known)) if known else 1.0

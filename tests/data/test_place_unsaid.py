@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -37,8 +38,10 @@ def test_it_lies_on_the_voxels_of_the_file(tmp_path: Path, stored: np.ndarray, s
     laid = onto_grid(mask, image)
     assert np.array_equal(np.asarray(laid.data) > 0, np.asarray(image.data) > 0)
     assert "as they are stored" in laid.notes[-1]
-    case = Case("a", tmp_path / "image.nii.gz", tmp_path / "mask.nii.gz", "a")
+    counts = saved(tmp_path / "counts.nii.gz", stored, places[1])
+    case = Case("a", tmp_path / "image.nii.gz", tmp_path / "mask.nii.gz", "a", mask=counts)
     loaded = case.load()
+    assert np.array_equal(loaded.mask, np.asarray(loaded.image.data) > 0)
     assert np.array_equal(np.asarray(loaded.labels.data) > 0, np.asarray(loaded.image.data) > 0)
 
 
@@ -56,3 +59,20 @@ def test_rounding_is_no_other_place(tmp_path: Path, stored: np.ndarray) -> None:
     nearly[0, 3] = 0.1
     image = read(saved(tmp_path / "image.nii.gz", stored, RAS))
     assert not apart(read(saved(tmp_path / "mask.nii.gz", stored, nearly)), image)
+
+
+def test_a_voxel_of_another_size_is_no_other_place(tmp_path: Path, stored: np.ndarray) -> None:
+    """A person gave the image, or the mask, the size that it should have."""
+    image = read(saved(tmp_path / "image.nii.gz", stored, RAS))
+    larger, elsewhere = image.affine @ np.diag([2, 1, 1, 1]), image.affine.copy()
+    elsewhere[0, 3] += 10
+    assert not apart(replace(image, affine=larger, spacing=None), image)
+    assert not apart(image, replace(image, affine=larger, spacing=None))
+    assert apart(replace(image, affine=elsewhere, spacing=None), image)
+
+
+def test_labels_of_another_size_are_not_fitted_unasked(tmp_path: Path, stored: np.ndarray) -> None:
+    saved(tmp_path / "image.nii.gz", np.kron(stored, np.ones((2, 2, 2), np.uint8)), RAS)
+    saved(tmp_path / "mask.nii.gz", stored, None)
+    with pytest.raises(SegError, match="make them equal"):
+        Case("a", tmp_path / "image.nii.gz", tmp_path / "mask.nii.gz", "a").load()

@@ -195,6 +195,13 @@ def test_places_must_fit():
         evaluate(a, b, "semantic")
 
 
+def test_classes_in_a_single_plane_are_told_apart():
+    labels = np.zeros((8, 8), np.uint8)
+    labels[:4], labels[4:] = 1, 2
+    planes = [Volume(one[None], "CYX") for one in (labels, 3 - labels)]
+    assert evaluate(*planes).mean["dice"] == 0
+
+
 def test_overlapping_classes_are_planes():
     truth = Volume(np.array([[[1, 1]], [[1, 0]]], np.uint8), "CYX")
     found = Volume(np.array([[[1, 1]], [[0, 1]]], np.uint8), "CYX")

@@ -243,6 +243,8 @@ def test_what_another_program_wrote_meanwhile_is_not_overwritten(writer: Writer,
         other.close()
     kept = writer.put(1, filled(3))
     until(lambda: "Another program writes to" in writer.kept.trouble)
+    with pytest.raises(SegError, match="Another program writes to"):
+        writer.call(lambda store: store.images()).result()  # nobody waits for ever: the mask can be saved to a file
     assert not kept.done()
     assert writer.close(0.1) == 1
     other.close()

@@ -60,3 +60,12 @@ def units(*pairs: tuple[float, float]) -> list[Unit]:
 )
 def test_the_rule(corrections: list[Unit], older: list[Unit], decision: str) -> None:
     assert judge(corrections, older).decision == decision
+
+
+def test_images_of_few_patients_prove_nothing() -> None:
+    corrections = [Unit(name=str(k), old=0.2, new=0.8) for k in range(6)]
+    older = [Unit(name="older", old=0.5, new=0.5)]
+    assert judge(corrections, older).decision == "better"
+    verdict = judge(corrections, older, judges=2)
+    assert verdict.decision == "undecided"
+    assert "those of fewer than 5 patients prove nothing" in verdict.sentence

@@ -163,7 +163,7 @@ def test_no_patient_is_on_both_sides(count: int) -> None:
     learned, held_out, _ = divided(of_patients(count))
     assert not patients(learned) & patients(held_out)
     assert len(patients(held_out)) == max(1, SHARE * count)
-    choosing, judging = apart(divided(of_patients(30))[1])
+    choosing, judging = apart(divided(of_patients(60))[1])
     assert choosing
     assert not patients(choosing) & patients(judging)
 
@@ -214,3 +214,19 @@ def test_a_patient_that_was_learned_when_there_was_no_other_is_not_held_out_late
         _, held_out, _ = divided(others, divided(first, seed=seed).division, seed=seed)
         assert held_out
         assert "P0" not in patients(held_out)
+
+
+def test_on_another_grid_nothing_that_was_learned_is_held_out() -> None:
+    """An image is seen larger as soon as it is known how large its objects are: its blocks are others then."""
+    first = divided([picture("a", size=152)])
+    assert first.held_out
+    again = divided([picture("a", size=304)], first.division)
+    assert again.held_out == ()
+    beside = divided([picture("a", size=304), *(picture(f"{k}") for k in range(4))], first.division)
+    assert "a" in names(beside.learned)
+    assert not any(name.startswith("a") for name in names(beside.held_out))
+
+
+def test_images_of_one_patient_count_once_where_a_model_is_judged() -> None:
+    held_out = of_patients(3, each=4)
+    assert apart(held_out) == (tuple(held_out), tuple(held_out))  # three are too few to spare any

@@ -146,10 +146,10 @@ def test_samples_of_another_model_are_refused() -> None:
 
 def test_the_patients_of_older_samples_stay_apart(tmp_path: Path) -> None:
     """They are known by hashes, but those of one patient by the same."""
-    samples = [replace(sample(k, name=f"{k}", group=f"{k}"), patient=f"Doe {k % 6}") for k in range(18)]
+    samples = [replace(sample(k, name=f"{k}", group=f"{k}"), patient=f"Doe {k % 12}") for k in range(36)]
     path = remember(tmp_path / "model.safetensors", (), samples)
     check = load(path).check
-    assert len({one.patient for one in check}) == 6
+    assert len({one.patient for one in check}) == 12
     assert b"Doe" not in path.read_bytes()
     choosing, judging = apart(check)
     assert choosing

@@ -15,13 +15,17 @@ from safetensors.torch import load_file
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
+from napari_seg.evaluation.counted import Piece
+from napari_seg.inference.backend import choose_device
 from napari_seg.jobs import Progress, run
 from napari_seg.models.model import Model
 from napari_seg.models.spec import ModelSpec
+from napari_seg.training import validation
 from napari_seg.training.cases import Case, Labelled, find_cases
 from napari_seg.training.plan import Facts, TrainSpec, lie_alike, plan
-from napari_seg.training.sample import samples
+from napari_seg.training.sample import Sample, samples
 from napari_seg.training.train import train
+from napari_seg.training.validation import figure
 
 
 def blobs(seed: int, size: int = 48) -> tuple[np.ndarray, np.ndarray]:
@@ -142,7 +146,10 @@ def test_minutes_become_a_recorded_number_of_steps(folder: Path, tmp_path: Path)
 def test_going_on_from_a_model_keeps_its_task_and_input(folder: Path, tmp_path: Path) -> None:
     first = train(folder, tiny(), save_to=tmp_path / "first")
     spec = TrainSpec(steps=2, batch=4, device="cpu")
-    second = train(folder, spec, save_to=tmp_path / "second", start=first)
+    card = first.spec.card.model_copy(update={"scores": {"held out: AP 0.50": 0.9}})
+    first = replace(first, spec=first.spec.model_copy(update={"card": card}))
+    second = train(folder, spec, save_to=tmp_path / "second.safetensors", start=first)
+    assert (second.spec.name, second.spec.card.scores) == ("second", {})  # the figures were those of the first
     assert second.spec.task.kind == "instance"
     assert second.spec.input == first.spec.input
     assert [event.what for event in second.spec.history] == ["trained", "trained"]
@@ -436,3 +443,21 @@ def test_axes_that_files_do_not_name(folder: Path) -> None:
         find_cases(folder)[0].load()
     image, labels, _ = find_cases(folder, axes="CYX")[0].load()
     assert (image.axes, labels.axes) == ("CYX", "YX")
+
+
+def test_a_volume_is_scored_as_a_whole_and_not_slice_by_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where most slices are empty a model that finds nothing would look good."""
+    model = model_of("YX", task="semantic")
+    labels = np.zeros((20, 32, 32), np.int64)
+    labels[9:11, 8:20, 8:20] = 1
+    slices = [Sample(np.zeros((1, 32, 32), np.float32), one, None, f"volume {k // 10}") for k, one in enumerate(labels)]
+    seen: list[int] = []
+
+    def nothing_found(spec: ModelSpec, pieces: list[Piece]) -> float:
+        seen.append(len(pieces))
+        return figure(spec, [(truth, np.zeros_like(truth), mask) for truth, _, mask in pieces])
+
+    monkeypatch.setattr(validation, "figure", nothing_found)
+    assert run(validation.score(model.network, model.spec, slices, choose_device("cpu"), Progress(0, 1, ""))) == 0
+    assert seen == [10, 10]
+    assert figure(model.spec, [(labels[0], labels[0], None)]) == 1
