@@ -63,6 +63,7 @@ class Lock:
         self._path, end = path, time.monotonic() + wait
         while True:
             self._file = path.open("ab")
+            self._links = os.fstat(self._file.fileno()).st_nlink
             try:
                 if _is_ours(self._file) and self.lasts:
                     return
@@ -77,7 +78,8 @@ class Lock:
     @property
     def lasts(self) -> bool:
         """Whether the file that is locked still has its name: from another one nobody would be kept away."""
-        return self._path.exists() and os.fstat(self._file.fileno()).st_nlink > 0
+        known = self._links == 0 or os.fstat(self._file.fileno()).st_nlink > 0  # some disks know no number of names
+        return known and self._path.exists()
 
     def release(self) -> None:
         self._file.close()
