@@ -18,6 +18,7 @@ from napari_seg.gui.track import Track
 from napari_seg.gui.views import in_stroke
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import Change, Place
+from napari_seg.tasks.base import Labels
 
 
 class Acts:
@@ -104,7 +105,8 @@ class Acts:
         with laying(same):
             among = yield track.session.writer.call(reach)
             for other in same:
-                yield from self._kept_among(other, among)
+                if places := (yield from self._differing(other, among)):
+                    yield from self._kept_as_other(other, (yield from copied(other, places)))
             change: Change | None = yield track.session.writer.call(work)
             if change is None:
                 return
@@ -128,27 +130,25 @@ class Acts:
             track.comparing = False
 
     def _kept_where_it_differs(self, track: Track) -> Steps[None]:
-        image, plane, times = track.row.id, track.plane, track.row.times
-        names = yield track.session.writer.call(lambda store: store.names(image, plane, times))
-        places = yield self._errands.thread(partial(differing, track, names))
+        places = yield from self._differing(track)
         while places and self._keeps(track):  # else it was taken away, and kept with that
             yield from self.quiet(track)
             blocks = yield from copied(track, places)
             if self.is_quiet(track):
-                self._ledger.put(track, "other", blocks)
-                _, found = yield self._errands.thread(partial(contents, track, blocks))
-                yield from joined(track, found)
+                yield from self._kept_as_other(track, blocks)
                 return
 
-    def _kept_among(self, track: Track, among: Container[Place] | None) -> Steps[None]:
+    def _differing(self, track: Track, among: Container[Place] | None = None) -> Steps[list[Place]]:
         image, plane, times = track.row.id, track.plane, track.row.times
         names = yield track.session.writer.call(lambda store: store.names(image, plane, times))
-        places = yield self._errands.thread(partial(differing, track, names, among))
-        if places:
-            blocks = yield from copied(track, places)
-            self._ledger.put(track, "other", blocks)
-            _, found = yield self._errands.thread(partial(contents, track, blocks))
-            yield from joined(track, found)
+        places: list[Place] = yield self._errands.thread(partial(differing, track, names, among))
+        return places
+
+    def _kept_as_other(self, track: Track, blocks: dict[Place, Labels]) -> Steps[None]:
+        """Keep blocks that somebody else wrote."""
+        self._ledger.put(track, "other", blocks)
+        _, found = yield self._errands.thread(partial(contents, track, blocks))
+        yield from joined(track, found)
 
     def quiet(self, track: Track) -> Steps[None]:
         """Wait until nothing of a layer is under way."""

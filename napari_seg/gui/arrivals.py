@@ -326,10 +326,10 @@ class Arrivals:
         project = self.project
         own = self._own(known_by, False)
         listed = project is not None and self._knows(project, known_by, voxels)
-        apart = self._works(own, known_by, voxels)
-        if listed and (self._works(project, known_by, voxels) or not apart):
-            gone = own.writer.call(lambda store: store.gone(known_by)).result() if own is not None and apart else None
-            return project, known_by, APART if apart and (gone is None or gone.stale) else ""
+        works = self._works(own, known_by, voxels)
+        if listed and (self._works(project, known_by, voxels) or not works):
+            gone = own.writer.call(lambda store: store.gone(known_by)).result() if own is not None and works else None
+            return project, known_by, APART if works and (gone is None or gone.stale) else ""
         if own is not None and voxels and not self._knows(own, known_by, voxels):
             known_by = twin(known_by, voxels)
             own = self._own(known_by, False)

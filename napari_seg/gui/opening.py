@@ -174,11 +174,11 @@ def _place_on(image: Volume, mask: Volume, about: Mapping[str, Any]) -> dict[str
 def _beside_its_image(mask: Volume, known: list[Any]) -> Volume:
     """The mask on the grid of the open image that it overlaps, where it does not lie on the grid of one already."""
     volumes = [volume for volume in known if isinstance(volume, Volume)]
-    if mask.ndim == 3 and mask.source is not None and mask.source.reorder is not None:
-        unsaid = [volume for volume in volumes if (volume.affine is None) != (mask.affine is None)]
-        if len({id(volume) for volume in unsaid}) == len({id(volume) for volume in volumes}) == 1:
-            with suppress(SegError):
-                return onto_grid(mask, unsaid[0])
+    alone = volumes[0] if len({id(volume) for volume in volumes}) == 1 else None  # each channel has the same one
+    turned = mask.ndim == 3 and mask.source is not None and mask.source.reorder is not None
+    if turned and alone is not None and (alone.affine is None) != (mask.affine is None):
+        with suppress(SegError):
+            return onto_grid(mask, alone)
     images = [volume for volume in volumes if volume.affine is not None]
     if mask.affine is None or any(_same_grid(mask, image) for image in images):
         return mask

@@ -212,16 +212,14 @@ def _plainly(known_by: str) -> str:
 
 def _change(change: Callable[[list[Recent]], list[Recent]]) -> None:
     """Change the list while no other window does. One that cannot be read stays, one that is damaged is made anew."""
-    path = _list()
-    aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
     with contextlib.suppress(OSError, Taken):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(path.with_suffix(".lock"), SHORT):
+        _list().parent.mkdir(parents=True, exist_ok=True)
+        with locked(_list().with_suffix(".lock"), SHORT):
             try:
                 before = _read()
             except _NO_LIST:
                 before = []
-            _write(change(before), path, aside)
+            _write(change(before))
 
 
 def _read() -> list[Recent]:
@@ -235,11 +233,12 @@ def _read() -> list[Recent]:
     ][:RECENT]
 
 
-def _write(known: Sequence[Recent], path: Path, aside: Path) -> None:
+def _write(known: Sequence[Recent]) -> None:
+    aside = _list().with_name(f".{uuid.uuid4().hex[:12]}.part")
     try:
         lines = [{"name": one.name, "folder": str(one.folder), "images": sorted(one.images)} for one in known]
         aside.write_text(json.dumps(lines, indent=1), encoding="utf-8")
-        aside.replace(path)
+        aside.replace(_list())
     finally:
         aside.unlink(missing_ok=True)
 

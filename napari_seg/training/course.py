@@ -23,7 +23,7 @@ from napari_seg.errors import SegError
 from napari_seg.inference.backend import Device
 from napari_seg.jobs import Progress, Steps
 from napari_seg.models.model import Model
-from napari_seg.models.shelf import state_of
+from napari_seg.models.shelf import name_of, state_of
 from napari_seg.models.spec import Event, ModelSpec
 from napari_seg.networks import Ensemble, Network
 from napari_seg.training.adopt import LOSS
@@ -203,6 +203,12 @@ def event(what: str, settings: Settings, material: Material, total: int, spec: s
             **more,
         },
     )
+
+
+def named_anew(spec: ModelSpec, save_to: Path) -> ModelSpec:
+    """The spec of a model that goes on from another: its own name, and no figures that were those of the other."""
+    card = spec.card.model_copy(update={"scores": {}})
+    return spec.model_copy(update={"name": name_of(save_to) or spec.name, "card": card})
 
 
 def with_event(model: Model, made: Event) -> Model:

@@ -102,7 +102,7 @@ def _named(counting: Sequence[Sample], before: Division, seed: int) -> _Names:
     blocks = {
         group: {_block(sample, key) for sample in of for key, _ in _blocks(sample)} for group, of in groups.items()
     }
-    otherwise = {group for group, of in groups.items() if any(before.learned_any(_other_blocks(s)) for s in of)}
+    otherwise = {group for group, of in groups.items() if _learned_otherwise(of, before)}
     learned = {
         whole
         for whole, own in patients.items()
@@ -134,7 +134,7 @@ def _named_blocks(samples: Sequence[Sample], before: Division, seed: int) -> _Na
                 holding.add(key)
             if sample.mask is None or sample.mask[box].any():
                 spoken.add(_block(sample, key))
-    otherwise = any(before.learned_any(_other_blocks(sample)) for sample in samples)
+    otherwise = _learned_otherwise(samples, before)
     learned = {key for key in holding if otherwise or before.learned_any({samples[0].unit[0], *units[key]})}
     taken = _taken(holding, learned, {key for key in holding if before.held_out_any(units[key])}, seed)
     held_out = {name for key in taken for name in units[key]}
@@ -180,9 +180,15 @@ def _block(sample: Sample, key: str) -> str:
     return f"{', '.join(sample.unit)}, block {key}"
 
 
+def _learned_otherwise(samples: Sequence[Sample], before: Division) -> bool:
+    """Whether some were learned from in other blocks, as where they were seen on another grid: what was learned then
+    cannot be told from what was not."""
+    of_units = {(sample.unit, sample.grid): sample for sample in samples}.values()
+    return any(before.learned_any(_other_blocks(sample)) for sample in of_units)
+
+
 def _other_blocks(sample: Sample) -> Iterator[str]:
-    """The names of all blocks of a sample if it were divided otherwise, as where it was seen on another grid: what was
-    learned then cannot be told from what was not."""
+    """The names of all blocks of a sample if it were divided otherwise."""
     ndim, own = len(sample.grid), _counts(sample)
     for counts in itertools.product(range(1, _BLOCKS[ndim] + 1), repeat=ndim):
         if counts != own:

@@ -26,7 +26,7 @@ from napari_seg.errors import SegError
 from napari_seg.inference.backend import choose_device
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.ensemble import first_of
-from napari_seg.models.file import SUFFIX, read_spec
+from napari_seg.models.file import read_spec
 from napari_seg.models.model import Model
 from napari_seg.models.shelf import state_of
 from napari_seg.models.spec import ModelSpec
@@ -41,6 +41,7 @@ from napari_seg.training.course import (
     Standing,
     event,
     keep_start,
+    named_anew,
     run_course,
     settled,
     told_more,
@@ -328,13 +329,7 @@ def _described(parts: _Parts, save_to: Path) -> ModelSpec:
     if seen:
         grids = [sample.grid for sample in parts.learned if len(sample.grid) == len(seen)]
         seen = tuple(int(n) for n in np.max([seen, *grids], 0))
-    return spec.model_copy(
-        update={
-            "name": save_to.name.removesuffix(SUFFIX) or spec.name,
-            "card": spec.card.model_copy(update={"scores": {}}),
-            "input": spec.input.model_copy(update={"extent": seen}),
-        }
-    )
+    return named_anew(spec, save_to).model_copy(update={"input": spec.input.model_copy(update={"extent": seen})})
 
 
 def _pixels(samples: Sequence[Sample]) -> int:

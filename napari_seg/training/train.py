@@ -17,12 +17,11 @@ from napari_seg.errors import SegError
 from napari_seg.inference.backend import choose_device
 from napari_seg.jobs import Steps, job
 from napari_seg.models.ensemble import first_of
-from napari_seg.models.file import SUFFIX
 from napari_seg.models.model import Model
 from napari_seg.models.shelf import state_of
 from napari_seg.models.spec import ModelSpec
 from napari_seg.training.cases import Lesson, find_cases
-from napari_seg.training.course import Material, event, run_course, settled, with_event
+from napari_seg.training.course import Material, event, named_anew, run_course, settled, with_event
 from napari_seg.training.division import NOTHING
 from napari_seg.training.holding_out import divided
 from napari_seg.training.memory import Memory, division_of, remember
@@ -72,10 +71,8 @@ def train(
             save_to, learned, held_out, before=Memory(division=before), patch=model_spec.input.patch
         )
     settings = settings_of(model_spec, spec, learned)
-    if start is not None:  # the figures were those of its parent
-        card = model_spec.card.model_copy(update={"scores": {}})
-        name = save_to.name.removesuffix(SUFFIX) or model_spec.name
-        model_spec = model_spec.model_copy(update={"name": name, "card": card})
+    if start is not None:
+        model_spec = named_anew(model_spec, save_to)
     first = start or Model.create(model_spec, seed=spec.seed)
     material = Material(learned, (), held_out)
     resumed = save_to if resume else None
