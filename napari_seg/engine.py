@@ -30,6 +30,7 @@ import numpy as np
 from napari_seg.data.formats import read, read_answered
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
+from napari_seg.files import written
 from napari_seg.jobs import Progress, Steps
 from napari_seg.models.file import SUFFIX, file_hash
 
@@ -197,14 +198,13 @@ def keep_scores(desk: Desk, order: Order) -> Steps[Answer]:
     """
     yield from ()
     prediction, path = desk.predictions.get(order["prediction"]), Path(order["path"])
-    path.parent.mkdir(exist_ok=True)
     if prediction is None or prediction.region is not None:
         path.unlink(missing_ok=True)
         return {}
+    path.parent.mkdir(exist_ok=True)
     if prediction.scores.nbytes < SHARE * shutil.disk_usage(path.parent).free:
-        aside = path.with_name(f".{path.stem}.part.npy")
-        np.save(aside, prediction.scores, allow_pickle=False)
-        aside.replace(path)
+        with written(path, ".npy") as aside:
+            np.save(aside, prediction.scores, allow_pickle=False)
     return {}
 
 
@@ -225,10 +225,8 @@ def compare_mirrored(desk: Desk, order: Order) -> Steps[Answer]:
         apart = np.stack([disagreement(a, b) for a, b in zip(scores, mirrored.scores, strict=True)])
     else:
         apart = disagreement(scores, mirrored.scores)
-    path = Path(order["path"])
-    aside = path.with_name(f".{path.stem}.part.npy")
-    np.save(aside, apart, allow_pickle=False)
-    aside.replace(path)
+    with written(Path(order["path"]), ".npy") as aside:
+        np.save(aside, apart, allow_pickle=False)
     return {"seconds": mirrored.seconds}
 
 

@@ -17,10 +17,9 @@ from typing import Protocol, cast
 import numpy as np
 
 from napari_seg.data.geometry import same_world, turn
-from napari_seg.data.replacing import aside_of, bring_back, bring_back_all, remove
-from napari_seg.data.replacing import replace as put_in_place
 from napari_seg.data.volume import UNITS, Volume
 from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.files import bring_back, bring_back_all, written
 
 
 class Codec(Protocol):
@@ -184,7 +183,7 @@ def write(volume: Volume, path: str | Path) -> Path:
     """Write a mask or an image under ``path`` and return it; the suffix chooses the format.
 
     The file is written aside, read again and compared: values, spacing and, in a patient's space, the place of its
-    corners. Only then does it take its name; what stood there stays whole until then (see :mod:`~.replacing`).
+    corners. Only then does it take its name; what stood there stays whole until then (see :mod:`napari_seg.files`).
     A path such as ``image.zarr/labels/nuclei`` adds the mask to the OME-Zarr image there. Raises ``SegError`` where the
     format cannot hold the volume, or the file could not be written or came back different.
     """
@@ -197,19 +196,16 @@ def write(volume: Volume, path: str | Path) -> Path:
     if path.is_dir() and not ome_zarr.is_mask(path):
         raise SegError(f"{path} is a folder and no mask, so it is not replaced; choose another name.")
     bring_back(path)
-    aside = aside_of(path, _suffix(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        entry.codec.write(volume, aside)
-        _seal(volume, entry.codec.read(aside), path)
-        put_in_place(aside, path)
+        with written(path, _suffix(path)) as aside:
+            entry.codec.write(volume, aside)
+            _seal(volume, entry.codec.read(aside), path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise SegError(
             f"{path} could not be written ({reason}); choose a folder with space that you may write to."
         ) from error
-    finally:
-        remove(aside)
     return path
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import uuid
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +20,7 @@ from napari_seg.data.ngff import Node, letters_of, node_at
 from napari_seg.data.ome_zarr import claims, is_mask, open_level, read
 from napari_seg.data.volume import MADE, SPATIAL, Volume, labels_dtype
 from napari_seg.errors import SegError
+from napari_seg.files import aside_of, remove, settle, written
 
 _UNITS = {"nm": "nanometer", "um": "micrometer", "mm": "millimeter", "m": "meter"}
 _SMALLEST = 256
@@ -70,7 +69,7 @@ def add(mask: Volume, image_path: Path, name: str) -> Path:
     if not cut_off and (name in listed or (folder / name).exists()):
         raise SegError(f"{image_path.name} already has a mask named {name}; choose another name.")
     attributes, data, letters, shapes = _fitted(mask, node, name)
-    aside = folder / f".{uuid.uuid4().hex[:12]}"
+    aside = aside_of(folder / name)
     try:
         if cut_off:
             _list(folder, node, [*listed, name])
@@ -84,10 +83,10 @@ def add(mask: Volume, image_path: Path, name: str) -> Path:
             _put(aside, node.zarr_format, attributes, data, shapes)
             if not np.array_equal(np.asarray(read(aside).data), arrange(data, letters)[0]):
                 raise SegError(f"The mask {name} came back different after writing; write it to a .tif instead.")
+            settle(aside)
             aside.rename(folder / name)
         finally:
-            if aside.exists():
-                shutil.rmtree(aside)
+            remove(aside)
         _list(folder, node, [*_listed(folder), name])  # another program may have added one meanwhile
     except OSError as error:
         raise SegError(
@@ -219,7 +218,7 @@ def _listed(folder: Path) -> list[str]:
 
 def _new_group(folder: Path, zarr_format: int) -> None:
     """A group of labels with nothing in it, made aside."""
-    aside = folder.with_name(f".{uuid.uuid4().hex[:12]}")
+    aside = aside_of(folder)
     attributes: dict[str, Any] = {"labels": []} if zarr_format == 2 else {"ome": {"version": "0.5", "labels": []}}
     zarr.open_group(aside, mode="w-", zarr_format=2 if zarr_format == 2 else 3, attributes=attributes)
     aside.rename(folder)
@@ -233,6 +232,5 @@ def _list(folder: Path, node: Node, names: list[str]) -> None:
         document["labels"] = names
     else:
         document.setdefault("attributes", {}).setdefault("ome", {"version": "0.5"})["labels"] = names
-    aside = path.with_name(f".{uuid.uuid4().hex[:12]}")
-    aside.write_text(json.dumps(document, indent=2))
-    aside.replace(path)
+    with written(path) as aside:
+        aside.write_text(json.dumps(document, indent=2))

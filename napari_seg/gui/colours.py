@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_seg.errors import SegError
+from napari_seg.files import written
 from napari_seg.session.session import home
 
 PALETTE = (
@@ -89,11 +90,10 @@ def choose(name: str, colour: str) -> None:
     Raises ``SegError`` where it cannot be written.
     """
     path = _path()
-    aside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(chosen() | {name: colour}, indent=1, ensure_ascii=False), encoding="utf-8")
-        aside.replace(path)
+        with written(path) as aside:
+            aside.write_text(json.dumps(chosen() | {name: colour}, indent=1, ensure_ascii=False), encoding="utf-8")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise SegError(f"The colour could not be kept ({reason}); make room in {path.parent}.") from None

@@ -14,17 +14,18 @@ from typing import Any, TypeVar
 import numpy as np
 from qtpy.QtCore import QModelIndex, QSize, Qt, QTimer
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QDialog, QFileDialog, QListView, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDialog, QListView, QPushButton, QVBoxLayout, QWidget
 
 from napari_seg.errors import SegError
 from napari_seg.gui.change_picture import LEGEND, change_picture, to_look_at
 from napari_seg.gui.family import Wires
-from napari_seg.gui.history_log import write_log
+from napari_seg.gui.history_log import log_csv
 from napari_seg.gui.history_model import PICTURE, PIECE, HistoryModel
 from napari_seg.gui.look_back import LookBack
 from napari_seg.gui.parts import row, text
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.revisions import Steps, as_it_was, read_steps, title
+from napari_seg.gui.save_as import ask_for_csv, save_csv
 from napari_seg.gui.theme import follow_theme
 from napari_seg.gui.track import Track
 from napari_seg.session.store import RESTORE, Store
@@ -263,9 +264,9 @@ class HistoryDialog(QDialog):
         self._recorder.undo(self._layer)
 
     def _ask_where(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save the log as CSV", "log.csv", "Table (*.csv)")
-        if name:
-            self.write(Path(name) if Path(name).suffix else Path(f"{name}.csv"))
+        path = ask_for_csv(self, "Save the log as CSV", "log.csv")
+        if path is not None:
+            self.write(path)
 
     def write(self, path: Path) -> None:
         """Write the log of the image; what came of it is said in the dialog."""
@@ -273,7 +274,7 @@ class HistoryDialog(QDialog):
         def work(track: Track, store: Store) -> str:
             lines = store.log(track.row.id)
             try:
-                write_log(lines, path)
+                save_csv(log_csv(lines), path)
             except SegError as error:
                 return str(error)
             return f"Saved {path.name} with {len(lines)} lines."

@@ -7,10 +7,8 @@ import io
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from napari_seg.errors import SegError
 from napari_seg.gui.revisions import done_words
 
 HEADINGS = ("time", "who", "what", "step", "revision", "labels", "voxels", "details")
@@ -33,15 +31,3 @@ def log_csv(lines: Iterable[Line]) -> str:
         details = json.dumps(rest, ensure_ascii=False) if rest else ""
         writer.writerow((time, who, done_words(what), what, revision, labels, voxels, details))
     return text.getvalue()
-
-
-def write_log(lines: Iterable[Line], path: Path) -> None:
-    """Write the log: aside first, then renamed. Raises ``SegError`` where it cannot be written."""
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        aside.write_text(log_csv(lines), encoding="utf-8", newline="")
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        reason = (error.strerror or str(error)).lower()
-        raise SegError(f"{path.name} could not be written ({reason}); choose another folder.") from None

@@ -9,7 +9,6 @@ from typing import Any
 from qtpy.QtCore import QModelIndex, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
-    QFileDialog,
     QHeaderView,
     QLineEdit,
     QPushButton,
@@ -23,6 +22,7 @@ from napari_seg.editing.columns import csv, said_csv
 from napari_seg.editing.measures import Table
 from napari_seg.errors import SegError
 from napari_seg.gui.parts import row, text
+from napari_seg.gui.save_as import ask_for_csv, save_csv
 from napari_seg.gui.table_model import STATE_WORDS, TableModel
 
 _PAUSE = 120
@@ -150,13 +150,13 @@ class ObjectTable(QWidget):
         written, in a sentence. Raises ``SegError`` where it cannot."""
         if self.model.table is None:
             return ""
-        _write(path, csv(self.model.table, self.model.rows.tolist()))
+        save_csv(csv(self.model.table, self.model.rows.tolist()), path)
         rows = len(self.model.rows)
         words = f"Saved {path.name} with {rows} {'row' if rows == 1 else 'rows'}"
         beside = said_csv(self.said)
         if beside:
             other = path.with_name(f"{path.stem} said{path.suffix}")
-            _write(other, beside)
+            save_csv(beside, other)
             words += f", and {other.name} with what you said of slices, regions and boxes"
         return f"{words}."
 
@@ -203,24 +203,12 @@ class ObjectTable(QWidget):
         self.trouble.setVisible(bool(words))
 
     def _ask(self) -> None:
-        name, _ = QFileDialog.getSaveFileName(self, "Save as CSV", "objects.csv", "Table (*.csv)")
-        if not name:
+        path = ask_for_csv(self, "Save as CSV", "objects.csv")
+        if path is None:
             return
-        path = Path(name) if Path(name).suffix else Path(f"{name}.csv")
         try:
             words = self.write(path)
         except SegError as error:
             self._say(str(error))
         else:
             self._say(words)
-
-
-def _write(path: Path, text: str) -> None:
-    """Aside first, then renamed; with the mark by which spreadsheets know UTF-8."""
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        aside.write_text(text, encoding="utf-8-sig")
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise SegError(f"{path.name} could not be written ({error.strerror}); choose another folder.") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from napari_seg.errors import SegError
+from napari_seg.files import written
 from napari_seg.models.file import KEY, damaged_weights, read_spec
 from napari_seg.models.spec import ModelSpec, NetworkSpec
 from napari_seg.networks import NETWORKS, Ensemble, Network
@@ -56,19 +56,16 @@ class Model:
         is.
         """
         path = Path(path)
-        aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
         weights = {
             name: (tensor.half() if tensor.ndim > 1 else tensor).contiguous()
             for name, tensor in self.network.state_dict().items()
         }
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_bytes(save(weights, {KEY: self.spec.to_json()}))
-            aside.replace(path)
+            with written(path) as aside:
+                aside.write_bytes(save(weights, {KEY: self.spec.to_json()}))
         except OSError as error:
             raise SegError(f"The model {path} could not be written ({error}); choose a folder with space.") from None
-        finally:
-            aside.unlink(missing_ok=True)
         return path
 
 

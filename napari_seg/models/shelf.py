@@ -14,7 +14,6 @@ import os
 import platform
 import re
 import time
-import uuid
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +23,7 @@ import platformdirs
 import psutil
 
 from napari_seg.errors import SegError
+from napari_seg.files import written
 from napari_seg.locks import WAIT, Taken, locked
 from napari_seg.models.file import SAMPLES_SUFFIX, SUFFIX, read_spec
 from napari_seg.models.spec import ModelSpec
@@ -207,15 +207,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, known: dict[str, Any]) -> None:
-    aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        aside.replace(path)
+        with written(path) as aside:
+            aside.write_text(json.dumps(known, indent=1), encoding="utf-8")
     except OSError as error:
         raise _refused(path.parent, error) from None
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _refused(folder: Path, error: OSError) -> SegError:

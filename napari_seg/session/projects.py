@@ -8,12 +8,12 @@ import hashlib
 import json
 import os
 import sqlite3
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_seg.errors import SegError
+from napari_seg.files import written
 from napari_seg.locks import Taken, locked
 from napari_seg.session.database import NAME, connect_to_read, is_writable
 from napari_seg.session.records import plain
@@ -234,13 +234,9 @@ def _read() -> list[Recent]:
 
 
 def _write(known: Sequence[Recent]) -> None:
-    aside = _list().with_name(f".{uuid.uuid4().hex[:12]}.part")
-    try:
-        lines = [{"name": one.name, "folder": str(one.folder), "images": sorted(one.images)} for one in known]
+    lines = [{"name": one.name, "folder": str(one.folder), "images": sorted(one.images)} for one in known]
+    with written(_list()) as aside:
         aside.write_text(json.dumps(lines, indent=1), encoding="utf-8")
-        aside.replace(_list())
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _list() -> Path:

@@ -20,6 +20,7 @@ from napari_seg.editing.annotation import CASE, Entry, State, object_key
 from napari_seg.editing.counting import counted
 from napari_seg.editing.said import class_names, counts_objects
 from napari_seg.errors import SegError
+from napari_seg.files import written
 from napari_seg.session.cases import COUNTED
 from napari_seg.session.openings import passed
 from napari_seg.session.predicted import Past, predictions
@@ -120,13 +121,11 @@ def read_record(path: Path) -> Mapping[str, Any]:
 
 
 def write_record(record: dict[str, Any], path: Path) -> None:
-    """Write a record as JSON, aside first, then renamed. Raises ``SegError`` where it cannot be written."""
-    aside = path.with_name(f".{path.name}.part")
+    """Write a record as JSON. Raises ``SegError`` where it cannot be written."""
     try:
-        aside.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        aside.replace(path)
+        with written(path) as aside:
+            aside.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
-        aside.unlink(missing_ok=True)
         reason = (error.strerror or str(error)).lower()
         raise SegError(f"{path.name} could not be written ({reason}); choose another folder.") from None
 

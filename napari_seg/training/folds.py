@@ -29,6 +29,7 @@ import napari_seg
 from napari_seg.errors import SegError
 from napari_seg.evaluation.counted import ap_of, dice_of_classes, hits_of
 from napari_seg.evaluation.metrics import THRESHOLDS
+from napari_seg.files import written
 from napari_seg.inference.backend import Device, Runner, choose_device
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.ensemble import ensemble
@@ -178,7 +179,8 @@ class _Bench:
         shutil.rmtree(self.folder, ignore_errors=True)
         total = self.spec.steps or (yield from self._timed(seconds))
         self.folder.mkdir(parents=True)
-        note.write_text(json.dumps({**about, "steps": total}), encoding="utf-8")
+        with written(note) as aside:
+            aside.write_text(json.dumps({**about, "steps": total}), encoding="utf-8")
         return total
 
     def _timed(self, seconds: float) -> Steps[int]:

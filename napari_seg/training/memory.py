@@ -12,7 +12,6 @@ import hashlib
 import json
 import lzma
 import math
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -27,6 +26,7 @@ from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
 from napari_seg.errors import SegError
+from napari_seg.files import written
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.file import SAMPLES_SUFFIX, SUFFIX
 from napari_seg.models.spec import ModelSpec
@@ -177,15 +177,12 @@ def _write(parts: Mapping[Part, Iterable[_Packed]], kept: Memory, path: Path) ->
         learned=tuple(sorted(kept.division.learned)),
         held_out=tuple(sorted(kept.division.held_out)),
     )
-    aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(to_bytes(tensors, {KEY: contents.to_json()}))
-        aside.replace(path)
+        with written(path) as aside:
+            aside.write_bytes(to_bytes(tensors, {KEY: contents.to_json()}))
     except OSError as error:
         raise SegError(f"The samples {path} could not be written ({error}); choose a folder with space.") from None
-    finally:
-        aside.unlink(missing_ok=True)
     return path
 
 

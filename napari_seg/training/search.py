@@ -28,6 +28,7 @@ from typing import Any
 
 import napari_seg
 from napari_seg.errors import SegError
+from napari_seg.files import written
 from napari_seg.inference.backend import Device, choose_device
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.model import Model
@@ -198,10 +199,8 @@ class _Bench:
         return self.folder / f"{k}.resume"
 
     def keep(self, note: _Note) -> None:
-        path = self.folder / "search.json"
-        aside = path.with_name(f".{path.name}.part")
-        aside.write_text(note.to_json(), encoding="utf-8")
-        aside.replace(path)
+        with written(self.folder / "search.json") as aside:
+            aside.write_text(note.to_json(), encoding="utf-8")
 
     def stored(self) -> _Note:
         """What a search that was stopped wrote down. Raises ``SegError`` where there is none, or it was another."""

@@ -11,7 +11,6 @@ set is for; they do not ask.
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from napari_seg.data.content import Content, content_of, possible_sizes
 from napari_seg.data.formats import images_of, read, stem
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
+from napari_seg.files import written
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.locks import Taken, locked
 from napari_seg.spec import Spec
@@ -176,14 +176,10 @@ def _alone() -> Iterator[None]:
 
 
 def _keep(marks: tuple[Mark, ...]) -> None:
-    """Write the marks in one step."""
     path = place()
-    aside = path.with_name(f".{uuid.uuid4().hex[:12]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(Marks(marks=marks).to_json(), encoding="utf-8")
-        aside.replace(path)
+        with written(path) as aside:
+            aside.write_text(Marks(marks=marks).to_json(), encoding="utf-8")
     except OSError as error:
         raise SegError(f"The marks of the test set could not be written ({error}); free some space.") from None
-    finally:
-        aside.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from napari_seg.errors import SegError
+from napari_seg.files import written
 from napari_seg.inference.backend import Device, out_of_memory
 from napari_seg.models.model import Model
 from napari_seg.networks import Network
@@ -156,10 +157,9 @@ class Trainer:
         for number, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{number}/{name}": value for name, value in state.items()}
         text = json.dumps({**about, "step": self.step, "total": self.total, "old_weight": self.old_weight})
-        aside = path.with_name(f".{path.name}.part")
         try:
-            aside.write_bytes(save({k: v.contiguous().clone() for k, v in tensors.items()}, {"state": text}))
-            aside.replace(path)
+            with written(path) as aside:
+                aside.write_bytes(save({k: v.contiguous().clone() for k, v in tensors.items()}, {"state": text}))
         except OSError as error:
             raise SegError(f"The state of the training could not be kept ({error}); free some space there.") from None
 

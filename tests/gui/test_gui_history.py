@@ -24,10 +24,11 @@ from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import ONLY_SHOWN
 from napari_seg.gui.change_picture import ADDED, GONE, GROUND, MOST, OTHER, STAYED, change_picture, to_look_at
 from napari_seg.gui.history import HistoryDialog
-from napari_seg.gui.history_log import HEADINGS, log_csv, write_log
+from napari_seg.gui.history_log import HEADINGS, log_csv
 from napari_seg.gui.history_model import PIECE, HistoryModel
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.revisions import Steps, as_it_was, done_words, extent, joined, title, when
+from napari_seg.gui.save_as import save_csv
 from napari_seg.session.blocks import Grid
 from napari_seg.session.records import Place, Revision, Step
 
@@ -169,8 +170,8 @@ def test_the_log_as_a_table(tmp_path: Path) -> None:
         (NOON.timestamp(), 'Ann "A", MD', 1, "split", 3, {"voxels": 12, "labels": [4, 9]}),
         (NOON.timestamp(), "", 1, "export", 3, {"path": "é.nii"}),
     ]
-    write_log(lines, tmp_path / "log.csv")
-    with (tmp_path / "log.csv").open(encoding="utf-8", newline="") as file:
+    save_csv(log_csv(lines), tmp_path / "log.csv")
+    with (tmp_path / "log.csv").open(encoding="utf-8-sig", newline="") as file:
         found = list(csv.reader(file))
     assert tuple(found[0]) == HEADINGS
     assert datetime.fromisoformat(found[1][0]) == NOON.astimezone()
@@ -178,7 +179,7 @@ def test_the_log_as_a_table(tmp_path: Path) -> None:
     assert found[2][1:] == ["", "Exported", "export", "3", "", "", '{"path": "é.nii"}']
     assert log_csv([]) == ",".join(HEADINGS) + "\n"
     with pytest.raises(SegError, match="choose another folder"):
-        write_log(lines, tmp_path / "nowhere" / "log.csv")
+        save_csv(log_csv(lines), tmp_path / "nowhere" / "log.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
 
 
@@ -436,14 +437,11 @@ def test_where_nothing_can_be_kept_it_can_be_looked_at(opened: Any, engine: Any,
 
 def test_the_log_is_saved_from_the_dialog(opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, recorder, _, dialog = opened
-    from napari_seg.gui import history
-
-    answer = (str(tmp_path / "mine"), "")
-    monkeypatch.setattr(history.QFileDialog, "getSaveFileName", lambda *about: answer)
+    monkeypatch.setattr("napari_seg.gui.history.ask_for_csv", lambda *about: tmp_path / "mine.csv")
     dialog.save.click()
     let_arrive(recorder)
     assert dialog.said.text() == "Saved mine.csv with 5 lines."
-    lines = (tmp_path / "mine.csv").read_text(encoding="utf-8").splitlines()
+    lines = (tmp_path / "mine.csv").read_text(encoding="utf-8-sig").splitlines()
     assert [line.split(",")[3] for line in lines[1:]] == ["opened", "edit", "edit", "undo", "edit"]
     dialog.write(tmp_path / "nowhere" / "log.csv")
     let_arrive(recorder)

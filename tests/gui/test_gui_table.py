@@ -188,17 +188,15 @@ def test_csv_is_what_is_shown(table: ObjectTable, tmp_path: Path, monkeypatch: p
     table.view.sortByColumn(0, DOWN)
     table.filter.setText("state:accepted")
     table.filter.returnPressed.emit()
-    name = str(tmp_path / "nuclei")
-    monkeypatch.setattr(
-        "napari_seg.gui.object_table.QFileDialog.getSaveFileName", staticmethod(lambda *a: (name, "Table (*.csv)"))
-    )
+    path = tmp_path / "nuclei.csv"
+    monkeypatch.setattr("napari_seg.gui.object_table.ask_for_csv", lambda *about: path)
     table.save.click()
     lines = (tmp_path / "nuclei.csv").read_text(encoding="utf-8-sig").splitlines()
     assert lines[0].startswith("label,class,state,locked,pixels,area (um2),mean intensity")
     assert [line.split(",")[0] for line in lines[1:4]] == ["39", "36", "33"]
     assert table.trouble.text() == "Saved nuclei.csv with 13 rows."
     assert [path.name for path in tmp_path.iterdir()] == ["nuclei.csv"]
-    name = str(tmp_path / "gone" / "nuclei.csv")
+    path = tmp_path / "gone" / "nuclei.csv"
     table.save.click()
     assert "choose another folder" in table.trouble.text()
 

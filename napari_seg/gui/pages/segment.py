@@ -16,12 +16,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_seg.data.formats import stem
 from napari_seg.gui.boxes import QuestionBox, RunningBox
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.dialogs import Facts
 from napari_seg.gui.form import OptionsForm
 from napari_seg.gui.parts import Findings, Preview, ThresholdSliders, combo, fill, info_button, row, say, text
 from napari_seg.gui.patient import names_patient, patient_of
+from napari_seg.gui.save_as import ask_where
 from napari_seg.gui.start import StartBox
 from napari_seg.gui.state import Cure, Failure, Outcome, Segment
 from napari_seg.gui.words import facts_of_volume
@@ -162,10 +164,10 @@ class SegmentPage(QScrollArea):
             Facts(self, self.model.currentText(), summary, sheet).open()
 
     def _save(self) -> None:
-        start = str(self._controller.proposed_path())
-        path, _ = QFileDialog.getSaveFileName(self, "Save the mask", start, _MASKS)
-        if path:
-            self._controller.save(Path(path))
+        start = self._controller.proposed_path()
+        path = ask_where(self, "Save the mask", start, start.name.removeprefix(stem(start)).lstrip("."), _MASKS)
+        if path is not None:
+            self._controller.save(path)
 
 
 class OutcomeBox(QFrame):

@@ -1,5 +1,5 @@
-"""A file or folder that was written aside takes its name, and a program that is killed on the way loses neither this
-nor what had the name before.
+"""Files and folders are written aside, and take their name when they are whole and on the disk: a program that is
+killed on the way, a full disk and a power cut lose neither this nor what had the name before.
 
 A file takes the place of another in one step. A folder cannot: so the earlier one gets a name that says what it is,
 the new one takes its place, and then the earlier one goes. Where that was cut off, :func:`bring_back` does the rest
@@ -9,8 +9,11 @@ when the place is looked at again. What was cut off while it was written lies hi
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 EARLIER = ".napari-seg-earlier"
@@ -20,14 +23,41 @@ _ASIDE = ".napari-seg-"
 
 _DAY = 24 * 3600.0
 
+_NOT_HERE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+"""What systems say of disks on which nobody can wait for the disk itself."""
 
-def aside_of(path: Path, suffix: str) -> Path:
+
+@contextlib.contextmanager
+def written(path: Path, suffix: str = "") -> Iterator[Path]:
+    """Gives a name beside ``path``, which ends in ``suffix``, to write a file or a folder under; it takes the place of
+    ``path`` at the end. Where anything raises, nothing is changed. ``OSError`` comes as it is.
+    """
+    aside = aside_of(path, suffix)
+    try:
+        yield aside
+        settle(aside)
+        _replace(aside, path)
+    finally:
+        remove(aside)
+
+
+def aside_of(path: Path, suffix: str = "") -> Path:
     """A name beside ``path`` that nobody sees, to write under first."""
     return path.with_name(f"{_ASIDE}{uuid.uuid4().hex[:12]}{suffix}")
 
 
-def replace(aside: Path, path: Path) -> None:
-    """Give what lies ``aside`` its name; what had it before is gone then. Where it raises, nothing is changed."""
+def settle(path: Path) -> None:
+    """Wait until a file, or all files of a folder, lie on the disk: else a power cut leaves names without contents."""
+    for file in [found for found in path.rglob("*") if found.is_file()] if path.is_dir() else [path]:
+        with file.open("r+b") as opened:
+            try:
+                os.fsync(opened.fileno())
+            except OSError as error:
+                if error.errno not in _NOT_HERE:
+                    raise
+
+
+def _replace(aside: Path, path: Path) -> None:
     _sweep(aside)
     earlier = _earlier(path)
     if not path.is_dir():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -9,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from replacing import mask
+from killed_writing import mask
 
 import napari_seg
-from napari_seg.data import replacing
 from napari_seg.data.formats import images_in, read, write
 from napari_seg.data.ome_zarr import masks_of
-from napari_seg.data.replacing import EARLIER
 from napari_seg.errors import SegError
+from napari_seg.files import EARLIER, aside_of, written
 
 
 def value(path: Path) -> int:
@@ -25,7 +26,7 @@ def value(path: Path) -> int:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no copies of a program on this system")
 def test_a_program_that_is_killed_at_any_step_loses_no_mask(tmp_path: Path) -> None:
-    program = Path(__file__).with_name("replacing.py")
+    program = Path(__file__).with_name("killed_writing.py")
     tree = str(Path(napari_seg.__file__).parents[1])
     subprocess.run([sys.executable, program, tmp_path], check=True, env={**os.environ, "PYTHONPATH": tree})
     folders = sorted(tmp_path.iterdir(), key=lambda path: int(path.name))
@@ -78,7 +79,7 @@ def test_a_folder_that_cannot_take_the_place_leaves_the_earlier_one(
 
 
 def test_what_was_left_aside_goes_a_day_later(tmp_path: Path) -> None:
-    old, young = (replacing.aside_of(tmp_path / "m.tif", suffix) for suffix in (".tif", ".zarr"))
+    old, young = (aside_of(tmp_path / "m.tif", suffix) for suffix in (".tif", ".zarr"))
     old.write_bytes(b"half")
     young.mkdir()
     (tmp_path / "other").write_bytes(b"mine")
@@ -86,3 +87,48 @@ def test_what_was_left_aside_goes_a_day_later(tmp_path: Path) -> None:
         os.utime(path, (path.stat().st_mtime - 2 * 24 * 3600,) * 2)
     write(mask(1), tmp_path / "m.tif")
     assert {path.name for path in tmp_path.iterdir()} == {"m.tif", young.name, "other"}
+
+
+def test_what_raises_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "notes.json"
+    with written(path) as aside:
+        aside.write_text("old")
+
+    def half() -> None:
+        with written(path) as aside:
+            aside.write_text("half of it")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half()
+    assert path.read_text() == "old"
+    assert [one.name for one in tmp_path.iterdir()] == ["notes.json"]
+
+
+def test_a_name_may_be_as_long_as_the_disk_allows(tmp_path: Path) -> None:
+    path = tmp_path / f"{'a' * 250}.json"
+    with written(path) as aside:
+        aside.write_text("whole")
+    assert path.read_text() == "whole"
+
+
+def test_it_lies_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, seen = tmp_path / "m.zarr", []
+    monkeypatch.setattr("napari_seg.files.os.fsync", lambda number: seen.append(path.exists()))
+    write(mask(1), path)
+    files = [one for one in path.rglob("*") if one.is_file()]
+    assert seen == [False] * len(files)
+
+
+@pytest.mark.parametrize(("number", "fatal"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_disks_on_which_nobody_can_wait_and_broken_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, fatal: bool
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("napari_seg.files.os.fsync", refuse)
+    path = tmp_path / "notes.json"
+    with pytest.raises(OSError, match=os.strerror(number)) if fatal else contextlib.nullcontext(), written(path) as at:
+        at.write_text("new")
+    assert path.exists() != fatal
