@@ -148,7 +148,7 @@ def never(label: int) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """The labels ``(*grid)`` of one plane, 2D or 3D, at one time.
+    """The labels ``(*grid)`` of one plane, 2D or 3D, at one time of ``times``.
 
     ``objects``: numbers count objects; else they are classes. ``spacing`` is in ``unit``, one number per axis.
     ``image`` (intensities) and ``scores`` (``(channels, *grid)``, 0..1) lie on the same grid where there are any.
@@ -160,6 +160,7 @@ class Annotation:
     labels: Labels
     extents: Extents
     objects: bool = True
+    times: int = 1
     spacing: tuple[float, ...] = ()
     unit: str = "pixel"
     image: NDArray[Any] | None = None

@@ -22,6 +22,7 @@ from napari_seg.errors import SegError
     key="Shift+F",
 )
 def finish_slice(annotation: Annotation, gesture: Gesture, options: Options) -> Edit:
+    _refuse_films(annotation)
     axis = depth_axis(annotation, gesture)
     if axis is None:
         raise SegError("A 2D image is one slice; say that the case is finished.")
@@ -45,6 +46,7 @@ class Boxing(Options):
 )
 def finish_box(annotation: Annotation, gesture: Gesture, options: Boxing) -> Edit:
     """The box from the first to the last point, both voxels in it, cut at the borders of the image."""
+    _refuse_films(annotation)
     if len(gesture.points) < 2:
         raise SegError("A single place is no box; drag from one corner to the other.")
     first, last = voxel(gesture.points[0]), voxel(gesture.points[-1])
@@ -70,6 +72,14 @@ def finish_box(annotation: Annotation, gesture: Gesture, options: Boxing) -> Edi
 )
 def finish_case(annotation: Annotation, gesture: Gesture, options: Options) -> Edit:
     return _turned(annotation, "finish case", CASE)
+
+
+def _refuse_films(annotation: Annotation) -> None:
+    """Rows know no time: what was looked at at one time would count at all of them."""
+    if annotation.times > 1:
+        raise SegError(
+            "Of a film no single slice or box can be finished; say that the case is, once all of it is right."
+        )
 
 
 def _turned(annotation: Annotation, tool: str, key: str) -> Edit:

@@ -25,7 +25,9 @@ from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import ONLY_SHOWN, same_image
 from napari_seg.gui.display import is_drawn
 from napari_seg.gui.foresight import Foresight
+from napari_seg.gui.layers import MOVED, lies_elsewhere
 from napari_seg.gui.mouse import STILL, held_still
+from napari_seg.gui.orthogonal import views_of
 from napari_seg.gui.ranges import is_open
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
@@ -41,6 +43,13 @@ UNSEEN = "What lies here is hidden; show its class in the list, or all labels (S
 """Said where a tool would change an object that is not drawn."""
 
 BEYOND = "This mask has nothing at the time that is shown; go to one at which its image is seen."
+
+ASKEW = "Here the mask is cut along time, or where it has no depth; work in a view of its rows and columns."
+
+_AWAY = "That began in another slice or at another time; go back there, or press Escape to begin anew."
+
+_IN_DEPTH = "split by seeds"
+"""The tool whose clicks may lie in several slices."""
 """Said where a tool would change a moment that is not shown."""
 
 HELD: dict[str, Tool | Measure] = {**TOOLS, **MEASURES}
@@ -102,10 +111,13 @@ class Hands:
         self.foresight = Foresight(self._foreseen)
         self._held_for: Any = None  # the layer that was prepared for the tool in hand
         self.mouse: tuple[Any, tuple[int, ...]] | None = None
+        self._turned_since = False
         viewer.mouse_drag_callbacks.append(self._press)
         viewer.mouse_move_callbacks.append(self._moved)
         viewer.mouse_double_click_callbacks.append(self._double_click)
         viewer.layers.selection.events.active.connect(self._another_layer)
+        for event in (viewer.dims.events.order, viewer.dims.events.ndim, viewer.dims.events.ndisplay):
+            event.connect(self._turned)
         recorder.changed.connect(self.drawn.emit)
         for tool in HELD.values():
             if tool.key:
@@ -156,7 +168,7 @@ class Hands:
             self.acted = tool
             self.changed.emit()
         elif isinstance(tool, Tool) and tool.kind == "action" and not tool.hovers:
-            self.act(name)
+            self.act(name, from_panel=True)
         else:
             self._hold(tool)
 
@@ -224,17 +236,21 @@ class Hands:
 
     # what is done
 
-    def act(self, name: str) -> None:
-        """Use a tool that needs no gesture, where the cursor is or on what is selected."""
+    def act(self, name: str, *, from_panel: bool = False) -> None:
+        """Use a tool that needs no gesture, where the cursor is or on what is selected. ``from_panel``: in the slice of
+        the main view, whichever other views the mouse has crossed on its way."""
         track, self.acted = self.track, TOOLS[name]
         if track is None:
             self._say_there_is_none()
             return
-        if self._waits(track):
+        shown = tuple(self._viewer.dims.displayed) if from_panel else self._axes_at_mouse
+        if self._waits(track, shown):
             return
-        shown = self.mouse[1] if self.mouse is not None else tuple(self._viewer.dims.displayed)
         if len(shown) != 2 and (self.acted.hovers or self.acted.group == "slices"):
             self._say("Which place is meant is not seen in 3D; go back to slices first (Ctrl+Y).")
+            return
+        if self._turned_since and self.acted.hovers and not self.selected:
+            self._say("The view was turned; move the mouse to the object first.")
             return
         position = np.asarray(self._viewer.dims.point, float)
         position[list(shown)] = np.asarray(self._viewer.cursor.position, float)[list(shown)]
@@ -251,8 +267,19 @@ class Hands:
             return True
         return False
 
+    @property
+    def _axes_at_mouse(self) -> tuple[int, ...]:
+        """Which axes the view shows that the mouse is in, or was last."""
+        closed = hasattr(self._viewer, "window") and views_of(self._viewer) is None
+        return tuple(self._viewer.dims.displayed) if self.mouse is None or closed else self.mouse[1]
+
     def _moved(self, viewer: Any, event: Any) -> None:
         self.mouse = np.asarray(event.position, float), tuple(event.dims_displayed)
+        self._turned_since = False
+
+    def _turned(self, event: Any = None) -> None:
+        """The views show other axes: where the mouse is in them is not known until it moves."""
+        self.mouse, self._turned_since = None, True
 
     def confirm(self) -> None:
         """The last of several clicks was made."""
@@ -283,8 +310,9 @@ class Hands:
         tool, track = self.tool, self.track
         if track is None or event.button != 1 or len(event.dims_displayed) != 2:
             return
+        displayed = tuple(event.dims_displayed)
         if list(event.modifiers) == ["Shift"] and self.doing is None:
-            if not self._waits(track):
+            if not self._waits(track, displayed):
                 yield from self._select(track, event)
             return
         if tool is None or event.modifiers:
@@ -292,9 +320,9 @@ class Hands:
         if tool.kind == "seeds" and self.doing is not None:
             yield from self._one_more(event)
             return
-        if self._waits(track):
+        if self._waits(track, displayed):
             return
-        doing = self._begin(track, event.position, tuple(event.dims_displayed))
+        doing = self._begin(track, event.position, displayed)
         if self._unseen(tool, doing):
             return
         self.doing = doing
@@ -344,7 +372,7 @@ class Hands:
     def _one_more(self, event: Any) -> Generator[None]:
         """A further click of several."""
         position = event.position
-        if (yield from held_still(event)) and self.doing is not None:
+        if (yield from held_still(event)) and self.doing is not None and not self._away(self.doing, position):
             self._add(self.doing, position)
             self._foresee(self.tool, self.doing)
             self.drawn.emit()
@@ -365,12 +393,24 @@ class Hands:
         return doing
 
     def _add(self, doing: Doing, position: Any) -> None:
-        layer, ndim = doing.track.layer, len(doing.track.row.grid)
-        where = shown_at(layer, position, [axis + len(position) - ndim for axis in doing.shown])
-        doing.points.append(tuple(float(p) for p in where[-ndim:]))
+        doing.points.append(tuple(_where(doing, position)[-len(doing.track.row.grid) :].tolist()))
         doing.trail.append(tuple(float(p) for p in position))
 
+    def _away(self, doing: Doing, position: Any) -> bool:
+        """Whether another slice, or another time, is shown than the one in which a gesture began; that is said then."""
+        time, depth = np.split(_where(doing, position), [-len(doing.track.row.grid)])
+        free = isinstance(self.tool, Measure) or (self.tool is not None and self.tool.name == _IN_DEPTH)
+        across = [axis for axis in range(len(depth)) if axis not in doing.shown]
+        away = any(round(depth[axis]) != round(doing.points[0][axis]) for axis in across) and not free
+        if doing.track.row.times > 1:
+            away = away or round(time[0]) != doing.time
+        if away:
+            self._say(_AWAY)
+        return away
+
     def _move(self, tool: Tool | Measure, doing: Doing, position: Any) -> None:
+        if self._away(doing, position):
+            return
         self._add(doing, position)
         if isinstance(tool, Measure):
             self._measure(tool, doing)
@@ -501,15 +541,26 @@ class Hands:
             self.track.layer.bind_key("Escape", None)
         self._say(words)
 
-    def _waits(self, track: Track) -> bool:
-        """Whether something is done with the mask, so that no tool can be used on it yet."""
+    def _waits(self, track: Track, displayed: tuple[int, ...]) -> bool:
+        """Whether no tool can be used on a mask, in a view that shows these axes; why is said."""
         busy = self._recorder.busy(track)
         if busy:
             self._say("")
-        if not busy and self._beyond(track):
-            self._say(BEYOND)
             return True
-        return bool(busy) or not self._recorder.look_through(track)
+        why = self._misplaced(track, displayed)
+        if why:
+            self._say(why)
+            return True
+        return not self._recorder.look_through(track)
+
+    def _misplaced(self, track: Track, displayed: tuple[int, ...]) -> str:
+        """Why what lies under the mouse is not what a tool would change, if so."""
+        if self._beyond(track):
+            return BEYOND
+        if lies_elsewhere(track.layer, track.image):
+            return f"{track.layer.name} {MOVED}"
+        first = self._viewer.dims.ndim - len(track.row.grid)
+        return ASKEW if min(displayed[-2:]) < first else ""
 
     def _beyond(self, track: Track) -> bool:
         """Whether a moment is shown that a mask does not have, as where a longer film is open too."""
@@ -570,6 +621,12 @@ class Hands:
 def _is_of(track: Track, image: Any) -> bool:
     """Whether a mask is one of an image; one without an image may be."""
     return track.image is None or same_image(track.image, image)
+
+
+def _where(doing: Doing, position: Any) -> Any:
+    """Where a point of the viewer lies, in voxels of the layer."""
+    ndim = len(doing.track.row.grid)
+    return shown_at(doing.track.layer, position, [axis + len(position) - ndim for axis in doing.shown])
 
 
 def _told(edit: Edit) -> Edit:

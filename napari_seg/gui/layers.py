@@ -171,7 +171,8 @@ def volume_of(layer: Any, axes: str | None = None) -> Volume:
     spatial = [k for k, axis in enumerate(axes) if axis in SPATIAL]
     units = [SHORT_UNITS.get(str(layer.units[k]), "pixel") for k in spatial]
     unit = units[-1] if "pixel" not in units else "pixel"
-    scale = [abs(float(layer.scale[k])) * UNITS[u] / UNITS[unit] for k, u in zip(spatial, units, strict=True)]
+    sizes = sizes_of(layer)
+    scale = [sizes[k] * UNITS[u] / UNITS[unit] for k, u in zip(spatial, units, strict=True)]
     spacing = tuple(scale) if unit != "pixel" or any(s != 1 for s in scale) else None
     return Volume(data, axes, spacing=spacing, unit=unit, name=layer.name, levels=levels)
 
@@ -186,12 +187,18 @@ def _as_large(volume: Volume, layer: Any) -> Volume:
     if "pixel" not in (own, unit):
         factor, unit = UNITS[unit] / UNITS[own], own
     given = dict(zip(axes, _place(volume)["scale"], strict=True))
-    wanted = {axis: abs(float(size)) * factor for axis, size in zip(axes, layer.scale, strict=True)}
+    wanted = {axis: size * factor for axis, size in zip(axes, sizes_of(layer), strict=True)}
     factors = [wanted[axis] / given[axis] if axis in wanted else 1.0 for axis in SPATIAL]
     if np.allclose(factors, 1.0):
         return volume
     affine = None if volume.affine is None else volume.affine @ np.diag([*factors, 1.0])
     return replace(volume, spacing=tuple(wanted[axis] for axis in volume.spatial), unit=unit, affine=affine)
+
+
+def sizes_of(layer: Any) -> list[float]:
+    """How large a voxel of a layer is along each of its axes, in the layer's units, by its scale and its affine."""
+    linear = layer._data_to_world.linear_matrix
+    return [float(size) for size in np.linalg.norm(linear, axis=0)]
 
 
 def lies_elsewhere(layer: Any, image: Any = None) -> bool:

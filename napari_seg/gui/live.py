@@ -152,6 +152,8 @@ class Live:
         if not self.on or track is None or self._order:
             return
         now = self._now(track)
+        if now[:2] != self._done[:2]:
+            self._done = self._seen = now  # another mask is in hand: choosing it is not painting
         if now != self._seen or in_stroke(track.layer):
             self._seen, self._since = now, self._clock()
         elif now != self._done and self._clock() - self._since >= REST and not self._busy():
@@ -162,6 +164,7 @@ class Live:
         return track.key, track.plane, track.version, id(self._recorder.rows(track))
 
     def _learn(self, track: Track) -> None:
+        self.trouble = ""
         path = self._window.chosen_model()
         target = None if path is None or track.image is None else self._window.target_with(track.image, path)
         if target is None or target.objects != self._recorder.counts_objects(track):

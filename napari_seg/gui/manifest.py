@@ -17,7 +17,9 @@ from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import CLASSES, MOVED, OBJECTS, LayerData, layer_data, lies_elsewhere, volume_of
 
 if TYPE_CHECKING:
+    from napari_seg.gui.recorder import Recorder
     from napari_seg.gui.saving import Record
+    from napari_seg.gui.track import Track
 
 PLUGIN = "napari-seg"
 """How napari calls this plugin."""
@@ -75,11 +77,12 @@ def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[
     from napari_seg.gui.waiting import wait_for
 
     layer = Layer.create(data, about, kind)
-    if kind == "labels" and lies_elsewhere(layer):
-        raise SegError(f"{layer.name} {MOVED}")
     volume, records = volume_of(layer), list[Record]()
     if kind == "labels":
-        volume, records = _copied(volume, data, Path(path))
+        kept = _kept(data)
+        if lies_elsewhere(layer, None if kept is None else kept[1].image):
+            raise SegError(f"{layer.name} {MOVED}")
+        volume, records = _copied(volume, kept, Path(path))
 
     def work() -> list[str]:
         try:
@@ -99,20 +102,24 @@ def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[
     return wait_for(window_of(viewer), f"Saving {Path(path).name}", work, way_out="") or []
 
 
-def _copied(volume: Volume, data: Any, path: Path) -> tuple[Volume, list[Record]]:
-    """What is to be written, such that nobody changes it, and the record of where it comes from, if the panel of the
-    window keeps its layer."""
+def _kept(data: Any) -> tuple[Recorder, Track] | None:
+    """Who keeps the layer of this array, if the panel of the window does."""
     from napari import current_viewer
-
-    from napari_seg.gui.saving import Record
 
     viewer = current_viewer()
     panels = [] if viewer is None else viewer.window.dock_widgets.values()
-    for recorder in [panel.controller.recorder for panel in panels if hasattr(panel, "controller")]:
-        for track in [track for track in recorder.tracks() if track.layer.data is data]:
-            if not track.session.read_only:
-                labels, known = recorder.export(track, path.name)
-                return replace(volume, data=labels), [Record(recorder, track, path, known)]
+    recorders = [panel.controller.recorder for panel in panels if hasattr(panel, "controller")]
+    kept = ((recorder, track) for recorder in recorders for track in recorder.tracks())
+    return next((one for one in kept if one[1].layer.data is data), None)
+
+
+def _copied(volume: Volume, kept: tuple[Recorder, Track] | None, path: Path) -> tuple[Volume, list[Record]]:
+    """What is to be written, such that nobody changes it, and the record of where it comes from, if it is kept."""
+    from napari_seg.gui.saving import Record
+
+    if kept is not None and not kept[1].session.read_only:
+        labels, known = kept[0].export(kept[1], path.name)
+        return replace(volume, data=labels), [Record(*kept, path, known)]
     return replace(volume, data=np.array(volume.data)), []
 
 

@@ -156,6 +156,7 @@ class Recorder:
             track.frames[time],
             extents,
             objects=self.counts_objects(track),
+            times=track.row.times,
             spacing=track.row.spacing or (1.0,) * len(track.row.grid),
             unit=track.row.unit,
             rows=rows,
@@ -417,7 +418,9 @@ class Recorder:
         take_over_history(layer, lambda: self.undo(layer), lambda: self.redo(layer))
         layer.events.paint.connect(self._painted)
         layer.events.data.connect(self._replaced)
-        (layer if track.image is None else track.image).events.scale.connect(self._resized)
+        sized = (layer if track.image is None else track.image).events
+        sized.scale.connect(self._resized)
+        sized.affine.connect(self._resized)
 
     def _let_go(self, track: Track) -> None:
         """Keep no more of a layer than what it holds now."""

@@ -15,6 +15,7 @@ from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import volume_as_kept
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
+from napari_seg.gui.views import step_of
 
 
 class Surroundings:
@@ -65,8 +66,8 @@ class Surroundings:
         self.edited.emit(track, edit)
 
     def image(self, track: Track, time: int) -> Any:
-        """The intensities on the grid: one channel, or the mean of red, green and blue. ``None`` where there are none,
-        also where the layer was given an image of another shape."""
+        """The intensities on the grid: the channel that is shown, or the mean of red, green and blue. ``None`` where
+        there are none, also where the layer was given an image of another shape."""
         if track.image is None:
             return None
         try:
@@ -80,7 +81,10 @@ class Surroundings:
             axes = axes.replace("C", "")
         if data.ndim != len(axes):
             return None
-        index = tuple(time if axis == "T" else 0 if axis == "C" else slice(None) for axis in axes)
+        index = tuple(
+            time if axis == "T" else step_of(track.image, k) if axis == "C" else slice(None)
+            for k, axis in enumerate(axes)
+        )
         frame = Grey(data[index]) if "S" in axes else data[index]
         return frame if tuple(frame.shape) == track.row.grid else None
 

@@ -262,13 +262,17 @@ def hand_on(painted: Any, layer: Any, stroke: Any) -> None:
 def shown_at(layer: Any, position: Any, displayed: Sequence[int]) -> NDArray[np.float64]:
     """Where a point of the viewer lies, in voxels of a layer, when the axes ``displayed`` of the viewer are shown.
 
-    Across the slice it is a whole number: the slice that is drawn, by napari's own calculation. Halfway between two,
-    as where a finer volume is open too, any other would name a slice that is not seen.
+    It is found as napari draws. Across the slice it is a whole number: halfway between two, as where a finer volume is
+    open too, any other would name a slice that is not seen. In the slice only the shown axes count: of a layer that is
+    tilted against the slice napari draws each slice where it would lie without that.
     """
     first = len(position) - layer.ndim
     world = np.asarray(position, np.float64)[first:]
-    where = np.array(layer.world_to_data(world), np.float64)
+    where = np.empty(layer.ndim)
+    shown = [axis for axis in range(layer.ndim) if first + axis in displayed]
     hidden = [axis for axis in range(layer.ndim) if first + axis not in displayed]
+    if shown:
+        where[shown] = layer._data_to_world.set_slice(shown).inverse(world[shown])
     if hidden:
         where[hidden] = np.round(layer._data_to_world.inverse.set_slice(hidden)(world[hidden]))
     return where
@@ -277,6 +281,12 @@ def shown_at(layer: Any, position: Any, displayed: Sequence[int]) -> NDArray[np.
 def voxel_at(layer: Any, dims: Any) -> NDArray[np.int64]:
     """The voxel of a layer, in it or outside of it, at the point that a viewer shows (:func:`shown_at`)."""
     return np.rint(shown_at(layer, dims.point, dims.displayed)).astype(np.int64)
+
+
+def step_of(layer: Any, axis: int) -> int:
+    """The number of the slice that a layer shows across one of its axes; 0 where it shows that axis itself."""
+    step = layer._data_slice.point[axis]
+    return 0 if np.isnan(step) else int(np.clip(round(step), 0, layer.data.shape[axis] - 1))
 
 
 def slicing_of(layer: Any) -> Any:

@@ -317,5 +317,5 @@ def _at_one_time(rows: Rows) -> Rows:
     return {
         key: entry
         for key, entry in rows.items()
-        if entry.state != "accepted" or key.split()[0] not in ("object", "region")
+        if entry.state != "accepted" or key.split()[0] not in ("object", "region", "slice", "box")
     }

@@ -154,6 +154,9 @@ def test_a_suggestion_for_one_mask_never_goes_into_another(controller: Controlle
     rest(controller)
     assert not live.ready  # it went with the mask
     assert NAME not in controller.viewer.layers
+    asked = len(trainer.orders)
+    paused(controller)
+    assert len(trainer.orders) == asked  # to choose a mask is not to paint
     second.data_setitem((np.array([40]), np.array([40])), 1)
     rest(controller, 1)
     paused(controller)

@@ -13,7 +13,7 @@ import tifffile
 from desk import MODEL, Desk
 
 from napari_seg.data.volume import Volume
-from napari_seg.editing.annotation import CASE, Entry, object_key, slice_key
+from napari_seg.editing.annotation import CASE, Entry, box_key, object_key, slice_key
 from napari_seg.editing.said import NUMBERS, region_key
 from napari_seg.editing.spoken import spoken
 from napari_seg.errors import SegError
@@ -157,11 +157,12 @@ def test_of_a_film_every_time_point_has_its_own_say(desk: Desk) -> None:
     after = before.copy()
     after[1, 20:25, 5:15] = 1
     desk.put(image, after)
-    desk.say(image, {object_key(2): ACCEPTED})
+    box = box_key((slice(30, 60), slice(0, 80)))
+    desk.say(image, {object_key(2): ACCEPTED, box: ACCEPTED})
     (found,) = desk.lessons(volumes={image: film})
     loaded = found.load()
     assert (loaded.labels.axes, loaded.mask.shape) == ("TYX", (3, 60, 80))
-    assert not loaded.mask[[0, 2]].any()  # object 1 was changed at one time, object 2 seen at one
+    assert not loaded.mask[[0, 2]].any()  # object 1 was changed at one time, the others seen at one
     assert loaded.mask[1][after[1] == 1].all()
     assert not loaded.mask[1][after[1] == 2].any()
     desk.say(image, {CASE: ACCEPTED})

@@ -249,7 +249,7 @@ class CorrectPage(QWidget):
 
     def _apply(self) -> None:
         if self._hands.acted is not None:
-            self._hands.act(self._hands.acted.name)
+            self._hands.act(self._hands.acted.name, from_panel=True)
 
     def _set(self, name: str, value: Any) -> None:
         tool = self._hands.tool or self._hands.acted
