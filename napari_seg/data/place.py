@@ -64,7 +64,6 @@ def upright(stored: NDArray[Any], names: str, place: Place, name: str, path: Pat
         spacing=None if spacing is None else tuple(spacing[axis] for axis in place.reorder.order)[flat:],
         unit=place.unit,
         affine=None if affine is None else place.reorder.affine(affine, shape),
-        channels=tuple(str(k + 1) for k in range(data.shape[lead.index("C")])) if "C" in lead else (),
         name=name,
         source=Source(path, format, reorder=place.reorder, header=place.kept),
         notes=place.notes + strange_values(data),

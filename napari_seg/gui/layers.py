@@ -68,7 +68,7 @@ def layer_data(volume: Volume, kind: Kind) -> list[LayerData]:
         return [_image(volume, volume.name, "gray", {KEY: volume}, "translucent")]
     at = volume.axes.index("C")
     count = volume.size("C")
-    names = volume.channels or tuple(f"channel {k + 1}" for k in range(count))
+    names = volume.channels or tuple(f"channel {k}" for k in range(count))
     layers = []
     for k in range(count):
         index = (slice(None),) * at + (k,)
