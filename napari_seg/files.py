@@ -73,21 +73,30 @@ def _replace(aside: Path, path: Path) -> None:
     remove(earlier)
 
 
+_unsaid: set[Path] = set()
+"""What :func:`bring_back_all` gave its name again, and nobody has been told of it."""
+
+
 def bring_back(path: Path) -> str:
     """Give an earlier folder its name again, where it was cut off that another takes its place; what is to be said of
     that, if it was so."""
-    if path.exists() or not _earlier(path).is_dir():
-        return ""
-    with contextlib.suppress(OSError):  # nothing may be written here: it stays where it can be seen
-        _earlier(path).rename(path)
-        return f"The last saving of {path.name} was cut off, so this is the one before; save the mask again."
-    return ""
+    if path not in _unsaid:
+        if path.exists() or not _earlier(path).is_dir():
+            return ""
+        try:
+            _earlier(path).rename(path)
+        except OSError:  # nothing may be written here: it stays where it can be seen
+            return ""
+    _unsaid.discard(path)
+    return f"The last saving of {path.name} was cut off, so this is the one before; save the mask again."
 
 
 def bring_back_all(folder: Path) -> None:
-    """The same for all that lie in a folder."""
+    """The same for all that lie in a folder; each is told of when it is read."""
     for earlier in folder.glob(f"*{EARLIER}"):
-        bring_back(earlier.with_name(earlier.name.removesuffix(EARLIER)))
+        path = earlier.with_name(earlier.name.removesuffix(EARLIER))
+        if bring_back(path):
+            _unsaid.add(path)
 
 
 def remove(path: Path) -> None:

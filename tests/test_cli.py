@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_seg.data.formats import read, write
@@ -248,6 +249,40 @@ class TestPredict:
         ended = run("predict", images, "--model", model_file("semantic"), "--output", masks, "--json")
         assert ended.code == 0, ended.err
         assert sorted(path.name for path in masks.iterdir()) == ["a.png", "b.tif", "c.png"]
+
+    def test_axes_and_series_are_for_the_files_that_leave_them_open(self, run, tmp_path, model_file):
+        """In one folder: a film that says nothing, a volume that says so, two pictures in a file, and one picture."""
+        images, masks = tmp_path / "images", tmp_path / "masks"
+        images.mkdir()
+        grey = {"photometric": "minisblack"}
+        stack = np.random.default_rng(0).integers(0, 200, (5, 40, 40)).astype(np.uint8)
+        tifffile.imwrite(images / "film.tif", stack, **grey, metadata=None)
+        tifffile.imwrite(images / "volume.tif", stack, **grey, metadata={"axes": "ZYX"})
+        with tifffile.TiffWriter(images / "several.tif") as file:
+            for part in (stack[0], stack[0, :32]):
+                file.write(part, **grey, metadata=None)
+        image(images / "one.png")
+        words = ("--model", model_file("semantic"), "--output", masks, "--axes", "TYX", "--series", "1")
+        assert run("predict", images, *words).code == 0
+        found = {path.name: read(path) for path in sorted(masks.iterdir())}
+        assert {name: (mask.axes, mask.shape) for name, mask in found.items()} == {
+            "film.tif": ("TYX", (5, 40, 40)),
+            "one.png": ("YX", (40, 40)),
+            "several.tif": ("YX", (32, 40)),
+            "volume.tif": ("ZYX", (5, 40, 40)),
+        }
+
+    def test_the_number_of_a_channel_counts_from_0_in_every_format(self, run, tmp_path, model_file):
+        import nibabel as nib
+
+        planes = np.stack([np.zeros((40, 40, 3), np.uint8), np.full((40, 40, 3), 9, np.uint8)], -1)
+        nib.save(nib.Nifti1Image(planes, np.eye(4)), tmp_path / "a.nii.gz")
+        tifffile.imwrite(tmp_path / "a.tif", planes.T, photometric="minisblack", metadata={"axes": "CZYX"})
+        for name in ("a.nii.gz", "a.tif"):
+            words = ("--axes", "XYZC", "--model", model_file("semantic"), "--output", tmp_path / f"mask.{name}")
+            ended = run("predict", tmp_path / name, *words, "--channel", "1")
+            assert "Channel 1 of 2 is used" in ended.err
+            assert run("predict", tmp_path / name, *words, "--overwrite", "--channel", "2").code == 2
 
     def test_one_bad_file_does_not_end_the_batch(self, run, tmp_path, model_file):
         images = tmp_path / "images"

@@ -57,6 +57,10 @@ def test_a_reader_says_that_it_is_the_one_before(tmp_path: Path) -> None:
     (tmp_path / "m.zarr").rename(tmp_path / f"m.zarr{EARLIER}")
     assert "save the mask again" in read(tmp_path / "m.zarr").notes[-1]
     assert read(tmp_path / "m.zarr").notes == ()
+    (tmp_path / "m.zarr").rename(tmp_path / f"m.zarr{EARLIER}")
+    (listed,) = images_in(tmp_path)
+    assert "save the mask again" in read(listed).notes[-1]  # also where the folder was looked at first
+    assert read(listed).notes == ()
     assert [path.name for path in tmp_path.iterdir()] == ["m.zarr"]
 
 

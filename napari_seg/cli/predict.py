@@ -110,13 +110,13 @@ def predict(
 
 
 def _segment(work: Work, model: Model, model_hash: str, spec: PredictSpec, json_progress: bool) -> dict[str, Any]:
-    from napari_seg.data.formats import read, write
+    from napari_seg.data.formats import read_answered, write
     from napari_seg.inference.made import made_by
     from napari_seg.inference.predict import placed
     from napari_seg.inference.predict import predict as run
 
     keep_existing(work.mask, work.overwrite)
-    volume = read(work.image, axes=work.axes, series=work.series)
+    volume = read_answered(work.image, work.axes, work.series)
     refuse_unwritable(model.spec, volume, work.mask)
     if work.region is not None:
         say(f"{work.image.name}: {where(volume, work.region)}")

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.data.geometry import same_world, spacing_of
+from napari_seg.data.geometry import Reorder, same_world, spacing_of
 from napari_seg.data.volume import UNITS, Volume
 from napari_seg.errors import SegError
 
-_BY_XYZ = {"nifti", "nrrd_file"}
-"""Formats whose voxels are stored along x, y and z."""
+_BY_XYZ = ("nifti", "nrrd_file")
+"""Formats whose voxels are stored along x, y and z, the others along z, y and x."""
+
+_AS_THEY_ARE = ("tiff", "ome_zarr", "picture")
+"""Formats that are shown as they are stored."""
+
+_UNSAID = (
+    "Only one of mask and image says where it lies; the mask was laid on voxel by voxel, {}. Look whether it lies "
+    "right; where it does not, save both with their place, for example as NIfTI."
+)
 
 
 def onto_grid(mask: Volume, image: Volume) -> Volume:
     """The mask in the grid of the image, by nearest neighbour; background where the mask says nothing.
 
     Where both lie in a patient's space their affines decide, else the size of their voxels, provided both cover the
-    same extent; where neither helps only masks of the image's own shape are taken. A note says what was done. Planes
-    (``C``) and time points are kept. Raises ``SegError`` where mask and image do not overlap or do not fit.
+    same extent; where neither helps only masks of the image's own shape are taken. Where only one of them lies there it
+    was turned to be shown; the mask is turned so that voxels lie on each other as they do in the two files, for that is
+    how programs convert one into the other, or lies as it is shown where only that fits. A note says what was done.
+    Planes (``C``) and time points are kept. Raises ``SegError`` where mask and image do not overlap or do not fit.
     """
     if "S" in mask.axes:
         raise SegError("The mask is a colour picture; save it with one label number for each pixel.")
@@ -30,42 +41,88 @@ def onto_grid(mask: Volume, image: Volume) -> Volume:
         )
     if mask.affine is not None and image.affine is not None:
         return _through_world(mask, image, np.linalg.inv(mask.affine) @ image.affine)
-    one_sided = (mask.affine is None) != (image.affine is None)
-    note = "Only one of mask and image says where it lies; the mask was laid on voxel by voxel, as they are stored."
-    if one_sided and (shown := _alike_in_their_files(mask, image)) is not None:
-        return _on(image, mask, shown, (note,))
+    one_sided = one_is_placed(mask, image)
+    turned = _as_stored_alike(mask, image) if one_sided else None
+    if turned is not None and (turned.grid == image.grid or mask.grid != image.grid):
+        mask, how = turned, "as they are stored"
+    else:
+        how = "as the image is shown"
+    note = (_UNSAID.format(how),) if one_sided else ()
     if mask.grid == image.grid:
-        return _on(image, mask, np.asarray(mask.data), (note,) if one_sided else ())
+        return _on(image, mask, np.asarray(mask.data), note)
     step = _step(mask, image)
     to_mask = np.eye(4)
     for k in range(image.ndim):
         axis = 3 - image.ndim + k
         to_mask[axis, axis] = step[k]
         to_mask[axis, 3] = (step[k] - 1) / 2  # the grids begin at the same edge, not at the same centre
-    return _through_world(mask, image, to_mask)
+    return _through_world(mask, image, to_mask, note)
+
+
+def as_its_image(mask: Volume, image: Volume) -> Volume:
+    """A mask of as many voxels as its image, laid on that where only one of them says where it lies; else the mask."""
+    if one_is_placed(mask, image) and sorted(mask.grid) == sorted(image.grid):
+        with suppress(SegError):  # what does not fit is said where that is found
+            return onto_grid(mask, image)
+    return mask
+
+
+def one_is_placed(mask: Volume, image: Volume) -> bool:
+    """Whether only one of the two says where it lies."""
+    return (mask.affine is None) != (image.affine is None)
+
+
+def same_place(mask: Volume, image: Volume, tolerance: float = 0.5) -> bool:
+    """Whether two that say where they lie have one grid: all voxels within ``tolerance`` voxels of each other. By half
+    a voxel nothing lies on another one; files round what they say of the directions."""
+    if mask.affine is None or image.affine is None or mask.grid != image.grid:
+        return False
+    return same_world(mask.affine, image.affine, (1,) * (3 - image.ndim) + image.grid, tolerance)
 
 
 def apart(mask: Volume, image: Volume) -> bool:
-    """Whether both say where they lie, and their grids lie half a voxel from each other somewhere, or more. How large a
-    voxel is does not count: a person may have given one of them another size."""
+    """Whether both say where they lie, and their grids lie half a voxel from each other somewhere, or more; or only one
+    says it, and their files are not shown the same way round. How large a voxel is does not count: a person may have
+    given one of them another size."""
+    if one_is_placed(mask, image):
+        ways = _from_file(mask), _from_file(image)
+        return None not in ways and mask.ndim == image.ndim and ways[0] != ways[1]
     if mask.affine is None or image.affine is None:
         return False
     sizes = np.append(spacing_of(image.affine) / spacing_of(mask.affine), 1)
     return not same_world(mask.affine * sizes, image.affine, (1,) * (3 - image.ndim) + image.grid, 0.5)
 
 
-def _alike_in_their_files(mask: Volume, image: Volume) -> NDArray[np.generic] | None:
-    """A mask whose file, or whose image's, does not say where it lies: the voxels of the one file are those of the
-    other, however the image was turned to be shown. ``None`` where that is not known."""
-    if mask.source is None or image.source is None or not {mask.source.format, image.source.format} <= _BY_XYZ:
-        return None
-    of_mask, of_image = mask.source.reorder, image.source.reorder
-    if of_mask is None or of_image is None or not mask.ndim == image.ndim == 3:
+def _as_stored_alike(mask: Volume, image: Volume) -> Volume | None:
+    """The mask turned as its image is for being shown, so that voxels lie on each other as they do in the two files;
+    ``None`` where that is not known. It says no place any more."""
+    of_mask, of_image = _from_file(mask), _from_file(image)
+    if of_mask is None or of_image is None or mask.ndim != image.ndim:
         return None
     data = np.asarray(mask.data)
     lead = data.ndim - mask.ndim
-    shown = of_image.within(data.ndim, lead).apply(of_mask.within(data.ndim, lead).undo(data))
-    return np.asarray(shown) if shown.shape[lead:] == image.grid else None
+    data = of_image.within(data.ndim, lead).apply(of_mask.within(data.ndim, lead).undo(data))
+    spacing = mask.spacing
+    if spacing is not None:
+        in_file = dict(zip(of_mask.order, spacing, strict=True))
+        spacing = tuple(in_file[axis] for axis in of_image.order)
+    return replace(mask, data=data, spacing=spacing, affine=None, levels=())
+
+
+def _from_file(volume: Volume) -> Reorder | None:
+    """The way from the axes of a file, in the order z, y, x, to those of its volume; ``None`` where it is not known."""
+    source = volume.source
+    if source is None:
+        return None
+    if source.format in _AS_THEY_ARE:
+        way = Reorder((0, 1, 2), (False,) * 3)
+    elif source.reorder is None:
+        return None
+    elif source.format in _BY_XYZ:
+        way = Reorder(tuple(2 - axis for axis in source.reorder.order), source.reorder.flip)
+    else:
+        way = source.reorder
+    return way.in_plane if volume.ndim == 2 else way
 
 
 def _step(mask: Volume, image: Volume) -> tuple[float, ...]:
@@ -88,22 +145,22 @@ def _size(volume: Volume) -> str:
     return " x ".join(str(n) for n in volume.grid) + " voxels"
 
 
-def _through_world(mask: Volume, image: Volume, to_mask: NDArray[np.float64]) -> Volume:
-    """``to_mask`` leads from the index (z, y, x, 1) in the image to that in the mask."""
+def _through_world(mask: Volume, image: Volume, to_mask: NDArray[np.float64], notes: tuple[str, ...] = ()) -> Volume:
+    """``to_mask`` leads from the index (z, y, x, 1) in the image to that in the mask. ``notes`` come first."""
     data = np.asarray(mask.data)
     box = (1,) * (3 - image.ndim) + image.grid
     if mask.grid == image.grid and same_world(np.eye(4), to_mask, box, 0.01):
-        return _on(image, mask, data, ())
+        return _on(image, mask, data, notes)
     lead = data.shape[: data.ndim - mask.ndim]
     stored = data.reshape(-1, *((1,) * (3 - mask.ndim) + mask.grid))
     found, inside = _nearest(stored, to_mask, box)
     if not inside:
         raise SegError("The mask and the image do not overlap; check that they belong to the same patient and scan.")
-    notes = [f"The mask has another grid ({_size(mask)}) than the image; it was laid on by nearest neighbour."]
+    said = [*notes, f"The mask has another grid ({_size(mask)}) than the image; it was laid on by nearest neighbour."]
     lost = np.setdiff1d(np.unique(stored), np.unique(found))
     if len(lost):
-        notes.append(f"{len(lost)} of its labels are not on the image: {', '.join(str(n) for n in lost[:5])}.")
-    return _on(image, mask, found.reshape(*lead, *image.grid), tuple(notes))
+        said.append(f"{len(lost)} of its labels are not on the image: {', '.join(str(n) for n in lost[:5])}.")
+    return _on(image, mask, found.reshape(*lead, *image.grid), tuple(said))
 
 
 def _nearest(

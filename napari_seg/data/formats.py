@@ -103,17 +103,21 @@ def read(path: str | Path, *, axes: str | None = None, series: str | None = None
     return replace(volume, notes=(*volume.notes, note)) if note else volume
 
 
-def read_answered(path: Path, axes: str | None = None) -> Volume:
-    """Read an image of many: ``axes`` is what a person said of those whose files do not say what their axes are.
+def read_answered(path: str | Path, axes: str | None = None, series: str | None = None) -> Volume:
+    """Read an image of many: ``axes`` and ``series`` are what a person said of those whose files leave them open.
 
-    Raises ``ChoiceNeeded`` where it is needed and missing, or does not fit the file.
+    Raises ``ChoiceNeeded`` where one of them is needed and missing, or where the axes do not fit the file.
     """
-    try:
-        return read(path)
-    except ChoiceNeeded as question:
-        if question.parameter != "axes" or axes not in [choice.value for choice in question.choices]:
-            raise
-        return read(path, axes=axes)
+    answers, given = {"axes": axes and axes.upper(), "series": series}, dict[str, str]()
+    while True:
+        try:
+            return read(path, **given)
+        except ChoiceNeeded as question:
+            answer = answers[question.parameter]
+            listed = question.parameter != "axes" or answer in [choice.value for choice in question.choices]
+            if answer is None or not listed or question.parameter in given:
+                raise
+            given[question.parameter] = answer
 
 
 def is_image(path: Path) -> bool:

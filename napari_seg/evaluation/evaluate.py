@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from napari_seg.data.formats import images_by_stem, is_image, read, stem
-from napari_seg.data.geometry import same_world
+from napari_seg.data.align import as_its_image, same_place
+from napari_seg.data.formats import images_by_stem, is_image, read_answered, stem
 from napari_seg.data.volume import Volume
-from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.errors import SegError
 from napari_seg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS, THRESHOLDS, Counts, Overlap, overlap
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.spec import Spec
@@ -28,8 +28,11 @@ Masks = str | Path | Volume | NDArray[Any]
 
 
 class SemanticCase(Spec):
+    """``numbers``: the classes in the truth, and those in the prediction."""
+
     name: str
     per_class: dict[str, dict[str, Figure]]
+    numbers: tuple[frozenset[int], frozenset[int]] = Field((frozenset(), frozenset()), exclude=True)
 
 
 class InstanceCase(Spec):
@@ -93,23 +96,27 @@ def evaluate(
     """Measure ``prediction`` against ``truth``: two masks, two files, or two folders paired by the stems of files.
 
     ``axes`` and ``series`` are for those files, on either side, that leave them open. Each time point of a mask with
-    time is a case. Files without a partner are ``left_out`` and counted in ``notes``. Raises ``SegError`` where nothing
-    pairs, or where two masks do not lie on the same grid.
+    time is a case. Files without a partner are ``left_out`` and counted in ``notes``, which also say what was said when
+    the masks were read and laid on each other. Raises ``SegError`` where nothing pairs, or where two masks do not lie
+    on the same grid.
     """
     pairs, alone = _pairs(truth, prediction)
-    answers = {"axes": axes, "series": series}
     cases: list[Any] = []
+    said: dict[str, list[str]] = {}
     measure = {"semantic": _semantic_case, "instance": _instance_case}[task]
     for done, (name, mask, other) in enumerate(pairs):
         yield Progress(done, len(pairs), name)
-        mask, other = _load(mask, name, answers), _load(other, name, answers)
+        mask, other = _load(mask, name, axes, series), _load(other, name, axes, series)
         mask, other = _without_plane(mask, other), _without_plane(other, mask)
-        _check_grids(name, mask, other)
+        other = as_its_image(other, mask)
+        for note in dict.fromkeys((*mask.notes, *other.notes, *_check_grids(name, mask, other))):
+            said.setdefault(note, []).append(name)
         cases.extend(measure(*frame) for frame in _frames(name, mask, other))
     yield Progress(len(pairs), len(pairs))
     report = _semantic_report(cases) if task == "semantic" else _instance_report(cases)
     left_out = tuple(str(path) for paths in alone.values() for path in paths)
-    return report.model_copy(update={"left_out": left_out, "notes": tuple(_notes(alone))})
+    notes = (*_notes(alone), *(f"{_named(names)}: {note}" for note, names in said.items()), *_numbered_apart(cases))
+    return report.model_copy(update={"left_out": left_out, "notes": notes})
 
 
 def _pairs(truth: Masks, prediction: Masks) -> tuple[list[tuple[str, Masks, Masks]], dict[str, list[Path]]]:
@@ -134,8 +141,22 @@ def _pairs(truth: Masks, prediction: Masks) -> tuple[list[tuple[str, Masks, Mask
 def _notes(alone: Mapping[str, list[Path]]) -> Iterator[str]:
     for side, paths in alone.items():
         if paths:
-            names = ", ".join(stem(path) for path in paths[:5])
-            yield f"{len(paths)} of {side} left out, without a partner: {names}{' ...' * (len(paths) > 5)}."
+            yield f"{len(paths)} of {side} left out, without a partner: {_named([stem(path) for path in paths])}."
+
+
+def _numbered_apart(cases: list[Any]) -> Iterator[str]:
+    """A sentence where classes are numbered in another way in the two sides, so that all figures are 0."""
+    numbers = [case.numbers for case in cases if isinstance(case, SemanticCase)]
+    of_truth, of_prediction = (frozenset[int]().union(*(each[side] for each in numbers)) for side in (0, 1))
+    if of_truth and of_prediction and not of_truth & of_prediction:
+        yield (
+            f"No class has the same number on both sides: the truth holds {_named(sorted(of_truth))}, the prediction "
+            f"{_named(sorted(of_prediction))}. Number them alike, else nothing can agree."
+        )
+
+
+def _named(names: Sequence[object]) -> str:
+    return ", ".join(map(str, names[:5])) + " ..." * (len(names) > 5)
 
 
 def _folder(masks: Masks) -> dict[str, Path] | None:
@@ -156,27 +177,14 @@ def _name(masks: Masks) -> str:
     return stem(Path(masks)) if isinstance(masks, str | Path) else ""
 
 
-def _load(mask: Masks, name: str, answers: Mapping[str, str | None]) -> Volume:
+def _load(mask: Masks, name: str, axes: str | None, series: str | None) -> Volume:
     if isinstance(mask, str | Path):
-        mask = _read(mask, answers)
+        mask = read_answered(mask, axes, series)
     elif not isinstance(mask, Volume):
         mask = Volume(mask, "ZYX"[-mask.ndim :], name=name)
     if "S" in mask.axes:
         raise SegError(f"{name} is a colour picture, not a mask; save its labels as whole numbers in one channel.")
     return mask
-
-
-def _read(path: str | Path, answers: Mapping[str, str | None]) -> Volume:
-    """The mask, with those of the answers that its file asks for: another may know its axes, in an order of its own."""
-    given: dict[str, str] = {}
-    while True:
-        try:
-            return read(path, **given)
-        except ChoiceNeeded as question:
-            answer = answers[question.parameter]
-            if answer is None or question.parameter in given:
-                raise
-            given[question.parameter] = answer
 
 
 def _without_plane(mask: Volume, other: Volume) -> Volume:
@@ -187,18 +195,18 @@ def _without_plane(mask: Volume, other: Volume) -> Volume:
     return replace(mask, data=mask.data[where], axes=mask.axes.replace("C", ""), channels=(), levels=())
 
 
-def _check_grids(name: str, truth: Volume, prediction: Volume) -> None:
+def _check_grids(name: str, truth: Volume, prediction: Volume) -> Iterator[str]:
+    """Raises ``SegError`` where the grids differ; says where they nearly do."""
     if (truth.axes, truth.shape) != (prediction.axes, prediction.shape):
         raise SegError(
             f"{name}: the truth has the shape {truth.shape} ({truth.axes}), the prediction {prediction.shape} "
             f"({prediction.axes}); compare masks of the same image."
         )
-    if truth.affine is not None and prediction.affine is not None:
-        box = (1,) * (3 - truth.ndim) + truth.grid
-        if not same_world(truth.affine, prediction.affine, box):
-            raise SegError(
-                f"{name}: truth and prediction lie in different places; save the mask in the grid of its image."
-            )
+    if truth.affine is None or prediction.affine is None or same_place(prediction, truth, 0.01):
+        return
+    if not same_place(prediction, truth):
+        raise SegError(f"{name}: truth and prediction lie in different places; save the mask in the grid of its image.")
+    yield "Truth and prediction lie up to half a voxel from each other; they were compared voxel by voxel."
 
 
 def _frames(name: str, truth: Volume, prediction: Volume) -> Iterator[tuple[str, Volume, Volume]]:
@@ -211,28 +219,42 @@ def _frames(name: str, truth: Volume, prediction: Volume) -> Iterator[tuple[str,
 
 
 def _semantic_case(name: str, truth: Volume, prediction: Volume) -> SemanticCase:
+    counted = _class_counts(name, truth, prediction)
     figures = {
         str(label): {metric: measure(counts) for metric, measure in CLASS_METRICS.items()}
-        for label, counts in _class_counts(name, truth, prediction).items()
+        for label, counts in counted.items()
     }
-    return SemanticCase(name=name, per_class=figures)
+    of_truth = frozenset(label for label, counts in counted.items() if counts.truth)
+    of_prediction = frozenset(label for label, counts in counted.items() if counts.found)
+    return SemanticCase(name=name, per_class=figures, numbers=(of_truth, of_prediction))
 
 
 def _class_counts(name: str, truth: Volume, prediction: Volume) -> dict[int, Counts]:
     """The voxels of every class that occurs; overlapping classes are planes along C, plane ``k`` is class ``k + 1``."""
     if "C" in truth.axes:
         return {
-            k + 1: overlap(np.asarray(truth.data[k]) > 0, np.asarray(prediction.data[k]) > 0).counts(1)
+            k + 1: _plane_counts(name, k, _table(name, truth.data[k], prediction.data[k]))
             for k in range(truth.size("C"))
         }
-    table = _table(name, truth, prediction)
+    table = _table(name, truth.data, prediction.data)
     return {int(label): table.counts(label) for label in np.union1d(table.truth, table.found)}
+
+
+def _plane_counts(name: str, k: int, table: Overlap) -> Counts:
+    """The voxels inside the class of plane ``k``, whatever number they have there."""
+    for side, numbers in (("truth", table.truth), ("prediction", table.found)):
+        if len(numbers) > 1:
+            raise SegError(
+                f"{name}: plane {k} of the {side} holds {len(numbers)} numbers besides 0, a plane is one class; save "
+                "0 outside and 1 inside of the class in each plane."
+            )
+    return Counts(int(table.shared.sum()), int(table.truth_sizes.sum()), int(table.found_sizes.sum()))
 
 
 def _instance_case(name: str, truth: Volume, prediction: Volume) -> InstanceCase:
     if truth.size("C") > 1:
         raise SegError(f"{name} has several planes of labels, objects lie in one; evaluate it with the task semantic.")
-    table = _table(name, truth, prediction)
+    table = _table(name, truth.data, prediction.data)
     ap = {_key(iou): OBJECT_METRICS["ap"](table, iou) for iou in THRESHOLDS}
     at_half = {metric: measure(table, THRESHOLDS[0]) for metric, measure in OBJECT_METRICS.items() if metric != "ap"}
     return InstanceCase(
@@ -240,10 +262,10 @@ def _instance_case(name: str, truth: Volume, prediction: Volume) -> InstanceCase
     )
 
 
-def _table(name: str, truth: Volume, prediction: Volume) -> Overlap:
+def _table(name: str, truth: NDArray[Any], prediction: NDArray[Any]) -> Overlap:
     """The table of a case; errors begin with its name."""
     try:
-        return overlap(truth.data, prediction.data)
+        return overlap(truth, prediction)
     except SegError as error:
         sentence = str(error)
         raise SegError(f"{name}: {sentence[0].lower()}{sentence[1:]}" if name else sentence) from None

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from napari_seg.data.align import onto_grid
+from napari_seg.data.align import one_is_placed, onto_grid, same_place
 from napari_seg.data.formats import read, stem
-from napari_seg.data.geometry import same_world
 from napari_seg.data.volume import UNITS, Source, Volume
 from napari_seg.editing.meaning import MOST, Meaning
 from napari_seg.errors import ChoiceNeeded, SegError
@@ -172,25 +171,18 @@ def _place_on(image: Volume, mask: Volume, about: Mapping[str, Any]) -> dict[str
 
 
 def _beside_its_image(mask: Volume, known: list[Any]) -> Volume:
-    """The mask on the grid of the open image that it overlaps, where it does not lie on the grid of one already."""
-    volumes = [volume for volume in known if isinstance(volume, Volume)]
-    alone = volumes[0] if len({id(volume) for volume in volumes}) == 1 else None  # each channel has the same one
-    turned = mask.ndim == 3 and mask.source is not None and mask.source.reorder is not None
-    if turned and alone is not None and (alone.affine is None) != (mask.affine is None):
-        with suppress(SegError):
-            return onto_grid(mask, alone)
-    images = [volume for volume in volumes if volume.affine is not None]
-    if mask.affine is None or any(_same_grid(mask, image) for image in images):
+    """The mask on the grid of the open image that it overlaps, where it does not lie on the grid of one already; where
+    only one of the two says where it lies, on the only image that it fits."""
+    images = list({id(volume): volume for volume in known if isinstance(volume, Volume)}.values())  # one for channels
+    others = [image for image in images if one_is_placed(mask, image)]
+    alike = [image for image in images if image not in others]
+    if any(same_place(mask, image) or (mask.affine is None and mask.grid == image.grid) for image in alike):
         return mask
-    for image in reversed(images):
-        try:
+    for image in reversed(alike if mask.affine is not None else []):
+        with suppress(SegError):  # it lies elsewhere; the next image may be its own
             return onto_grid(mask, image)
-        except SegError:
-            continue  # it lies elsewhere; the next image may be its own
-    return mask
-
-
-def _same_grid(a: Volume, b: Volume) -> bool:
-    if a.affine is None or b.affine is None or a.grid != b.grid:
-        return False
-    return same_world(a.affine, b.affine, (1,) * (3 - a.ndim) + a.grid)
+    fitting = []
+    for image in others:
+        with suppress(SegError):
+            fitting.append(onto_grid(mask, image))
+    return fitting[0] if len(fitting) == 1 else mask

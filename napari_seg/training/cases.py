@@ -4,7 +4,6 @@ labels paired by stem are one kind of it, split without ever dividing a group (a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
@@ -12,8 +11,8 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.data.align import apart, onto_grid
-from napari_seg.data.formats import images_by_stem, read
+from napari_seg.data.align import apart, as_its_image
+from napari_seg.data.formats import images_by_stem, read, read_answered
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.training.split import Row, counted, is_one_group, read_split, subject_of, undivided
@@ -85,7 +84,7 @@ class Case:
 
     def read(self) -> tuple[Volume, Volume]:
         """Image and labels as they lie in their files, whether they fit or not."""
-        image = read(self.image, axes=self.axes)
+        image = read_answered(self.image, self.axes)
         return image, self._read_labels(image)
 
     def load(self) -> Labelled:
@@ -102,7 +101,7 @@ class Case:
         if self.mask is None:
             return None
         axes = labels.mask_axes()
-        mask = _turned(replace(self, labels=self.mask)._read_labels(labels), image)
+        mask = as_its_image(replace(self, labels=self.mask)._read_labels(labels), image)
         values = np.asarray(mask.data)
         if "C" in mask.axes and mask.size("C") == 1:
             values = values.squeeze(mask.axes.index("C"))
@@ -116,14 +115,13 @@ class Case:
 
     def _read_labels(self, image: Volume) -> Volume:
         """The labels; of what their dimensions could be, only that is left which lies on the image."""
-        if self.axes:
-            with suppress(SegError):  # there may be a dimension more, for planes; what else is wrong is said below
-                return read(self.labels, axes="".join(axis for axis in self.axes if axis not in "CS"))
         try:
             return read(self.labels)
         except ChoiceNeeded as question:
             wanted = {*image.axes} - {*"CS"}
             fitting = [choice.value for choice in question.choices if {*choice.value} - {"C"} == wanted]
+            answered = "".join(axis for axis in (self.axes or "").upper() if axis not in "CS")
+            fitting = [answered] if answered in fitting else fitting
             found = [
                 labels for labels in (read(self.labels, axes=axes) for axes in fitting) if labels.grid == image.grid
             ]
@@ -135,7 +133,7 @@ class Case:
 def fitting(name: str, image: Volume, labels: Volume) -> Volume:
     """The labels as training takes them: one int64 for each pixel, or uint8 planes along C, 1 inside the class of a
     plane. Raises ``SegError`` where they do not fit the image."""
-    labels = _turned(labels, image)
+    labels = as_its_image(labels, image)
     if image.grid != labels.grid:
         raise SegError(f"{name}: the image has {image.grid} voxels, its labels {labels.grid}; make them equal.")
     if apart(labels, image):
@@ -154,16 +152,6 @@ def fitting(name: str, image: Volume, labels: Volume) -> Volume:
     if "C" in labels.axes:  # a single plane shares its pixels with no other
         values = values.squeeze(labels.axes.index("C"))
     return replace(labels, data=values.astype(np.int64), axes=labels.axes.replace("C", ""), channels=())
-
-
-def _turned(mask: Volume, image: Volume) -> Volume:
-    """A mask as its image is shown, where only one of them says where it lies: their files hold the same voxels."""
-    if (image.affine is None) == (mask.affine is None) or sorted(mask.grid) != sorted(image.grid):
-        return mask
-    try:
-        return onto_grid(mask, image)
-    except SegError:
-        return mask  # what does not fit is said where that is found
 
 
 class Cases(tuple[Case, ...]):

@@ -17,6 +17,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.data.align import as_its_image, one_is_placed
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress, Steps, job
@@ -70,7 +71,8 @@ class Finding:
 @dataclass(frozen=True, eq=False)
 class Looked:
     """What the rules know of a case. ``sizes``: voxels by value of the labels, by number of the plane where there are
-    planes. ``voxels``: the hash of the image. ``pieces``: connected parts of labels of one value."""
+    planes. ``voxels``: the hash of the image. ``pieces``: connected parts of labels of one value.
+    ``one_sided``: only the image or only the labels say where they lie."""
 
     name: str
     group: str
@@ -90,6 +92,7 @@ class Looked:
     planes: int = 0
     sizes: Mapping[int, int] | None = None
     pieces: int = 0
+    one_sided: bool = False
     unreadable: str = ""
 
     @property
@@ -104,6 +107,7 @@ class Looked:
             image, labels = case.read()
         except SegError as error:
             return cls(case.name, case.group, case.split, unreadable=str(error))
+        one_sided, labels = one_is_placed(labels, image), as_its_image(labels, image)
         pixels, numbers = np.asarray(image.data), np.asarray(labels.data)
         finite = pixels.dtype.kind != "f" or bool(np.isfinite(pixels).all())
         whole = numbers.dtype.kind != "f"
@@ -131,6 +135,7 @@ class Looked:
             planes=planes,
             sizes=sizes,
             pieces=_pieces(rounded > 0) if alone and rounded.ndim in (2, 3) else 0,
+            one_sided=one_sided,
         )
 
 
@@ -204,6 +209,17 @@ def _spacings(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     ]
     if apart:
         yield _finding("The labels of {} say another spacing than the image.", apart, True, "respace")
+
+
+def _places(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
+    unsaid = [case for case in cases if case.one_sided and case.grid == case.labels_grid]
+    if unsaid:
+        yield _finding(
+            "Of {} only the image or only the labels say where they lie, so they were laid on each other voxel by "
+            "voxel; look whether they lie right, or save both with their place, for example as NIfTI.",
+            unsaid,
+            False,
+        )
 
 
 def _numbers(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
@@ -341,6 +357,7 @@ def _alone(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
 RULES: tuple[Rule, ...] = (
     _grids,
     _spacings,
+    _places,
     _numbers,
     _classes,
     _objects,

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import platformdirs
 
 from napari_seg.data.content import Content, content_of, possible_sizes
-from napari_seg.data.formats import images_of, read, stem
+from napari_seg.data.formats import images_of, read_answered, stem
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.files import written
@@ -146,7 +146,7 @@ def _image_of(lesson: Any) -> Volume:
     while isinstance(lesson, Mended):
         lesson = lesson.case
     if isinstance(lesson, Case):  # its labels need not be read
-        return read(lesson.image, axes=lesson.axes)
+        return read_answered(lesson.image, lesson.axes)
     volume: Volume = lesson.load()[0]
     return volume
 
@@ -157,7 +157,7 @@ def _contents(paths: Sequence[Path], axes: str | None) -> Steps[list[tuple[Path,
     files, found = list(images_of(folders)), []
     for number, path in enumerate(files):
         yield Progress(number, len(files), f"looking at {stem(path)}")
-        found.append((path, content_of(read(path, axes=axes))))
+        found.append((path, content_of(read_answered(path, axes))))
     return found
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
@@ -193,6 +195,67 @@ def test_places_must_fit():
     assert evaluate(a, a, "instance").mean_ap == 1
     with pytest.raises(SegError, match="different places"):
         evaluate(a, b, "semantic")
+
+
+def test_rounding_is_no_other_place():
+    labels = np.ones((2, 2, 2), np.uint8)
+    truth, *others = (
+        Volume(labels, "ZYX", (1.0, 1.0, 1.0), "mm", np.eye(4) + np.eye(4)[:, [1, 2, 3, 0]] * [0, 0, 0, shift])
+        for shift in (0, 0.006, 0.4)
+    )
+    assert [evaluate(truth, other).notes for other in others] == [
+        (),
+        (": Truth and prediction lie up to half a voxel from each other; they were compared voxel by voxel.",),
+    ]
+
+
+def test_where_one_says_its_place_the_voxels_of_the_files_are_compared(tmp_path):
+    labels = np.zeros((8, 8, 8), np.uint8)
+    labels[1:3, 2:5, 1] = 1
+    for name, affine in (("placed", np.diag([1.0, 2.0, 3.0, 1.0])), ("bare", None)):
+        nib.save(nib.Nifti1Image(labels, affine), tmp_path / f"{name}.nii.gz")
+    tifffile.imwrite(tmp_path / "bare.tif", labels.T.copy(), metadata={"axes": "ZYX"})
+    placed = tmp_path / "placed.nii.gz"
+    for bare in (tmp_path / "bare.nii.gz", tmp_path / "bare.tif"):
+        for pair in ((placed, bare), (bare, placed)):
+            report = evaluate(*pair)
+            assert report.mean["dice"] == 1
+            assert any("Only one" in note for note in report.notes)
+
+
+def test_what_reading_said_is_said_once_for_all_files(folders):
+    truth, prediction = folders
+    for name in ("a", "b"):
+        picture(truth, name, [[1, 0]])
+        Image.fromarray(np.array([[[1, 255], [0, 255]]], np.uint8), "LA").save(prediction / f"{name}.png")
+    assert evaluate(*folders).notes == ("a, b: The transparency (alpha) of the picture was left out.",)
+
+
+def test_classes_that_are_numbered_in_another_way_are_said(folders):
+    truth, prediction = folders
+    for name, value in (("a", 0), ("b", 255)):
+        picture(truth, name, [[value, 0]])
+        picture(prediction, name, [[1, 2]])
+    (note,) = evaluate(*folders).notes
+    assert "the truth holds 255, the prediction 1, 2" in note
+    picture(truth, "a", [[2, 0]])
+    assert evaluate(*folders).notes == ()
+    assert evaluate(*folders, "instance").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("planes", "words"),
+    [
+        (np.float32([[[0.05, 0.95]], [[0.05, 0.05]]]), "holds fractions"),
+        (np.float32([[[-1, -1]], [[-1, -1]]]), "go from -1"),
+        (np.uint8([[[1, 0]], [[7, 9]]]), "plane 1 of the prediction holds 2 numbers"),
+    ],
+)
+def test_planes_that_are_no_classes_are_refused(planes, words):
+    truth = Volume(np.uint8([[[1, 1]], [[1, 0]]]), "CYX")
+    with pytest.raises(SegError, match=words):
+        evaluate(truth, Volume(planes, "CYX"))
+    assert evaluate(truth, Volume(np.uint8([[[255, 255]], [[2, 0]]]), "CYX")).mean["dice"] == 1
 
 
 def test_classes_in_a_single_plane_are_told_apart():

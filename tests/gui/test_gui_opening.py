@@ -17,7 +17,8 @@ from napari.layers import Layer
 
 from napari_seg.data import ome_zarr
 from napari_seg.data.formats import write
-from napari_seg.data.volume import Volume
+from napari_seg.data.geometry import Reorder
+from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui.kinds import Kind
 from napari_seg.gui.layers import layer_data, lengths_of, volume_of
@@ -89,6 +90,44 @@ def test_a_mask_from_another_grid_is_put_on_its_image_and_said(tmp_path: Path) -
     assert mask.data[3, 7, 15] == 1
     assert any("nearest" in note for note in opened.notes)
     np.testing.assert_array_equal(volume_of(mask).affine, affine)
+
+
+PLACE = np.array([[0, 0, -1.0, 30], [0, -1, 0, 20], [-2, 0, 0, 10], [0, 0, 0, 1]])
+
+
+def scan(shape: tuple[int, ...], affine: np.ndarray | None = None, source: Source | None = None) -> Any:
+    image = Volume(np.random.default_rng(0).normal(size=shape), "ZYX", (2, 1, 1), "mm", affine, source=source)
+    return Layer.create(*layer_data(image, "image")[0])
+
+
+def test_a_mask_with_rounded_directions_lies_on_its_own_image(tmp_path: Path) -> None:
+    rounded = PLACE.copy()
+    rounded[0, 3] += 0.1
+    labels = np.zeros((6, 20, 30), np.uint8)
+    labels[2:4, 10:12, 20] = 1
+    path = write(Volume(labels, "ZYX", (2, 1, 1), "mm", rounded), tmp_path / "mask.nii.gz")
+    coarse = PLACE @ np.diag([2, 4, 4, 1])
+    own, other = scan((6, 20, 30), PLACE), scan((3, 5, 7), coarse)
+    for shown in ([own, other], [other, own]):
+        ((data, *_),) = open_path(path, Scripted(kind="labels"), shown).layers
+        assert np.array_equal(data, labels)
+
+
+def test_a_mask_without_a_place_lies_on_the_voxels_of_the_file_of_its_image(tmp_path: Path) -> None:
+    labels = np.zeros((6, 20, 30), np.uint8)
+    labels[2:4, 10:12, 20] = 1
+    path = tmp_path / "mask.tif"
+    tifffile.imwrite(path, labels, metadata={"axes": "ZYX"})
+    turned = Source(tmp_path / "scan.nii.gz", "nifti", reorder=Reorder((2, 1, 0), (True, True, False)))
+    own, other = scan((6, 20, 30), PLACE, turned), scan((3, 5, 7), PLACE, turned)
+    for shown in ([own], [own, other], [other, own]):
+        opened = open_path(path, Scripted(kind="labels"), shown)
+        ((data, *_),) = opened.layers
+        assert np.array_equal(data, labels[::-1, ::-1])
+        assert "as they are stored" in opened.notes[-1]
+    for shown in ([own, scan((6, 20, 30))], [own, scan((6, 20, 30), PLACE, turned)]):
+        ((data, *_),) = open_path(path, Scripted(kind="labels"), shown).layers
+        assert np.array_equal(data, labels)  # nothing tells which of them is meant
 
 
 def test_a_broken_file_is_one_sentence(tmp_path: Path) -> None:

@@ -461,3 +461,13 @@ def test_a_volume_is_scored_as_a_whole_and_not_slice_by_slice(monkeypatch: pytes
     assert run(validation.score(model.network, model.spec, slices, choose_device("cpu"), Progress(0, 1, ""))) == 0
     assert seen == [10, 10]
     assert figure(model.spec, [(labels[0], labels[0], None)]) == 1
+
+
+def test_axes_are_for_the_files_that_leave_them_open(tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).integers(0, 2, (3, 8, 9)).astype(np.uint8)
+    for name, axes in (("open", None), ("said", {"axes": "ZYX"})):
+        tifffile.imwrite(tmp_path / f"{name}.tif", stack, photometric="minisblack", metadata=axes)
+    labels = tmp_path / "open.tif"
+    for image, found in (("open", "TYX"), ("said", "ZYX")):
+        loaded = Case("a", tmp_path / f"{image}.tif", labels, "a", axes="TYX").load()
+        assert (loaded.image.axes, loaded.labels.axes) == (found, found)
