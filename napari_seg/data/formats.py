@@ -109,6 +109,10 @@ def read_answered(path: str | Path, axes: str | None = None, series: str | None 
     Raises ``ChoiceNeeded`` where one of them is needed and missing, or where the axes do not fit the file.
     """
     answers, given = {"axes": axes and axes.upper(), "series": series}, dict[str, str]()
+    if series and Path(path).name.lower().endswith(FORMATS["picture"].suffixes):
+        from napari_seg.data.picture import PALETTE  # here, as it imports Pillow
+
+        given |= {"series": series} if series in PALETTE else {}
     while True:
         try:
             return read(path, **given)

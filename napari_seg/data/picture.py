@@ -27,7 +27,8 @@ _SUFFIXES = (".png", ".jpg", ".jpeg")
 _FLAT = 0.9
 """A palette picture of which this part of neighbours are equal is a drawing of labels, not a photograph."""
 
-_PALETTE = ("indices", "colours")
+PALETTE = ("indices", "colours")
+"""What a picture with a palette can be read as; which of them is told, but not asked."""
 
 
 def claims(path: Path) -> bool:
@@ -118,7 +119,7 @@ def _without_alpha(data: NDArray[Any], alpha: bool) -> tuple[NDArray[Any], list[
 
 
 def _palette(picture: Image.Image, wanted: str | None) -> tuple[NDArray[Any], list[str]]:
-    if wanted not in (None, *_PALETTE):
+    if wanted not in (None, *PALETTE):
         raise SegError(
             f"A picture with a palette is read as series=indices or series=colours, not {wanted}; choose one."
         )

@@ -314,3 +314,13 @@ def test_what_a_person_said_of_the_axes_is_used_where_a_file_does_not_say(tmp_pa
     assert read_answered(flat, "TYX").axes == "YX"
     with pytest.raises(ChoiceNeeded):
         read_answered(stack, "TCYX")
+
+
+def test_a_palette_is_told_and_not_asked_but_may_be_answered(tmp_path):
+    from PIL import Image
+
+    drawing = Image.new("P", (8, 8), 1)
+    drawing.putpalette([0, 0, 0, 255, 0, 0])
+    drawing.save(tmp_path / "a.png")
+    found = [read_answered(tmp_path / "a.png", series=series).axes for series in (None, "1", "indices", "colours")]
+    assert found == ["YX", "YX", "YX", "YXS"]

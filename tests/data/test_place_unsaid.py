@@ -13,7 +13,8 @@ from PIL import Image
 
 from napari_seg.data.align import apart, as_its_image, onto_grid, same_place
 from napari_seg.data.formats import read, write
-from napari_seg.data.volume import Volume
+from napari_seg.data.geometry import Reorder
+from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
 from napari_seg.training.cases import Case
 from napari_seg.training.check import Wanted, check
@@ -99,6 +100,15 @@ def test_a_slice_too(tmp_path: Path, name: str) -> None:
         laid = as_its_image(read(labels), read(image))
         assert np.array_equal(np.asarray(laid.data), np.asarray(read(image).data))
         assert "as they are stored" in laid.notes[-1]
+
+
+def test_slices_of_dicom_in_the_order_of_their_places(stored: np.ndarray) -> None:
+    """From a series to a file without a place: slices along their normal, as other programs sort them."""
+    turned = Reorder((0, 1, 2), (True, False, False))
+    image = Volume(stored[::-1], "ZYX", (1, 1, 1), "mm", RAS, source=Source(Path("a.dcm"), "dicom", reorder=turned))
+    mask = Volume(stored, "ZYX", source=Source(Path("a.tif"), "tiff"))
+    assert np.array_equal(onto_grid(mask, image).data, image.data)
+    assert not apart(mask, replace(image, source=None))  # nothing is known of how it was turned
 
 
 def test_a_mask_of_the_shape_that_is_shown_alone_lies_as_it_is_shown(tmp_path: Path, stored: np.ndarray) -> None:

@@ -17,7 +17,8 @@ from controlled import let_arrive
 from napari.components import ViewerModel
 from napari.layers import Layer
 
-from napari_seg.data.volume import Volume
+from napari_seg.data.geometry import Reorder
+from napari_seg.data.volume import Source, Volume
 from napari_seg.editing.annotation import CASE, Entry
 from napari_seg.gui.arrivals import MADE, PREDICTED
 from napari_seg.gui.engine import Engine
@@ -468,6 +469,21 @@ def test_the_size_of_a_voxel_follows_the_image(window: Any) -> None:
     here.rest()
     number = track.row.id
     assert track.session.writer.call(lambda s: s.image(number).spacing).result() == (4.0, 0.5, 0.5)
+
+
+def test_a_mask_that_came_before_its_image_is_not_taken_for_one_that_is_turned(window: Any, tmp_path: Path) -> None:
+    """Opened after its image it would have been turned as that; so it lies mirrored, and nobody would be told."""
+    here = window()
+    sources = (Source(tmp_path / "scan.nii.gz", "nifti", reorder=Reorder((2, 1, 0), (True, True, False))), None)
+    mask = Volume(square(1), "ZYX", source=Source(tmp_path / "mask.tif", "tiff"))
+    layer = here.viewer.add_layer(Layer.create(*layer_data(mask, "labels")[0]))
+    for source, found in zip(sources, (0, 1), strict=True):
+        ct = Volume(noise(0), "ZYX", (1.0, 1.0, 1.0), "mm", np.diag([-1.0, -1, -1, 1])[[2, 1, 0, 3]], source=source)
+        image = here.viewer.add_layer(Layer.create(*layer_data(ct, "image")[0]))
+        here.rest()
+        assert len(here.recorder.arrivals.images_for(layer)) == found
+        here.viewer.layers.remove(image)
+        here.rest()
 
 
 def test_a_mask_that_was_moved_is_not_written_as_if_it_were_not(window: Any, tmp_path: Path) -> None:
