@@ -102,7 +102,8 @@ def odd_size(table: Table, groups: Ints) -> tuple[Signal, Signal]:
 def odd_shape(table: Table) -> Signal:
     """It fills less of the ellipsoid with its second moments than what has no dents."""
     dents = np.clip(2 * (1 - table.fullness), 0, 1)
-    return Signal(1, dents, dents > 0.3, lambda row: "Has dents or a waist")
+    odd = (dents > 0.3) & (table.parts == 1)  # the gap between parts is no dent
+    return Signal(1, dents, odd, lambda row: "Has dents or a waist")
 
 
 def in_parts(table: Table) -> Signal:

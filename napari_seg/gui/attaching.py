@@ -19,8 +19,9 @@ import numpy as np
 from psygnal import Signal
 
 from napari_seg.data.volume import Volume
-from napari_seg.editing.annotation import Entry, Extents
+from napari_seg.editing.annotation import Entry, Extents, unused
 from napari_seg.editing.meaning import Meaning, meaning
+from napari_seg.editing.said import counts_objects
 from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, PREDICTED, Arrivals, Found
 from napari_seg.gui.engine import Engine
@@ -225,6 +226,7 @@ class Attaching:
                 track.show(answer.kept)
             track.extents = answer.extents
             track.learn(answer.tops)
+            _begin_new(track, opened)
         if self.tracks.get(layer) is track:
             self._gate.open(layer)
         about = layer if track.image is None else track.image
@@ -272,6 +274,14 @@ class Attaching:
 
     def _stir(self, event: Any) -> None:
         self._stirred.add(event.source)
+
+
+def _begin_new(track: Track, opened: Opened) -> None:
+    """Where nobody has chosen a label, painting makes a new object: napari begins with 1, which is another one."""
+    number, layer = unused(track.largest_known, opened.rows), track.layer
+    room = number <= np.iinfo(layer.data.dtype).max
+    if layer.selected_label == 1 and room and counts_objects(opened.plane.objects, opened.rows):
+        layer.selected_label = number
 
 
 def _tell_meaning(layer: Any, plane: Plane, guess: Meaning | None) -> None:

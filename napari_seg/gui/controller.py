@@ -199,11 +199,9 @@ class Controller:
 
     def begin_mask(self, *, objects: bool = True) -> None:
         """Add an empty mask on the chosen image, to be painted: of objects that are counted, or of classes."""
-        if self._image is None:
-            self._trouble = "There is no image to paint on; open one first."
-        else:
+        if self._image is not None:
             empty_mask(self.viewer, self._image, objects=objects)
-        self.refresh()
+            self.refresh()
 
     def warm_up(self) -> None:
         """Start the engine, once, so that the first run does not wait for it, nor the first use of a tool for scipy."""

@@ -18,6 +18,7 @@ from psygnal import Signal
 from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.edit import Edit, Patch
+from napari_seg.editing.painting import Painting
 from napari_seg.editing.ranging import Range, around, of_label
 from napari_seg.editing.ruler import MEASURES, Measure
 from napari_seg.editing.tools import Gesture, Tool
@@ -515,6 +516,8 @@ class Hands:
         """Let a tool do in a thread what may take long."""
         track, gesture, options = doing.track, self.gesture(doing), self.options[tool.name]
         foreseen = self.outcome
+        paints = isinstance(options, Painting) and not getattr(options, "apart", False)  # with the label in hand
+        new = not paints and self._recorder.new_in_hand(track)
 
         def begin() -> Callable[[], Edit]:
             nonlocal foreseen
@@ -529,6 +532,8 @@ class Hands:
             if isinstance(edit, Edit):
                 self._surroundings.done(track, edit)
                 self.selected = ()
+                if new:
+                    self._recorder.take_new(track)
             self._over(str(edit) if isinstance(edit, SegError) else "")
 
         self._say("")
@@ -581,13 +586,18 @@ class Hands:
         return Gesture(tuple(doing.points), doing.shown, label, self.selected, doing.begun_on)
 
     def _first_options(self, track: Track) -> None:
-        """A brush that fits the image, the first time one is taken."""
+        """A brush that fits the image, and outlines that are new objects in a flat mask of objects (what is drawn
+        in several slices is often one), until a person says otherwise."""
+        apart = self._recorder.counts_objects(track) and len(track.row.grid) == 2 and track.row.times == 1
         spacing = track.row.spacing or (1.0,) * len(track.row.grid)
         side = min(n * s for n, s in zip(track.row.grid[-2:], spacing[-2:], strict=True))
         for name, options in self.options.items():
             if "radius" in type(options).model_fields and "radius" not in options.model_fields_set:
                 radius = float(f"{max(side * _BRUSH_SHARE, 2 * max(spacing[-2:])):.2g}")
                 self.options[name] = options.model_copy(update={"radius": radius})
+            if "apart" in type(options).model_fields and "apart" not in options.model_fields_set:
+                values = {**options.model_dump(), "apart": apart}  # nobody has said so: it follows the mask
+                self.options[name] = type(options).model_construct(options.model_fields_set, **values)
 
     def _taking(self, name: str) -> Callable[[Any], None]:
         return lambda viewer: self.take(name)

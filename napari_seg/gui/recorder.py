@@ -170,6 +170,16 @@ class Recorder:
         """Whether the numbers of a layer count objects; else they are classes."""
         return counts_objects(bool(track.layer.metadata.get(OBJECTS, True)), self.rows(track))
 
+    def new_in_hand(self, track: Track) -> bool:
+        """Whether what is painted next is a new object."""
+        return self.counts_objects(track) and track.layer.selected_label > track.largest_known
+
+    def take_new(self, track: Track) -> None:
+        """Paint with a number from now on that no object has."""
+        number = unused(track.largest, self.rows(track))
+        track.make_room(number)
+        track.layer.selected_label = number
+
     def locked(self, track: Track) -> frozenset[int]:
         """The labels of a layer that neither gain nor lose a voxel."""
         rows = self.rows(track).items()
@@ -260,7 +270,14 @@ class Recorder:
         hears whether it is done; it is not unless things are ``still`` as they were when the edits were worked out.
         """
         self._gather()
-        renewing = self._acts.renewed(track, edits, tool, predicted, still, self._while_open(then))
+        new = self.new_in_hand(track)
+
+        def shown(done: bool) -> None:
+            if new and done:
+                self.take_new(track)
+            then(done)
+
+        renewing = self._acts.renewed(track, edits, tool, predicted, still, self._while_open(shown))
         self._errands.begin(track.key, renewing, "Showing the new mask")
 
     def undo(self, layer: Any) -> None:

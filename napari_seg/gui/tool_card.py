@@ -43,7 +43,8 @@ class ToolCard(QFrame):
         self.form.setVisible(tool is not None)
         self.title.setToolTip("" if tool is None else tool.tip)
         self.tip.setVisible(not held)  # what a tool in hand does stands at the foot of the canvas
-        self.apply.setVisible(isinstance(tool, Tool) and not held and not tool.hovers)
+        waits = isinstance(tool, Tool) and not held and not tool.hovers and bool(tool.options.model_fields)
+        self.apply.setVisible(waits)  # what has no settings has acted already, and would be taken back
         if tool is None:
             self.tip.setText("Choose a tool or press its key; press ? over the image for all keys.")
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from qtpy.QtCore import QSize, Qt
@@ -33,12 +33,22 @@ def tool_button(tool: Tool | Measure, take: Callable[[str], None]) -> QToolButto
 class ToolGrid(QWidget):
     def __init__(self, buttons: Sequence[QToolButton]) -> None:
         super().__init__()
-        self._buttons = buttons
+        self._all = self._buttons = list(buttons)
         self._columns = 0
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(3)
         self._lay_out(3)
+
+    def show_only(self, shown: Container[str]) -> None:
+        """Show the buttons of these words alone; the others leave no gap."""
+        wanted = [button for button in self._all if button.text() in shown]
+        if wanted != self._buttons:
+            for button in self._all:
+                self._grid.removeWidget(button)
+                button.setVisible(button in wanted)
+            self._buttons, columns, self._columns = wanted, self._columns, 0
+            self._lay_out(columns)
 
     def resizeEvent(self, event: Any) -> None:
         super().resizeEvent(event)

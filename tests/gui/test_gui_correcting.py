@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from controlled import rest, twelve_cells
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox
 
@@ -28,9 +29,8 @@ def test_without_a_mask_one_can_be_begun(controller: Controller, qtbot: Any) -> 
     page = CorrectPage(controller)
     qtbot.addWidget(page)
     assert page.work.isHidden()
-    page.begin.click()
-    rest(controller)
-    assert "no image" in controller.state.findings[0].text
+    assert not page.begin.isEnabled()
+    assert page.nothing.text() == "Open an image first (page 1)."
     controller.viewer.add_image(np.zeros((20, 30)), name="cells")
     rest(controller)
     page.begin.click()
@@ -38,6 +38,46 @@ def test_without_a_mask_one_can_be_begun(controller: Controller, qtbot: Any) -> 
     assert controller.viewer.layers[-1].name == "cells · mask"
     assert not page.work.isHidden()
     assert page.mask.text() == "cells · mask"
+
+
+def test_what_has_no_settings_has_acted_and_cannot_be_applied(controller: Controller, qtbot: Any) -> None:
+    page = CorrectPage(controller)
+    qtbot.addWidget(page)
+    open_cells(controller)
+    page.buttons["finish case"].click()
+    assert page.card.title.text().startswith("Case finished")
+    assert page.card.apply.isHidden()  # it would be taken back
+
+
+def test_painting_makes_a_new_object_where_nobody_chose_one(controller: Controller, qtbot: Any) -> None:
+    page = CorrectPage(controller)
+    qtbot.addWidget(page)
+    layer = open_cells(controller)
+    assert layer.selected_label == page.label.value() == 13
+    page.buttons["lasso"].click()
+    assert controller.hands.options["lasso"].apart  # type: ignore[attr-defined]
+    page.card.form.widgets["apart"].click()
+    page.buttons["brush"].click()
+    page.buttons["lasso"].click()
+    assert not controller.hands.options["lasso"].apart  # type: ignore[attr-defined]  # as a person said
+
+
+def test_what_takes_the_number_in_hand_leaves_the_next_one(controller: Controller, qtbot: Any) -> None:
+    layer = open_cells(controller)
+    hands, track = controller.hands, controller.hands.track
+    assert track is not None
+    hands.mouse = np.array([8.0, 8.0]), (0, 1)
+    hands.selected = (1,)
+    hands.act("new id")
+    rest(controller)
+    assert (layer.data == 13).any()
+    assert layer.selected_label == 14
+    layer.selected_label = 2  # chosen by a person
+    hands.selected = (3,)
+    hands.act("new id")
+    rest(controller)
+    assert (layer.data == 14).any()
+    assert layer.selected_label == 2
 
 
 def test_every_tool_has_a_button_with_its_key(controller: Controller, qtbot: Any) -> None:
@@ -115,7 +155,9 @@ def test_a_new_label_and_a_lock(controller: Controller, qtbot: Any) -> None:
     assert page.lock.text() == "Lock"
 
 
-def test_the_review_begins_with_the_odd_one_and_keeps_what_is_said(controller: Controller, qtbot: Any) -> None:
+def test_the_review_begins_with_the_odd_one_and_keeps_what_is_said(
+    controller: Controller, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = ReviewPage(controller)
     qtbot.addWidget(page)
     page.show()
@@ -137,5 +179,8 @@ def test_the_review_begins_with_the_odd_one_and_keeps_what_is_said(controller: C
     assert layer.selected_label == 12
     pages: list[str] = []
     controller.asked_for.connect(pages.append)
+    said: list[str] = []
+    monkeypatch.setattr("napari_seg.gui.notice.say", lambda viewer, words: said.append(words))
     page.queue.act("fix")
     assert pages == ["Correct"]
+    assert said == [f"Correct object {page.queue.current.label}, then press A to accept it"]

@@ -131,6 +131,7 @@ def test_of_a_class_the_part_under_the_mouse_is_outlined(engine: Any) -> None:
 
 
 def test_what_a_brush_in_a_range_would_paint_is_tinted_near_the_mouse(desk: Desk) -> None:
+    desk.layer.selected_label = 1
     desk.hands.take("range brush")
     desk.hands.set_option("range brush", radius=10.0)
     found = desk.move(15, 42)

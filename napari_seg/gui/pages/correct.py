@@ -31,12 +31,16 @@ from napari_seg.gui.layers import WHY
 from napari_seg.gui.numbers_row import NumbersRow
 from napari_seg.gui.parts import text
 from napari_seg.gui.range_row import intensities_of
+from napari_seg.gui.state import Segment
 from napari_seg.gui.tool_card import ToolCard
 from napari_seg.gui.tool_grid import ToolGrid, tool_button
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import text_colour
 
 GROUPS = {"regions": "Paint", "objects": "Objects", "slices": "Slices", "model": "From the model"}
+
+_BETWEEN = {"finish slice", "interpolate", "copy to next", "repeat"}
+"""Tools that a picture of one slice has no use for."""
 
 
 class CorrectPage(QWidget):
@@ -52,9 +56,7 @@ class CorrectPage(QWidget):
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.nothing = text(
-            "There is no mask yet: press Segment on the first page, open a mask, or begin an empty one."
-        )
+        self.nothing = text()
         self.begin = QPushButton("Begin an empty mask of objects")
         self.begin.setToolTip("Add an empty mask on the image: each number is an object, such as a cell")
         self.begin.clicked.connect(lambda: controller.begin_mask())
@@ -80,6 +82,8 @@ class CorrectPage(QWidget):
         self._build()
         self._hands.changed.connect(self.render)
         controller.recorder.changed.connect(self.render)
+        controller.changed.connect(self._say_nothing)
+        self._say_nothing(controller.state)
         controller.classes.changed.connect(self.render)
         controller.viewer.layers.selection.events.active.connect(self.render)
         controller.viewer.events.theme.connect(self._dress)
@@ -117,6 +121,7 @@ class CorrectPage(QWidget):
         self.lock.setToolTip("A locked object neither gains nor loses a voxel")
         self.lock.clicked.connect(self._lock)
         self.buttons: dict[str, QToolButton] = {}
+        self.grids: dict[str, ToolGrid] = {}
         self.classes = ClassList()
         self._listen()
         self.card.form.changed.connect(self._set)
@@ -147,7 +152,8 @@ class CorrectPage(QWidget):
         buttons = {tool.name: tool_button(tool, self._hands.pick) for tool in tools}
         self.buttons |= buttons
         layout.addWidget(text(name, "quiet"))
-        layout.addWidget(ToolGrid(list(buttons.values())))
+        self.grids[name] = ToolGrid(list(buttons.values()))
+        layout.addWidget(self.grids[name])
 
     def render(self, event: Any = None) -> None:
         """Draw what is there now."""
@@ -182,13 +188,23 @@ class CorrectPage(QWidget):
         said = NUMBERS in self._controller.recorder.rows(track)
         self.numbers.render(objects, "" if said else layer.metadata.get(WHY, ""))
         self._render_classes(track)
+        flat = len(track.row.grid) == 2
+        named = [name for name, tool in TOOLS.items() if tool.group == "slices" and not (flat and name in _BETWEEN)]
+        self.grids["Slices"].show_only([TOOLS[name].title for name in named])
         tool = hands.tool or hands.acted
         options = hands.options.get(tool.name) if tool else None
-        without = {"reach"} if len(track.row.grid) == 2 else set()
+        without = {"reach"} if flat else set()
         without |= set() if self._controller.recorder.counts_objects(track) else {"apart"}
         self.card.render(tool, hands.tool is not None, options, track.row.unit, without)
         self.card.range.render(options, intensities_of(track.image), label)
         self.card.say(hands.words)
+
+    def _say_nothing(self, state: Segment) -> None:
+        """What can be done where there is no mask."""
+        for button in (self.begin, self.begin_classes):
+            button.setEnabled(bool(state.images))
+        there_is = "There is no mask yet: press Segment on the first page, open a mask, or begin an empty one."
+        self.nothing.setText(there_is if state.images else "Open an image first (page 1).")
 
     def _dress(self, event: Any = None) -> None:
         """Icons in the colour of the theme's text."""
@@ -266,6 +282,7 @@ class CorrectPage(QWidget):
 
     def showEvent(self, event: Any) -> None:
         super().showEvent(event)
+        self.render()  # the label in hand may be another one
         self._controller.hover.idle = True
 
     def hideEvent(self, event: Any) -> None:
@@ -294,7 +311,7 @@ class CorrectPage(QWidget):
     def _new_label(self) -> None:
         track = self._hands.track
         if track is not None:
-            self._chose_label(self._controller.recorder.annotation(track).following)
+            self._controller.recorder.take_new(track)
             self.render()
 
     def _lock(self) -> None:
