@@ -91,6 +91,10 @@ class Panel(QWidget):
     def sizeHint(self) -> QSize:
         return QSize(WIDTH, super().sizeHint().height())
 
+    def minimumSizeHint(self) -> QSize:
+        """Its pages scroll. The dock of napari takes what this asks for as the least that it can ever be again."""
+        return QSize(280, 240)
+
     def resizeEvent(self, event: Any) -> None:
         """Where the names of the pages do not fit, they go without their numbers."""
         super().resizeEvent(event)

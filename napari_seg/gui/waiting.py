@@ -75,8 +75,12 @@ def wait_until(parent: QWidget | None, words: str, done: Callable[[], bool], *, 
     beat = QTimer()
     beat.timeout.connect(lambda: loop.quit() if done() else None)
     beat.start(10)
-    QTimer.singleShot(PATIENCE, dialog, dialog.show)
+    late = QTimer()
+    late.setSingleShot(True)
+    late.timeout.connect(dialog.show)
+    late.start(PATIENCE)
     loop.exec()
+    late.stop()  # else it comes up over what is waited for next
     beat.stop()
     dialog.hide()
     dialog.deleteLater()

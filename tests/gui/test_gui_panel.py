@@ -251,6 +251,19 @@ def test_pages_have_numbers_where_there_is_room_for_them(panel: Panel, qtbot: An
     assert panel.tabs.tabToolTip(3) == "Train (Alt+4)"
 
 
+def test_the_window_stays_as_small_as_it_was_made(viewer: Any, panel: Panel, qtbot: Any) -> None:
+    window = viewer.window._qt_window
+    window.resize(1100, 620)
+    qtbot.waitUntil(lambda: window.height() == 620)
+    viewer.add_labels(np.pad(np.ones((20, 30), np.uint8), 5), name="mask")
+    panel.resumed._say("Your work is here again.")
+    for at in range(panel.tabs.count()):
+        panel.tabs.setCurrentIndex(at)
+        qtbot.wait(50)
+    assert window.height() == 620
+    assert panel.parentWidget().minimumSizeHint().height() < 400
+
+
 def test_the_window_never_imports_torch() -> None:
     manifest = Path(__file__).parents[2] / "napari_seg" / "napari.yaml"
     script = (

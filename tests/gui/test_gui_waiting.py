@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication, QPushButton
 
 from napari_seg.errors import SegError
-from napari_seg.gui.waiting import Waiting, wait_for
+from napari_seg.gui.waiting import PATIENCE, Waiting, wait_for
 
 
 def test_quick_work_returns_at_once(qtbot: Any) -> None:
@@ -42,6 +42,22 @@ def test_what_goes_wrong_is_raised_here(qtbot: Any) -> None:
 
     with pytest.raises(SegError, match="broken"):
         wait_for(None, "Reading", work)
+
+
+def test_what_was_waited_for_before_does_not_come_up(qtbot: Any) -> None:
+    done = threading.Event()
+    seen: list[str] = []
+
+    def look() -> None:
+        seen.extend(w.windowTitle() for w in QApplication.topLevelWidgets() if isinstance(w, Waiting) and w.isVisible())
+        done.set()
+
+    begun = threading.Event()
+    QTimer.singleShot(150, begun.set)
+    wait_for(None, "Reading", lambda: begun.wait(20))
+    QTimer.singleShot(PATIENCE + 300, look)
+    wait_for(None, "Preparing", lambda: done.wait(20))
+    assert seen == ["Preparing"]
 
 
 def test_where_there_is_no_way_out_nothing_ends_it(qtbot: Any) -> None:
