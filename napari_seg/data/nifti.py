@@ -100,11 +100,7 @@ def _plain_errors(path: Path) -> Iterator[None]:
     except PermissionError:
         raise
     except (EOFError, zlib.error, OSError, HeaderDataError) as error:
-        raise SegError(f"{path.name} is not a whole NIfTI file ({_first_words(error)}); get the file anew.") from error
-
-
-def _first_words(error: Exception) -> str:
-    return (str(error).split("\n")[0].rstrip(".") or type(error).__name__)[:100]
+        raise SegError(f"{path.name} is damaged; get the file anew.") from error  # napari cuts what is longer
 
 
 def _is_packed(path: Path) -> bool:

@@ -300,5 +300,4 @@ def _damaged(path: Path) -> Iterator[None]:
     except SegError:
         raise
     except Exception as error:
-        reason = str(error).partition("\n")[0][:80] or type(error).__name__
-        raise SegError(f"{path.name} is no TIFF, or damaged ({reason}); get the file again or convert it.") from error
+        raise SegError(f"{path.name} is no TIFF, or damaged; get the file again.") from error

@@ -100,7 +100,8 @@ def length_unit(unit: str) -> str:
 
 def _sizes(table: Table) -> list[Column]:
     unit, ndim = length_unit(table.unit), len(table.spacing)
-    sizes = [Column("voxels", "pixels" if ndim == 2 else "voxels", "", table.voxels)]
+    count = "pixels" if ndim == 2 else "voxels"
+    sizes = [Column(count, count, "", table.voxels)]
     if unit:
         size = table.size * (UNITS[table.unit] / UNITS[unit]) ** ndim
         name = "area" if ndim == 2 else "volume"

@@ -24,18 +24,22 @@ _SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
     ":": operator.eq,
 }
 
-_SIZES = ("volume", "area", "voxels")
-"""What ``size`` stands for: the first of these that there is."""
+_COUNT = ("voxels", "pixels")
+_ONE_OF = {"size": ("volume", "area", *_COUNT), "voxels": _COUNT, "pixels": _COUNT}
+"""What these words stand for: the first of the columns that there is."""
 
 
 def matching(columns: Sequence[Column], text: str) -> NDArray[np.bool_]:
     """The rows for which every term of ``text`` holds.
 
     A term is a number (the label), a word (in class, state or comment), ``name:word``, or ``name``, one of ``< <= > >=
-    =`` and a number in the unit of the column. Words with spaces go into double quotes; case does not matter. Raises
-    ``SegError`` for a column that there is not, or a number that is none.
+    =`` and a number in the unit of the column; what stands above a column names it, too. Words with spaces go into
+    double quotes; case does not matter. Raises ``SegError`` for a column that there is not, or a number that is none.
     """
     named = {column.name: column for column in columns}
+    for column in columns:
+        if column.title not in named:
+            text = re.sub(rf"\b{re.escape(column.title)}(?=[<>=:])", column.name, text, flags=re.IGNORECASE)
     found = np.ones(len(columns[0].values), bool)
     for term in _TERM.finditer(text):
         word = term["word"]
@@ -51,8 +55,8 @@ def matching(columns: Sequence[Column], text: str) -> NDArray[np.bool_]:
 
 def _column(named: Mapping[str, Column], name: str) -> Column:
     name = name.lower()
-    if name == "size":
-        name = next(size for size in _SIZES if size in named)
+    if name in _ONE_OF:
+        name = next(size for size in _ONE_OF[name] if size in named)
     if name not in named:
         raise SegError(f"There is no column {name!r}; use {', '.join(named)}.")
     return named[name]

@@ -160,7 +160,7 @@ class Carrying(Options):
 @tool(
     "copy to next",
     "Copy to next",
-    tip="Copy the labels of this slice to the next one and fit them to its image; they replace what they were there.",
+    tip="Copy the labels of this slice to the next one and fit them to its image; what these were there is replaced.",
     group="slices",
     kind="action",
     key="Shift+N",

@@ -17,9 +17,11 @@ from napari_seg.gui.engine import Engine
 from napari_seg.gui.joining import Joined, join, settle
 from napari_seg.gui.layers import KEY, LayerData, layer_data
 from napari_seg.gui.nearing import bring_into_view
+from napari_seg.gui.notice import say
 from napari_seg.gui.project import Project
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.views import adding
+from napari_seg.gui.words import shortened
 from napari_seg.session.cases import Case, case, note_opened
 from napari_seg.session.fingerprint import identity
 from napari_seg.session.session import Session
@@ -94,6 +96,7 @@ class CaseView:
         self.coming = None
         if isinstance(found, SegError):
             self._project.fail(path, f"{found} {_ASKED}" if isinstance(found, ChoiceNeeded) else str(found))
+            say(self._viewer, f"{shortened(path.name)} cannot be opened; why is said below the list of images.")
         elif found.session is self._project.session:
             settle(self._recorder, found.session, found.joined, lambda: self._joined(path, found))
         self.changed.emit()

@@ -140,6 +140,8 @@ class Comparing:
         self._layers["marks"].contour = 1
         self._viewer.layers.selection.active = target.layer
         self._show("new")
+        if not masks["marks"].any():
+            say(self._viewer, "Both models make the same mask here.")
 
     def _add(self, labels: Array, name: str, opacity: float, looks: Mapping[str, Any]) -> Any:
         target = self._target

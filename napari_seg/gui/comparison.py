@@ -19,6 +19,7 @@ from napari_seg.gui.comparing import Comparing
 from napari_seg.gui.parts import dress, row, say, text
 from napari_seg.gui.teaching_words import is_poor
 from napari_seg.gui.training_state import Judgement, Teaching, Unit
+from napari_seg.gui.words import breakable
 
 KEY = "F10"
 """Flicks between the two masks."""
@@ -68,13 +69,15 @@ class UnitTable(QTableWidget):
         for line, unit in enumerate(units):
             gain = unit.new - unit.old
             sign = "" if abs(gain) < _SAME else " ▲" if gain > 0 else " ▼"
-            for column, words in enumerate((unit.name, f"{unit.old:.2f}", f"{unit.new:.2f}{sign}")):
+            for column, words in enumerate((breakable(unit.name), f"{unit.old:.2f}", f"{unit.new:.2f}{sign}")):
                 item = QTableWidgetItem(words)
                 item.setToolTip(f"{unit.name}: {unit.old:.3f} before, {unit.new:.3f} now")
                 if column:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.setItem(line, column, item)
         self.resizeRowsToContents()
+        for line in range(len(units)):
+            self.setRowHeight(line, self.rowHeight(line) + 6)
         lines = sum(self.rowHeight(k) for k in range(min(len(units), _LINES)))
         self.setFixedHeight(self.horizontalHeader().sizeHint().height() + lines + 2 * self.frameWidth())
 

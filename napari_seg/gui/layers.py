@@ -18,6 +18,7 @@ from napari_seg.data.geometry import spacing_of
 from napari_seg.data.volume import SPATIAL, UNITS, Volume, is_axes
 from napari_seg.errors import Choice, ChoiceNeeded
 from napari_seg.gui.kinds import Kind
+from napari_seg.inference.ranking import modality_of
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -95,8 +96,8 @@ def _image(volume: Volume, name: str, colormap: str, metadata: dict[str, Any], b
 
 def contrast(volume: Volume) -> tuple[float, float]:
     """The intensities shown as black and white: the modality's own, or all but the most extreme of the image."""
-    if volume.source and volume.source.modality in _WINDOWS:
-        return _WINDOWS[volume.source.modality]
+    if (modality := modality_of(volume)) in _WINDOWS:
+        return _WINDOWS[modality]
     data = volume.levels[-1] if volume.levels else volume.data
     steps = tuple(slice(None, None, max(1, n // 128)) for n in data.shape)
     sample = np.asarray(data[steps])

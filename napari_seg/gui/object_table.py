@@ -104,7 +104,7 @@ class ObjectTable(QWidget):
         if self._headings() != headings:
             self._fit()
         self._selecting = with_selection
-        size = next((name for name in ("area", "volume") if name in self.model.names), "voxels")
+        size = next((name for name in ("area", "volume", "pixels") if name in self.model.names), "voxels")
         self.filter.setPlaceholderText(f"Filter: state:unseen {size}<50")
         self.filter.setToolTip(f"Words, or terms of {', '.join(self.model.names)} with : < > and =")
         self.save.setEnabled(bool(table))
@@ -179,6 +179,7 @@ class ObjectTable(QWidget):
         try:
             self.model.narrow(self.filter.text().strip())
         except SegError as error:
+            self.model.narrow("")
             self._say(str(error))
         else:
             self._say("")

@@ -197,12 +197,12 @@ class Reviewing:
     @property
     def seen_words(self) -> str:
         """``3 of 40 objects seen``, of the queue; empty where there is none."""
-        track, suspects = self.seen.track, self.seen.suspects
+        track, suspects, done = self.seen.track, self.seen.suspects, self.seen.done
         if track is None or not suspects or self._recorder.track(track.layer) is not track:
             return ""
         rows = self._recorder.rows(track)
-        count = sum(suspect.key in rows and rows[suspect.key].state != "unseen" for suspect in suspects)
-        return f"{count} of {len(suspects)} in the review seen"
+        count = done + sum(suspect.key in rows and rows[suspect.key].state != "unseen" for suspect in suspects)
+        return f"{count} of {done + len(suspects)} in the review seen"
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)

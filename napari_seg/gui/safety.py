@@ -12,6 +12,8 @@ from napari_seg.gui.arrivals import Found
 from napari_seg.gui.ledger import Safe
 from napari_seg.gui.parts import text
 from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.track import Track
+from napari_seg.gui.words import shortened
 
 
 def safe_words(safe: Safe) -> str:
@@ -50,7 +52,8 @@ class ResumedStrip(QFrame):
         self.setObjectName("card")
         self.setProperty("level", "note")
         self._recorder = recorder
-        self._layer: Any = None
+        self._found: Found | None = None
+        self._there = False
         self.words = text()
         self.afresh = QPushButton("Start afresh")
         self.afresh.setToolTip(
@@ -68,19 +71,31 @@ class ResumedStrip(QFrame):
         self.afresh.clicked.connect(self._start_afresh)
         recorder.resumed.connect(self._tell)
         recorder.noted.connect(self._say)
+        recorder.changed.connect(self._follow)
         self.hide()
 
     def _tell(self, image: Any, found: Found) -> None:
-        self._layer, self._found = image, found
-        self._say(resumed_words(image.name, found, datetime.now()), afresh=True)
+        self._say(resumed_words(shortened(image.name), found, datetime.now()), found)
 
-    def _say(self, words: str, *, afresh: bool = False) -> None:
-        self.afresh.setVisible(afresh)
+    def _say(self, words: str, found: Found | None = None) -> None:
+        self._found, self._there = found, False  # its masks come in a moment
+        self.afresh.setVisible(found is not None)
         self.words.setText(words)
         self.show()
 
+    def _follow(self) -> None:
+        """What was taken up again may be closed."""
+        there = bool(self._tracks())
+        if self._there and not there:
+            self.hide()
+        self._there = there
+
+    def _tracks(self) -> list[Track]:
+        """The masks that were taken up again."""
+        found = self._found
+        return [t for t in self._recorder.tracks() if found is not None and t.row.fingerprint == found.row.fingerprint]
+
     def _start_afresh(self) -> None:
         self.hide()
-        tracks = [track for track in self._recorder.tracks() if track.row.fingerprint == self._found.row.fingerprint]
-        for track in tracks[:1]:  # one step for all masks of the image
+        for track in self._tracks()[:1]:  # one step for all masks of the image
             self._recorder.start_afresh(track.layer)

@@ -15,7 +15,7 @@ class ShelfList(Fold):
     used = Signal(object)
 
     def __init__(self) -> None:
-        super().__init__("Earlier models")
+        super().__init__("Models")
         self._shown: tuple[Shelved, ...] = ()
         self.buttons: list[QPushButton] = []
         self.hide()
@@ -25,7 +25,7 @@ class ShelfList(Fold):
             return
         self._shown = shelf
         self.setVisible(bool(shelf))
-        self.rename(f"Earlier models ({len(shelf)})")
+        self.rename(f"Models ({len(shelf)})")
         while (item := self.rows.takeAt(0)) is not None:
             item.widget().hide()
             item.widget().deleteLater()

@@ -175,7 +175,7 @@ def _shown(all_: tuple[Column, ...]) -> tuple[Column, ...]:
     named = {column.name: column for column in all_}
     hidden = set(_HIDDEN)
     if "volume" in named or "area" in named:
-        hidden.add("voxels")
+        hidden |= {"voxels", "pixels"}
     if "ml" in named:
         sizes = named["volume"].values
         hidden.add("volume" if len(sizes) and float(np.median(sizes)) >= _MUCH else "ml")

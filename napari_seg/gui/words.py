@@ -89,11 +89,12 @@ def facts_of_model(spec: ModelSpec) -> list[tuple[str, str]]:
     card = spec.card
     facts = [
         ("Expects", describe_model(spec).removeprefix("expects ")),
+        *([("Limits", card.limits)] if card.limits else []),
         ("Finds", finds(spec).removeprefix("finds ")),
         ("Network", spec.built_as),
     ]
     facts += [(f"Score, {name}", number(value)) for name, value in card.scores.items()]
-    named = (("Data", card.data), ("Licence", card.licence), ("Credit", card.attribution), ("Limits", card.limits))
+    named = (("Data", card.data), ("Licence", card.licence), ("Credit", card.attribution))
     facts += [(name, text) for name, text in named if text]
     return facts + [(event.when[:10], event.what) for event in spec.history]
 

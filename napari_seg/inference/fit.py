@@ -240,7 +240,7 @@ def _scale(
         coarse = f"Its voxels differ up to {change:.1f} times from those the model learned on."
         return scale, note, ((coarse,) if change > FARTHEST else ())
     if spec.input.diameter and not spec.task.pointwise:
-        return None, ("The size of the objects is estimated first; give the diameter if the result looks wrong.",), ()
+        return None, ("The size of the objects is estimated first; give the object size if it looks wrong.",), ()
     if spec.input.spacing is not None and spec.input.unit != "pixel":
         spacing = " x ".join(f"{s:.3g}" for s in spec.input.spacing)
         words = f"The image has no voxel size and is taken as it is; the model expects {spacing} {spec.input.unit}."

@@ -95,6 +95,8 @@ def match(path: Path, spec: ModelSpec, volume: Volume, settings: PredictSpec, mo
     world, own = world_of(volume, modality), _world(learned)
     if differ(modality, learned):
         doubt = f"This image is {_article(modality)}, {spec.name} learned from {learned}: expect a poor mask."
+    elif learned == "fluorescence" and _is_bright_colour(volume):
+        doubt = f"This image is in colour, {spec.name} learned from {learned}: expect a poor mask."
     elif world and own and world != own:
         doubt = f"This image is {_WORLDS[world]}, {spec.name} learned from {learned}: expect a poor mask."
     if doubt:
@@ -133,6 +135,19 @@ def modality_of(volume: Volume) -> str:
     sample = data[tuple(slice(n // 64 // 2, None, max(1, n // 32)) for n in data.shape)]
     air = np.count_nonzero((sample >= -1100) & (sample <= _AIR))
     return "CT" if air >= 0.02 * sample.size and sample.max() < 5000 else ""
+
+
+def _is_bright_colour(volume: Volume) -> bool:
+    """Whether an image is a picture in colour on a bright ground, as stained tissue is; of one that is not in memory it
+    is taken for granted that its colours differ. Fluorescence lies on a dark one, and may be grey in a file of colours.
+    """
+    data = volume.data
+    if "S" not in volume.axes or not isinstance(data, np.ndarray):
+        return "S" in volume.axes
+    sample = np.moveaxis(data, volume.axes.index("S"), -1)[..., :3]
+    sample = sample[tuple(slice(n // 64 // 2, None, max(1, n // 32)) for n in sample.shape[:-1])]
+    grey = (sample == sample[..., :1]).all()
+    return not grey and float(np.median(sample)) > (np.iinfo(data.dtype).max if data.dtype.kind == "u" else 1) / 3
 
 
 def learned_modality(spec: ModelSpec) -> str:

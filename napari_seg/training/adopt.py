@@ -186,7 +186,7 @@ def _decided(
     held_out: int, judges: int, older: int, gain: float, interval: tuple[float, float], loss: float, doubt: str
 ) -> tuple[Decision, str]:
     one = "" if held_out == 1 else "s"
-    gained = f"On {held_out} held-out correction{one} it gains {gain:+.3f}"
+    gained = f"on {held_out} held-out correction{one} the new one gains {gain:+.3f}"
     if held_out > 1:
         gained += f" (95 %: {interval[0]:+.3f} to {interval[1]:+.3f})"
     lost = f"on {older} older sample{'' if older == 1 else 's'} it {'loses' if loss > 0 else 'gains'} {abs(loss):.3f}"
@@ -199,14 +199,15 @@ def _decided(
         what = f"fewer than {UNITS}" if judges == held_out else f"those of fewer than {UNITS} patients"
         return "undecided", f"Undecided: {gained}, but {what} prove nothing; look at the masks and choose."
     if gain <= 0:
-        return "worse", f"The old model is kept: {gained}; correct more, or train longer."
+        return "worse", f"Better keep the old model: {gained}; correct more, or train longer."
     if not older:
         return (
             "undecided",
             f"Undecided: {gained}, but no older samples show what it forgot; look at the masks and choose.",
         )
     if loss >= LOSS:
-        return "worse", f"The old model is kept: {gained}, but {lost}; it has forgotten, or some corrections are wrong."
+        why = "it has forgotten, or some corrections are wrong"
+        return "worse", f"Better keep the old model: {gained}, but {lost}; {why}."
     if doubt:
         return "undecided", f"Undecided: {gained}, and {lost}, but {doubt}; look at the corrections and choose."
     return "better", f"The new model is taken: {gained}, and {lost}."

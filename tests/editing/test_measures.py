@@ -226,6 +226,8 @@ def some() -> Table:
         ("size>24 parts=1", [4, 5]),
         ("area>=16 area<33", [2, 3, 4]),
         ("voxels=4", [2]),
+        ("pixels=4", [2]),
+        ("at the edge:no size x=4 label=3", [3]),
         ("4", [4]),
         ("label>4", [5]),
         ("focus", [2]),

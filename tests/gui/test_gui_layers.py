@@ -14,7 +14,16 @@ from napari.layers import Image, Labels, Layer
 from napari_seg.data.geometry import to_display
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import ChoiceNeeded
-from napari_seg.gui.layers import beside, channel_of, layer_data, volume_of
+from napari_seg.gui.layers import beside, channel_of, contrast, layer_data, volume_of
+
+
+def test_a_ct_is_shown_as_one_also_where_its_file_does_not_say_so() -> None:
+    body = np.full((20, 30, 40), 40, np.int16)
+    body[:, :10] = -1000
+    body[:, 20:22] = 1500
+    told = Source(Path("a"), "dicom", modality="CT")
+    assert contrast(Volume(body, "ZYX")) == contrast(Volume(body, "ZYX", source=told))
+    assert contrast(Volume(body + 2000, "ZYX")) == (1000, 3500)
 
 
 def made(volume: Volume, kind: Any) -> list[Any]:

@@ -22,6 +22,7 @@ from napari_seg.gui import watch as module
 from napari_seg.gui.arrivals import MADE
 from napari_seg.gui.layers import layer_data
 from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.safety import ResumedStrip
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.session import Session
 
@@ -173,6 +174,23 @@ def test_an_image_that_is_opened_again_has_its_mask(opened: Any, scan: np.ndarra
     assert seen == ["the same scan 1"]
     layer.undo()
     assert not layer.data.any()
+
+
+def test_what_is_said_of_work_that_came_back_goes_with_its_image(opened: Any, scan: np.ndarray, qtbot: Any) -> None:
+    viewer, recorder = opened(scan, np.zeros(SHAPE, np.uint8))
+    viewer.layers["mask"].paint((10, 20, 30), 2)
+    recorder.close()
+    viewer, again = opened(None)
+    strip = ResumedStrip(again)
+    qtbot.addWidget(strip)
+    viewer.add_image(scan, name="a name that is longer than there is room for in the strip")
+    let_arrive(again)
+    let_arrive(again)
+    assert not strip.isHidden()
+    assert "Your work on a name that is l…" in strip.words.text()
+    viewer.layers.clear()
+    let_arrive(again)
+    assert strip.isHidden()
 
 
 def test_work_on_a_mask_comes_back_when_its_file_is_opened_again(opened: Any, scan: np.ndarray) -> None:

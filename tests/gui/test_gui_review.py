@@ -234,7 +234,7 @@ def test_reasons_are_those_of_what_is_there_now_and_nobody_changes_places(
     assert first.key == object_key(6)
     order = [suspect.key for suspect in model.suspects]
     assert "size of most" in model.data(model.index(0))
-    assert page.words.text().startswith("1 with a reason")
+    assert page.words.text().startswith("1 object with a reason")
     layer.mode = "paint"
     layer.brush_size = 10
     layer.paint((23, 29), 6)
@@ -484,7 +484,7 @@ def test_the_next_step_is_the_button_that_stands_out(page: ReviewPage, controlle
     assert (page.begin.text(), page.begin.objectName()) == ("Look again", "")
     assert page.headline.isHidden()
     assert page.queue.buttons["next"].objectName() == "main"
-    assert page.words.text() == "1 with a reason to doubt, 11 without."
+    assert page.words.text() == "1 object with a reason to doubt, 11 without."
     page.queue.act("next")
     assert page.queue.buttons["next"].objectName() == ""
     for _ in range(12):

@@ -709,6 +709,20 @@ def test_both_masks_are_flicked_over_each_other_and_nothing_is_kept_of_them(
     assert layer.visible
 
 
+def test_equal_masks_are_said_to_be_equal(
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corrected(controller)
+    trained(controller, trainer, page, spots)
+    said: list[str] = []
+    monkeypatch.setattr("napari_seg.gui.comparing.say", lambda viewer, words: said.append(words))
+    page.verdict.flick.click()
+    for number in (len(trainer.orders) - 1, len(trainer.orders)):
+        trainer.say(Finished(number, {"labels": np.ones((60, 80), np.uint8), "axes": "YX"}))
+    rest(controller)
+    assert said[-1] == "Both models make the same mask here."
+
+
 def test_a_comparison_that_was_ended_shows_nothing_any_more(
     controller: Controller, trainer: Any, page: TrainPage, spots: Path
 ) -> None:

@@ -9,7 +9,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from napari_seg.editing.annotation import Entry, object_key
-from napari_seg.editing.suspicion import Suspect
 from napari_seg.gui import notice
 from napari_seg.gui.abreast import Order, Seen
 from napari_seg.gui.controller import Controller
@@ -18,6 +17,7 @@ from napari_seg.gui.mirror_row import MirrorRow
 from napari_seg.gui.object_table import ObjectTable
 from napari_seg.gui.parts import dress, say, text
 from napari_seg.gui.queue_view import KEYS, QueueView
+from napari_seg.gui.track import Track
 
 _ORDERS: tuple[tuple[str, Order, str], ...] = (
     ("Worst first", "worst", "what is most likely wrong; for a mask that is to be right"),
@@ -129,23 +129,32 @@ class ReviewPage(QWidget):
         if track is None:
             return "There is no mask yet: press Segment on the first page, or open one."
         if current:
-            return self._found(self._reviewing.seen.suspects)
-        what = "objects"
-        if not self._controller.recorder.counts_objects(track):
-            what = "regions and slices" if len(track.row.grid) == 3 else "regions"
+            return self._found(track)
+        what = self._kinds(track)
         return f"You get a list of the {what} that are most likely wrong, the worst first, each with the reasons."
 
-    def _found(self, suspects: tuple[Suspect, ...]) -> str:
+    def _kinds(self, track: Track, count: int = 2) -> str:
+        """What is judged in a mask."""
+        one = count == 1
+        if self._controller.recorder.counts_objects(track):
+            return "object" if one else "objects"
+        if len(track.row.grid) == 3:
+            return "region or slice" if one else "regions and slices"
+        return "region" if one else "regions"
+
+    def _found(self, track: Track) -> str:
+        suspects = self._reviewing.seen.suspects
         doubtful = sum(bool(suspect.reasons) for suspect in suspects)
-        track = self._reviewing.seen.track
-        at = f"Time point {self._reviewing.seen.time}: " if track is not None and track.row.times > 1 else ""
+        at = f"Time point {self._reviewing.seen.time}: " if track.row.times > 1 else ""
         if not suspects:
             return f"{at}nothing to look at." if at else ""
         if not doubtful:
             no = "there" if at else "There"
             return f"{at}{no} is no reason to doubt any of these {len(suspects)}."
         rest = len(suspects) - doubtful
-        return f"{at}{doubtful} with a reason to doubt" + (f", {rest} without." if rest else ".")
+        what, done = self._kinds(track, doubtful), self._reviewing.seen.done
+        before = f", {done} seen before" if done else ""
+        return f"{at}{doubtful} {what} with a reason to doubt" + (f", {rest} without" if rest else "") + f"{before}."
 
     def _edited(self, labels: tuple[int, ...]) -> None:
         """Accepting what was just edited is no "right as it was"."""
@@ -169,6 +178,8 @@ class ReviewPage(QWidget):
     def _fix(self, suspect: Any) -> None:
         self._reviewing.go_to(suspect)
         self._controller.asked_for.emit("Correct")
+        title = self.queue.model.title(self.queue.model.row_of(suspect.key))
+        notice.say(self._controller.viewer, f"Correct {title[:1].lower()}{title[1:]}, then press A to accept it")
 
 
 def _order_box() -> QComboBox:

@@ -119,9 +119,9 @@ class TrainPage(QScrollArea):
         for part in (
             row(self.start, title="Begin with"),
             self.start_words,
-            self.findings,
             row(self.minutes, title="Learn for"),
             self.begin,
+            self.findings,  # below the button, which stays where it is when they change
         ):
             setup.addWidget(part) if isinstance(part, QWidget) else setup.addLayout(part)
         for part in (
@@ -261,12 +261,6 @@ def _intro(state: Teaching) -> str:
             "Segment an image on the first page, correct some of what is wrong, and come back here: the model learns "
             "from your corrections. Or paint a mask of your own, and a new model learns that."
         )
-    if state.phase in ("running", "judged"):
-        return ""
-    if not state.images:
-        return (
-            "Correct some objects, or accept those that are right: the model learns from that, and from nothing else."
-        )
     return ""
 
 
@@ -276,7 +270,7 @@ def _images(state: Teaching) -> str:
         return ""
     more = f" and {len(state.images) - 3} more" if len(state.images) > 3 else ""
     shown = ", ".join(map(shortened, state.images[:3])) + more
-    return f"In {shown}. Whatever you have neither painted nor accepted is left out."
+    return f"In {shown}. What you have neither painted, accepted nor finished is left out."
 
 
 def _button(state: Teaching) -> str:
