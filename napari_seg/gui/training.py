@@ -283,8 +283,9 @@ class Training:
         if spec is not None and spec.task.planes:
             heard += self._lessons.beside(material, spec.task.planes)
         findings = () if plane is None else findings_of(spec, plane.objects, names, heard, track)
+        examined = self._examining.findings
         if not any(finding.level == "refusal" for finding in findings):
-            findings = (*findings, *self._examining.findings)
+            findings = (*findings, *examined)
         if self._trouble:
             findings = (Finding("warning", self._trouble), *findings)
         if plane is not None:
@@ -309,6 +310,8 @@ class Training:
         )
         state = self._with_what_goes_on(state)
         self._examine(state, self._lessons.material())
+        if self._examining.findings != examined:  # those were about something else
+            self._stale = True
         if state != self.state:
             self.state = state
             self.changed.emit(state)

@@ -226,6 +226,7 @@ def test_what_cannot_be_opened_says_why_and_leaves_the_case_before(window: Windo
     assert window.batch.state.current == folder / "a.png"
     assert "check where it comes from" in window.row("b").why
     assert window.row("b").state == "unseen"
+    assert window.viewer.status == "b.png cannot be opened; why is said below the list of images."
 
 
 def test_next_is_the_most_doubtful_that_nobody_has_seen(window: Window, folder: Path) -> None:

@@ -92,6 +92,16 @@ def desk(engine: Any) -> Iterator[Desk]:
     made.recorder.close()
 
 
+def test_the_number_in_hand_stays_one_that_no_object_has(desk: Desk) -> None:
+    assert desk.layer.selected_label == 3
+    third = np.zeros(GRID, bool)
+    third[45:55, 45:55] = True
+    desk.put(desk.one + 2 * desk.two + 3 * third)
+    desk.rest()
+    assert (desk.layer.data == 3).any()
+    assert desk.layer.selected_label == 4
+
+
 @pytest.mark.parametrize("entry", [Entry(state="accepted", comment="lesion"), Entry(locked=True)])
 def test_what_is_said_of_an_object_meanwhile_counts(desk: Desk, entry: Entry) -> None:
     desk.put(desk.one)  # without the second object

@@ -915,6 +915,25 @@ def test_what_there_is_to_learn_from_is_looked_at_first(controller: Controller, 
     assert trainer.orders[-1]["settings"]["network"] == "unet"
 
 
+def test_what_was_found_of_images_that_are_closed_is_not_said_of_others(
+    controller: Controller, trainer: Any, page: TrainPage
+) -> None:
+    corrected(controller)
+    controller.classroom.training._examining._since -= 10
+    controller.tick()
+    words = "There is a single image (cells)."
+    found = [{"sentence": words, "stops": False, "fix": "", "left_out": []}]
+    trainer.say(Finished(-1, {"findings": found, "plan": [], "advice": None}))
+    controller.tick()
+    assert words in [finding.text for finding in controller.classroom.training.state.findings]
+    controller.viewer.layers.clear()
+    controller.viewer.add_image(np.eye(30, dtype=np.uint8), name="other")
+    controller.viewer.add_labels(np.zeros((30, 30), np.uint16), name="nothing")
+    settle(controller)
+    assert len(controller.classroom.training.state.findings) == 1
+    assert "first" in controller.classroom.training.state.findings[0].text
+
+
 def test_what_is_wrong_is_mended_by_a_button_and_left_by_another(
     controller: Controller, trainer: Any, page: TrainPage
 ) -> None:
