@@ -50,6 +50,7 @@ class Ledger:
         self._rows: dict[tuple[Path, int], dict[str, Entry]] = {}
         self._by_plane: dict[tuple[Path, int], dict[str, dict[str, Entry]]] = {}  # as they are now
         self._steps: dict[tuple[Path, int], int] = {}
+        self._at_end: set[tuple[Path, int]] = set()  # images without a step forward
         self._waiting: list[tuple[Future[Any], Callable[[Any], None], Callable[[str], None]]] = []
 
     @property
@@ -70,6 +71,7 @@ class Ledger:
             self._rows[track.key] = rows
             self._by_plane.pop(track.key, None)
         self._steps[track.key] = steps
+        self.count(track)
 
     def rows(self, track: Track) -> dict[str, Entry]:
         """The rows of a plane, the same mapping until one of them changes; nobody writes to it. Those of all planes of
@@ -109,6 +111,10 @@ class Ledger:
         if blocks:
             self.written.emit(track, blocks)
 
+    def may_redo(self, track: Track) -> bool:
+        """Whether there may be a step forward."""
+        return track.key not in self._at_end
+
     def done(self, track: Track, kept: bool) -> None:
         """A step was kept, or can never be. What was in the way of other work is gone where it was kept."""
         if kept:
@@ -131,14 +137,15 @@ class Ledger:
                         rows[name.removeprefix(prefix)] = entry
 
     def count(self, track: Track) -> None:
-        """Ask how many steps can be taken back now."""
+        """Ask how many steps can be taken back now, and whether one forward."""
         image = track.row.id
 
-        def then(steps: int) -> None:
-            self._steps[track.key] = steps
+        def then(found: tuple[int, bool]) -> None:
+            self._steps[track.key], ahead = found
+            (self._at_end.discard if ahead else self._at_end.add)(track.key)
             self.changed.emit()
 
-        self.after(track.session.writer.call(lambda store: store.depth(image)), then)
+        self.after(track.session.writer.call(lambda store: (store.depth(image), store.may_redo(image))), then)
 
     def after(
         self, future: Future[Any], then: Callable[[Any], None], failed: Callable[[str], None] | None = None

@@ -283,6 +283,10 @@ class Recorder:
     def undo(self, layer: Any) -> None:
         self._step(layer, lambda track, at: lambda store: store.undo(track.row.id, at, self.who), Store.behind)
 
+    def may_redo(self, track: Track) -> bool:
+        """Whether there may be a step forward."""
+        return self._ledger.may_redo(track)
+
     def redo(self, layer: Any) -> None:
         self._step(layer, lambda track, at: lambda store: store.redo(track.row.id, at, self.who), Store.ahead)
 

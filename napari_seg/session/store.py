@@ -333,6 +333,10 @@ class Store:
         following = tree.newest_child(self._sql, image, self.image(image).head)
         return () if following is None else tree.delta(self._sql, following).blocks.keys()
 
+    def may_redo(self, image: int) -> bool:
+        """Whether there is a step forward."""
+        return tree.newest_child(self._sql, image, self.image(image).head) is not None
+
     def redo(self, image: int, at: float, who: str = "") -> Change | None:
         """One step forward, along the newest branch; ``None`` at its end."""
         with transaction(self._sql):

@@ -49,6 +49,22 @@ def test_what_has_no_settings_has_acted_and_cannot_be_applied(controller: Contro
     assert page.card.apply.isHidden()  # it would be taken back
 
 
+def test_there_is_nothing_to_redo_before_something_is_undone(controller: Controller, qtbot: Any) -> None:
+    page = CorrectPage(controller)
+    qtbot.addWidget(page)
+    layer = open_cells(controller)
+    assert not page.redo.isEnabled()
+    layer.data_setitem((np.array([0]), np.array([0])), 13)
+    rest(controller)
+    assert not page.redo.isEnabled()
+    page.undo.click()
+    rest(controller)
+    assert page.redo.isEnabled()
+    page.redo.click()
+    rest(controller)
+    assert not page.redo.isEnabled()
+
+
 def test_painting_makes_a_new_object_where_nobody_chose_one(controller: Controller, qtbot: Any) -> None:
     page = CorrectPage(controller)
     qtbot.addWidget(page)

@@ -170,6 +170,7 @@ class CorrectPage(QWidget):
         self.mask.setText(layer.name)
         self.mask.setToolTip(layer.name)
         self.undo.setEnabled(self._controller.recorder.safe.steps > 0)
+        self.redo.setEnabled(self._controller.recorder.may_redo(track))
         for name, button in self.buttons.items():
             button.setChecked(hands.tool is not None and hands.tool.name == name)
         label = int(layer.selected_label)
