@@ -185,6 +185,7 @@ def test_no_tool_changes_a_mask_whose_image_was_moved_away(desk: Desk, tool: str
 
 def test_a_gesture_that_goes_on_in_another_slice_is_refused_there(desk: Desk) -> None:
     layer = desk.mask((2, *GRID), "tzyx")
+    layer.selected_label = 9
     desk.hands.pick("polygon")
     corners = [(0, 4, 13, 14), (0, 4, 13, 22), (0, 4, 18, 22)]
     desk.press(corners[0], displayed=(2, 3))
@@ -197,15 +198,16 @@ def test_a_gesture_that_goes_on_in_another_slice_is_refused_there(desk: Desk) ->
     assert len(desk.hands.doing.points) == 3
     desk.hands.confirm()
     desk.rest()
-    assert set(np.argwhere(layer.data == 1)[:, :2].ravel().tolist()) == {0, 4}
+    assert set(np.argwhere(layer.data == 9)[:, :2].ravel().tolist()) == {0, 4}
 
 
 def test_a_brush_stroke_stays_in_its_slice(desk: Desk) -> None:
     layer = desk.mask()
+    layer.selected_label = 9
     desk.hands.pick("brush")
     desk.hands.set_option("brush", radius=1.0)
     desk.press((1, 15, 3), (1, 15, 6), (4, 15, 9), (1, 15, 12), displayed=(1, 2))
-    painted = np.argwhere(layer.data == 1)
+    painted = np.argwhere(layer.data == 9)
     assert set(painted[:, 0].tolist()) == {1}
     assert painted[:, 2].max() == 13
 
