@@ -86,6 +86,14 @@ def test_no_numbers_are_numbers_too() -> None:
     assert content_of(Volume(data, "YX")) == content_of(Volume(other, "YX"))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.int32, np.float32])
+def test_an_image_with_an_empty_border_is_known(dtype: Any) -> None:
+    data = np.zeros((6, 20, 20), dtype)
+    data[2:4, 8:12, 8:12] = 5
+    assert len(content_of(Volume(data, "ZYX")).key) == 32
+    assert content_of(Volume(data, "ZYX")) == content_of(Volume(data.astype(np.uint8), "ZYX"))
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("axes", ["YX", "YXS"])
 def test_an_image_of_one_value_shows_nothing(axes: str, dtype: Any) -> None:
