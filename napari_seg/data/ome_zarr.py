@@ -152,22 +152,27 @@ def _image(node: Node, multiscale: dict[str, Any], axes: str | None, only: str |
     entry, finest = stored[0]
     found = letters_of(multiscale, finest.ndim)
     letters = name_axes(found, finest.shape, axes, node.path.name)
-    scale, lengths = scale_of(multiscale, entry, finest.ndim), {}
-    for letter, own, step, unit in zip(letters, found, scale, _units(multiscale, finest.ndim), strict=True):
+    scales, shifts = scale_of(multiscale, entry, finest.ndim), translation_of(multiscale, entry, finest.ndim)
+    said = dict(zip(letters, zip(scales, shifts, _units(multiscale, finest.ndim), strict=True), strict=True))
+    lengths = {}
+    for letter, own in zip(letters, found, strict=True):
+        step, _, unit = said[letter]
         size = length(step, unit)
         if letter in SPATIAL and letter == own and size is not None:
             lengths[letter] = size
     ordered = "".join(axis for axis in AXES if axis in letters)
-    spacing, unit, doubts = spacing_from(lengths, "".join(axis for axis in ordered if axis in SPATIAL))
-    shift = translation_of(multiscale, entry, finest.ndim)
-    origin = tuple(float(shift[letters.index(axis)]) for axis in ordered if axis in SPATIAL)
+    spatial = "".join(axis for axis in ordered if axis in SPATIAL)
+    spacing, unit, doubts = spacing_from(lengths, spatial)
+    origin = tuple(  # in the unit of the spacing, whatever the file says both in
+        said[axis][1] * (1.0 if spacing is None else spacing[k] / said[axis][0]) for k, axis in enumerate(spatial)
+    )
     levels = [arrange(LazyView(array, node.path.name), letters)[0] for _, array in stored if array.ndim == len(letters)]
     notes += _note_of_masks(node.path)
     is_mask = _is_certainly_mask(node)
     if is_mask and "C" in ordered and levels[0].shape[ordered.index("C")] == 1:  # of the image, in some programs
         levels = [level.first(ordered.index("C")) for level in levels]
         ordered = ordered.replace("C", "")
-    header = MappingProxyType({"origin": origin})
+    header = MappingProxyType({"origin": origin, "grid": (spacing, unit), "said": said})
     modality = "SEG" if is_mask else ""
     return Volume(
         levels[0],
@@ -232,10 +237,10 @@ def _has_chunks(folder: Path) -> bool:
     return any(part.name not in _METADATA for part in folder.iterdir())
 
 
-def _units(multiscale: dict[str, Any], ndim: int) -> list[Any]:
+def _units(multiscale: dict[str, Any], ndim: int) -> list[str]:
     axes = multiscale.get("axes")
     named = axes if isinstance(axes, list) and len(axes) == ndim else [None] * ndim
-    return [axis.get("unit") if isinstance(axis, dict) else None for axis in named]
+    return [str(axis.get("unit") or "") if isinstance(axis, dict) else "" for axis in named]
 
 
 def _channels(node: Node, ordered: str, shape: tuple[int, ...]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from yaozarrs import v04, v05
 from napari_seg.data.axes import arrange
 from napari_seg.data.ngff import Node, letters_of, node_at
 from napari_seg.data.ome_zarr import claims, is_mask, open_level, read
-from napari_seg.data.volume import MADE, SPATIAL, Volume, labels_dtype
+from napari_seg.data.volume import MADE, Volume, labels_dtype
 from napari_seg.errors import SegError
 from napari_seg.files import aside_of, remove, settle, written
 
@@ -43,11 +43,10 @@ def write_new(volume: Volume, path: Path) -> None:
     shapes = [data.shape]
     while is_mask and max(shapes[-1][-2:]) > _SMALLEST:
         shapes.append((*shapes[-1][:-2], *(-(-n // 2) for n in shapes[-1][-2:])))
-    spacing = dict(zip(volume.spatial, volume.spacing or (1.0,) * volume.ndim, strict=True))
-    origin = volume.source.header.get("origin", ()) if volume.source else ()
-    shifts = dict(zip(volume.spatial, origin, strict=True)) if len(origin) == volume.ndim else {}
-    datasets = [_dataset(str(k), volume.axes, shape, data.shape, spacing, shifts) for k, shape in enumerate(shapes)]
-    multiscale = {"axes": _axes(volume), "datasets": datasets} | ({"name": volume.name} if volume.name else {})
+    said = _said(volume)
+    datasets = [_dataset(str(k), shape, data.shape, said) for k, shape in enumerate(shapes)]
+    multiscale: dict[str, Any] = {"axes": _axes(said), "datasets": datasets}
+    multiscale |= {"name": volume.name} if volume.name else {}
     ome: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale]}
     if volume.channels:
         ome["omero"] = {"channels": [_channel(name) for name in volume.channels]}
@@ -178,27 +177,37 @@ def _put(
         array[...] = data if shape == data.shape else data[np.ix_(*nearest)]
 
 
+def _said(volume: Volume) -> dict[str, tuple[float, float, str]]:
+    """Scale, translation and unit of each axis: as the image's own store says them, where that still holds.
+
+    So a mask lies on its image also along time, and along axes whose unit nobody understands.
+    """
+    header = volume.source.header if volume.source and volume.source.format == "ome_zarr" else {}
+    stored = {axis: one for axis, one in header.get("said", {}).items() if axis != "C"}
+    if header.get("grid") != (volume.spacing, volume.unit):  # somebody gave the image another size of its voxels
+        unit, steps = _UNITS.get(volume.unit, ""), volume.spacing or (1.0,) * volume.ndim
+        origin = header.get("origin", ())
+        shifts = origin if len(origin) == volume.ndim else (0.0,) * volume.ndim
+        stored |= {axis: (step, by, unit) for axis, step, by in zip(volume.spatial, steps, shifts, strict=True)}
+    return {axis: stored.get(axis, (1.0, 0.0, "")) for axis in volume.axes}
+
+
 def _dataset(
-    path: str,
-    axes: str,
-    shape: tuple[int, ...],
-    full: tuple[int, ...],
-    spacing: dict[str, float],
-    shifts: dict[str, float],
+    path: str, shape: tuple[int, ...], full: tuple[int, ...], said: Mapping[str, tuple[float, float, str]]
 ) -> dict[str, Any]:
-    scale = [spacing.get(axis, 1.0) * n / m for axis, m, n in zip(axes, shape, full, strict=True)]
+    scale = [step * n / m for (step, _, _), m, n in zip(said.values(), shape, full, strict=True)]
+    shifts = [shift for _, shift, _ in said.values()]
     transforms: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
-    if any(shifts.values()):
-        transforms.append({"type": "translation", "translation": [shifts.get(axis, 0.0) for axis in axes]})
+    if any(shifts):
+        transforms.append({"type": "translation", "translation": shifts})
     return {"path": path, "coordinateTransformations": transforms}
 
 
-def _axes(volume: Volume) -> list[dict[str, str]]:
+def _axes(said: Mapping[str, tuple[float, float, str]]) -> list[dict[str, str]]:
     kinds = {"T": "time", "C": "channel"}
-    unit = {"unit": _UNITS[volume.unit]} if volume.unit in _UNITS else {}
     return [
-        {"name": axis.lower(), "type": kinds.get(axis, "space")} | (unit if axis in SPATIAL else {})
-        for axis in volume.axes
+        {"name": axis.lower(), "type": kinds.get(axis, "space")} | ({"unit": unit} if unit else {})
+        for axis, (_, _, unit) in said.items()
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +349,54 @@ def test_the_origin_of_an_image_goes_with_its_mask(tmp_path: Path) -> None:
         source = read(out).source
         assert source is not None
         assert source.header["origin"] == (7.0, 9.0)
+
+
+UNITS = [
+    ("second", "micrometer", "micrometer", "micrometer"), ("minute", "nanometer", "micrometer", "micrometer"),
+    ("", *["angstrom"] * 3), ("second", *["inch"] * 3), ("second", "", "micrometer", "micrometer"),
+    ("second", "", "", ""), ("second", "parsec", "micrometer", "micrometer"), ("second", *["kilometer"] * 3),
+]  # fmt: skip
+
+
+def placed(path: Path, units: tuple[str, ...], scale: list[float], shift: list[float]) -> Path:
+    """An image ``tzyx`` whose axes are in these units."""
+    store(path, RNG.integers(1, 9, (2, 3, 40, 60), dtype=np.uint8), axes="tzyx", scales=(1,))
+    document = json.loads((path / ".zattrs").read_text())
+    (multiscale,) = document["multiscales"]
+    for axis, unit in zip(multiscale["axes"], units, strict=True):
+        axis.pop("unit", None)
+        axis.update({"unit": unit} if unit else {})
+    multiscale["datasets"][0]["coordinateTransformations"] = [
+        {"type": "scale", "scale": scale}, {"type": "translation", "translation": shift},
+    ]  # fmt: skip
+    (path / ".zattrs").write_text(json.dumps(document))
+    return path
+
+
+@pytest.mark.parametrize("units", UNITS)
+def test_a_mask_lies_on_its_image_whatever_the_units(tmp_path: Path, units: tuple[str, ...]) -> None:
+    image = read(placed(tmp_path / "a.zarr", units, [30.0, 2.0, 0.5, 0.5], [5.0, 10.0, 20.0, 30.0]))
+    write(image.mask(np.ones(image.shape, np.uint8)), tmp_path / "m.zarr")
+    (made,) = json.loads((tmp_path / "m.zarr" / "zarr.json").read_text())["attributes"]["ome"]["multiscales"]
+    assert [axis.get("unit", "") for axis in made["axes"]] == list(units)
+    scale, shift = made["datasets"][0]["coordinateTransformations"]
+    assert scale["scale"] == [30.0, 2.0, 0.5, 0.5]
+    assert shift["translation"] == [5.0, 10.0, 20.0, 30.0]
+
+
+def test_the_origin_is_in_the_unit_of_the_spacing(tmp_path: Path) -> None:
+    units = ("second", "nanometer", "micrometer", "micrometer")
+    image = read(placed(tmp_path / "a.zarr", units, [30.0, 2000.0, 0.5, 0.5], [5.0, 10000.0, 20.0, 30.0]))
+    assert (image.spacing, image.unit) == ((2.0, 0.5, 0.5), "um")
+    assert image.source is not None
+    assert image.source.header["origin"] == (10.0, 20.0, 30.0)
+    finer = replace(image, spacing=(1.0, 0.25, 0.25))
+    write(finer.mask(np.ones(image.shape, np.uint8)), tmp_path / "m.zarr")
+    found = read(tmp_path / "m.zarr")
+    assert (found.spacing, found.unit) == ((1.0, 0.25, 0.25), "um")
+    assert found.source is not None
+    assert found.source.header["origin"] == (10.0, 20.0, 30.0)
+    assert found.source.header["said"]["T"] == (30.0, 5.0, "second")
 
 
 @pytest.mark.parametrize("ome", [
