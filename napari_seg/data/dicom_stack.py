@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -77,10 +78,10 @@ def _as_number(text: str) -> float:
 
 
 def _without_copies(frames: Sequence[Frame]) -> tuple[list[Frame], tuple[str, ...]]:
-    seen: set[tuple[str, int]] = set()
+    seen: set[tuple[object, ...]] = set()
     kept = []
-    for frame in frames:
-        identity = (frame.uid or str(frame.path), frame.index)
+    for frame in frames:  # an anonymiser may have given all images one UID
+        identity = (frame.uid or str(frame.path), frame.index, frame.number, frame.position)
         if identity not in seen:
             seen.add(identity)
             kept.append(frame)
@@ -133,6 +134,13 @@ def _split(frames: Sequence[Frame], difference: str = "") -> list[Stack]:
     slices = sorted(set(places))
     if len(slices) == len(frames):
         return [Stack("", (_ordered(frames, places),), difference)]
+    fields = _fields(frames)
+    if len(fields) > 1:
+        return [
+            stack
+            for number, part in enumerate(fields, 1)
+            for stack in _split(part, ", ".join(filter(None, (difference, f"field of view {number}"))))
+        ]
     most = max(Counter(places).values())
     for name in KINDS:
         parts = _parts(frames, name)
@@ -212,6 +220,32 @@ def _places(frames: Sequence[Frame]) -> list[int]:
     ranks = np.empty(len(frames), int)
     ranks[order] = np.concatenate([[0], np.cumsum(np.diff(along[order]) > _SAME_PLACE)])
     return [int(rank) for rank in ranks]
+
+
+def _fields(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """The frames of each field of view, such as both hips: those that lie more than a pixel apart across the normal.
+
+    The slices of a tilted scan are shifted against each other; from each height to the next by the usual shift.
+    """
+    directions = np.array(frames[0].directions, float).reshape(2, 3)
+    across, along = np.array([frame.position for frame in frames], float) @ directions.T, _along(frames)
+    heights = [np.flatnonzero(np.array(_places(frames)) == place) for place in range(max(_places(frames)) + 1)]
+    shifts = []
+    for below, above in pairwise(heights):
+        between = (across[above][:, None] - across[below]).reshape(-1, 2)
+        nearest = between[np.linalg.norm(between, axis=1).argmin()]
+        shifts.append(nearest / (along[above[0]] - along[below[0]]))
+    shift = np.median(shifts, axis=0) if shifts else np.zeros(2)
+    apart = max(frames[0].spacing or (1.0,))
+    fields: list[list[int]] = []
+    for k in np.concatenate(heights).tolist():
+        off = [np.linalg.norm(across[k] - across[f[-1]] - shift * (along[k] - along[f[-1]])) for f in fields]
+        if off and min(off) <= apart:
+            fields[int(np.argmin(off))].append(k)
+        else:
+            fields.append([k])
+    fields.sort(key=lambda field: tuple(across[field[0]].tolist()))
+    return [[frames[k] for k in sorted(field)] for field in fields]
 
 
 def _ordered(frames: Sequence[Frame], places: Sequence[int]) -> tuple[Frame, ...]:

@@ -404,6 +404,38 @@ def test_acquisitions_that_overlap_are_different_volumes(tmp_path: Path) -> None
     assert [read(tmp_path, series=choice.value).grid[0] for choice in asked.value.choices] == [4, 5]
 
 
+@pytest.mark.parametrize("tilt", [0.0, 2.3], ids=["straight", "tilted gantry"])
+def test_two_fields_of_view_at_the_same_heights_are_two_volumes(tilt: float, tmp_path: Path) -> None:
+    data = counted(9, 5, 6)
+    positions = [(x, tilt * k, -3 * k) for x, slices in ((-120, 4), (40, 5)) for k in range(slices)]
+    series(tmp_path, data, positions, Modality="MR")
+    with pytest.raises(ChoiceNeeded) as asked:
+        read(tmp_path)
+    assert [choice.title for choice in asked.value.choices] == [
+        f"series 3: MR, abdomen (field of view {number}), {slices} slices of 6 x 5"
+        for number, slices in ((1, 4), (2, 5))
+    ]
+    volumes = [read(tmp_path, series=choice.value) for choice in asked.value.choices]
+    for k, position in enumerate(positions):
+        assert value_at(volumes[k >= 4], place(position, AXIAL, (0.8, 0.6), 2, 3)) == data[k, 2, 3]
+
+
+def test_fields_of_view_are_told_apart_before_echoes(tmp_path: Path) -> None:
+    positions = [(x, 0, -3 * k) for x in (-120, 40) for k in range(3)] * 2
+    series(tmp_path, counted(12, 5, 6), positions, Modality="MR", EchoTime=lambda k: 4.9 if k < 6 else 9.8)
+    with pytest.raises(ChoiceNeeded) as asked:
+        read(tmp_path)
+    assert [choice.title.partition("(")[2].partition(")")[0] for choice in asked.value.choices] == [
+        f"field of view {field}, echo time {echo}" for field in (1, 2) for echo in (4.9, 9.8)
+    ]
+
+
+def test_slices_that_share_one_uid_are_no_copies(tmp_path: Path) -> None:
+    volume = read(series(tmp_path, counted(4, 5, 6), SOPInstanceUID="1.2.3"))
+    assert np.array_equal(volume.data, counted(4, 5, 6))
+    assert volume.notes == ()
+
+
 def test_a_mosaic_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(SegError, match="mosaic"):
         read(series(tmp_path, counted(1, 5, 6), ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"]))
