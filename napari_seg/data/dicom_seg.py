@@ -2,7 +2,8 @@
 
 Each frame is put back where its position says. Segments that do not overlap become labels (label = segment number);
 overlapping ones become planes along ``C``. Fractions, of probability or of occupied volume, are cut at one half. A
-label map (PS3.3 of 2024) is taken as it is. The names of the segments are in ``Source.header["classes"]``.
+label map (PS3.3 of 2024) is taken as it is. The names of the segments are in ``Source.header["classes"]``,
+those of planes are the channels.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def read(stack: Stack) -> Volume:
         ) from error
     names.pop(0, None)  # a label map may name its background
     data, axes = _merged(frames, layout) if layout.segments else (layout.slices(frames, range(len(frames))), "ZYX")
+    planes = tuple(names.get(n, str(n)) for n in layout.numbers) if "C" in axes else ()
     reorder = to_display(layout.affine)
     affine = reorder.affine(layout.affine, layout.shape)
     return Volume(
@@ -46,8 +48,8 @@ def read(stack: Stack) -> Volume:
         spacing=tuple(spacing_of(affine).tolist()),
         unit="mm",
         affine=affine,
-        channels=tuple(names.get(n, str(n)) for n in layout.numbers) if "C" in axes else (),
-        source=Source(path, "dicom", reorder=reorder, header={"classes": names}),
+        channels=planes,
+        source=Source(path, "dicom", reorder=reorder, header={"classes": {} if planes else names}),
         notes=notes + tilt_notes(affine),
     )
 

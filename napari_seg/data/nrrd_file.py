@@ -64,22 +64,36 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
     names = _file_axes(path, header, stored, axes)
     native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
     volume = upright(native, names, place_of(header, names), path.name[:-5], path, "nrrd_file")
-    segments = _segments(header)
+    segments = _segments(header, "C" in names)
     if not segments or volume.source is None:
         return volume
-    kept = {**volume.source.header, "classes": segments}
-    return replace(volume, source=replace(volume.source, header=kept))
+    classes = {} if "C" in names else {number: name for _, number, name in segments}  # planes have their names
+    source = replace(volume.source, header={**volume.source.header, "classes": classes})
+    return replace(_planes(volume, segments) if "C" in names else volume, source=source)
 
 
-def _segments(header: Mapping[str, Any]) -> dict[int, str]:
-    """The names of labels, as 3D Slicer writes them into the masks it saves."""
-    found = {}
-    for key, value in header.items():
-        match = _SEGMENT.fullmatch(key)
-        number = str(header.get(f"Segment{match[1]}_LabelValue", "")) if match else ""
-        if number.isdecimal() and int(number):
-            found[int(number)] = str(value)
+def _segments(header: Mapping[str, Any], layered: bool) -> list[tuple[int, int, str]]:
+    """Layer, label and name of the segments, as 3D Slicer writes them into the masks it saves.
+
+    Before there were layers with several segments in them (2020), each segment had a layer with a 1 in it.
+    """
+    found = []
+    for match in filter(None, map(_SEGMENT.fullmatch, header)):
+        layer = str(header.get(f"Segment{match[1]}_Layer", match[1] if layered else "0"))
+        number = str(header.get(f"Segment{match[1]}_LabelValue", "1" if layered else ""))
+        if layer.isdecimal() and number.isdecimal() and int(number):
+            found.append((int(layer), int(number), str(header[match[0]])))
     return found
+
+
+def _planes(volume: Volume, segments: Sequence[tuple[int, int, str]]) -> Volume:
+    """One plane for each segment, of layers in which segments share the numbers."""
+    at = volume.axes.index("C")
+    layers = np.moveaxis(np.asarray(volume.data), at, 0)
+    if max(layer for layer, _, _ in segments) >= len(layers):
+        raise SegError(f"{volume.name} names segments in layers that it does not have; save it again in 3D Slicer.")
+    planes = np.stack([layers[layer] == number for layer, number, _ in segments], at).view(np.uint8)
+    return replace(volume, data=planes, channels=tuple(name for _, _, name in segments))
 
 
 def _refuse_lies(path: Path, header: Mapping[str, Any]) -> None:

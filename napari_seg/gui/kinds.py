@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.data.volume import SPATIAL, Volume
+from napari_seg.data.volume import Volume
 
 Kind = Literal["image", "labels"]
 
@@ -24,9 +24,11 @@ def kind_of(volume: Volume) -> Kind | None:
     source = volume.source
     if volume.dtype == bool or (source is not None and (source.modality == "SEG" or "classes" in source.header)):
         return "labels"
-    if "C" in volume.axes or "S" in volume.axes:
+    if "S" in volume.axes:
         return "image"
     values = _sample(volume)
+    if "C" in volume.axes:  # planes of a mask hold nothing but 0 and 1
+        return "image" if values.dtype.kind == "f" or values.min() < 0 or values.max() > 1 else None
     if values.dtype.kind == "f" and not np.array_equal(values, np.round(values)):
         return "image"
     if values.min() < 0:
@@ -38,12 +40,12 @@ def kind_of(volume: Volume) -> Kind | None:
 
 
 def _sample(volume: Volume) -> NDArray[np.number]:
-    """Some slices, spread over the volume: an array of (slices, y, x)."""
+    """Some slices, spread over the volume: an array of (slices, y, x), or of (slices, channels, y, x)."""
     data = volume.levels[-1] if volume.levels else volume.data
-    leading = [range(n) if axis in SPATIAL else range(1) for axis, n in zip(volume.axes[:-2], data.shape, strict=False)]
+    leading = [range(1) if axis == "T" else range(n) for axis, n in zip(volume.axes[:-2], data.shape, strict=False)]
     if not leading:
         return np.asarray(data)[None]
     depth = leading[-1]
     chosen = np.unique(np.linspace(0, len(depth) - 1, min(_SLICES, len(depth))).astype(int))
-    index = (0,) * (len(leading) - 1)
+    index = tuple(slice(None) if axis == "C" else 0 for axis in volume.axes[: len(leading) - 1])
     return np.stack([np.asarray(data[(*index, int(k))]) for k in chosen])

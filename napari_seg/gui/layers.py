@@ -62,13 +62,17 @@ AXES_MEANING = {
 
 
 def layer_data(volume: Volume, kind: Kind) -> list[LayerData]:
-    """The layers that show a volume: one, or for an image with channels one for each channel."""
-    if kind == "labels":
+    """The layers that show a volume: one, or one for each channel, or plane of a mask whose classes overlap."""
+    if "C" not in volume.axes and kind == "labels":
         return [(_whole(volume.data), {**_place(volume), "name": volume.name, "metadata": {KEY: volume}}, "labels")]
     if "C" not in volume.axes:
         return [_image(volume, volume.name, "gray", {KEY: volume}, "translucent")]
     at = volume.axes.index("C")
     count = volume.size("C")
+    if kind == "labels":
+        classes = volume.channels or tuple(f"class {k + 1}" for k in range(count))
+        planes = np.moveaxis(_whole(volume.data), at, 0)
+        return [_plane(volume, np.ascontiguousarray(plane), name) for plane, name in zip(planes, classes, strict=True)]
     names = volume.channels or tuple(f"channel {k}" for k in range(count))
     layers = []
     for k in range(count):
@@ -83,6 +87,13 @@ def layer_data(volume: Volume, kind: Kind) -> list[LayerData]:
         colormap = _COLORMAPS[k % len(_COLORMAPS)] if count > 1 else "gray"
         layers.append(_image(one, f"{volume.name} {names[k]}", colormap, {KEY: volume, CHANNEL: k}, "additive"))
     return layers
+
+
+def _plane(volume: Volume, data: NDArray[Any], plane: str) -> LayerData:
+    name = f"{volume.name} {plane}"
+    one = replace(volume, data=data, axes=volume.axes.replace("C", ""), channels=(), levels=(), name=name)
+    said = {KEY: one, OBJECTS: False, CLASSES: (plane,), WHY: "each class has a plane in the file"}
+    return data, {**_place(one), "name": name, "metadata": said}, "labels"
 
 
 def _image(volume: Volume, name: str, colormap: str, metadata: dict[str, Any], blending: str) -> LayerData:

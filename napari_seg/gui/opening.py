@@ -156,7 +156,7 @@ def _place_on(image: Volume, mask: Volume, about: Mapping[str, Any]) -> dict[str
     An image lies at 0 in the viewer, so the shift is what the two are apart in the store. Where the voxel size is not
     known both show the same field, by the definition of OME-Zarr.
     """
-    axes = [axis for axis in mask.axes if axis != "S"]
+    axes = [axis for axis in mask.axes if axis not in "CS"]
     shared = [k for k, axis in enumerate(axes) if axis in image.spatial]
     scale, shift = list(about["scale"]), list(about["translate"])
     origins = [dict(zip(v.spatial, v.source.header.get("origin", ()), strict=False)) for v in (mask, image) if v.source]

@@ -247,3 +247,40 @@ def test_the_names_of_segments_are_read(tmp_path: Path) -> None:
     assert volume.source.header["classes"] == {1: "liver", 3: "vein"}
     out = write(volume, tmp_path / "out.nrrd")
     np.testing.assert_array_equal(read(out, axes="XYZ").data, volume.data)
+
+
+def layered(path: Path, **segments: str) -> Path:
+    """Liver and spleen in one layer, a tumour in the liver in another, as 3D Slicer saves them."""
+    layers = np.zeros((2, 5, 4, 3), np.uint8)
+    layers[0, :3], layers[0, 3:], layers[1, 1] = 1, 2, 1
+    directions = np.array([[np.nan] * 3, [1, 0, 0], [0, 1, 0], [0, 0, 2.0]])
+    place = {"space": "left-posterior-superior", "space directions": directions, "space origin": [0, 0, 0]}
+    nrrd.write(str(path), layers, {"kinds": ["list"] + ["domain"] * 3, **place, **segments})
+    return path
+
+
+SEGMENTS = {
+    f"Segment{k}_{name}": value
+    for k, values in enumerate([("liver", "0", "1"), ("spleen", "0", "2"), ("tumour", "1", "1")])
+    for name, value in zip(("Name", "Layer", "LabelValue"), values, strict=True)
+}
+
+
+def test_each_segment_of_a_layered_mask_is_a_plane(tmp_path: Path) -> None:
+    volume = read(layered(tmp_path / "a.seg.nrrd", **SEGMENTS))
+    assert (volume.axes, volume.channels) == ("CZYX", ("liver", "spleen", "tumour"))
+    assert [int(plane.sum()) for plane in volume.data] == [36, 24, 12]
+    assert int(np.asarray(volume.data).max()) == 1
+    out = read(write(volume, tmp_path / "out.nrrd"))
+    np.testing.assert_array_equal(out.data, volume.data)
+
+
+def test_segments_of_old_files_have_a_layer_each(tmp_path: Path) -> None:
+    volume = read(layered(tmp_path / "a.seg.nrrd", Segment0_Name="liver", Segment1_Name="tumour"))
+    assert volume.channels == ("liver", "tumour")
+    assert [int(plane.sum()) for plane in volume.data] == [36, 12]
+
+
+def test_a_segment_in_a_layer_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SegError, match="layers that it does not have; save it again"):
+        read(layered(tmp_path / "a.seg.nrrd", **{**SEGMENTS, "Segment2_Layer": "7"}))

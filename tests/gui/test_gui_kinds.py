@@ -27,6 +27,10 @@ BLOCKS = np.kron(np.arange(16).reshape(4, 4), np.ones((10, 10), int)).astype(np.
         (BLOCKS.astype(np.int16) - 1024, "YX", "image"),
         (np.stack([BLOCKS] * 2), "CYX", "image"),
         (np.stack([BLOCKS] * 3, -1), "YXS", "image"),
+        (np.stack([np.zeros_like(BLOCKS), BLOCKS]), "CYX", "image"),
+        (np.stack([BLOCKS > 3, BLOCKS > 5]).astype(np.uint8), "CYX", None),
+        (np.stack([[BLOCKS > 3] * 4, [BLOCKS > 5] * 4]).astype(np.uint8), "CZYX", None),
+        (np.stack([[BLOCKS > 3] * 4, [BLOCKS] * 4]).astype(np.uint8), "CZYX", "image"),
     ],
 )
 def test_only_the_certain_is_told(data: np.ndarray, axes: str, kind: str | None) -> None:

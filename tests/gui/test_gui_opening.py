@@ -239,3 +239,22 @@ def test_a_crop_in_a_store_lies_where_the_store_says(tmp_path: Path, unit: str, 
         mask = Layer.create(*found)
     world = mask.data_to_world((0, 0)) * lengths_of(mask.units)
     assert np.allclose(world / lengths_of(image.units) / image.scale, (20, 40))
+
+
+@pytest.mark.parametrize("names", [("liver", "tumour"), ()])
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd", "a.ome.tif", "a.ome.zarr"])
+def test_planes_of_a_mask_are_one_labels_layer_each(name: str, names: tuple[str, ...], tmp_path: Path) -> None:
+    planes = np.zeros((2, 4, 20, 30), np.uint8)
+    planes[0, 1:3, 3:9, 3:9], planes[1, 2, 5:7, 5:7] = 1, 1
+    path = write(Volume(planes, "CZYX", (2.0, 1.0, 1.0), "um", channels=names), tmp_path / name)
+    person = Scripted(kind="labels")
+    layers = [Layer.create(*one) for one in open_path(path, person).layers]
+    assert person.asked == ["kind"]
+    assert [layer._type_string for layer in layers] == ["labels"] * 2
+    for layer, plane in zip(layers, planes, strict=True):
+        assert tuple(layer.axis_labels) == ("z", "y", "x")
+        np.testing.assert_array_equal(layer.data, plane)
+        np.testing.assert_array_equal(np.asarray(volume_of(layer).data), plane)
+    assert len({layer.name for layer in layers}) == 2
+    if names and "ome" in name:
+        assert [layer.metadata["napari_seg_classes"] for layer in layers] == [("liver",), ("tumour",)]
