@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from napari_seg.data.volume import labels_dtype
 
-_INTEGERS = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
+_SIGNED = (np.int16, np.int32, np.int64)
 
 
 def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[Any]:
@@ -25,16 +26,20 @@ def rescaled(stored: NDArray[Any], slope: float, intercept: float) -> NDArray[An
         return stored
     if stored.dtype.kind in "iu" and float(slope).is_integer() and float(intercept).is_integer():
         ends = [int(end) * int(slope) + int(intercept) for end in (stored.min(), stored.max())]
-        fitting = [t for t in _INTEGERS if all(np.iinfo(t).min <= end <= np.iinfo(t).max for end in ends)]
-        signed = [t for t in fitting if np.issubdtype(t, np.signedinteger)]
-        if signed:
-            wide = stored.astype(np.promote_types(signed[0], np.int32), copy=False)
-            return (wide * int(slope) + int(intercept)).astype(signed[0])
+        signed = next((t for t in _SIGNED if _hold(t, ends)), None)
+        wide = np.promote_types(signed or np.int64, np.int32)
+        if signed is not None and _hold(wide, (int(slope), int(intercept))):
+            return (stored.astype(wide, copy=False) * int(slope) + int(intercept)).astype(signed)
     precise = stored.dtype.kind in "iuf" and stored.dtype.itemsize > (4 if stored.dtype.kind == "f" else 2)
     floats: NDArray[Any] = stored.astype(np.float64 if precise else np.float32)
     floats *= slope
     floats += intercept
     return floats
+
+
+def _hold(dtype: DTypeLike, numbers: Iterable[int]) -> bool:
+    ends = np.iinfo(np.dtype(dtype))
+    return all(int(ends.min) <= number <= int(ends.max) for number in numbers)
 
 
 def strange_values(data: NDArray[Any]) -> tuple[str, ...]:

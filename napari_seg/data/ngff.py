@@ -49,13 +49,20 @@ def node_at(path: Path) -> Node:
     return node
 
 
+def datasets_of(multiscale: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the metadata says of each level."""
+    listed = multiscale.get("datasets")
+    known = listed if isinstance(listed, list) else []
+    return [entry for entry in known if isinstance(entry, dict) and "path" in entry]
+
+
 def letters_of(multiscale: Mapping[str, Any], ndim: int) -> str:
     """One letter for each dimension, ``Q`` for one that the metadata does not explain."""
     axes = multiscale.get("axes")
     if axes is None and ndim == 5:  # before 0.3 there were always these
         return "TCZYX"
     if not isinstance(axes, list) or len(axes) != ndim:
-        return "Q" * max(ndim - 2, 0) + "YX"[-ndim:]
+        return ("Q" * ndim + "YX")[2:]
     letters = ""
     for axis in axes:
         name = str(axis.get("name", "") if isinstance(axis, dict) else axis).upper()
@@ -81,7 +88,9 @@ def _transform(entry: Mapping[str, Any], kind: str, ndim: int, missing: float) -
     listed = entry.get("coordinateTransformations")
     for transform in listed if isinstance(listed, list) else []:
         values = transform.get(kind) if isinstance(transform, dict) and transform.get("type") == kind else None
-        numbers = [v for v in values or () if isinstance(v, int | float) and math.isfinite(v)]
+        numbers = [
+            v for v in (values if isinstance(values, list) else ()) if isinstance(v, int | float) and math.isfinite(v)
+        ]
         if len(numbers) == ndim:
             return tuple(float(v) for v in numbers)
     return (missing,) * ndim

@@ -135,6 +135,8 @@ def _read_data(path: Path, header: Any) -> NDArray[Any]:
         dtype, offset = header.get_data_dtype(), int(header["vox_offset"])
     except (KeyError, ValueError, OverflowError) as error:
         raise SegError(f"The header of {path.name} makes no sense; get the file anew.") from error
+    if not dtype.itemsize:
+        raise SegError(f"The header of {path.name} makes no sense (it names no type of values); get the file anew.")
     if dtype.kind == "c":
         raise SegError(f"{path.name} holds complex numbers; save their magnitude as an image.")
     size = math.prod(shape) * dtype.itemsize

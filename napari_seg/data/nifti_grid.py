@@ -14,9 +14,10 @@ from napari_seg.data.place import Place, in_patient
 from napari_seg.data.volume import UNITS, Volume
 
 _SPACE_UNITS = {0: "pixel", 1: "m", 2: "mm", 3: "um"}
+_TURN = ("quatern_b", "quatern_c", "quatern_d")
 _KEPT = (
-    *("pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y"),
-    *("qoffset_z", "srow_x", "srow_y", "srow_z", "xyzt_units"),
+    *("pixdim", "qform_code", "sform_code", *_TURN, "qoffset_x", "qoffset_y", "qoffset_z"),
+    *("srow_x", "srow_y", "srow_z", "xyzt_units"),
 )
 
 
@@ -28,6 +29,10 @@ def place_of(header: Any, flat: bool) -> Place:
     header["pixdim"][1:4] = np.where(wrong, np.where(np.isfinite(steps) & (steps != 0), abs(steps), 1), steps)
     if header["pixdim"][0] not in (-1, 1):  # the standard: 0 means 1
         header["pixdim"][0] = 1
+    turn = np.array([header[name] for name in _TURN], float)
+    if 1 < turn @ turn < np.inf:  # rounded, or by a careless program: as nifti1_io does
+        for name, value in zip(_TURN, turn / np.sqrt(turn @ turn), strict=True):
+            header[name] = value
     forms = {"sform": _form(header, "sform", flat), "qform": _form(header, "qform", flat)}
     used = next((name for name, form in forms.items() if form is not None), None)
     notes: list[str] = []
@@ -54,7 +59,7 @@ def place_of(header: Any, flat: bool) -> Place:
 def _form(header: Any, name: str, flat: bool) -> NDArray[np.float64] | None:
     try:
         form = header.get_sform(coded=True)[0] if name == "sform" else header.get_qform(coded=True)[0]
-    except HeaderDataError:
+    except (HeaderDataError, ValueError):  # the latter of a quaternion that is none
         return None
     if form is None:
         return None

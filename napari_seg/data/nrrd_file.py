@@ -28,6 +28,7 @@ from napari_seg.data.volume import MADE, Volume
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
 _BROKEN = (nrrd.NRRDError, ValueError, KeyError, TypeError, IndexError, StopIteration, EOFError, zlib.error, OSError)
+_EACH = ("kinds", "space directions", "spacings", "units")
 _COLORS = ("rgb-color", "rgba-color", "3-color", "4-color")
 _SPACE = ("domain", "space")
 _UNKNOWN = ("", "none", "???")
@@ -98,6 +99,11 @@ def _planes(volume: Volume, segments: Sequence[tuple[int, int, str]]) -> Volume:
 
 def _refuse_lies(path: Path, header: Mapping[str, Any]) -> None:
     """Before anything is unpacked: a header that does not fit what is stored, and more voxels than memory."""
+    axes, vectors = len(header["sizes"]), header.get("space directions")
+    if any(len(header.get(name, header["sizes"])) != axes for name in _EACH):
+        raise ValueError("the header does not describe each axis once")
+    if vectors is not None and len(header.get("space origin", vectors[0])) != len(vectors[0]):
+        raise ValueError("the origin and the directions lie in different spaces")
     voxels = math.prod(int(n) for n in header["sizes"])
     stored = (path.parent / str(header.get("data file", header.get("datafile", path.name)))).stat().st_size
     packed = str(header["encoding"]).lower() in ("gzip", "gz", "bzip2", "bz2")

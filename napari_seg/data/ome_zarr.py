@@ -17,7 +17,7 @@ import zarr
 
 from napari_seg.data.axes import arrange, name_axes
 from napari_seg.data.lazy import LazyView
-from napari_seg.data.ngff import Node, letters_of, node_at, scale_of, translation_of
+from napari_seg.data.ngff import Node, datasets_of, letters_of, node_at, scale_of, translation_of
 from napari_seg.data.units import length, spacing_from
 from napari_seg.data.volume import AXES, SPATIAL, Source, Volume
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
@@ -135,7 +135,7 @@ def _inside(folder: Path, path: str) -> bool:
 
 def _image(node: Node, multiscale: dict[str, Any], axes: str | None, only: str | None = None) -> Volume:
     """A volume from an image's metadata; ``only`` is the path of the one level that is wanted."""
-    datasets = [entry for entry in multiscale.get("datasets", []) if isinstance(entry, dict) and "path" in entry]
+    datasets = datasets_of(multiscale)
     if only is not None:
         datasets = [entry for entry in datasets if entry["path"] == only]
     opened = [(entry, open_level(node, str(entry["path"]))) for entry in datasets]
@@ -210,7 +210,7 @@ def _level(path: Path, axes: str | None) -> Volume:
         node = node_at(parent)
         own = "/".join(path.resolve().parts[-depth:])
         for multiscale in node.multiscales:
-            if any(isinstance(entry, dict) and entry.get("path") == own for entry in multiscale.get("datasets", [])):
+            if any(entry["path"] == own for entry in datasets_of(multiscale)):
                 return _image(node, multiscale, axes, own)
     array = open_level(node_at(path.parent) if claims(path.parent) else Node(path.parent, {}), path.name)
     letters = name_axes("Q" * (array.ndim - 2) + "YX", array.shape, axes, path.name)

@@ -34,6 +34,11 @@ def saved(
     return path
 
 
+def nib_saved(path: Path, image: Any) -> Path:
+    nib.save(image, path)
+    return path
+
+
 def patched(path: Path, **fields: Any) -> Path:
     """Header fields changed in the bytes of the file, past everything nibabel would correct."""
     raw = path.read_bytes()
@@ -152,6 +157,12 @@ def test_a_slope_that_says_nothing_scales_nothing(slope: float, tmp_path: Path) 
     assert np.array_equal(volume.data, data.T)
 
 
+def test_a_slope_beyond_whole_numbers_is_one_of_real_numbers(tmp_path: Path) -> None:
+    volume = read(patched(saved(tmp_path / "a.nii", np.zeros((5, 4, 3), np.int16)), scl_slope=1e30))
+    assert volume.dtype == np.float32
+    assert not np.asarray(volume.data).any()
+
+
 def test_voxels_that_are_not_numbers_are_kept_and_said(tmp_path: Path) -> None:
     data = counted(5, 4, 3, dtype=np.float32)
     data[0, 0, 0], data[1, 1, 1] = np.nan, np.inf
@@ -201,6 +212,26 @@ def test_a_qform_alone_is_used(tmp_path: Path) -> None:
     assert np.array_equal(volume.data, counted(5, 4, 3).T[::-1, ::-1, ::-1])
     mask = nib.load(write(volume.mask(np.ones((3, 4, 5), np.uint8)), tmp_path / "mask.nii"))
     assert (int(mask.header["qform_code"]), int(mask.header["sform_code"])) == (1, 0)
+
+
+@pytest.mark.parametrize("excess", [3e-7, 1e-6, 1e-4, 1.0])
+def test_a_quaternion_that_is_too_long_is_made_one(excess: float, tmp_path: Path) -> None:
+    image = nib.Nifti1Image(counted(5, 4, 3), None)
+    image.set_qform(np.diag([-2.0, 3, -4, 1]), 1)  # half a turn about y
+    nib.save(image, tmp_path / "a.nii")
+    volume = read(patched(tmp_path / "a.nii", quatern_c=1 + excess))
+    assert volume.notes == ()
+    assert volume.affine is not None
+    assert np.allclose(volume.affine, read(nib_saved(tmp_path / "b.nii", image)).affine)
+    mask = write(volume.mask(np.ones((3, 4, 5), np.uint8)), tmp_path / "mask.nii")
+    assert np.array_equal(read(mask).affine, volume.affine)
+
+
+def test_a_quaternion_that_is_none_is_said(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.nii", counted(5, 4, 3), qform_code=1)
+    volume = read(patched(path, quatern_b=np.inf, sform_code=0))
+    assert volume.affine is None
+    assert any("qform of the file makes no sense" in note for note in volume.notes)
 
 
 def test_without_either_form_the_sides_are_not_known(tmp_path: Path) -> None:
@@ -333,6 +364,7 @@ def test_something_else_with_the_name_of_an_image(content: bytes, tmp_path: Path
         {"dim": [9, 5, 4, 3, 1, 1, 1, 1]},
         {"dim": [1, 60, 1, 1, 1, 1, 1, 1]},
         {"datatype": 999},
+        {"datatype": 0},
         {"datatype": 32, "bitpix": 64},
         {"vox_offset": 0},
         {"vox_offset": np.nan},

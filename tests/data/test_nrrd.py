@@ -233,6 +233,22 @@ def test_headers_that_lie_are_refused_before_anything_is_unpacked(
         read(path)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        "kinds: domain domain",
+        "space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0)",
+        "spacings: 1 1",
+    ],
+)
+def test_a_header_that_does_not_describe_each_axis_is_one_sentence(more: str, tmp_path: Path) -> None:
+    space = "\nspace: left-posterior-superior" if "space " in more else ""
+    head = f"NRRD0005\ntype: uint8\ndimension: 3{space}\nsizes: 5 4 3\n{more}\nencoding: raw\n\n"
+    (tmp_path / "a.nrrd").write_bytes(head.encode() + bytes(60))
+    with pytest.raises(SegError, match="not a whole NRRD file"):
+        read(tmp_path / "a.nrrd", axes="XYZ")
+
+
 def test_the_names_of_segments_are_read(tmp_path: Path) -> None:
     segments = {
         "Segment0_LabelValue": "1",

@@ -258,7 +258,8 @@ def metadata(image: Path) -> Path:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '"x"', '{"multiscales": []}', '{"multiscales": 3}',
     '{"multiscales": [{}]}', '{"multiscales": [{"datasets": [{"path": "../../etc"}]}]}',
-    '{"multiscales": [{"datasets": [{"path": "9"}]}]}', "[" * 100_000])  # fmt: skip
+    '{"multiscales": [{"datasets": [{"path": "9"}]}]}', '{"multiscales": [{"datasets": 3}]}',
+    "[" * 100_000])  # fmt: skip
 def test_broken_metadata_gives_a_sentence(image: Path, text: str) -> None:
     path = metadata(image)
     whole = text
@@ -274,6 +275,14 @@ def test_lost_metadata_gives_a_sentence(image: Path) -> None:
         (image / name).unlink(missing_ok=True)
     with pytest.raises(SegError, match=r"no Zarr metadata"):
         read(image)
+
+
+def test_an_array_without_axes_gives_a_sentence(tmp_path: Path) -> None:
+    path = store(tmp_path / "a.zarr", RNG.integers(1, 9, (40, 60), dtype=np.uint8), axes="yx", scales=(1,))
+    array = json.loads((path / "0" / ".zarray").read_text())
+    (path / "0" / ".zarray").write_text(json.dumps({**array, "shape": [], "chunks": []}))
+    with pytest.raises(SegError, match="is no image of up to"):
+        read(path)
 
 
 def test_a_huge_declared_array_is_not_read(image: Path) -> None:
