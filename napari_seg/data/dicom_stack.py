@@ -333,7 +333,8 @@ def _uneven(
         return places, step, (_missing(frames, multiples, missing),)
     note = (
         f"The distance between slices is uneven ({gaps.min():g} to {gaps.max():g} mm); they are shown "
-        f"{float(mean @ normal):.4g} mm apart, up to {apart:.3g} mm from their true place."
+        f"{float(mean @ normal):.4g} mm apart, up to {apart:.3g} mm from their true place. "
+        "Lengths and volumes measured here are uncertain."
     )
     return np.arange(len(frames)), mean, (note,)
 

@@ -102,6 +102,18 @@ def spacing_of(affine: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(steps > 0, steps, 1.0)
 
 
+def leaning(affine: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The directions of the three array axes, as columns of length 1; ``None`` where they stand upright on each other,
+    as in nearly every scan but one with a tilted gantry."""
+    along: NDArray[np.float64] = np.asarray(affine, float)[:3, :3] / spacing_of(affine)
+    return None if np.allclose(along.T @ along, np.eye(3), atol=1e-3) else along
+
+
+def squeezed(along: NDArray[np.float64] | None) -> float:
+    """What part of the product of its sides a voxel holds whose sides have the directions of :func:`leaning`."""
+    return 1.0 if along is None else abs(float(np.linalg.det(along)))
+
+
 def tilt(affine: NDArray[np.float64]) -> float:
     """The largest angle, in degrees, between an array axis and the world axis it follows; 0 for a straight volume."""
     cosines = np.asarray(affine, float)[:3, :3] / spacing_of(affine)

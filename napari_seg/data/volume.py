@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.data.geometry import Reorder, orientation
+from napari_seg.data.geometry import Reorder, leaning, orientation
 from napari_seg.errors import SegError
 
 AXES = "TCZYXS"
@@ -110,6 +110,11 @@ class Volume:
     def orientation(self) -> str:
         """The sides towards which the spatial axes grow, such as ``"IPL"``; empty outside a patient's space."""
         return "" if self.affine is None else orientation(self.affine)[-self.ndim :]
+
+    @property
+    def along(self) -> NDArray[np.float64] | None:
+        """See :func:`~napari_seg.data.geometry.leaning`; the rows and columns of an image always stand upright."""
+        return None if self.affine is None or self.ndim == 2 else leaning(self.affine)
 
     @property
     def made_text(self) -> str:

@@ -150,7 +150,8 @@ def never(label: int) -> bool:
 class Annotation:
     """The labels ``(*grid)`` of one plane, 2D or 3D, at one time of ``times``.
 
-    ``objects``: numbers count objects; else they are classes. ``spacing`` is in ``unit``, one number per axis.
+    ``objects``: numbers count objects; else they are classes. ``spacing`` is in ``unit``, one number per axis;
+    ``along`` are the directions of the axes where they lean (see :func:`~napari_seg.data.geometry.leaning`).
     ``image`` (intensities) and ``scores`` (``(channels, *grid)``, 0..1) lie on the same grid where there are any.
     ``rows`` by the keys above. ``locked`` labels neither gain nor lose a voxel. ``following``: the number that a new
     object gets (see :func:`unused`). ``elsewhere``: whether a label occurs at another time. ``last``: the edit that led
@@ -163,6 +164,7 @@ class Annotation:
     times: int = 1
     spacing: tuple[float, ...] = ()
     unit: str = "pixel"
+    along: NDArray[np.float64] | None = None
     image: NDArray[Any] | None = None
     scores: Scores | None = None
     rows: Mapping[str, Entry] = field(default_factory=dict)

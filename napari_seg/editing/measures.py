@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.data.geometry import squeezed
 from napari_seg.editing.annotation import Annotation, Box, Entry
 from napari_seg.editing.doubt import entropy, on_grid
 from napari_seg.editing.edit import Edit
@@ -34,8 +35,8 @@ class Table:
     ``border``: whether it touches the edge of the grid; ``category``, ``state``, ``comment`` and ``locked`` from its
     row.
 
-    ``classes`` are the names of the categories 1, 2, ...; ``spacing`` is in ``unit``. ``objects``: rows are objects and
-    not classes.
+    ``classes`` are the names of the categories 1, 2, ...; ``spacing`` is in ``unit``, along axes that may lean
+    (``along``, see :class:`Annotation`). ``objects``: rows are objects and not classes.
     """
 
     labels: Ints
@@ -56,6 +57,7 @@ class Table:
     unit: str
     classes: tuple[str, ...] = ()
     objects: bool = True
+    along: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,7 +65,7 @@ class Table:
     @property
     def size(self) -> Floats:
         """Area or volume, in ``unit`` to the power of the axes."""
-        sizes: Floats = self.voxels.astype(np.float64) * math.prod(self.spacing)
+        sizes: Floats = self.voxels.astype(np.float64) * math.prod(self.spacing) * squeezed(self.along)
         return sizes
 
     @property
@@ -94,7 +96,7 @@ class Table:
         return tuple(slice(a, b) for a, b in zip(self.start[row].tolist(), self.stop[row].tolist(), strict=True))
 
 
-_COLUMNS = tuple(f.name for f in fields(Table) if f.name not in ("spacing", "unit", "classes", "objects"))
+_COLUMNS = tuple(f.name for f in fields(Table) if f.name not in ("spacing", "unit", "classes", "objects", "along"))
 
 
 def measure(annotation: Annotation, classes: tuple[str, ...] = ()) -> Table:
@@ -127,6 +129,7 @@ def measure(annotation: Annotation, classes: tuple[str, ...] = ()) -> Table:
         unit=annotation.unit,
         classes=classes,
         objects=annotation.objects,
+        along=annotation.along,
     )
     return listed(table, annotation.rows)
 

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from napari_seg.editing.reach import Point
+from napari_seg.editing.runs import Floats
 from napari_seg.errors import SegError
 
 
@@ -35,22 +36,25 @@ class Measure:
     key: str
     kind: Literal["drag", "seeds"]
     points: int
-    run: Callable[[Sequence[Point], tuple[float, ...], str], Measurement]
+    run: Callable[[Sequence[Point], tuple[float, ...], str, Floats | None], Measurement]
 
 
-def length(points: Sequence[Point], spacing: tuple[float, ...], unit: str) -> Measurement:
-    """The length of the line through two or more points in voxel coordinates; ``spacing`` is in ``unit``."""
-    places = _physical(points, spacing, 2)
+def length(points: Sequence[Point], spacing: tuple[float, ...], unit: str, along: Floats | None = None) -> Measurement:
+    """The length of the line through two or more points in voxel coordinates; ``spacing`` is in ``unit``.
+
+    ``along``: the directions of the axes, where they lean (see :class:`~napari_seg.editing.annotation.Annotation`).
+    """
+    places = _physical(points, spacing, along, 2)
     value = float(np.linalg.norm(np.diff(places, axis=0), axis=1).sum())
     return Measurement(value, unit, f"{digits(value)} {shown_unit(unit)}")
 
 
-def angle(points: Sequence[Point], spacing: tuple[float, ...], unit: str) -> Measurement:
+def angle(points: Sequence[Point], spacing: tuple[float, ...], unit: str, along: Floats | None = None) -> Measurement:
     """The angle at the middle one of three points in voxel coordinates, 0 to 180 degrees, in physical space.
 
     Raises ``SegError`` where two neighbours are one place, so that there is no angle.
     """
-    end, corner, other = _physical(points, spacing, 3)[:3]
+    end, corner, other = _physical(points, spacing, along, 3)[:3]
     a, b = end - corner, other - corner
     if not a.any() or not b.any():
         raise SegError("Two of the three places are the same; click three different ones.")
@@ -71,14 +75,12 @@ def shown_unit(unit: str) -> str:
     return {"um": "µm", "pixel": "pixels"}.get(unit, unit)
 
 
-def _physical(
-    points: Sequence[Point], spacing: tuple[float, ...], least: int
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _physical(points: Sequence[Point], spacing: tuple[float, ...], along: Floats | None, least: int) -> Floats:
     if len(points) < least:
         number = {2: "two", 3: "three"}[least]
         raise SegError(f"This takes {number} places, and there are {len(points)}; click the others too.")
-    places: np.ndarray[tuple[int, int], np.dtype[np.float64]] = np.array(points, float) * spacing
-    return places
+    places: Floats = np.array(points, float) * spacing
+    return places if along is None else places @ along.T
 
 
 MEASURES: dict[str, Measure] = {

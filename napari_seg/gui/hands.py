@@ -483,7 +483,7 @@ class Hands:
         points = doing.points if tool.kind == "seeds" else [doing.points[0], doing.points[-1]]
         annotation = doing.annotation
         try:
-            self.measured = tool.run(points, annotation.spacing, annotation.unit).words
+            self.measured = tool.run(points, annotation.spacing, annotation.unit, annotation.along).words
         except SegError as error:
             self._say(str(error))
         else:

@@ -189,6 +189,12 @@ def volume_of(layer: Any, axes: str | None = None) -> Volume:
     return Volume(data, axes, spacing=spacing, unit=unit, name=layer.name, levels=levels)
 
 
+def along_of(layer: Any) -> NDArray[np.float64] | None:
+    """The directions of the axes of the volume that a layer shows, where they lean (see :attr:`Volume.along`)."""
+    known = layer.metadata.get(KEY)
+    return known.along if isinstance(known, Volume) else None
+
+
 def _as_large(volume: Volume, layer: Any) -> Volume:
     """A volume with the size of voxels that its layer has now: a person may have given it another than its file."""
     axes = [axis for axis in volume.axes if axis not in "CS"]

@@ -32,7 +32,7 @@ from napari_seg.gui.arrivals import Found, volume_as_kept
 from napari_seg.gui.attaching import Attaching
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.errands import Errands, Steps
-from napari_seg.gui.layers import OBJECTS
+from napari_seg.gui.layers import OBJECTS, along_of
 from napari_seg.gui.ledger import Ledger, Safe
 from napari_seg.gui.portions import copied, looked_through
 from napari_seg.gui.track import Track
@@ -159,6 +159,7 @@ class Recorder:
             times=track.row.times,
             spacing=track.row.spacing or (1.0,) * len(track.row.grid),
             unit=track.row.unit,
+            along=along_of(track.layer if track.image is None else track.image),
             rows=rows,
             locked=self.locked(track),
             following=unused(track.largest, rows),

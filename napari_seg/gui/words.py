@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from napari_seg.data.geometry import tilt
+from napari_seg.data.geometry import squeezed, tilt
 from napari_seg.data.volume import UNITS, Volume
 from napari_seg.models.spec import ModelSpec
 
@@ -140,7 +140,7 @@ def memory(count: float) -> str:
 
 def amount(voxels: float, volume: Volume) -> str:
     """How much ``voxels`` of ``volume`` are: ml in the body, µm² or µm³ under the microscope, else pixels."""
-    return measured(voxels, volume.ndim, volume.spacing, volume.unit)
+    return measured(voxels * squeezed(volume.along), volume.ndim, volume.spacing, volume.unit)
 
 
 def measured(voxels: float, ndim: int, spacing: tuple[float, ...] | None, unit: str) -> str:

@@ -225,6 +225,7 @@ def test_uneven_slices_are_said(heights: Any, tmp_path: Path) -> None:
     volume = read(series(tmp_path, counted(len(heights), 4, 4), [(0, 0, z) for z in heights]))
     assert len(volume.notes) == 1
     assert volume.notes[0].startswith("The distance between slices is uneven")
+    assert volume.notes[0].endswith("volumes measured here are uncertain.")
     assert volume.spacing is not None
     assert volume.spacing[0] == pytest.approx((heights[-1] - heights[0]) / (len(heights) - 1))
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import label as components
 
+from napari_seg.data.geometry import leaning, spacing_of
 from napari_seg.editing import parts, runs, selection
 from napari_seg.editing.annotation import Annotation, Entry, object_key
 from napari_seg.editing.columns import columns, csv
@@ -94,6 +95,17 @@ def test_parts_of_a_large_mask_are_found_slab_by_slab(labels: np.ndarray, slab: 
         found, count = selection.components(mask)
     assert count == n
     assert len(set(zip(found.ravel().tolist(), expected.ravel().tolist(), strict=True))) == n + (not mask.all())
+
+
+def test_voxels_whose_sides_lean_hold_less() -> None:
+    affine = np.diag([2.5, 0.5, 0.25, 1])
+    affine[1, 0] = 2.5 * np.tan(np.radians(25))
+    spacing = tuple(spacing_of(affine).tolist())
+    whole = Annotation.of(np.ones((4, 5, 6), np.uint8), spacing=spacing, unit="mm", along=leaning(affine))
+    assert measure(whole).size[0] == pytest.approx(120 * 2.5 * 0.5 * 0.25)
+    edit = edited(whole, "erase", [((slice(0, 1), slice(0, 5), slice(0, 6)), np.zeros((1, 5, 6), np.uint8))])
+    assert updated(measure(whole), applied(edit, whole), edit).size[0] == pytest.approx(90 * 2.5 * 0.5 * 0.25)
+    assert leaning(np.diag([2.5, 0.5, 0.25, 1])) is None
 
 
 def test_second_moments_are_those_of_the_voxels() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +32,16 @@ def test_an_angle_is_that_of_the_patient_not_of_the_pixels() -> None:
     assert angle(slope, (1.0, 1.0), "mm").value == pytest.approx(45)
     assert angle(slope, (math.sqrt(3), 1.0), "mm").value == pytest.approx(60)
     assert angle([(0.0, 0.0), (0.0, 1.0), (0.0, 2.0)], (1.0, 1.0), "mm").value == pytest.approx(180)
+
+
+def test_along_axes_that_lean_lengths_and_angles_are_those_of_the_patient() -> None:
+    tilt = math.radians(25)
+    step = (5 / math.cos(tilt), 1.0, 1.0)  # slices 5 mm apart, each shifted against the one before
+    along = np.array([[math.cos(tilt), 0, 0], [math.sin(tilt), 1, 0], [0, 0, 1]])
+    shift = 5 * math.tan(tilt)
+    assert length([(0, 0, 0), (10, 0, 0)], step, "mm", along).value == pytest.approx(50 / math.cos(tilt))
+    assert length([(0, 0, 0), (10, -10 * shift, 0)], step, "mm", along).value == pytest.approx(50)
+    assert angle([(1, 0, 0), (0, 0, 0), (0, 1, 0)], step, "mm", along).value == pytest.approx(65)
 
 
 @given(a=point, b=point, c=point)

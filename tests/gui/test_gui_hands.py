@@ -13,6 +13,7 @@ import pytest
 from controlled import let_arrive
 from napari.components import ViewerModel
 
+from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.edit import Edit
 from napari_seg.editing.tools import Gesture, Tool
@@ -20,6 +21,7 @@ from napari_seg.errors import SegError
 from napari_seg.gui import foresight
 from napari_seg.gui.hands import HELD, Hands
 from napari_seg.gui.hover import Hover
+from napari_seg.gui.layers import KEY
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.sketchpad import hint
 from napari_seg.gui.surroundings import Surroundings, scores_path
@@ -227,6 +229,18 @@ def test_a_ruler_and_an_angle_measure_and_change_nothing(desk: Desk) -> None:
     assert desk.hands.measured == "90.0°"
     assert desk.steps == 0
     assert not desk.layer.data.any()
+
+
+def test_a_ruler_knows_that_the_slices_lean(desk: Desk) -> None:
+    image = desk.viewer.layers[0]
+    affine = np.diag([3.0, 1, 1, 1])
+    affine[2, 1] = 1  # no scanner does that, but the ruler is drawn in one slice
+    image.metadata[KEY] = Volume(image.data, "ZYX", (3.0, 2**0.5, 1.0), "mm", affine)
+    desk.hands.take("ruler")
+    desk.draw((10, 10), (14, 10))
+    assert desk.hands.measured == "4.00 pixels"
+    desk.draw((10, 10), (14, 13))
+    assert desk.hands.measured == f"{(16 + 9 + 2 * 4 * 3 * 0.5**0.5) ** 0.5:.2f} pixels"
 
 
 def a_bar(desk: Desk) -> None:

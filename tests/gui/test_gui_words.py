@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from skimage.color import rgb2lab
 
+from napari_seg.data.geometry import spacing_of
 from napari_seg.data.volume import Volume
 from napari_seg.gui.colours import PALETTE, class_colours
 from napari_seg.gui.words import amount, breakable, describe_volume, duration, facts_of_volume, memory, number, roughly
@@ -39,6 +40,10 @@ def test_amounts_have_the_units_of_their_world() -> None:
     assert amount(100, cells) == "25 µm²"
     assert amount(100, stack) == "50 µm³"
     assert amount(100, Volume(np.zeros((4, 4)), "YX")) == "100 px"
+    affine = np.diag([5.0, 1, 1, 1])
+    affine[1, 0] = 5 * np.tan(np.radians(25))  # a tilted gantry
+    tilted = Volume(np.zeros((4, 4, 4)), "ZYX", tuple(spacing_of(affine)), "mm", affine)
+    assert amount(3000, tilted) == "15 ml"
 
 
 def test_a_long_name_does_not_run_over_the_edge() -> None:
