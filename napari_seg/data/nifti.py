@@ -233,7 +233,8 @@ def _to_file(volume: Volume, reorder: Reorder) -> NDArray[Any]:
     data = data.transpose(*range(len(lead), data.ndim), *range(len(lead)))
     if lead == "C":
         data = np.expand_dims(data, 3)
-    return data if lead or volume.ndim == 3 else data[..., 0]
+    flat = volume.ndim == 2 and volume.affine is None  # a slice in a patient has a z, or ITK loses its place
+    return data[..., 0] if flat and not lead else data
 
 
 def _extension(text: str) -> bytes:

@@ -3,6 +3,9 @@
 A file stores its fastest dimension first. ``axes`` names the dimensions in that order: ``"XYZ"``, ``"CXYZ"`` for
 channels side by side, ``"XYZT"`` for volumes one after the other. What the file says itself is taken (``kinds``, and
 which dimensions have a direction in space); what it leaves open is asked for.
+
+What ITK does not read is written otherwise, with a key that says what it is: a single slice of a patient with a third
+dimension of length 1, and time as a list.
 """
 
 from __future__ import annotations
@@ -24,10 +27,13 @@ from napari_seg.data.geometry import Reorder
 from napari_seg.data.intensity import compact
 from napari_seg.data.nrrd_grid import grid_of_source, grid_of_volume, place_of
 from napari_seg.data.place import as_stored, upright
-from napari_seg.data.volume import MADE, Volume
+from napari_seg.data.volume import MADE, Volume, is_axes
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
 _BROKEN = (nrrd.NRRDError, ValueError, KeyError, TypeError, IndexError, StopIteration, EOFError, zlib.error, OSError)
+_AXES = f"{MADE}_axes"
+"""The key under which we say what the axes are: ITK reads no other kind than ``list`` beside those of space."""
+
 _EACH = ("kinds", "space directions", "spacings", "units")
 _COLORS = ("rgb-color", "rgba-color", "3-color", "4-color")
 _SPACE = ("domain", "space")
@@ -62,9 +68,13 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
         raise
     except _BROKEN as error:
         raise SegError(f"{path.name} is not a whole NRRD file that can be read; get the file anew.") from error
-    names = _file_axes(path, header, stored, axes)
+    said = "" if axes else _said_axes(header, stored)
+    names = _of_volume(said, stored.ndim) if said else _file_axes(path, header, stored, axes)
+    place = place_of(header, names, "Z" not in (said or names))
+    if said and "Z" in names and "Z" not in said:
+        stored, names = stored.squeeze(names.index("Z")), names.replace("Z", "")
     native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
-    volume = upright(native, names, place_of(header, names), path.name[:-5], path, "nrrd_file")
+    volume = upright(native, names, place, path.name[:-5], path, "nrrd_file")
     segments = _segments(header, "C" in names)
     if not segments or volume.source is None:
         return volume
@@ -123,15 +133,15 @@ def write(volume: Volume, path: Path) -> None:
     reorder: Reorder = grid.pop("reorder")
     lead = "".join(axis for axis in "TC" if axis in volume.axes)
     data = as_stored(compact(np.asarray(volume.data)), volume, reorder)
-    if volume.ndim == 2:
+    deep = max(volume.ndim, len(grid.get("directions", ())))  # a slice in a patient has a z, or ITK does not read it
+    if deep == 2:
         data = data.squeeze(len(lead) + 2)
     # in memory, slowest first: the bytes of the file
-    space = [len(lead) + k for k in range(volume.ndim)]
+    space = [len(lead) + k for k in range(deep)]
     samples = [data.ndim - 1] if "S" in volume.axes else []
     data = data.transpose([*range(len(lead)), *reversed(space), *samples])
     before, after = len(samples), len(lead)
-    kinds = ["RGBA-color" if data.shape[-1] == 4 else "RGB-color"] * before + ["domain"] * volume.ndim
-    kinds += [{"T": "time", "C": "list"}[axis] for axis in reversed(lead)]
+    kinds = ["RGBA-color" if data.shape[-1] == 4 else "RGB-color"] * before + ["domain"] * deep + ["list"] * after
     lines = [
         "NRRD0005",
         f"type: {_type(data)}",
@@ -143,6 +153,7 @@ def write(volume: Volume, path: Path) -> None:
         "endian: little",
         "encoding: gzip",
         *([f"space origin: {_vector(grid['origin'])}"] if "origin" in grid else []),
+        *([f"{_AXES}:={volume.axes}"] if "T" in lead or deep > volume.ndim else []),
         *([f"{MADE}:={_escaped(volume.made_text)}"] if volume.made else []),
         "\n",
     ]
@@ -183,6 +194,23 @@ def _escaped(text: str) -> str:
 
 def _vector(values: Sequence[float]) -> str:
     return "(" + ",".join(repr(float(value)) for value in values) + ")"
+
+
+def _said_axes(header: Mapping[str, Any], stored: NDArray[Any]) -> str:
+    """The axes of the volume that we wrote into this file; empty where it does not say, or says what cannot be."""
+    said = str(header.get(_AXES, ""))
+    if not is_axes(said) or stored.ndim not in (len(said), len(said) + ("Z" not in said)):
+        return ""
+    names = _of_volume(said, stored.ndim)
+    flat = "Z" in names and "Z" not in said
+    return "" if flat and stored.shape[names.index("Z")] != 1 else said
+
+
+def _of_volume(axes: str, ndim: int) -> str:
+    """The letters of a file of ``ndim`` dimensions that holds a volume of these axes, the fastest first."""
+    lead = "".join(axis for axis in axes if axis in "TC")
+    samples = "S" if "S" in axes else ""
+    return samples + "XYZ"[: ndim - len(lead) - len(samples)] + lead[::-1]
 
 
 def _file_axes(path: Path, header: Mapping[str, Any], stored: NDArray[Any], asked: str | None) -> str:

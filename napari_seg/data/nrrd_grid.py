@@ -16,9 +16,9 @@ _SIDES = {"right": 1, "left": -1, "anterior": 1, "posterior": -1, "superior": 1,
 _SHORT = {"RAS": "right-anterior-superior", "LAS": "left-anterior-superior", "LPS": "left-posterior-superior"}
 
 
-def place_of(header: Mapping[str, Any], names: str) -> Place:
-    flat = "Z" not in names
-    spatial = [names.index(axis) for axis in "XYZ"[: 3 - flat]]
+def place_of(header: Mapping[str, Any], names: str, flat: bool) -> Place:
+    """The place of the stored axes ``names``; ``flat``: they are those of a single slice, also where there is a Z."""
+    spatial = [names.index(axis) for axis in "XYZ" if axis in names]
     vectors = header.get("space directions")
     if vectors is None:
         return _spaced_place(header, spatial)
@@ -30,7 +30,7 @@ def place_of(header: Mapping[str, Any], names: str) -> Place:
     signs = _signs(str(header.get("space", "")))
     origin = np.nan_to_num(np.array(header.get("space origin", np.zeros(steps.shape[1])), float))
     lengths = np.linalg.norm(steps, axis=1) * scale
-    spacing = (*lengths.tolist(), *((1.0,) * flat))
+    spacing = (*lengths.tolist(), *((1.0,) * (3 - len(spatial))))
     usable = tuple(spacing) if (lengths > 0).all() else None
     if signs is None or steps.shape[1] < 3:
         note = "The file does not say how the patient lies; no sides are shown."
@@ -82,7 +82,7 @@ def grid_of_source(volume: Volume) -> dict[str, Any] | None:
     source = volume.source
     if source is None or source.format != "nrrd_file" or source.reorder is None or volume.affine is None:
         return None
-    if "affine" not in source.header or len(source.header["directions"]) != volume.ndim:
+    if "affine" not in source.header or len(source.header["directions"]) < volume.ndim:
         return None
     box = (1,) * (3 - volume.ndim) + volume.grid
     grid = tuple(box[source.reorder.order.index(axis)] for axis in range(3))
@@ -99,7 +99,7 @@ def grid_of_volume(volume: Volume) -> dict[str, Any]:
         lps = np.diag([-1.0, -1, 1, 1]) @ volume.affine[:, [2, 1, 0, 3]]
         return {
             "space": "left-posterior-superior",
-            "directions": lps[:3, : volume.ndim].T.tolist(),
+            "directions": lps[:3, :3].T.tolist(),
             "origin": lps[:3, 3].tolist(),
             "units": ["mm"] * 3,
             "reorder": AS_STORED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -73,6 +74,18 @@ def test_two_axes_are_an_image_and_so_is_a_single_slice(tmp_path: Path) -> None:
     assert np.array_equal(volume.data, data.T)
     mask = write(volume.mask(np.ones((4, 5), np.uint8)), tmp_path / "mask.nii")
     assert nib.load(mask).shape == (5, 4, 1)
+
+
+def test_a_slice_of_a_patient_has_three_dimensions_for_other_programs(tmp_path: Path) -> None:
+    affine = np.array([[4.0, 0, 0, 30], [0, 0, -0.8, 15], [0, -1.5, 0, 700], [0, 0, 0, 1]])
+    volume = Volume(counted(5, 4).astype(np.uint8), "YX", (1.5, 0.8), "mm", affine)
+    mask = nib.load(write(volume, tmp_path / "a.nii"))
+    assert mask.shape == (4, 5, 1)
+    assert np.allclose(mask.affine[:, [2, 1, 0, 3]], affine)
+    found = read(tmp_path / "a.nii")
+    assert found.axes == "YX"
+    assert np.array_equal(found.data, volume.data)
+    assert nib.load(write(replace(volume, affine=None), tmp_path / "b.nii")).shape == (4, 5)
 
 
 @pytest.mark.parametrize(("affine", "step"), [(HEAD_FIRST, 1), (FEET_FIRST, -1)], ids=["head first", "feet first"])

@@ -300,3 +300,45 @@ def test_segments_of_old_files_have_a_layer_each(tmp_path: Path) -> None:
 def test_a_segment_in_a_layer_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SegError, match="layers that it does not have; save it again"):
         read(layered(tmp_path / "a.seg.nrrd", **{**SEGMENTS, "Segment2_Layer": "7"}))
+
+
+SAGITTAL = np.array([[4.0, 0, 0, 30], [0, 0, -0.8, 15], [0, -1.5, 0, 700], [0, 0, 0, 1]])
+"""Of slice, row and column: columns run towards posterior, rows towards the feet."""
+
+AXIAL = np.array([[0, 0, -0.8, 30], [0, -1.5, 0, 15], [-4.0, 0, 0, 700], [0, 0, 0, 1]])
+
+
+def test_a_slice_of_a_patient_has_three_dimensions_for_other_programs(tmp_path: Path) -> None:
+    mask = Volume(counted(5, 6, dtype=np.uint8), "YX", (1.5, 0.8), "mm", SAGITTAL)
+    data, header = nrrd.read(str(write(mask, tmp_path / "a.nrrd")))
+    assert data.shape == (6, 5, 1)
+    assert np.asarray(header["space directions"]).shape == (3, 3)
+    found = read(tmp_path / "a.nrrd")
+    assert (found.axes, found.spacing) == ("YX", pytest.approx((1.5, 0.8)))
+    assert np.array_equal(found.data, mask.data)
+    assert found.affine is not None
+    assert np.allclose(found.affine, SAGITTAL)
+    again = write(found, tmp_path / "b.nrrd")
+    assert again.read_bytes() == (tmp_path / "a.nrrd").read_bytes()
+
+
+@pytest.mark.parametrize("axes", ["TYX", "TZYX", "TCYX", "TCZYX"])
+@pytest.mark.parametrize("affine", [None, AXIAL], ids=["anywhere", "in a patient"])
+def test_time_is_a_list_for_other_programs(axes: str, affine: Any, tmp_path: Path) -> None:
+    sizes = {"T": 3, "C": 2, "Z": 4, "Y": 5, "X": 6}
+    data = counted(*(sizes[axis] for axis in axes), dtype=np.uint8)
+    spacing = None if affine is None else (4.0, 1.5, 0.8)["Z" not in axes :]
+    volume = Volume(data, axes, spacing, "pixel" if affine is None else "mm", affine)
+    path = write(volume, tmp_path / "a.nrrd")
+    kinds = nrrd.read_header(str(path))["kinds"]
+    assert set(kinds) == {"domain", "list"}
+    assert kinds.count("domain") == (2 if affine is None and "Z" not in axes else 3)
+    found = read(path)
+    assert (found.axes, found.shape) == (axes, volume.shape)
+    assert np.array_equal(found.data, data)
+
+
+@pytest.mark.parametrize("said", ["TZYX", "YX", "XYZ", "ZYXS"])
+def test_a_key_that_does_not_fit_says_nothing(said: str, tmp_path: Path) -> None:
+    nrrd.write(str(tmp_path / "a.nrrd"), counted(5, 4, 3), {"kinds": ["domain"] * 3, "napari_seg_axes": said})
+    assert read(tmp_path / "a.nrrd").axes == "ZYX"
