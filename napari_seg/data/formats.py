@@ -125,8 +125,20 @@ def read_answered(path: str | Path, axes: str | None = None, series: str | None 
 
 
 def is_image(path: Path) -> bool:
-    """Whether a path is one image: a file, or a folder that is an image itself (OME-Zarr, slices of a DICOM study)."""
-    return not path.is_dir() or any(entry.codec.claims(path) for entry in FORMATS.values())
+    """Whether a path is one image: a file, or a folder that is an image itself (OME-Zarr, slices of a DICOM study).
+
+    A folder of images is none because a study lies somewhere below it.
+    """
+    if not path.is_dir():
+        return True
+    claiming = next((entry for entry in FORMATS.values() if entry.codec.claims(path)), None)
+    return claiming is not None and not (claiming.name == "dicom" and _is_folder_of_others(path))
+
+
+def _is_folder_of_others(folder: Path) -> bool:
+    """Whether there are images in a folder and none of them is DICOM, which has names of any kind."""
+    dicom = FORMATS["dicom"].codec
+    return any(images_in(folder)) and not any(path.is_file() and dicom.claims(path) for path in folder.iterdir())
 
 
 def images_in(folder: Path) -> Iterator[Path]:
@@ -247,9 +259,10 @@ def _seal(written: Volume, found: Volume, path: Path) -> None:
         scale = UNITS[written.unit] / UNITS[found.unit] if known else 1.0
         same = found.spacing is not None and np.allclose(found.spacing, np.multiply(written.spacing, scale), rtol=1e-4)
     if not same:
+        instead = ".nrrd" if path.name.lower().endswith(FORMATS["nifti"].suffixes) else ".nii.gz"
         raise SegError(
             f"{path.name} came back different after writing, so it was not kept; write to another format, "
-            "such as .nii.gz."
+            f"such as {instead}."
         )
 
 

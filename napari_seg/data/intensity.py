@@ -53,7 +53,11 @@ def strange_values(data: NDArray[Any]) -> tuple[str, ...]:
 
 
 def compact(data: NDArray[Any]) -> NDArray[Any]:
-    """The same values in a dtype that other programs read: labels of 64 bits in the smallest that holds them."""
+    """The same values in a dtype that other programs read: labels of 64 bits in the smallest that holds them.
+
+    Bytes are in the order of this machine.
+    """
+    data = data.astype(data.dtype.newbyteorder("="), copy=False)
     if data.dtype == bool:
         return data.view(np.uint8)
     if data.dtype == np.float16:

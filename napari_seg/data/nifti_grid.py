@@ -88,8 +88,11 @@ def grid_of_source(volume: Volume) -> tuple[Any, Reorder, tuple[int, ...]] | Non
     grid = tuple(box[source.reorder.order.index(axis)] for axis in range(3))
     if grid != _spatial_shape(header, flat) or place.reorder != source.reorder:
         return None
-    if place.affine is None or volume.affine is None:
-        moved = place.affine is not None or volume.affine is not None
+    if place.affine is None and volume.affine is None:
+        steps = None if place.spacing is None else tuple(place.spacing[axis] for axis in source.reorder.order)[flat:]
+        moved = (steps, place.unit) != (volume.spacing, volume.unit)  # a person may have given it another size
+    elif place.affine is None or volume.affine is None:
+        moved = True
     else:
         moved = not same_world(place.reorder.affine(place.affine, grid), volume.affine, box)
     return None if moved else (header, source.reorder, shape)

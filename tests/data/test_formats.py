@@ -132,6 +132,30 @@ def test_images_of_files_and_folders(tmp_path):
         list(images_of([empty]))
 
 
+def test_a_folder_of_images_is_none_because_a_study_lies_below_it(tmp_path: Path) -> None:
+    def put(folder: Path) -> Path:
+        folder.mkdir(parents=True)
+        (folder / "IM0001").write_bytes(b"\0" * 128 + b"DICM")  # claimed by its first bytes
+        return folder
+
+    study = put(tmp_path / "images" / "original" / "series").parent
+    images = [study.parent / name for name in ("a.nii.gz", "b.nii.gz")]
+    for image in images:
+        image.write_bytes(b"")
+    assert list(images_of([study.parent])) == images
+    assert list(images_of([study])) == [study]
+    (put(tmp_path / "slices") / "preview.png").write_bytes(b"")  # a stray beside slices is none of them
+    assert list(images_of([tmp_path / "slices"])) == [tmp_path / "slices"]
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".ome.tif", ".ome.zarr"])
+@pytest.mark.parametrize("dtype", [">u2", ">i4", ">f4", ">u8"])
+def test_bytes_in_the_other_order_are_written_too(suffix: str, dtype: str, tmp_path: Path) -> None:
+    data = RNG.integers(0, 300, (3, 40, 60)).astype(dtype)
+    found = read(write(Volume(data, "ZYX", (2.0, 0.5, 0.5), "um"), tmp_path / f"a{suffix}"))
+    assert np.array_equal(np.asarray(found.data), data)
+
+
 @pytest.mark.parametrize(
     ("image", "mask"),
     [("a.b.nii.gz", "a.b.nii.gz"), ("a.JPG", "a.png"), ("a.nhdr", "a.nrrd"), ("IM0001", "IM0001.nii.gz")],

@@ -261,6 +261,15 @@ def test_without_either_form_the_sides_are_not_known(tmp_path: Path) -> None:
     assert np.array_equal(mask.affine, nib.load(tmp_path / "a.nii").affine)
 
 
+def test_without_a_place_another_size_of_the_voxels_is_written(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(counted(5, 4, 3), None)
+    image.header.set_xyzt_units("mm")
+    volume = read(nib_saved(tmp_path / "a.nii", image))
+    larger = replace(volume, spacing=(5.0, 0.25, 0.25), unit="um")
+    found = read(write(larger.mask(np.ones((3, 4, 5), np.uint8)), tmp_path / "mask.nii"))
+    assert (found.affine, found.spacing, found.unit) == (None, (5.0, 0.25, 0.25), "um")
+
+
 def test_a_form_without_sense_is_not_used_and_said(tmp_path: Path) -> None:
     path = patched(saved(tmp_path / "a.nii", counted(5, 4, 3)), srow_x=[0] * 4, srow_y=[0] * 4, srow_z=[0] * 4)
     volume = read(path)
