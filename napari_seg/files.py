@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -39,6 +40,12 @@ def written(path: Path, suffix: str = "") -> Iterator[Path]:
         _replace(aside, path)
     finally:
         remove(aside)
+
+
+def as_text(name: str) -> str:
+    """The name of a file as text that can be written: bytes of it that are no UTF-8, which Python shows as lone
+    surrogates, are replaced. The file itself is only found under the name as it came."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", name)
 
 
 def aside_of(path: Path, suffix: str = "") -> Path:

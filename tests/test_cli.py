@@ -296,6 +296,16 @@ class TestPredict:
         assert "b.png" in ended.err
         assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["a.png", "c.png"]
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no names that are no UTF-8")
+    @pytest.mark.parametrize("suffix", [b".png", b".tif", b".nii.gz", b".nrrd", b".ome.zarr"])
+    def test_a_name_that_is_no_text(self, run, tmp_path, model_file, suffix):
+        name = os.fsdecode(b"caf\xe9" + suffix)
+        for one in (name, "z.png"):
+            image(tmp_path / "images" / one)
+        ended = run("predict", tmp_path / "images", "--model", model_file("semantic"), "--output", tmp_path / "masks")
+        assert ended.code == 0, ended.err
+        assert {path.name for path in (tmp_path / "masks").iterdir()} == {name, "z.png"}
+
     def test_an_existing_mask_is_kept_unless_told_otherwise(self, run, tmp_path, model_file):
         path, mask = image(tmp_path / "a.png"), image(tmp_path / "mask.png", seed=1)
         before = mask.read_bytes()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.files import as_text
 from napari_seg.jobs import Progress, Steps, TimeLeft, run
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ _QUIET = 10.0
 
 def say(text: str) -> None:
     """One sentence for a person, on standard error."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(as_text(text) + "\n")
     sys.stderr.flush()
 
 
@@ -39,7 +40,7 @@ def say_error(error: SegError, *, where: str = "") -> None:
 
 def put(text: str) -> None:
     """A result for a person, on standard output."""
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(as_text(text) + "\n")
 
 
 def put_json(result: Any) -> None:

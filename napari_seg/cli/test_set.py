@@ -78,14 +78,19 @@ def _held_out(folders: list[Path], split: Path, hold_out: str) -> list[Path]:
     """The images of folders whose rows of the split are held out."""
     from napari_seg.data.formats import images_by_stem
     from napari_seg.training.split import read_split
+    from napari_seg.training.test_set import NAMED
 
     names = {row.name for row in read_split(split, {}, hold_out) if row.side == "held out"}
-    found: list[Path] = []
+    found, missing = list[Path](), {*names}
     for folder in folders:
         images = images_by_stem(folder / "images" if (folder / "images").is_dir() else folder)
         found += [path for name, path in images.items() if name in names or path.name in names]
+        missing -= {*images} | {path.name for path in images.values()}
     if not found:
         raise SegError(f"None of the images held out in {split.name} is there; check the names and the folder.")
+    if missing:
+        rest = f"{', '.join(sorted(missing)[:NAMED])}{' ...' * (len(missing) > NAMED)}"
+        say(f"{len(missing)} of the names held out in {split.name} have no image and are not marked: {rest}.")
     return found
 
 

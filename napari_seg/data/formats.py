@@ -19,7 +19,7 @@ import numpy as np
 from napari_seg.data.geometry import same_world, turn
 from napari_seg.data.volume import UNITS, Volume
 from napari_seg.errors import ChoiceNeeded, SegError
-from napari_seg.files import bring_back, bring_back_all, written
+from napari_seg.files import as_text, bring_back, bring_back_all, written
 
 
 class Codec(Protocol):
@@ -67,8 +67,16 @@ FORMATS = {
 
 
 def stem(path: Path) -> str:
-    """The name of a file without the suffix of its format: ``a.b`` for ``a.b.nii.gz``. Files pair by it."""
-    return path.name.removesuffix(_suffix(path))
+    """The name of a file without the suffix of its format: ``a.b`` for ``a.b.nii.gz``. Files pair by it, and it
+    can be written anywhere (:func:`~napari_seg.files.as_text`)."""
+    return as_text(path.name.removesuffix(suffix_of(path)))
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix of a format that a name ends in, as it is written there; empty where there is none."""
+    name = path.name.lower()
+    found = next((s for entry in FORMATS.values() for s in entry.suffixes if name.endswith(s)), "")
+    return path.name[len(path.name) - len(found) :]
 
 
 def format_of(path: Path) -> Format:
@@ -169,11 +177,12 @@ def mask_name(image: Path) -> str:
     """The name of an image with a suffix that masks can be written with: JPEG becomes PNG, DICOM becomes NIfTI."""
     if image.is_dir() and not image.name.lower().endswith(FORMATS["ome_zarr"].suffixes):
         return f"{image.resolve().name}.nii.gz"
-    suffix = image.name.removeprefix(stem(image))
+    suffix = suffix_of(image)
+    name = image.name.removesuffix(suffix)
     instead = {".jpg": ".png", ".jpeg": ".png", ".nhdr": ".nrrd"}
     if suffix.lower() in FORMATS["dicom"].suffixes or not suffix:
-        return f"{stem(image)}.nii.gz"
-    return stem(image) + instead.get(suffix.lower(), suffix)
+        return f"{name}.nii.gz"
+    return name + instead.get(suffix.lower(), suffix)
 
 
 def identities(paths: Iterable[Path]) -> frozenset[tuple[int, int]]:
@@ -218,7 +227,7 @@ def write(volume: Volume, path: str | Path) -> Path:
     bring_back(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written(path, _suffix(path)) as aside:
+        with written(path, suffix_of(path)) as aside:
             entry.codec.write(volume, aside)
             _seal(volume, entry.codec.read(aside), path)
     except OSError as error:
@@ -235,12 +244,6 @@ def _format_for_writing(path: Path) -> Format:
             return entry
     suffixes = ", ".join(suffix for entry in FORMATS.values() if entry.writes for suffix in entry.suffixes)
     raise SegError(f"The name {path.name} does not say the format; end it with one of {suffixes}.")
-
-
-def _suffix(path: Path) -> str:
-    name = path.name.lower()
-    found = next((s for entry in FORMATS.values() for s in entry.suffixes if name.endswith(s)), "")
-    return path.name[len(path.name) - len(found) :]
 
 
 def _seal(written: Volume, found: Volume, path: Path) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_seg.data.geometry import Reorder, leaning, orientation
 from napari_seg.errors import SegError
+from napari_seg.files import as_text
 
 AXES = "TCZYXS"
 """All axes there are, in the only order in which they occur: time, channel, depth, row, column, RGB sample."""
@@ -68,6 +69,7 @@ class Volume:
     made: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", as_text(self.name))
         if not is_axes(self.axes):
             raise SegError(f"Axes {self.axes!r} are not a selection of {AXES} in that order; name them again.")
         if len(self.axes) != self.data.ndim:

@@ -176,10 +176,11 @@ def _alone() -> Iterator[None]:
 
 
 def _keep(marks: tuple[Mark, ...]) -> None:
-    path = place()
+    path, text = place(), Marks(marks=marks).to_json()
+    Marks.from_file(text)  # what cannot be read again does not replace what can
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written(path) as aside:
-            aside.write_text(Marks(marks=marks).to_json(), encoding="utf-8")
+            aside.write_text(text, encoding="utf-8")
     except OSError as error:
         raise SegError(f"The marks of the test set could not be written ({error}); free some space.") from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,6 +171,16 @@ def test_damaged_marks_are_never_passed_over(text: str, words: str, data: Path, 
     assert marks.read_text() == text
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no names that are no UTF-8")
+def test_a_name_that_is_no_text_hurts_no_marks(data: Path, tmp_path: Path) -> None:
+    test_set.add([data / "images" / "c0.png"])
+    odd = tmp_path / os.fsdecode(b"caf\xe9.png")
+    odd.write_bytes((data / "images" / "c1.png").read_bytes())
+    test_set.add([odd])
+    assert [mark.name for mark in test_set.marked()] == ["c0", "caf\ufffd"]
+    assert "(c0, c1)" in refused(data)
+
+
 class TestCommands:
     def test_add_list_remove(self, run, data, tmp_path):
         assert "2 images are newly marked" in run("test-set", "add", *sorted((data / "images").iterdir())[:2]).err
@@ -190,6 +202,10 @@ class TestCommands:
             "c2",
         ]
         assert run("test-set", "add", data, "--split", split, "--hold-out", "fold9").code == 2
+        split.write_text("name,split\nc0,test\nc3.tif,test\n")
+        ended = run("test-set", "add", data, "--split", split)
+        assert ended.code == 0
+        assert "have no image and are not marked: c3.tif." in ended.err
 
     def test_all_marks_are_taken_off_only_when_told(self, run, data):
         run("test-set", "add", data)

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_seg.data.formats import stem
+from napari_seg.data.formats import suffix_of
 from napari_seg.gui.boxes import QuestionBox, RunningBox
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.dialogs import Facts
@@ -165,7 +165,7 @@ class SegmentPage(QScrollArea):
 
     def _save(self) -> None:
         start = self._controller.proposed_path()
-        path = ask_where(self, "Save the mask", start, start.name.removeprefix(stem(start)).lstrip("."), _MASKS)
+        path = ask_where(self, "Save the mask", start, suffix_of(start).lstrip("."), _MASKS)
         if path is not None:
             self._controller.save(path)
 
