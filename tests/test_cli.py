@@ -20,6 +20,7 @@ from PIL import Image
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.jobs import Progress
+from napari_seg.locks import locked
 
 
 def in_process(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -584,6 +585,50 @@ class TestTrain:
         ended = run("train", data, "--task", "semantic", "--output", model, "--steps", 1)
         assert ended.code == 2
         assert model.read_bytes() == before
+
+    def test_a_training_that_was_stopped_is_gone_on_with(self, run, data, tmp_path):
+        model = tmp_path / "m.safetensors"
+        words = ("train", data, "--task", "semantic", "--output", model, "--steps", 1, "--device", "cpu")
+        assert run(*words).code == 0
+        assert "--resume" not in run(*words).err
+        (tmp_path / "m.safetensors.resume").touch()
+        assert "--resume" in run(*words).err
+
+    @pytest.mark.parametrize("command", ["train", "search"])
+    def test_two_commands_do_not_write_one_model(self, run, data, tmp_path, command):
+        lock = tmp_path / ".m.safetensors.lock"
+        words = (command, data, "--task", "semantic", "--output", tmp_path / "m.safetensors", "--steps", 1)
+        with locked(lock):
+            ended = run(*words, "--overwrite")
+        assert (ended.code, ended.err.count("\n")) == (2, 1)
+        assert "Another training is writing" in ended.err
+        lock.unlink()
+        run("train", data, "--task", "semantic", "--output", tmp_path / "m.safetensors", "--start", "nonsense")
+        assert not lock.exists()
+
+    @pytest.mark.parametrize("words", [["train"], ["train", "--folds", 2], ["search"]])
+    def test_a_place_that_cannot_be_is_refused_before_any_work(self, run, data, tmp_path, monkeypatch, words):
+        (tmp_path / "file").write_text("a file")
+        words = (words[0], data, "--task", "semantic", "--steps", 1, *words[1:], "--output")
+        ended = run(*words, tmp_path / "file" / "m.safetensors")
+        assert (ended.code, ended.err.count("\n")) == (2, 1)
+        assert "is a file" in ended.err
+        (tmp_path / "m.safetensors").mkdir()
+        ended = run(*words, tmp_path / "m.safetensors", "--overwrite")
+        assert (ended.code, "is a folder" in ended.err) == (2, True)
+        (tmp_path / "locked").mkdir()
+        monkeypatch.setattr(os, "access", lambda folder, mode: Path(folder).name != "locked")  # root may write anywhere
+        ended = run(*words, tmp_path / "locked" / "m.safetensors")
+        assert (ended.code, "may not write" in ended.err) == (2, True)
+
+    def test_images_that_may_not_be_listed(self, run, data, tmp_path, monkeypatch):
+        def refused(folder):
+            raise PermissionError(13, "Permission denied", str(folder))
+
+        monkeypatch.setattr(Path, "iterdir", refused)
+        ended = run("train", data, "--task", "semantic", "--steps", 1, "--output", tmp_path / "m.safetensors")
+        assert (ended.code, ended.err.count("\n")) == (2, 1)
+        assert "You may not read" in ended.err
 
     def test_classes_that_overlap(self, run, tmp_path):
         rng = np.random.default_rng(0)

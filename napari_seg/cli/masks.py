@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_seg.cli.options import keep_existing
+from napari_seg.cli.options import keep_existing, refuse_folder
 from napari_seg.errors import SegError
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def plan(inputs: list[Path], output: Path, *, overwrite: bool) -> list[tuple[Pat
             )
         by_mask[mask] = image
     for folder in {mask.parent for mask in by_mask}:
-        _refuse_folder(folder)
+        refuse_folder(folder)
     return pairs
 
 
@@ -75,12 +74,3 @@ def _is_file_name(path: Path) -> bool:
 
     suffixes = tuple(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
     return path.name.lower().endswith(suffixes) and (not path.is_dir() or is_image(path))
-
-
-def _refuse_folder(folder: Path) -> None:
-    """Raises ``SegError`` where a folder cannot be made or written into."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not there.is_dir():
-        raise SegError(f"{there} is a file, so no masks can be written under it; choose another folder.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise SegError(f"You may not write into {there}; choose a folder that you may write to.")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from napari_seg.errors import SegError
+from napari_seg.files import as_text
+from napari_seg.locks import WAIT, Taken, locked
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
 JsonProgress = Annotated[
@@ -108,8 +113,55 @@ def refuse_clashes(minutes: float | None, steps: int | None, split: Path | None,
             raise SegError(f"--{name.replace('_', '-')} is about the rows of a split; give the file with --split.")
 
 
-def model_file(output: Path, overwrite: bool) -> None:
-    """Raises ``SegError`` where a model may not be written under this name."""
+def refuse_folder(folder: Path) -> None:
+    """Raises ``SegError`` where a folder cannot be made or written into."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise SegError(f"{there} is a file, so nothing can be written under it; choose another folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise SegError(f"You may not write into {there}; choose a folder that you may write to.")
+
+
+def model_file(context: typer.Context, output: Path, *, resume: bool, overwrite: bool | None = None) -> None:
+    """Claim the name of a model until the command ends. ``overwrite`` is ``None`` where the command knows no such flag.
+
+    Raises ``SegError`` where a model may not be written under this name, or another command is about to.
+    """
+    from napari_seg.models.shelf import state_of
+
+    if output.is_dir():
+        raise SegError(f"{output} is a folder; choose another name for the model.")
     if output.suffix != ".safetensors":
         raise SegError(f"{output.name} is not a name for a model; end it with .safetensors.")
-    keep_existing(output, overwrite)
+    if as_text(str(output)) != str(output):
+        raise SegError(
+            f"The name {output} holds bytes that are no UTF-8, with which no model can be read; choose another."
+        )
+    refuse_folder(output.parent)
+    try:
+        context.with_resource(_alone(output))
+    except Taken:
+        raise SegError(f"Another training is writing {output}; wait for its end or choose another name.") from None
+    except OSError as error:
+        raise SegError(f"{output} cannot be written ({error.strerror or error}); choose another folder.") from None
+    if output.exists() and not (resume or overwrite):
+        stopped = state_of(output), *(output.with_name(f"{output.name}.{what}") for what in ("folds", "search"))
+        cures = [
+            *(["go on with what was stopped (--resume)"] if any(path.exists() for path in stopped) else []),
+            "choose another name",
+            *(["start anew (--overwrite)"] if overwrite is not None else []),
+        ]
+        raise SegError(f"{output} exists already and was left as it is; {' or '.join(cures)}.")
+
+
+@contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """While a model is made no other command makes one of this name. The lock goes with the command, however it ends."""
+    lock = output.with_name(f".{output.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with locked(lock, WAIT):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # elsewhere than on POSIX systems it stays while it is held
+                lock.unlink()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_seg.cli.console import figure, put, put_json, put_table, say, watch
-from napari_seg.cli.options import Device, Json, JsonProgress, Precision, given
+from napari_seg.cli.options import Device, Json, JsonProgress, Precision, given, model_file
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def retrain(
+    context: typer.Context,
     sessions: Annotated[
         list[str],
         typer.Argument(
@@ -59,10 +60,8 @@ def retrain(
         raise SegError("--minutes and --steps both say how long to train; give one of them.")
     if resume and output is None:
         raise SegError("--resume goes on with a training that was stopped; name its model with --output.")
-    if output is not None and output.suffix != ".safetensors":
-        raise SegError(f"{output.name} is not a name for a model; end it with .safetensors.")
-    if output is not None and output.exists() and not resume:
-        raise SegError(f"{output} exists already and was left as it is; choose another name.")
+    if output is not None:
+        model_file(context, output, resume=resume)
     from napari_seg.models import shelf
     from napari_seg.models.zoo import find, shipped
     from napari_seg.session.pupils import parent_of, taught_in

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 
 def search(
+    context: typer.Context,
     data: Data,
     task: Annotated[TaskKind, typer.Option(help="Learn classes of pixels (semantic) or single objects (instance).")],
     output: ModelFile,
@@ -71,7 +72,7 @@ def search(
     """Try networks, widths, depths, learning rates, losses and augmentations; train the best one on. Stopped, it keeps
     the best so far."""
     refuse_clashes(minutes, steps, split, where=where, hold_out=hold_out)
-    model_file(output, overwrite or resume)
+    model_file(context, output, resume=resume, overwrite=overwrite)
     agreed = known_fixes(fix)
     from napari_seg.training.check import Wanted
     from napari_seg.training.plan import TrainSpec

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     data: Data,
     task: Annotated[TaskKind, typer.Option(help="Learn classes of pixels (semantic) or single objects (instance).")],
     output: ModelFile,
@@ -81,7 +82,7 @@ def train(
     refuse_clashes(minutes, steps, split, where=where, hold_out=hold_out)
     if folds and start:
         raise SegError("--folds trains new models, --start goes on from one; give one of them.")
-    model_file(output, overwrite or resume)
+    model_file(context, output, resume=resume, overwrite=overwrite)
     agreed = known_fixes(fix)
     from napari_seg.models.zoo import load_model
     from napari_seg.training.check import Wanted

@@ -158,16 +158,20 @@ def images_in(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(images_in(folder))
+    except PermissionError as error:
+        raise SegError(f"You may not read {folder}; ask its owner, or choose another folder.") from error
+
+
 def images_of(paths: Iterable[Path]) -> Iterator[Path]:
     """Each path that is an image, and the images of each other folder. Raises ``SegError`` for a folder without any."""
     for path in paths:
         if is_image(path):
             yield path
             continue
-        try:
-            found = list(images_in(path))
-        except PermissionError as error:
-            raise SegError(f"You may not read {path}; ask its owner, or choose another folder.") from error
+        found = _listed(path)
         if not found:
             raise SegError(f"The folder {path} holds no image that can be read; choose a folder with images.")
         yield from found
@@ -198,7 +202,7 @@ def identities(paths: Iterable[Path]) -> frozenset[tuple[int, int]]:
 def images_by_stem(folder: Path) -> dict[str, Path]:
     """The images of a folder by the stems by which files pair. Raises ``SegError`` where two of them share one."""
     found: dict[str, Path] = {}
-    for path in images_in(folder):
+    for path in _listed(folder):
         other = found.setdefault(stem(path), path)
         if other is not path:
             raise SegError(

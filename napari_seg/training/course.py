@@ -27,6 +27,7 @@ from napari_seg.models.shelf import name_of, state_of
 from napari_seg.models.spec import Event, ModelSpec
 from napari_seg.networks import Ensemble, Network
 from napari_seg.training.adopt import LOSS
+from napari_seg.training.memory import forget
 from napari_seg.training.sample import Sample
 from napari_seg.training.trainer import Settings, Trainer, digest, stored
 from napari_seg.training.validation import score
@@ -124,12 +125,14 @@ def run_course(
     patience: int = 0,
     resume: bool = False,
     standing: Standing | None = None,
+    remembered: bool = True,
 ) -> Steps[Model]:
     """Train ``first``; returns the best model, which ``save_to`` then holds with the spec of ``kept``.
 
     ``asked``: the settings as JSON, by which a stopped training is known. ``standing``: that of ``first``, if that lies
     in the file already (:func:`keep_start`). ``patience``: so many checkpoints without a better figure end it, where
-    figures choose; 0 for never. Closing the generator leaves the best model so far in the file, before the first
+    figures choose; 0 for never. ``remembered``: samples beside the file are of this training; else, with the first writing
+    of the file, those of the model that it replaces go. Closing the generator leaves the best model so far in the file, before the first
     checkpoint what there is. Where steps take longer than they did when they were timed, because a person works beside
     it, there are fewer.
     """
@@ -142,6 +145,12 @@ def run_course(
     elif standing.older is not None:
         trainer.old_weight = 1 - min(LEAST, 1 - settings.old_share)
     before = trainer.step
+
+    def keep(network: Network | Ensemble) -> None:
+        _keep(kept, network, save_to, trainer.step, standing)
+        if not remembered:
+            forget(save_to)
+
     try:
         while trainer.step < trainer.total and not (material.chooses and 0 < patience <= standing.waited):
             loss = trainer.advance()
@@ -156,7 +165,7 @@ def run_course(
                 trainer.old_weight = _balanced(trainer.old_weight, settings.old_share, standing.older, found)
                 better = _count(standing, trainer.step, found, len(material.watched))
                 if better or not material.chooses:
-                    _keep(kept, averaged, save_to, trainer.step, standing)
+                    keep(averaged)
                     written = True
                 spent = time.perf_counter() - began
                 trainer.total = _in_time(trainer, (trainer.step - before) / spent, length.seconds - spent)
@@ -164,8 +173,8 @@ def run_course(
                 trainer.store(state_file, about)
             yield Progress(trainer.step, trainer.total, words, {"phase": "train", **detail})
     except GeneratorExit:
-        if not written:
-            _keep(kept, trainer.averaged(), save_to, trainer.step, standing)
+        if not written and not save_to.exists():
+            keep(trainer.averaged())
         raise
     return Model.load(save_to)
 

@@ -38,6 +38,7 @@ from napari_seg.models.spec import Event, ModelSpec
 from napari_seg.spec import Spec
 from napari_seg.training.cases import Lesson, find_cases
 from napari_seg.training.course import pace_of
+from napari_seg.training.memory import forget
 from napari_seg.training.plan import TrainSpec, plan
 from napari_seg.training.reading import look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
@@ -123,6 +124,7 @@ def folds(
     described = _described(joined.spec, folded, spec, bench.settings(0), best)
     folded = replace(folded, model=replace(joined, spec=described))
     folded.model.save(save_to)
+    forget(save_to)
     shutil.rmtree(bench.folder, ignore_errors=True)
     return replace(folded, model=Model.load(save_to))
 

@@ -113,6 +113,16 @@ def remember(
     return _write(parts, before, beside(model))
 
 
+def forget(model: str | Path) -> None:
+    """Remove the samples beside a model file that another model has taken the place of. Raises ``SegError``."""
+    try:
+        beside(model).unlink(missing_ok=True)
+    except OSError as error:
+        raise SegError(
+            f"The samples {beside(model)} of another model could not be removed ({error}); delete the file."
+        ) from None
+
+
 def without(samples: Iterable[Sample], groups: Iterable[str]) -> tuple[Sample, ...]:
     """The stored samples that are of none of these groups, or patients (:attr:`Sample.whole`)."""
     known = {name for group in groups for name in (group, known_as(group))}

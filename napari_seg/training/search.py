@@ -39,6 +39,7 @@ from napari_seg.training.candidates import Candidate, candidates
 from napari_seg.training.cases import Lesson, find_cases
 from napari_seg.training.course import pace_of
 from napari_seg.training.halving import goals, milestones, rounds
+from napari_seg.training.memory import forget
 from napari_seg.training.plan import TrainSpec, plan
 from napari_seg.training.reading import look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
@@ -281,7 +282,7 @@ class _Search:
                     trainer.store(state, {})
                 yield at
         except (GeneratorExit, KeyboardInterrupt):
-            if self.note.best < 0:  # nothing was measured yet, but there is a model
+            if self.note.best < 0 and not bench.save_to.exists():  # nothing was measured yet, but there is a model
                 self._save(k, trainer.averaged())
             raise
         self._change(k, rounds=number + 1)
@@ -289,6 +290,7 @@ class _Search:
 
     def _save(self, k: int, network: Network) -> None:
         Model(self._described(k, self.tried[k].model), network).save(self.bench.save_to)
+        forget(self.bench.save_to)
 
     def _measured(self, k: int, step: int, found: float) -> bool:
         """Write down what was measured of a candidate; whether it is the best so far."""

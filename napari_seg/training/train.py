@@ -89,7 +89,15 @@ def train(
     )
     kept = with_event(replace(first, spec=model_spec), made)
     model = yield from run_course(
-        first, kept, material, settings, length, save_to=save_to, asked=spec.to_json(), resume=resume
+        first,
+        kept,
+        material,
+        settings,
+        length,
+        save_to=save_to,
+        asked=spec.to_json(),
+        resume=resume,
+        remembered=dividing,
     )
     if held_out:
         model = replace(model, spec=(yield from tuned(model, kept.spec.task, held_out, settings.device)))

@@ -471,3 +471,19 @@ def test_axes_are_for_the_files_that_leave_them_open(tmp_path: Path) -> None:
     for image, found in (("open", "TYX"), ("said", "ZYX")):
         loaded = Case("a", tmp_path / f"{image}.tif", labels, "a", axes="TYX").load()
         assert (loaded.image.axes, loaded.labels.axes) == (found, found)
+
+
+def test_stopped_before_its_first_checkpoint_a_training_leaves_the_model_that_was_there(
+    folder: Path, tmp_path: Path
+) -> None:
+    path, samples = tmp_path / "m.safetensors", tmp_path / "m.samples.safetensors"
+    train(folder, tiny(), save_to=path)
+    samples.write_bytes(b"of the model that is there")
+    earlier = path.read_bytes()
+    steps = train.steps(folder, tiny(steps=40, seed=1), save_to=path)
+    next(progress for progress in steps if progress.detail.get("phase") == "train")
+    steps.close()
+    assert (path.read_bytes(), samples.read_bytes()) == (earlier, b"of the model that is there")
+    train(folder, tiny(seed=1), save_to=path)
+    assert path.read_bytes() != earlier
+    assert not samples.exists()  # a retraining of the new model would rehearse what it never learned
