@@ -307,10 +307,22 @@ class TestPredict:
         assert ended.code == 0, ended.err
         assert {path.name for path in (tmp_path / "masks").iterdir()} == {name, "z.png"}
 
-    def test_an_existing_mask_is_kept_unless_told_otherwise(self, run, tmp_path, model_file):
-        path, mask = image(tmp_path / "a.png"), image(tmp_path / "mask.png", seed=1)
-        before = mask.read_bytes()
+    def test_what_is_no_mask_of_ours_is_never_replaced(self, run, tmp_path, model_file, no_network):
+        picture, beside = image(tmp_path / "a.png"), tmp_path / "a.jpg"
+        Image.open(picture).save(beside)
+        before = picture.read_bytes()
+        for output in (tmp_path, picture):
+            ended = run("predict", beside, "--model", model_file("semantic"), "--output", output, "--overwrite")
+            assert ended.code == 2
+            assert "it may be an image" in ended.err
+            assert picture.read_bytes() == before
+
+    @pytest.mark.parametrize("suffix", [".png", ".tif", ".ome.tif", ".nii.gz", ".nrrd"])
+    def test_an_existing_mask_is_kept_unless_told_otherwise(self, run, tmp_path, model_file, suffix):
+        path, mask = image(tmp_path / "a.png"), tmp_path / f"mask{suffix}"
         words = ("predict", path, "--model", model_file("semantic"), "--output", mask)
+        assert run(*words, "--threshold", 0.9).code == 0
+        before = mask.read_bytes()
         ended = run(*words)
         assert ended.code == 2
         assert "--overwrite" in ended.err

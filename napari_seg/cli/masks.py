@@ -49,17 +49,22 @@ def plan(inputs: list[Path], output: Path, *, overwrite: bool) -> list[tuple[Pat
 
 
 def refuse_unwritable(spec: ModelSpec, image: Volume, mask: Path) -> None:
-    """Raises ``SegError`` where the format of ``mask`` cannot hold a mask of this image.
+    """Raises ``SegError`` where the format of ``mask`` cannot hold a mask of this image, or what has this name is none.
 
     An empty mask with the axes, the place and the spacing of the image, but two voxels long, is written to find out.
     """
     import numpy as np
 
-    from napari_seg.data.formats import write
+    from napari_seg.data.formats import tells_how_made, write
     from napari_seg.data.ome_zarr import is_mask
 
     if mask.is_dir() and not is_mask(mask):
         raise SegError(f"{mask} is a folder and no mask, so it is not replaced; choose another name.")
+    if mask.is_file() and not tells_how_made(mask):
+        raise SegError(
+            f"{mask} does not say that napari-seg made it, so it may be an image and is not replaced; choose another "
+            "folder or name, or take it away first."
+        )
     planes = spec.task.planes
     axes = image.mask_axes(planes)
     sizes = [len(planes) if axis == "C" else min(image.size(axis), 2) for axis in axes]

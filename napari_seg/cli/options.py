@@ -156,7 +156,7 @@ def model_file(context: typer.Context, output: Path, *, resume: bool, overwrite:
 
 @contextmanager
 def _alone(output: Path) -> Iterator[None]:
-    """While a model is made no other command makes one of this name. The lock goes with the command, however it ends."""
+    """While a model is made no other command makes one of this name; the lock goes with the command."""
     lock = output.with_name(f".{output.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     with locked(lock, WAIT):

@@ -7,7 +7,10 @@ written is read again and compared, values and place, before it gets its name.
 
 from __future__ import annotations
 
+import gzip
 import importlib
+import re
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -64,6 +67,9 @@ FORMATS = {
     )
 }
 """Every format, in the order in which a path is offered to them; DICOM comes last as its files may have any name."""
+
+
+_OURS, _ENDS = re.compile(rb'program("|&quot;): ("|&quot;)napari-seg '), 1 << 20
 
 
 def stem(path: Path) -> str:
@@ -210,6 +216,19 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
                 "rename one of them or take it out."
             )
     return found
+
+
+def tells_how_made(path: Path) -> bool:
+    """Whether a file says that it is a mask that this program made (:attr:`~napari_seg.data.volume.Volume.made`). Its
+    values say nothing of that: images may have the same. Every format has it, unpacked, near one end of the file."""
+    with suppress(OSError, EOFError, zlib.error):
+        with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
+            if _OURS.search(file.read(_ENDS)):
+                return True
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _ENDS))
+            return _OURS.search(file.read()) is not None
+    return False
 
 
 def write(volume: Volume, path: str | Path) -> Path:

@@ -131,10 +131,10 @@ def run_course(
 
     ``asked``: the settings as JSON, by which a stopped training is known. ``standing``: that of ``first``, if that lies
     in the file already (:func:`keep_start`). ``patience``: so many checkpoints without a better figure end it, where
-    figures choose; 0 for never. ``remembered``: samples beside the file are of this training; else, with the first writing
-    of the file, those of the model that it replaces go. Closing the generator leaves the best model so far in the file, before the first
-    checkpoint what there is. Where steps take longer than they did when they were timed, because a person works beside
-    it, there are fewer.
+    figures choose; 0 for never. ``remembered``: the samples beside the file are those of this training; else they are
+    of the model that is replaced, and go with it. Closing the generator leaves the best model so far in the file,
+    before the first checkpoint what there is. Where steps take longer than they did when they were timed, because a
+    person works beside it, there are fewer.
     """
     state_file, began = state_of(save_to), time.perf_counter()
     trainer = Trainer(first, material.learned, settings, length.steps, material.older)

@@ -16,7 +16,7 @@ import tifffile
 import zarr
 from PIL import Image
 
-from napari_seg.data.formats import read, write
+from napari_seg.data.formats import read, tells_how_made, write
 from napari_seg.data.volume import MADE, Volume
 
 SAID = {
@@ -70,7 +70,19 @@ def test_the_file_says_how_it_was_made(name: str, found: Callable[[Path], str], 
     labels = np.arange(48, dtype=np.uint8).reshape(6, 8)
     path = write(Volume(labels, "YX", made=SAID), tmp_path / name)
     assert json.loads(found(path)) == SAID
+    assert tells_how_made(path) or path.is_dir()  # the metadata of OME-Zarr say that it is a mask
     assert np.array_equal(np.asarray(read(path).data), labels)
+
+
+@pytest.mark.parametrize("name", ["image.nii.gz", "image.nrrd", "image.tif", "image.png"])
+def test_an_image_does_not(name: str, tmp_path: Path) -> None:
+    path = write(Volume(np.arange(48, dtype=np.uint8).reshape(6, 8), "YX", name="napari-seg"), tmp_path / name)
+    assert not tells_how_made(path)
+
+
+def test_a_large_file_says_it_at_its_end(tmp_path: Path) -> None:
+    labels = np.random.default_rng(0).integers(0, 255, (1500, 1500), np.uint8)
+    assert tells_how_made(write(Volume(labels, "YX", made=SAID), tmp_path / "mask.tif"))
 
 
 def test_other_programs_find_the_voxels_behind_it(tmp_path: Path) -> None:
