@@ -122,6 +122,7 @@ def run_course(
     *,
     save_to: Path,
     asked: str,
+    images: str = "",
     patience: int = 0,
     resume: bool = False,
     standing: Standing | None = None,
@@ -129,19 +130,20 @@ def run_course(
 ) -> Steps[Model]:
     """Train ``first``; returns the best model, which ``save_to`` then holds with the spec of ``kept``.
 
-    ``asked``: the settings as JSON, by which a stopped training is known. ``standing``: that of ``first``, if that lies
-    in the file already (:func:`keep_start`). ``patience``: so many checkpoints without a better figure end it, where
-    figures choose; 0 for never. ``remembered``: the samples beside the file are those of this training; else they are
-    of the model that is replaced, and go with it. Closing the generator leaves the best model so far in the file,
-    before the first checkpoint what there is. Where steps take longer than they did when they were timed, because a
-    person works beside it, there are fewer.
+    ``asked``: the settings as JSON, by which a stopped training is known, and ``images``: the digest of what is learned
+    from, where that may not change when it is resumed. ``standing``: that of ``first``, if that lies in the file
+    already (:func:`keep_start`). ``patience``: so many checkpoints without a better figure end it, where figures
+    choose; 0 for never. ``remembered``: the samples beside the file are those of this training; else they are of the
+    model that is replaced, and go with it. Closing the generator leaves the best model so far in the file, before the
+    first checkpoint what there is. Where steps take longer than they did when they were timed, because a person works
+    beside it, there are fewer.
     """
     state_file, began = state_of(save_to), time.perf_counter()
     trainer = Trainer(first, material.learned, settings, length.steps, material.older)
     known, written = material.digest, standing is not None
     standing = standing or Standing()
     if resume:
-        standing, written = _taken_up(trainer, state_file, asked, known), True
+        standing, written = _taken_up(trainer, state_file, asked, images, known), True
     elif standing.older is not None:
         trainer.old_weight = 1 - min(LEAST, 1 - settings.old_share)
     before = trainer.step
@@ -169,7 +171,7 @@ def run_course(
                     written = True
                 spent = time.perf_counter() - began
                 trainer.total = _in_time(trainer, (trainer.step - before) / spent, length.seconds - spent)
-                about = {"training": asked, "measured": known, **_told(standing)}
+                about = {"training": asked, "images": images, "measured": known, **_told(standing)}
                 trainer.store(state_file, about)
             yield Progress(trainer.step, trainer.total, words, {"phase": "train", **detail})
     except GeneratorExit:
@@ -268,11 +270,13 @@ def _told(standing: Standing) -> Mapping[str, Any]:
     return asdict(standing)
 
 
-def _taken_up(trainer: Trainer, state_file: Path, asked: str, known: str) -> Standing:
+def _taken_up(trainer: Trainer, state_file: Path, asked: str, images: str, known: str) -> Standing:
     """Go on with a stopped training. If what is measured has changed since, figures of before are forgotten."""
     about = stored(state_file)
     if about["training"] != asked:
         raise SegError("The stopped training had other settings; resume with the same ones or start anew.")
+    if about.get("images", images) != images:
+        raise SegError("The stopped training learned from other images; resume with the same ones or start anew.")
     trainer.resume(state_file)
     if about["measured"] != known:
         return Standing(before=about["before"], older=about["older"])

@@ -29,7 +29,7 @@ from napari_seg.training.plan import TrainSpec, augmentation, batch_size, check_
 from napari_seg.training.reading import look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
 from napari_seg.training.test_set import refuse
-from napari_seg.training.trainer import Settings
+from napari_seg.training.trainer import Settings, digest
 from napari_seg.training.validation import tuned
 
 
@@ -96,6 +96,7 @@ def train(
         length,
         save_to=save_to,
         asked=spec.to_json(),
+        images="" if dividing else digest(learned),  # what was learned from is never held out where this divides
         resume=resume,
         remembered=dividing,
     )

@@ -136,6 +136,10 @@ def test_resuming_needs_a_stopped_training_with_the_same_settings(folder: Path, 
     steps.close()
     with pytest.raises(SegError, match="other settings"):
         train(folder, tiny(learning_rate=0.5), save_to=tmp_path / "m", resume=True)
+    learned, *others = (case for case in find_cases(folder) if case.split == "train")
+    for cases in (others, [replace(learned, split="val"), *others]):  # what was learned from would choose
+        with pytest.raises(SegError, match="other images"):
+            train(cases, tiny(), save_to=tmp_path / "m", resume=True)
 
 
 def test_minutes_become_a_recorded_number_of_steps(folder: Path, tmp_path: Path) -> None:
