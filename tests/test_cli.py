@@ -18,6 +18,7 @@ import tifffile
 from PIL import Image
 
 from napari_seg.data.formats import read, write
+from napari_seg.data.ome_zarr import masks_of
 from napari_seg.data.volume import Volume
 from napari_seg.jobs import Progress
 from napari_seg.locks import locked
@@ -307,6 +308,22 @@ class TestPredict:
         assert ended.code == 0, ended.err
         assert {path.name for path in (tmp_path / "masks").iterdir()} == {name, "z.png"}
 
+    def test_a_folder_of_pictures_gets_masks_of_classes_that_overlap(self, run, tmp_path, model_file):
+        image(tmp_path / "images" / "a.png")
+        words = ("--model", model_file("overlapping", classes=("cell", "core")), "--output", tmp_path / "masks")
+        ended = run("predict", tmp_path / "images", *words)
+        assert ended.code == 0, ended.err
+        assert read(tmp_path / "masks" / "a.tif").axes == "CYX"
+
+    def test_a_mask_within_an_ome_zarr_image(self, run, tmp_path, model_file):
+        store = image(tmp_path / "a.ome.zarr")
+        words = ("predict", store, "--model", model_file("semantic"), "--output", store / "labels" / "mine")
+        assert run(*words).code == 0
+        assert list(masks_of(store)) == ["mine"]
+        assert read(store / "labels" / "mine").grid == (40, 40)
+        ended = run(*words, "--overwrite")
+        assert (ended.code, "a mask of that image already" in ended.err) == (2, True)
+
     def test_what_is_no_mask_of_ours_is_never_replaced(self, run, tmp_path, model_file, no_network):
         picture, beside = image(tmp_path / "a.png"), tmp_path / "a.jpg"
         Image.open(picture).save(beside)
@@ -579,6 +596,7 @@ class TestTrain:
             (("--minutes", 1, "--steps", 1), "one of them"),
             (("--where", "kind=a"), "--split"),
             (("--split", "split.csv", "--where", "kind"), "column=value"),
+            (("--split", "split.csv", "--where", "kind=a", "--where", "kind=b"), "names kind twice"),
             (("--split", "nothing.csv"), "nothing.csv"),
             (("--start", "nonsense"), "nonsense"),
         ],

@@ -47,6 +47,13 @@ def test_the_same_for_a_program(run: Run, folder: Path) -> None:
     assert {reason["setting"] for reason in told["plan"]} >= {"network", "patch"}
 
 
+@pytest.mark.parametrize("words", [("--where", "kind=a"), ("--hold-out", "test")])
+def test_what_is_said_of_a_split_needs_one(run: Run, folder: Path, words: tuple[str, str]) -> None:
+    ended = run("check", folder, "--task", "semantic", *words)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "--split" in ended.err
+
+
 def test_a_fix_that_there_is_not(run: Run, folder: Path) -> None:
     ended = run("check", folder, "--task", "semantic", "--fix", "magic")
     assert (ended.code, ended.err.count("\n")) == (2, 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_seg.cli.console import put, put_json, put_table, say, watch
-from napari_seg.cli.options import Axes, Fixes, HoldOut, Json, SplitTable, TaskKind, Where, pairs
+from napari_seg.cli.options import Axes, Fixes, HoldOut, Json, SplitTable, TaskKind, Where, pairs, refuse_clashes
 from napari_seg.errors import SegError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def check(
     from napari_seg.training.plan import Facts, TrainSpec, plan
     from napari_seg.training.reasons import reasons
 
+    refuse_clashes(None, None, split, where=where, hold_out=hold_out)
     agreed = known_fixes(fix)
     cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes)
     found = watch(run.steps(cases, Wanted(task.value)), "Looking")

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from napari_seg.models.spec import ModelSpec
 
 
-def plan(inputs: list[Path], output: Path, *, overwrite: bool) -> list[tuple[Path, Path]]:
-    """Every image with the place of its mask. Raises ``SegError`` before any work where a mask would hurt a file."""
+def plan(inputs: list[Path], output: Path, *, overwrite: bool, planes: bool = False) -> list[tuple[Path, Path]]:
+    """Every image with the place of its mask. ``planes``: the masks hold one for each class. Raises ``SegError`` before
+    any work where a mask would hurt a file."""
     from napari_seg.data.formats import FORMATS, images_of, is_image, mask_name
 
     images = list(images_of(inputs))
@@ -33,7 +34,7 @@ def plan(inputs: list[Path], output: Path, *, overwrite: bool) -> list[tuple[Pat
     else:
         if output.is_file() or _is_file_name(output):
             raise SegError(f"{output} is the name of one file, there are {len(images)} images; give a folder instead.")
-        pairs = [(image, output / mask_name(image)) for image in images]
+        pairs = [(image, output / _named(mask_name(image), planes)) for image in images]
     by_mask: dict[Path, Path] = {}
     for image, mask in pairs:
         if any(mask.exists() and other.exists() and mask.samefile(other) for other in images):
@@ -58,6 +59,9 @@ def refuse_unwritable(spec: ModelSpec, image: Volume, mask: Path) -> None:
     from napari_seg.data.formats import tells_how_made, write
     from napari_seg.data.ome_zarr import is_mask
 
+    inside = _is_in_image(mask)
+    if inside and mask.exists():
+        raise SegError(f"{mask} is a mask of that image already, and none of them is replaced; choose another name.")
     if mask.is_dir() and not is_mask(mask):
         raise SegError(f"{mask} is a folder and no mask, so it is not replaced; choose another name.")
     if mask.is_file() and not tells_how_made(mask):
@@ -70,12 +74,26 @@ def refuse_unwritable(spec: ModelSpec, image: Volume, mask: Path) -> None:
     sizes = [len(planes) if axis == "C" else min(image.size(axis), 2) for axis in axes]
     tiny = replace(image, data=np.zeros(sizes, np.uint8), axes=axes, channels=planes, notes=(), levels=())
     with tempfile.TemporaryDirectory() as folder:
-        write(tiny, Path(folder) / mask.name)
+        write(tiny, Path(folder) / (f"{mask.name}.zarr" if inside else mask.name))
+
+
+def _named(name: str, planes: bool) -> str:
+    """The name of a mask; a PNG cannot hold several planes, a TIFF can."""
+    return f"{name[:-4]}.tif" if planes and name.lower().endswith(".png") else name
+
+
+def _is_in_image(path: Path) -> bool:
+    """Whether an output is a mask within an OME-Zarr image: ``image.zarr/labels/NAME``."""
+    from napari_seg.data.ome_zarr import claims
+
+    return path.parent.name == "labels" and claims(path.parent.parent)
 
 
 def _is_file_name(path: Path) -> bool:
-    """Whether an output is meant as one file: it ends like one and is not an ordinary folder."""
+    """Whether an output is meant as one mask: it ends like a file and is no ordinary folder, or lies in an image."""
     from napari_seg.data.formats import FORMATS, is_image
 
+    if _is_in_image(path):
+        return True
     suffixes = tuple(suffix for entry in FORMATS.values() for suffix in entry.suffixes)
     return path.name.lower().endswith(suffixes) and (not path.is_dir() or is_image(path))

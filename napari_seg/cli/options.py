@@ -94,12 +94,14 @@ def keep_existing(output: Path, overwrite: bool) -> None:
 
 
 def pairs(texts: list[str] | None) -> dict[str, str]:
-    """Columns and their values. Raises ``SegError`` for a text without a value."""
-    found = {}
+    """Columns and their values. Raises ``SegError`` for a text without a value, and for a column that comes twice."""
+    found = dict[str, str]()
     for text in texts or ():
         column, equals, value = text.partition("=")
         if not equals:
             raise SegError(f"--where {text} does not say a value; write column=value, such as kind=fluorescence.")
+        if column in found:
+            raise SegError(f"--where names {column} twice, and a row has one value of it; give one of them.")
         found[column] = value
     return found
 

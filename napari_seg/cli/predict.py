@@ -69,14 +69,15 @@ def predict(
 ) -> None:
     """Segment images. A bad file is reported and the others are done; nothing but the masks is written."""
     region = region_of(box)
-    pairs = plan(inputs, output, overwrite=overwrite)
-    work = [Work(image, mask, axes, series, region, overwrite) for image, mask in pairs]
     from napari_seg.inference.decoding import task_with
     from napari_seg.inference.fit import refuse_diameter
     from napari_seg.inference.predict import PredictSpec
-    from napari_seg.models.file import file_hash
+    from napari_seg.models.file import file_hash, read_spec
     from napari_seg.models.zoo import find, load_model
 
+    planes = bool(read_spec(find(model)).task.planes)
+    pairs = plan(inputs, output, overwrite=overwrite, planes=planes)
+    work = [Work(image, mask, axes, series, region, overwrite) for image, mask in pairs]
     spec = PredictSpec.from_person(
         given(
             device=device.value,

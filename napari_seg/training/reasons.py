@@ -90,7 +90,7 @@ def _patch(model: ModelSpec) -> str:
 def _normalisation(model: ModelSpec) -> str:
     if model.input.normalisation.kind == "percentile":
         low, high = model.input.normalisation.low, model.input.normalisation.high
-        return f"From the {low:g}th to the {high:g}th percentile: a few very bright pixels change nothing."
+        return f"From percentile {low:g} to percentile {high:g}: a few very bright pixels change nothing."
     if model.input.normalisation.kind == "zscore":
         return "Mean 0 and deviation 1 of each image: scanners differ in their scale."
     return "Fixed intensities mean the same in every image."

@@ -122,6 +122,11 @@ def search(
     bench = _Bench(parts["train"], parts["val"], spec, Path(save_to))
     tried = candidates(facts, spec, count or max(COUNTS))
     note = bench.stored() if resume else None
+    if note is not None and count is not None and len(tried) != len(note.totals):
+        raise SegError(
+            f"The stopped search is among {len(note.totals)} candidates, not {count}; resume it with that number, or "
+            f"delete {bench.folder} and start anew."
+        )
     if note is None:
         if (bench.folder / "search.json").exists():
             raise SegError(f"A search that was stopped lies in {bench.folder}; resume it, or delete that folder first.")

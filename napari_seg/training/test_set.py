@@ -134,9 +134,9 @@ def refuse(lessons: Iterable[Learnable]) -> Steps[None]:
             found.append(lesson.name)
     if found:
         names = f"{', '.join(found[:NAMED])}{' ...' * (len(found) > NAMED)}"
-        which, they = ("1 image is", "it") if len(found) == 1 else (f"{len(found)} images are", "they")
+        which, them = ("1 image is", "it") if len(found) == 1 else (f"{len(found)} images are", "them")
         raise SegError(
-            f"{which} of the independent test set ({names}), which nothing may learn from; take {they} out of the "
+            f"{which} of the independent test set ({names}), which nothing may learn from; take {them} out of the "
             f"data, or take the mark off with napari-seg test-set remove."
         )
 

@@ -246,6 +246,8 @@ def test_only_the_same_search_is_resumed(tmp_path):
     for other, spec in ((split(), some(seed=1)), (split(6), some())):
         with pytest.raises(SegError, match="other settings or other images"):
             search(other, spec, save_to=path, count=2, resume=True)
+    with pytest.raises(SegError, match="among 2 candidates, not 3"):
+        search(split(), some(), save_to=path, count=3, resume=True)
 
 
 def test_stopped_in_its_first_steps_there_is_a_model_too(tmp_path):

@@ -72,6 +72,7 @@ def test_a_folder_is_marked_once_and_many_names_are_cut_short(data: Path) -> Non
     assert len(test_set.add([data])) == 4
     assert test_set.add([data / "images", data / "images" / "c0.png"]) == ()
     assert "4 images are of the independent test set (c0, c1, c2, c3)" in refused(data)
+    assert "take them out" in refused(data)
     cases = [Case(f"n{k}", data / "images" / "c0.png", data / "labels" / "c0.png", "g") for k in range(7)]
     with pytest.raises(SegError, match=r"7 images are .* \(n0, n1, n2, n3, n4 \.\.\.\)"):
         run(test_set.refuse(cases))
