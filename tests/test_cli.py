@@ -321,8 +321,9 @@ class TestPredict:
         assert run(*words).code == 0
         assert list(masks_of(store)) == ["mine"]
         assert read(store / "labels" / "mine").grid == (40, 40)
-        ended = run(*words, "--overwrite")
-        assert (ended.code, "a mask of that image already" in ended.err) == (2, True)
+        for more in ([], ["--overwrite"]):
+            ended = run(*words, *more)
+            assert (ended.code, "a mask of that image already" in ended.err) == (2, True)
 
     def test_what_is_no_mask_of_ours_is_never_replaced(self, run, tmp_path, model_file, no_network):
         picture, beside = image(tmp_path / "a.png"), tmp_path / "a.jpg"
@@ -622,7 +623,9 @@ class TestTrain:
         assert run(*words).code == 0
         assert "--resume" not in run(*words).err
         (tmp_path / "m.safetensors.resume").touch()
-        assert "--resume" in run(*words).err
+        assert "(--resume) or choose another name or start anew (--overwrite)" in run(*words).err
+        (tmp_path / "m.safetensors.folds").mkdir()  # which --overwrite does not throw away
+        assert "--overwrite" not in run(*words, "--folds", 2).err
 
     @pytest.mark.parametrize("command", ["train", "search"])
     def test_two_commands_do_not_write_one_model(self, run, data, tmp_path, command):

@@ -22,9 +22,9 @@ def plan(inputs: list[Path], output: Path, *, overwrite: bool, planes: bool = Fa
 
     images = list(images_of(inputs))
     single = len(inputs) == 1 and is_image(inputs[0])
-    if single and _is_file_name(output):
+    named = single and _is_file_name(output)
+    if named:
         pairs = [(images[0], output)]
-        keep_existing(output, overwrite)
     elif single and output.suffix and not output.is_dir():
         suffixes = ", ".join(suffix for entry in FORMATS.values() if entry.writes for suffix in entry.suffixes)
         raise SegError(
@@ -43,7 +43,11 @@ def plan(inputs: list[Path], output: Path, *, overwrite: bool, planes: bool = Fa
             raise SegError(
                 f"{by_mask[mask]} and {image} would both become {mask}; segment them into different folders."
             )
+        if mask.exists() and _is_in_image(mask):
+            raise SegError(f"{mask} is a mask of that image already, and none is replaced there; choose another name.")
         by_mask[mask] = image
+    if named:
+        keep_existing(output, overwrite)
     for folder in {mask.parent for mask in by_mask}:
         refuse_folder(folder)
     return pairs
@@ -59,9 +63,6 @@ def refuse_unwritable(spec: ModelSpec, image: Volume, mask: Path) -> None:
     from napari_seg.data.formats import tells_how_made, write
     from napari_seg.data.ome_zarr import is_mask
 
-    inside = _is_in_image(mask)
-    if inside and mask.exists():
-        raise SegError(f"{mask} is a mask of that image already, and none of them is replaced; choose another name.")
     if mask.is_dir() and not is_mask(mask):
         raise SegError(f"{mask} is a folder and no mask, so it is not replaced; choose another name.")
     if mask.is_file() and not tells_how_made(mask):
@@ -74,7 +75,7 @@ def refuse_unwritable(spec: ModelSpec, image: Volume, mask: Path) -> None:
     sizes = [len(planes) if axis == "C" else min(image.size(axis), 2) for axis in axes]
     tiny = replace(image, data=np.zeros(sizes, np.uint8), axes=axes, channels=planes, notes=(), levels=())
     with tempfile.TemporaryDirectory() as folder:
-        write(tiny, Path(folder) / (f"{mask.name}.zarr" if inside else mask.name))
+        write(tiny, Path(folder) / (f"{mask.name}.zarr" if _is_in_image(mask) else mask.name))
 
 
 def _named(name: str, planes: bool) -> str:

@@ -147,11 +147,11 @@ def model_file(context: typer.Context, output: Path, *, resume: bool, overwrite:
     except OSError as error:
         raise SegError(f"{output} cannot be written ({error.strerror or error}); choose another folder.") from None
     if output.exists() and not (resume or overwrite):
-        stopped = state_of(output), *(output.with_name(f"{output.name}.{what}") for what in ("folds", "search"))
+        folders = any(output.with_name(f"{output.name}.{what}").is_dir() for what in ("folds", "search"))
         cures = [
-            *(["go on with what was stopped (--resume)"] if any(path.exists() for path in stopped) else []),
+            *(["go on with what was stopped (--resume)"] if folders or state_of(output).exists() else []),
             "choose another name",
-            *(["start anew (--overwrite)"] if overwrite is not None else []),
+            *(["start anew (--overwrite)"] if overwrite is not None and not folders else []),
         ]
         raise SegError(f"{output} exists already and was left as it is; {' or '.join(cures)}.")
 
