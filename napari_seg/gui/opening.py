@@ -153,18 +153,23 @@ def _meaning(source: Source) -> Meaning | None:
 def _place_on(image: Volume, mask: Volume, about: Mapping[str, Any]) -> dict[str, Any]:
     """Scale and shift of a mask on its image, which may be stored finer or coarser than the mask.
 
-    An image lies at 0 in the viewer, so the shift is what the two are apart in the store. Where the voxel size is not
-    known both show the same field, by the definition of OME-Zarr.
+    An image lies at 0 in the viewer, so the shift is what the two are apart in the store, whatever unit that is in.
+    Where the store says the same of two that differ in size both show the same field, by the definition of OME-Zarr.
     """
     axes = [axis for axis in mask.axes if axis not in "CS"]
     shared = [k for k, axis in enumerate(axes) if axis in image.spatial]
     scale, shift = list(about["scale"]), list(about["translate"])
+    said = [v.source.header.get("said", {}) for v in (mask, image) if v.source]
     origins = [dict(zip(v.spatial, v.source.header.get("origin", ()), strict=False)) for v in (mask, image) if v.source]
     steps = dict(zip(image.spatial, image.spacing or (1.0,) * image.ndim, strict=True))
     in_units = 1.0 if "pixel" in (mask.unit, image.unit) else UNITS[image.unit] / UNITS[mask.unit]
     for k in shared:
         if mask.spacing is None or image.spacing is None:
-            scale[k] = steps[axes[k]] * image.size(axes[k]) / mask.size(axes[k])
+            (step, at, _), (of_image, image_at, _) = (one.get(axes[k], (1.0, 0.0, "")) for one in said)
+            unit = steps[axes[k]] / of_image
+            scale[k], shift[k] = step * unit, (at - image_at) * unit
+            if (step, at) == (of_image, image_at):
+                scale[k] = steps[axes[k]] * image.size(axes[k]) / mask.size(axes[k])
         elif len(origins) == 2:
             shift[k] += origins[0].get(axes[k], 0.0) - in_units * origins[1].get(axes[k], 0.0)
     return {"scale": scale, "translate": shift}

@@ -150,7 +150,7 @@ def test_the_masks_of_a_store_lie_hidden_on_their_image(tmp_path: Path) -> None:
     assert (place["scale"], place["translate"]) == (about["scale"], about["translate"])
 
 
-@pytest.mark.parametrize("unit", ["micrometer", None])
+@pytest.mark.parametrize("unit", ["micrometer", "furlong", None])
 def test_a_coarser_mask_covers_the_same_field(tmp_path: Path, unit: str | None) -> None:
     image = Volume(np.random.default_rng(0).random((40, 60), np.float32), "YX", (0.5, 0.5), "um")
     store = write(image, tmp_path / "a.ome.zarr")
@@ -163,7 +163,20 @@ def test_a_coarser_mask_covers_the_same_field(tmp_path: Path, unit: str | None) 
     assert mask.shape == (20, 30)
     extent = np.multiply(place["scale"], mask.shape)
     np.testing.assert_allclose(extent, np.multiply(about["scale"], data.shape))
-    assert place["translate"] == ([0.25, 0.25] if unit else [0.0, 0.0])
+    assert place["translate"] == ([0.5, 0.5] if unit == "furlong" else [0.25, 0.25])
+
+
+@pytest.mark.parametrize("unit", ["micrometer", "furlong", None])
+def test_a_cropped_mask_lies_where_the_store_says(tmp_path: Path, unit: str | None) -> None:
+    image = Volume(np.random.default_rng(0).random((40, 60), np.float32), "YX", (0.5, 0.5), "um")
+    store = write(image, tmp_path / "a.ome.zarr")
+    write(Volume(np.ones((40, 60), np.uint8), "YX", (0.5, 0.5), "um"), store / "labels" / "part")
+    for group, shift in ((store, 3.0), (store / "labels" / "part", 8.0)):
+        _say_place(group, 0.5, shift, unit)
+    zarr.open_array(store / "labels" / "part" / "0", mode="r+").resize((20, 30))
+    (_, about, _), (_, place, _) = open_path(store, Scripted(kind="image")).layers
+    assert place["scale"] == about["scale"]
+    assert place["translate"] == ([10.0, 10.0] if unit == "furlong" else [5.0, 5.0])
 
 
 def _say_place(group: Path, scale: float, shift: float, unit: str | None) -> None:
