@@ -44,14 +44,15 @@ UNSEEN = "What lies here is hidden; show its class in the list, or all labels (S
 """Said where a tool would change an object that is not drawn."""
 
 BEYOND = "This mask has nothing at the time that is shown; go to one at which its image is seen."
+"""Said where a tool would change a moment that is not shown."""
 
 ASKEW = "Here the mask is cut along time, or where it has no depth; work in a view of its rows and columns."
+"""Said where what a view shows is no plane of the mask."""
 
 _AWAY = "That began in another slice or at another time; go back there, or press Escape to begin anew."
 
 _IN_DEPTH = "split by seeds"
 """The tool whose clicks may lie in several slices."""
-"""Said where a tool would change a moment that is not shown."""
 
 HELD: dict[str, Tool | Measure] = {**TOOLS, **MEASURES}
 """Everything that can be held, by its name."""
