@@ -315,7 +315,7 @@ def measure(side: int, only: str, where: bool) -> None:
 
     def renew() -> None:
         renewed.clear()
-        renewing.put(window.track, Renewal(shifted, None, "predict", told), lambda: renewed.append(True))
+        renewing.put(window.track, Renewal(shifted, None, "predict", told), lambda _: renewed.append(True))
 
     def renewal_is_kept() -> bool:
         return bool(renewed) and window.rests()

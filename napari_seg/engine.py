@@ -12,6 +12,7 @@ The window's side of it is :mod:`napari_seg.gui.engine`.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import queue
@@ -116,10 +117,12 @@ def volume_from(image: Mapping[str, Any]) -> Volume:
 
 
 def warm_up(desk: Desk, order: Order) -> Steps[Answer]:
-    """Import what takes long, and say what the engine will compute on and how fast."""
+    """Import what takes long, for ``live`` trainings too, and say what the engine will compute on and how fast."""
     from napari_seg.inference.forecast import device_report
 
     yield from ()
+    if order.get("live"):
+        importlib.import_module("napari_seg.training.live")
     report = device_report()
     return {"device": report.device, "precision": report.precision, "why": report.why, "pace": report.pace}
 

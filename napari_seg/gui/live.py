@@ -95,7 +95,7 @@ class Live:
         self._viewer, self._engine, self._trainer, self._recorder = viewer, engine, trainer, recorder
         self._lessons, self._window, self._region, self._busy, self._clock = lessons, window, region, busy, clock
         self._renewing = Renewing(recorder, engine)
-        self._order = 0
+        self._order = self._warming = 0
         self._asked: tuple[Track, Target] | None = None  # what the order is about
         self._suggestion: Suggestion | None = None
         self._seen: Seen = ()
@@ -115,7 +115,9 @@ class Live:
         self.words = "Paint or correct something, and pause: a suggestion follows." if on else ""
         if on and self._lessons.track is not None:
             self._done = self._now(self._lessons.track)  # what is there already has waited for long
-        if not on:
+        if on:  # the first suggestion shall not wait for the start of a process
+            self._warming = self._warming or self._trainer.order("warm_up", live=True)
+        else:
             self._give_up()
         self.changed.emit()
 

@@ -26,6 +26,9 @@ MANIFEST = Path(__file__).parents[2] / "napari_seg" / "napari.yaml"
 EXAMINING = -1
 """The number of every order to look at what is learned from."""
 
+WARMING = -2
+"""The number of every order to get ready for live trainings."""
+
 
 class PretendEngine:
     """Takes orders like the engine and says what a test lets it say; thread work is done at the next poll."""
@@ -37,12 +40,16 @@ class PretendEngine:
         self.scores: list[dict[str, Any]] = []  # orders to keep scores, which nobody waits for
         self.examined: list[dict[str, Any]] = []  # orders to look at what is learned from
         self.cancelled: list[int] = []
+        self.warmed = 0  # how often it was told to get ready for live trainings
         self._work: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
 
     def order(self, verb: str, **content: Any) -> int:
         if verb == "keep_scores":
             self.scores.append(content)
             return 0
+        if content.get("live"):
+            self.warmed += 1
+            return WARMING
         if verb == "examine":
             self.examined.append(content)
             return EXAMINING

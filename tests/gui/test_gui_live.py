@@ -66,10 +66,10 @@ def test_a_pause_in_painting_brings_a_suggestion_and_nothing_else_does(
     qtbot.addWidget(box)
     stroke(controller)
     paused(controller)
-    assert trainer.orders == []  # it is off
+    assert (trainer.orders, trainer.warmed) == ([], 0)  # it is off
     box.switch.click()
     live = paused(controller)
-    assert trainer.orders == []  # nothing was painted since
+    assert (trainer.orders, trainer.warmed) == ([], 1)  # nothing was painted since
     stroke(controller, 2)
     assert trainer.orders == []  # no pause yet
     paused(controller)
