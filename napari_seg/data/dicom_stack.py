@@ -134,7 +134,7 @@ def _split(frames: Sequence[Frame], difference: str = "") -> list[Stack]:
     slices = sorted(set(places))
     if len(slices) == len(frames):
         return [Stack("", (_ordered(frames, places),), difference)]
-    fields = _fields(frames)
+    fields = _fields(frames, places)
     if len(fields) > 1:
         return [
             stack
@@ -222,14 +222,15 @@ def _places(frames: Sequence[Frame]) -> list[int]:
     return [int(rank) for rank in ranks]
 
 
-def _fields(frames: Sequence[Frame]) -> list[list[Frame]]:
+def _fields(frames: Sequence[Frame], places: Sequence[int]) -> list[list[Frame]]:
     """The frames of each field of view, such as both hips: those that lie more than a pixel apart across the normal.
+    ``places``: the numbers of their heights.
 
     The slices of a tilted scan are shifted against each other; from each height to the next by the usual shift.
     """
     directions = np.array(frames[0].directions, float).reshape(2, 3)
     across, along = np.array([frame.position for frame in frames], float) @ directions.T, _along(frames)
-    heights = [np.flatnonzero(np.array(_places(frames)) == place) for place in range(max(_places(frames)) + 1)]
+    heights = [np.flatnonzero(np.array(places) == place) for place in range(max(places) + 1)]
     shifts = []
     for below, above in pairwise(heights):
         between = (across[above][:, None] - across[below]).reshape(-1, 2)
