@@ -374,13 +374,12 @@ class Store:
 
     def lines(self, image: int, plane: str) -> dict[int, int]:
         """By every revision of an image the one that began the line it belongs to (see :mod:`.openings`), or 0."""
-        found = self._sql.execute(
-            "SELECT r.id, r.parent, r.tool, r.note FROM revisions r JOIN block_changes c ON c.revision = r.id "
-            "WHERE r.image = ? AND c.plane = ? GROUP BY r.id ORDER BY r.id",
-            (image, plane),
-        ).fetchall()
-        begin = {number for number, _, _, note in found if note == CAME}
-        begin |= {number for number, _, tool, _ in found[:1] if tool == "predict"}  # of older versions
+        begun = self._sql.execute(
+            "SELECT DISTINCT r.id FROM revisions r JOIN block_changes c ON c.revision = r.id "
+            "WHERE r.image = ? AND c.plane = ? AND r.note = ?",
+            (image, plane, CAME),
+        )
+        begin = {row[0] for row in begun}
         lines: dict[int, int] = {}
         every = self._sql.execute("SELECT id, parent, tool, note FROM revisions WHERE image = ? ORDER BY id", (image,))
         for number, parent, tool, note in every:

@@ -60,6 +60,17 @@ def test_a_mask_belongs_to_the_line_that_knows_it(tmp_path: Path) -> None:
     store.close()
 
 
+def test_work_that_began_with_a_new_prediction_belongs_to_the_file_that_was_opened(tmp_path: Path) -> None:
+    store, image = a_store(tmp_path)
+    blocks = blocks_of(store, image, filled(1))
+    open_mask(store, image, MASK, step(blocks, tool="opened"))
+    store.commit(image, step(blocks_of(store, image, filled(2)), tool="predict"))
+    store.commit(image, step(blocks_of(store, image, filled(3)), tool="brush"))
+    assert open_mask(store, image, MASK, step(blocks, tool="opened")).news == "resumed"
+    assert store.labels(image, "mask")[0, 0] == 3
+    store.close()
+
+
 def test_what_was_only_opened_gives_way_in_silence(tmp_path: Path) -> None:
     store, image = a_store(tmp_path)
     for value in (1, 2):
