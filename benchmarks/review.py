@@ -137,7 +137,9 @@ def slices(cases: Iterable[Case]) -> list[tuple[list[Looked], list[Looked]]]:
     for case in cases:
         image, truth, _ = case.load()
         found = predict(model, image)
-        apart = disagreement(found.scores, predict(model, image, PredictSpec(flips=True)).scores)
+        apart = None
+        if model.spec.mirrors:
+            apart = disagreement(found.scores, predict(model, image, PredictSpec(flips=True)).scores)
         labels, said = np.asarray(found.labels.data), np.asarray(truth.data)
         for axis, sides in enumerate(looks):
             for where, differing in zip(sides, (None, apart), strict=True):

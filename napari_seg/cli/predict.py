@@ -59,7 +59,10 @@ def predict(
         ),
     ] = None,
     flips: Annotated[
-        bool, typer.Option("--flips", help="Average over mirror images: slower, slightly better.")
+        bool,
+        typer.Option(
+            "--flips", help="Average over mirror images, with models that learned such: slower, at times better."
+        ),
     ] = False,
     axes: Axes = None,
     series: Series = None,
@@ -70,7 +73,7 @@ def predict(
     """Segment images. A bad file is reported and the others are done; nothing but the masks is written."""
     region = region_of(box)
     from napari_seg.inference.decoding import task_with
-    from napari_seg.inference.fit import refuse_diameter
+    from napari_seg.inference.fit import refuse_diameter, refuse_mirrors
     from napari_seg.inference.predict import PredictSpec
     from napari_seg.models.file import file_hash, read_spec
     from napari_seg.models.zoo import find, load_model
@@ -95,6 +98,7 @@ def predict(
     loaded = load_model(model)
     task_with(loaded.spec.task, spec)
     refuse_diameter(loaded.spec, spec.diameter)
+    refuse_mirrors(loaded.spec, spec)
     model_hash = file_hash(find(model))
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []

@@ -33,12 +33,15 @@ def matching(columns: Sequence[Column], text: str) -> NDArray[np.bool_]:
     """The rows for which every term of ``text`` holds.
 
     A term is a number (the label), a word (in class, state or comment), ``name:word``, or ``name``, one of ``< <= > >=
-    =`` and a number in the unit of the column; what stands above a column names it, too. Words with spaces go into
-    double quotes; case does not matter. Raises ``SegError`` for a column that there is not, or a number that is none.
+    =`` and a number in the unit of the column; what stands above a column names it, too. Where two are called alike,
+    as the volume in mm3 and in ml, the first is meant. Words with spaces go into double quotes; case does not matter.
+    Raises ``SegError`` for a column that there is not, or a number that is none.
     """
-    named = {column.name: column for column in columns}
+    named: dict[str, Column] = {}
     for column in columns:
-        if column.title not in named:
+        for name in (column.title.lower(), column.name):
+            named.setdefault(name, column)
+        if " " in column.title:
             text = re.sub(rf"\b{re.escape(column.title)}(?=[<>=:])", column.name, text, flags=re.IGNORECASE)
     found = np.ones(len(columns[0].values), bool)
     for term in _TERM.finditer(text):
@@ -58,7 +61,8 @@ def _column(named: Mapping[str, Column], name: str) -> Column:
     if name in _ONE_OF:
         name = next(size for size in _ONE_OF[name] if size in named)
     if name not in named:
-        raise SegError(f"There is no column {name!r}; use {', '.join(named)}.")
+        known = dict.fromkeys(column.name for column in named.values())
+        raise SegError(f"There is no column {name!r}; use {', '.join(known)}.")
     return named[name]
 
 

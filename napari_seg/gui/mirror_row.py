@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from napari_seg.gui.mirroring import NO_SCORES, Mirroring
+from napari_seg.gui.mirroring import Mirroring
 from napari_seg.gui.parts import say, text
 from napari_seg.gui.words import duration
 
 _TIP = (
-    "Predict the image once more, in all its mirror images. Where the answers differ the model is unsure, "
+    "Predict the image once more, in its mirror images. Where the answers differ the model is unsure, "
     "and that becomes a reason in the queue."
 )
 
@@ -43,7 +43,7 @@ class MirrorRow(QWidget):
         self.start.setEnabled(seconds is not None)
         cost = "" if seconds is None else f" (about {duration(seconds)})"
         self.start.setText(f"Also compare mirrored{cost}")
-        self.start.setToolTip(_TIP if seconds is not None else f"{_TIP} {NO_SCORES}")
+        self.start.setToolTip(_TIP if seconds is not None else f"{_TIP} {self._mirroring.missing}")
         self.bar.setVisible(running is not None)
         self.cancel.setVisible(running is not None)
         if running is not None:

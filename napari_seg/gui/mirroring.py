@@ -32,7 +32,8 @@ NO_SCORES = "Segment the image first: the scores of its prediction and its model
 
 
 class Mirroring:
-    """One for each window. ``running``: how far it is; ``trouble``: why it came to nothing."""
+    """One for each window. ``running``: how far it is; ``trouble``: why it came to nothing; ``missing``: why it cannot
+    be done, as far as :meth:`seconds` found."""
 
     changed = Signal()
 
@@ -52,7 +53,7 @@ class Mirroring:
         self._time_left = TimeLeft()
         self._cost: tuple[Predicted, float] | None = None  # what was forecast last: of which prediction
         self.running: Running | None = None
-        self.trouble = ""
+        self.trouble = self.missing = ""
         engine.said.connect(self._hear)
 
     @property
@@ -65,13 +66,15 @@ class Mirroring:
         """About how long it will take for the mask in hand; ``None`` where it cannot be done."""
         found = self._ready()
         if found is None:
+            self.missing = NO_SCORES
             return None
         _, target, predicted = found
         if self._cost is None or self._cost[0] is not predicted:
             settings = _settings(predicted)
             try:
                 cost = forecast(target.model, target.volume, settings, pace=self._runs.pace(target, settings))
-            except SegError:
+            except SegError as error:
+                self.missing = str(error)
                 return None
             self._cost = predicted, cost.seconds
         return self._cost[1]

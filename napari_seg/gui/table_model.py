@@ -81,7 +81,7 @@ class TableModel(QAbstractTableModel):
         """Show only the rows that match ``text``. Raises ``SegError`` for what is not understood; nothing changes
         then."""
         if self.table is not None:
-            matching(self._all, text)
+            matching((*self._columns, *self._all), text)
         self.beginResetModel()
         self._text = text
         self._arrange()
@@ -161,7 +161,7 @@ class TableModel(QAbstractTableModel):
         by = next((column.values for column in self._all if column.name == self._sorted_by), np.arange(n))
         order = _order(by, descending=self._descending)
         if self._text and n:
-            order = order[matching(self._all, self._text)[order]]
+            order = order[matching((*self._columns, *self._all), self._text)[order]]
         self._rows = order
         self._places = np.full(n, -1, np.intp)
         self._places[order] = np.arange(len(order))

@@ -95,7 +95,7 @@ class Runner:
         axes = range(2, 2 + ndim)
         self.mirrors = [m for n in range(ndim + 1) for m in itertools.combinations(axes, n)] if flips else [()]
         folded = fold(copy.deepcopy(network).eval().requires_grad_(False))
-        if device.name == "cpu" and ConvReLU.available:
+        if device.name == "cpu" and ConvReLU.available(self.dtype):
             folded = fuse(folded)
         self.network = folded.to(self.device, self.dtype, memory_format=self.layout)  # type: ignore[call-overload]
         self.members = list(self.network.members) if isinstance(self.network, Ensemble) else [self.network]
@@ -117,7 +117,11 @@ class Runner:
 class ConvReLU(nn.Module):
     """A convolution and the ReLU after it in one pass over memory, by oneDNN: the same bits in less time on a CPU."""
 
-    available = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+    @staticmethod
+    def available(dtype: torch.dtype) -> bool:
+        """Whether this torch and this processor have it: bfloat16 takes AVX512 there, other convolutions do not."""
+        known = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+        return known and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
     def __init__(self, conv: nn.Conv2d | nn.Conv3d) -> None:
         super().__init__()

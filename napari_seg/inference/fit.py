@@ -140,6 +140,7 @@ def check(spec: ModelSpec, volume: Volume, settings: PredictSpec, region: Region
         raise SegError("The image is empty; choose one with voxels.")
     if volume.dtype.kind not in "buif":
         raise SegError(f"The image holds values of the kind {volume.dtype}; convert it to integers or real numbers.")
+    refuse_mirrors(spec, settings)
     ndim = spec.network.ndim
     if ndim > volume.ndim or (ndim == 3 and volume.grid[0] == 1):
         raise SegError(
@@ -211,6 +212,16 @@ def refuse_diameter(spec: ModelSpec, diameter: float | None) -> None:
         raise SegError(
             f"Objects of {diameter:g} pixels are too far from what the model learned; "
             f"give a diameter from {math.ceil(low * 100) / 100:g} to {math.floor(high * 100) / 100:g} pixels."
+        )
+
+
+def refuse_mirrors(spec: ModelSpec, settings: PredictSpec) -> None:
+    """Raises ``SegError`` where the mean over mirror images is wanted of a model that never learned any: it takes the
+    one side for the other, and the mean is next to nothing."""
+    if settings.flips and not spec.mirrors:
+        raise SegError(
+            f"{spec.name} learned images that all lie the same way, so mirror images would spoil its masks; "
+            "predict without them."
         )
 
 

@@ -56,7 +56,7 @@ class PredictSpec(Spec):
     this image, for images without spacing; ``None`` = estimated. ``channel``: of an image with several, by name or
     number (from 0); of an RGB image "luminance" (default), "red", "green", "blue", "hematoxylin" or "eosin".
     ``threshold``, ``seeds`` and ``smallest`` replace the task's own settings. ``flips``: the mean over all mirror
-    images, which takes four (2D) or eight (3D) times as long.
+    images, of models that learned such, which takes four (2D) or eight (3D) times as long.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

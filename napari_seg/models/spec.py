@@ -127,6 +127,15 @@ class ModelSpec(Spec):
         return self.members or (self.network,)
 
     @property
+    def mirrors(self) -> bool:
+        """Whether it learned mirror images too; by its history, or where that does not say."""
+        for event in reversed(self.history):
+            known = event.details.get("augmentation")
+            if isinstance(known, dict) and "flips" in known:
+                return bool(known["flips"])
+        return True
+
+    @property
     def built_as(self) -> str:
         """The architecture in words."""
         kinds = dict.fromkeys(map(str, self.networks))

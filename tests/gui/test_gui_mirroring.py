@@ -16,6 +16,7 @@ from napari_seg.gui.engine import Cancelled, Failed, Finished, Progressed
 from napari_seg.gui.pages.review import ReviewPage
 from napari_seg.gui.surroundings import differing_path, scores_path
 from napari_seg.jobs import Progress
+from napari_seg.models.spec import ModelSpec
 
 SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
 TOLD = {"notes": [], "seconds": 3.2, "settings": SETTINGS, "model_hash": "0f", "doubt": 0.1, "axes": "YX", "sizes": []}
@@ -104,6 +105,18 @@ def test_without_scores_and_after_another_prediction_it_does_not_count(segmented
     assert "Segment the image first" in page.mirror.start.toolTip()
     segmented.mirroring.start()
     assert segmented.mirroring.running is None
+
+
+def test_a_model_that_learned_no_mirror_images_is_not_asked_for_them(
+    segmented: Controller, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    page = ReviewPage(segmented)
+    qtbot.addWidget(page)
+    monkeypatch.setattr(ModelSpec, "mirrors", False)
+    look(segmented, qtbot)
+    page.render()
+    assert not page.mirror.start.isEnabled()
+    assert "all lie the same way" in page.mirror.start.toolTip()
 
 
 def test_a_mask_of_an_earlier_session_can_be_compared_too(

@@ -69,6 +69,15 @@ def test_large_bodies_are_shown_in_ml_and_small_ones_in_mm3() -> None:
         assert cell(model, 0, "class") == "liver"
 
 
+def test_a_volume_is_filtered_in_the_unit_that_is_shown() -> None:
+    model, labels = TableModel(), np.zeros((10, 10, 20), np.uint8)
+    labels[..., :5], labels[..., 5:] = 1, 2  # 4 ml and 12 ml
+    model.render(measure(Annotation.of(labels, objects=False, spacing=(2, 2, 2), unit="mm")))
+    for words, rows in (("volume<5", [1]), ("volume>=12", [2]), ("size<5", [1]), ("ml<5", [1]), ("voxels>600", [2])):
+        model.narrow(words)
+        assert shown(model) == rows
+
+
 def test_sorting_by_numbers_words_and_what_is_not_known(model: TableModel) -> None:
     model.sort(column(model, "area"), DOWN)
     assert shown(model)[:3] == [6, 5, 4]

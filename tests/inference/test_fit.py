@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from napari_seg.errors import SegError
 from napari_seg.inference.channels import LUMINANCE, choose_channels
 from napari_seg.inference.fit import check, diameters
 from napari_seg.inference.forecast import forecast, multiple_of, multiplications
-from napari_seg.inference.predict import PredictSpec, Region
+from napari_seg.inference.predict import PredictSpec, Region, predict
 from napari_seg.inference.prepare import measure, sample
-from napari_seg.models.spec import NetworkSpec, Normalisation
+from napari_seg.models.model import Model
+from napari_seg.models.spec import Event, NetworkSpec, Normalisation
 
 DEFAULTS = PredictSpec()
 
@@ -248,6 +250,30 @@ def test_the_forecast_grows_with_the_work():
     assert large.bytes > small.bytes
     box = forecast(model, volume((2000, 3000), "YX"), PredictSpec(diameter=20), Region((0, 0), (200, 300)), pace=1e9)
     assert box.seconds < 3 * small.seconds
+
+
+def learned_with(**augmentation: object) -> Model:
+    """A network that answers each voxel by itself, trained with such changes of its images."""
+    model = dark(2)
+    event = Event(what="trained", when="", details={"augmentation": augmentation})
+    return replace(model, spec=model.spec.model_copy(update={"history": (event,)}))
+
+
+@pytest.mark.parametrize(
+    ("said", "learned"), [({"flips": True}, True), ({"flips": False}, False), ({}, True)], ids=["yes", "no", "unsaid"]
+)
+def test_mirror_images_are_averaged_only_where_they_were_learned(said: dict[str, bool], learned: bool) -> None:
+    model, image = learned_with(**said), volume((20, 30), "YX")
+    assert model.spec.mirrors == learned
+    mirrored, plain = (PredictSpec(flips=k, precision="fp32") for k in (True, False))
+    if not learned:
+        with pytest.raises(SegError, match="lie the same way"):
+            predict(model, image, mirrored)
+        return
+    work = [forecast(model.spec, image, settings, pace=1e9).multiplications for settings in (mirrored, plain)]
+    assert work[0] == work[1] * 4
+    seen = predict(model, image, mirrored).scores
+    np.testing.assert_allclose(seen, predict(model, image, plain).scores, atol=2e-3)
 
 
 def test_looking_at_an_image_does_not_import_torch():
