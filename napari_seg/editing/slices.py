@@ -3,7 +3,8 @@ edit there. None of them paints over other labels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import reduce
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -218,19 +219,37 @@ def repeat(annotation: Annotation, gesture: Gesture, options: Repeating) -> Edit
         raise SegError("The last edit went through several slices; repeat works after an edit of one slice.")
     index = touched.pop()
     target = _neighbour(annotation, axis, index, options.to)
-    parts = []
-    for patch in annotation.last.patches:
-        thin = slice(index - patch.start[axis], index - patch.start[axis] + 1)
-        if thin.start < 0 or thin.start >= patch.after.shape[axis]:
-            continue
-        slab = (slice(None),) * axis + (thin,)
-        box = (*patch.box[:axis], slice(target, target + 1), *patch.box[axis + 1 :])
-        old, before, after = annotation.labels[box], patch.before[slab], patch.after[slab]
-        parts.append((box, np.where((before != after) & (old == before), after, old)))
+    done = _in_slice(annotation.last.patches, axis, index)
+    box = (*done.box[:axis], slice(target, target + 1), *done.box[axis + 1 :])
+    old = annotation.labels[box]
+    after = np.where((done.before != done.after) & (old == done.before), done.after, old)
     return changing(
-        edited(annotation, "repeat", parts),
+        edited(annotation, "repeat", [(box, after)]),
         f"Nothing in the {options.to} slice is as it was before that edit, so there is nothing to repeat; edit it.",
     )
+
+
+def _in_slice(patches: Iterable[Patch], axis: int, index: int) -> Patch:
+    """What patches, which follow each other and may overlap, as those of a stroke, make of one slice."""
+    thin = []
+    for patch in patches:
+        at = index - patch.start[axis]
+        if 0 <= at < patch.after.shape[axis]:
+            slab = (slice(None),) * axis + (slice(at, at + 1),)
+            start = (*patch.start[:axis], index, *patch.start[axis + 1 :])
+            thin.append(Patch(start, patch.before[slab], patch.after[slab]))
+    whole = reduce(enclosing, (patch.box for patch in thin))
+    shape = [side.stop - side.start for side in whole]
+    before = np.zeros(shape, np.result_type(*(patch.before for patch in thin)))
+    after = np.zeros(shape, np.result_type(*(patch.after for patch in thin)))
+    for first, last in zip(reversed(thin), thin, strict=True):
+        before[_within(first.box, whole)] = first.before
+        after[_within(last.box, whole)] = last.after
+    return Patch(tuple(side.start for side in whole), before, after)
+
+
+def _within(box: Box, whole: Box) -> Box:
+    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, whole, strict=True))
 
 
 def _touched(patch: Patch, axis: int) -> list[int]:

@@ -12,7 +12,7 @@ from outcome import after
 from scenes import disc, use
 
 from napari_seg.editing.annotation import CASE, Annotation, Entry, Extents, box_key, slice_key
-from napari_seg.editing.edit import applied, edited
+from napari_seg.editing.edit import Edit, applied, edited
 from napari_seg.editing.shapes import between, signed_distance
 from napari_seg.editing.tools import Gesture
 from napari_seg.errors import SegError
@@ -211,6 +211,25 @@ class TestRepeat:
             annotation = applied(use("repeat", annotation, Gesture(((0, 0, 0),))), annotation)
             assert np.array_equal(annotation.labels[index], annotation.labels[0])
         assert np.array_equal(annotation.labels[3], labels[3])
+
+    def test_a_stroke_whose_pieces_overlap(self):
+        labels = np.zeros((3, 6, 9), np.uint8)
+        labels[:, :, 4] = 7
+        annotation = Annotation.of(labels.copy())
+        pieces = []
+        for start in (0, 2, 4):  # as a round brush moves
+            box = (slice(0, 1), slice(1, 6), slice(start, start + 5))
+            dab = np.where(disc((1, 5, 5), (0, 2, 2), 2), 3, annotation.labels[box])
+            piece = edited(annotation, "brush", [(box, dab)])
+            pieces += piece.patches
+            annotation = applied(piece, annotation)
+        annotation = replace(annotation, last=Edit("brush", tuple(pieces)))
+        edit = use("repeat", annotation, Gesture())
+        assert np.array_equal(after(annotation, edit)[1], annotation.labels[0])
+        seen = annotation.labels.copy()
+        for patch in edit.patches:  # as the window shows them, one after the other
+            assert np.array_equal(seen[patch.box], patch.before)
+            seen[patch.box] = patch.after
 
     def test_only_where_the_same_was_there(self):
         labels = np.zeros((2, 4, 6), np.uint8)
