@@ -1,8 +1,8 @@
 """Layers come, and the sessions of their images are found: an annotation that was worked on is shown again.
 
-A mask belongs to the image it names, else to the selected one of its grid, else to the only one. Where that is not
-clear, or the image is not there yet, it is kept on its own until its image comes. Nobody paints on it before it is kept
-(see :mod:`~napari_seg.gui.gate`).
+A mask belongs to the image it names, also where that was closed; one that names none to the selected one of its grid,
+else to the only one. Where that is not clear, or the image is not there yet, it is kept on its own until its image
+comes. Nobody paints on it before it is kept (see :mod:`~napari_seg.gui.gate`).
 
 Sessions are opened in a thread. What comes of it is told by signals, on the main thread.
 """
@@ -36,7 +36,7 @@ from napari_seg.gui.track import axes_by_number
 from napari_seg.gui.views import adding
 from napari_seg.gui.voxels import Voxels
 from napari_seg.session.database import NAME
-from napari_seg.session.fingerprint import fingerprint, tells_all
+from napari_seg.session.fingerprint import fingerprint, identity, tells_all
 from napari_seg.session.projects import knowing, name_of
 from napari_seg.session.records import ImageRow, Plane
 from napari_seg.session.session import Session, home, twin
@@ -140,6 +140,9 @@ class Arrivals:
     found = Signal(Found)
     """What was found of an image that came."""
 
+    known = Signal(object, Found)
+    """The layer of an image that came, and what was found of it."""
+
     trouble = Signal(object, str)
     """A layer of which nothing can be kept, or found, and why; an empty text where that is over."""
 
@@ -150,10 +153,12 @@ class Arrivals:
         gate: Gate,
         open_planes: Callable[[Found], set[str]],
         orphans: Callable[[], list[Any]],
+        images: Callable[[], list[Any]],
     ) -> None:
-        """``open_planes``: those of an image that are kept already. ``orphans``: the masks without an image."""
+        """``open_planes``: those of an image that are kept already. ``orphans``: the masks without an image.
+        ``images``: the layers of the images of the others, also those that were closed."""
         self._viewer, self._engine, self._gate = viewer, engine, gate
-        self._open_planes, self._orphans = open_planes, orphans
+        self._open_planes, self._orphans, self._images_of_masks = open_planes, orphans, images
         self.sessions: dict[str, Session] = {}  # touched by the helper thread alone, until all is closed
         self.project: Session | None = None
         self._former: list[Session] = []  # those that could only be read, and were opened anew
@@ -180,6 +185,12 @@ class Arrivals:
                     self.came(mask)
             volume = volume_as_kept(layer)
             self._open(layer, volume, False, tells_all(volume), lambda found: self._resume(layer, found))
+
+    def came_again(self, volume: Volume) -> None:
+        """Show what was kept of an image meanwhile, where its file is open again."""
+        for image in self._images():
+            if _of_one_file(volume, volume_as_kept(image)):
+                self.came(image)
 
     def tick(self) -> None:
         """Bring in what was compared, and try again what could not be. Main thread only."""
@@ -265,6 +276,12 @@ class Arrivals:
         self.voxels.after(volume, then)
 
     # in the helper thread
+
+    def found_for(self, volume: Volume) -> Found:
+        """What is known of an image, made where nothing is. Raises ``SegError`` where that cannot be."""
+        found = self._found(volume, *identity(volume), make=True, sure=True)
+        assert isinstance(found, Found)
+        return found
 
     def _found(self, volume: Volume, known_by: str, voxels: str, make: bool, sure: bool) -> Found | _Unsure | None:
         session, known_by, note = self._session_of(known_by, voxels, make)
@@ -372,6 +389,7 @@ class Arrivals:
 
     def _resume(self, image: Any, found: Found) -> None:
         """Show the planes of an image that were worked on and are not open."""
+        self.known.emit(image, found)
         in_project = found.session is self.project
         wanted = found.planes if in_project else found.worked_on
 
@@ -442,7 +460,8 @@ class Arrivals:
 
     def image_of(self, layer: Any) -> Any:
         """The layer of the image that a mask belongs to, if that is clear."""
-        named = [image for image in self._images() if str(image.unique_id) == layer.metadata.get(IMAGE)]
+        known = [*self._images(), *self._images_of_masks()]
+        named = [image for image in known if str(image.unique_id) == layer.metadata.get(IMAGE)]
         if named:
             return named[0]
         fitting = self.images_for(layer)
@@ -456,11 +475,12 @@ class Arrivals:
 
     def images_for(self, layer: Any) -> list[Any]:
         """The images of the grid of a mask, in the place where that says it lies; of several channels of one the
-        topmost."""
+        topmost. A mask that names an image which was closed fits only that one, where it is open again."""
         shape, known, found = tuple(layer.data.shape), layer.metadata.get(KEY), list[Any]()
         for image in reversed(self._images()):
             volume = volume_as_kept(image)
             fits = _mask_shape(volume) == shape and not (isinstance(known, Volume) and apart(known, volume))
+            fits = fits and (layer.metadata.get(IMAGE) in (None, str(image.unique_id)) or _of_one_file(known, volume))
             if fits and not any(same_image(image, other) for other in found):
                 found.append(image)
         return found
@@ -474,6 +494,13 @@ def same_image(image: Any, other: Any) -> bool:
     if image is None or other is None:
         return False
     return image is other or (KEY in image.metadata and image.metadata[KEY] is other.metadata.get(KEY))
+
+
+def _of_one_file(known: Any, other: Volume) -> bool:
+    """Whether two volumes are read from one file."""
+    if not isinstance(known, Volume) or known.source is None or other.source is None:
+        return False
+    return (known.source.path, known.source.series) == (other.source.path, other.source.series)
 
 
 def volume_as_kept(layer: Any) -> Volume:

@@ -70,6 +70,9 @@ class Attaching:
     resumed = Signal(object, Found)
     """The layer of an image whose annotation was taken up again, and what was found of it."""
 
+    rejoined = Signal(Track)
+    """A mask whose image was closed, and is open again."""
+
     noted = Signal(str)
     """Something that a person has to know of a mask, which is no trouble."""
 
@@ -89,9 +92,10 @@ class Attaching:
         self._coming: dict[Any, Track] = {}  # those whose session is looking at them
         self._stirred: set[Any] = set()  # of those, the ones that somebody wrote to meanwhile
         self._closed = False
-        self.arrivals = Arrivals(viewer, engine, self._gate, self.open_planes, self._orphans)
+        self.arrivals = Arrivals(viewer, engine, self._gate, self.open_planes, self._orphans, self._images)
         self.arrivals.attached.connect(self._attach)
         self.arrivals.resumed.connect(self.resumed.emit)
+        self.arrivals.known.connect(self._opened_again)
         self.arrivals.trouble.connect(lambda layer, words: self._ledger.complain(words, layer))
 
     @property
@@ -112,6 +116,10 @@ class Attaching:
     def _orphans(self) -> list[Any]:
         """Masks whose image is not there yet."""
         return [track.layer for track in self.tracks.values() if track.image is None]
+
+    def _images(self) -> list[Any]:
+        """The images of the masks, also those that were closed."""
+        return [track.image for track in self.every if track.image is not None]
 
     def refuse(self, track: Track, words: str) -> None:
         """A mask that was kept holds something that cannot be."""
@@ -171,6 +179,16 @@ class Attaching:
             made = layer.metadata.pop(MADE, "") or ("copy" if copy else "moved" if worked else "")
             self._join(track, found, made, layer.metadata.pop(PREDICTED, None))
         self.changed.emit()
+
+    def _opened_again(self, image: Any, found: Found) -> None:
+        """The masks of an image that stayed open when it was closed belong to its new layer."""
+        layers = self._viewer.layers
+        for track in self.tracks.values():
+            closed = track.image is not None and track.image not in layers
+            if closed and image in layers and track.key == (found.session.folder, found.row.id):
+                track.image = image
+                track.layer.metadata[IMAGE] = str(image.unique_id)
+                self.rejoined.emit(track)
 
     def _join(self, track: Track, found: Found, made: str, predicted: Predicted | None) -> None:
         """Lay down what a layer holds, or find out what is to be shown in it. ``made``: by which step it came, where it

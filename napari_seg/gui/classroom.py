@@ -15,10 +15,12 @@ from napari_seg.gui.engine import Engine
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.lessons import Lessons
 from napari_seg.gui.live import Live
+from napari_seg.gui.notice import say
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Target
 from napari_seg.gui.runs import Runs
 from napari_seg.gui.spotlight import Spotlight
+from napari_seg.gui.track import Track
 from napari_seg.gui.training import Training
 from napari_seg.gui.training_state import Teaching
 from napari_seg.inference.predict import PredictSpec, Region
@@ -85,7 +87,7 @@ class Classroom:
     def compare(self) -> None:
         """Let the old and the new model segment the image in hand, and show both masks."""
         result, track = self.training.result, self.lessons.track
-        if result is None or result.start is None or track is None or track.image is None:
+        if result is None or result.start is None or track is None or not self._image_is_open(track):
             return
         old = self._window.target_with(track.image, result.start)
         new = self._window.target_with(track.image, result.path)
@@ -102,13 +104,19 @@ class Classroom:
         """Segment the image in hand with the chosen model, into the mask in hand: what a person has said stays."""
         self.comparing.end()
         track, path = self.lessons.track, self._window.chosen_model()
-        if track is None or track.image is None or path is None:
+        if track is None or path is None or not self._image_is_open(track):
             return
         self._viewer.layers.selection.active = track.image
         target = self._window.target_with(track.image, path)
         if target is not None and target.objects == self._recorder.counts_objects(track):
             self._runs.take_over(track.layer, target)
             self._window.run()
+
+    def _image_is_open(self, track: Track) -> bool:
+        """Whether the image of a mask is there; what to do where it was closed is said."""
+        if track.image is not None and track.image not in self._viewer.layers:
+            say(self._viewer, f"{track.image.name} is closed; open it again first.")
+        return track.image in self._viewer.layers
 
     def _part(self, target: Target) -> Region | None:
         if math.prod(target.volume.grid) * target.volume.size("T") <= LARGE:

@@ -451,12 +451,13 @@ class Project:
         return Path(row.name) if where is None else resolved(where)
 
     def _came(self, found: Found) -> None:
-        """An image came into the view, from wherever it lies now."""
-        if found.session is self.session and found.row.path:
-            path = self._path_of(found.row)
+        """An image came into the view, from wherever it lies now, or a mask of it was kept."""
+        if found.session is self.session:
             known = [other for other, known in self.cases.items() if known.image.id == found.row.id]
-            if known and self.listed_as(path) not in known:
+            if known and found.row.path and self.listed_as(self._path_of(found.row)) not in known:
                 self._look_at(found.session, found.row)
+            for path in known:
+                self.refresh(path)
 
 
 def _itself(image: Volume) -> Volume:

@@ -97,6 +97,7 @@ class Recorder:
         self._masks.changed.connect(self.changed.emit)
         self._masks.resumed.connect(self.resumed.emit)
         self._masks.noted.connect(self.noted.emit)
+        self._masks.rejoined.connect(self._follow_size)
         self.arrivals = self._masks.arrivals
         viewer.layers.events.removed.connect(self._removed)
         viewer.mouse_drag_callbacks.append(self._pressed)
@@ -440,7 +441,10 @@ class Recorder:
         take_over_history(layer, lambda: self.undo(layer), lambda: self.redo(layer))
         layer.events.paint.connect(self._painted)
         layer.events.data.connect(self._replaced)
-        sized = (layer if track.image is None else track.image).events
+        self._follow_size(track)
+
+    def _follow_size(self, track: Track) -> None:
+        sized = (track.layer if track.image is None else track.image).events
         sized.scale.connect(self._resized)
         sized.affine.connect(self._resized)
 

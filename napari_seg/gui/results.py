@@ -71,9 +71,14 @@ class Mask:
         return self._layer()
 
 
+def mask_name(target: Target, class_name: str = "") -> str:
+    """What a mask of a model is called."""
+    return " · ".join(part for part in (target.layer.name, target.model.name, class_name) if part)
+
+
 def new_mask(viewer: Any, target: Target, labels: NDArray[Any], predicted: Predicted, class_name: str = "") -> Mask:
     """Add labels as a layer in the place of their image. ``class_name``: where each class has a layer of its own."""
-    name = " · ".join(part for part in (target.layer.name, target.model.name, class_name) if part)
+    name = mask_name(target, class_name)
     if target.objects:
         labels = labels.astype(np.promote_types(labels.dtype, np.uint16), copy=False)  # room for new objects
     volume = target.volume.mask(labels, name=name)

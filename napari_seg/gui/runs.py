@@ -11,6 +11,7 @@ from typing import Any, Literal
 from psygnal import Signal
 
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
+from napari_seg.gui.late import AS_BEFORE, KEPT, LOST, Late
 from napari_seg.gui.outcomes import again, outcome_of, unchanged
 from napari_seg.gui.pace import Paces
 from napari_seg.gui.recorder import Recorder
@@ -85,7 +86,7 @@ class Runs:
     ) -> None:
         self._viewer, self._recorder = viewer, recorder
         self._engine = engine
-        self._renewing = Renewing(recorder, engine)
+        self._renewing, self._late = Renewing(recorder, engine), Late(engine, recorder)
         self._clock = clock
         self._run: Run | None = None
         self._done: Run | None = None  # the last one that came to its end: its scores can be decoded anew
@@ -219,7 +220,8 @@ class Runs:
             self.start(run.target, settings, run.region, retried=True)
 
     def _arrived(self, run: Run, answer: Mapping[str, Any]) -> None:
-        """The labels are here: they become layers, or go under a person's work on those that are there."""
+        """The labels are here: they become layers, or go under a person's work on those that are there. Where image
+        and masks were closed meanwhile, they go where the image is kept."""
         self._running = Running(1.0, "Showing the mask")
         cost = forecast(run.target.model, run.target.volume, run.settings, run.region)
         self._paces.learn(_pace_key(run.target, run.settings), cost, answer["seconds"])
@@ -227,6 +229,9 @@ class Runs:
         planes = planes_of(answer["labels"], answer["axes"], target.model.task.names)
         predicted = _predicted(run, answer)
         where = None if run.region is None else box_of(run.region, target)
+        if len(masks) != len(planes) and target.layer not in self._viewer.layers:
+            self._too_late(run, answer, planes)
+            return
         if len(masks) != len(planes):
             masks = [self._new(target, labels, where, predicted, name) for name, labels in planes]
             self._masks[target.key] = masks
@@ -236,17 +241,35 @@ class Runs:
 
         def one_more(changes: bool) -> None:
             heard.append(changes)
-            if len(heard) == len(masks):
+            if len(heard) < len(masks):
+                return
+            if self._alive(target) or target.layer in self._viewer.layers:
                 self._shown(run, answer, masks, changed=any(heard))
+            else:
+                self._too_late(run, answer, planes)
 
         for mask, (_, labels) in zip(masks, planes, strict=True):
             self._no_longer_of_others(mask)
             self._renew(mask, Renewal(labels, where, "predict", predicted), one_more)
 
     def _new(self, target: Target, labels: Any, where: Any, predicted: Predicted, name: str) -> Mask:
-        if where is not None:
-            labels = pasted(blank(target), labels, where, objects=target.objects)
-        return new_mask(self._viewer, target, labels, predicted, name)
+        return new_mask(self._viewer, target, _on_the_whole(target, labels, where), predicted, name)
+
+    def _too_late(self, run: Run, answer: Mapping[str, Any], planes: list[tuple[str, Any]]) -> None:
+        """The image was closed before its mask was there."""
+        target, name = run.target, run.target.layer.name
+        where = None if run.region is None else box_of(run.region, target)
+        masks = [(class_name, _on_the_whole(target, labels, where)) for class_name, labels in planes]
+
+        def then(kept: bool) -> None:
+            if kept:
+                words = KEPT.format(name=name)
+                self._over(Outcome(f"The mask of {name} is kept", has_mask=False, lines=(words,)))
+            else:
+                self._over(failure=Failure(LOST.format(name=name)))
+            self.changed.emit()
+
+        self._late.keep(target, masks, _predicted(run, answer), then, whole=where is None)
 
     def _no_longer_of_others(self, mask: Mask) -> None:
         """What the layer of a mask holds comes from this model now, not from those before."""
@@ -290,7 +313,7 @@ class Runs:
         match message:
             case Progressed():
                 pass
-            case Finished(answer=answer) if mask.layer is not None:
+            case Finished(answer=answer) if mask.layer in self._viewer.layers:
                 where = decoding.part or run.region
                 whole = decoding.part is None
                 told = _with_thresholds(mask.predicted, decoding.thresholds) if whole else None
@@ -300,12 +323,14 @@ class Runs:
             case Failed(sentence=sentence):
                 self._no_more(sentence)
             case _:
+                if run.target.layer not in self._viewer.layers:
+                    self._recorder.noted.emit(AS_BEFORE.format(name=run.target.layer.name))
                 self._no_more(_GONE)
 
     def _redrawn(self, decoding: Decoding, sizes: Any) -> None:
         whole, self._decoding = decoding.part is None, None
         self._behind = None if whole else decoding.thresholds
-        if whole and self._outcome is not None:
+        if whole and self._outcome is not None and decoding.run is self._done:
             self._outcome = again(self._outcome, decoding.run.target, sizes)
         self.changed.emit()
 
@@ -329,6 +354,11 @@ class Runs:
         layers = [mask.layer for mask in masks]
         there = all(layer in self._viewer.layers and layer.data.shape == shape for layer in layers if layer is not None)
         return masks if there and None not in layers else []
+
+
+def _on_the_whole(target: Target, labels: Any, where: Any) -> Any:
+    """Labels of a box as a mask of the whole image; without a box they are that."""
+    return labels if where is None else pasted(blank(target), labels, where, objects=target.objects)
 
 
 def _as_json(region: Region | None) -> dict[str, Any] | None:

@@ -111,12 +111,41 @@ def keep_prediction(
     before = case(store, image)
     if before.touched:
         return before
-    for plane, labels in masks:
-        store.put_plane(image, plane)
-        blocks, origin = _blocks(store, before.image, plane.name, labels), predicted.origin(plane.name)
-        store.commit(image, Step("predict", at, who, blocks, said="keep", origin=origin))
-    count(store, image, at, who)
+    _put(store, before.image, masks, predicted, at, who)
     return case(store, image)
+
+
+def keep_late(
+    store: Store,
+    image: int,
+    masks: Sequence[tuple[Plane, Labels]],
+    predicted: Predicted,
+    at: float,
+    who: str,
+    *,
+    whole: bool,
+) -> bool:
+    """Put a prediction into an image that was closed before it came; whether it is kept there.
+
+    It may lie beside what a person has made, but not in its place, and not beside what they have accepted. Where it is
+    of a part of the image, and not ``whole``, it takes no place at all.
+    """
+    before = case(store, image)
+    taken = any(store.keeps(image, plane.name) for plane, _ in masks)
+    if before.state == "accepted" or (taken and (before.touched or not whole)):
+        return False
+    _put(store, before.image, masks, predicted, at, who)
+    return True
+
+
+def _put(
+    store: Store, row: ImageRow, masks: Iterable[tuple[Plane, Labels]], predicted: Predicted, at: float, who: str
+) -> None:
+    for plane, labels in masks:
+        store.put_plane(row.id, plane)
+        blocks, origin = _blocks(store, row, plane.name, labels), predicted.origin(plane.name)
+        store.commit(row.id, Step("predict", at, who, blocks, said="keep", origin=origin))
+    count(store, row.id, at, who)
 
 
 def _blocks(store: Store, row: ImageRow, plane: str, labels: Labels) -> dict[Place, Labels]:

@@ -145,6 +145,46 @@ def test_a_copy_that_nobody_changed_comes_back(window: Any) -> None:
     assert {layer.name for layer in here.viewer.layers} == {"scan", "seg", "seg 2"}
 
 
+def test_a_copy_of_a_mask_whose_image_was_closed_is_kept_with_that(window: Any) -> None:
+    here = window()
+    first = here.image(noise(0), "a")
+    layer = here.mask(np.zeros(SHAPE, np.uint16))
+    here.paint(layer, (1, 20, 20), 2)
+    here.viewer.layers.remove(first)
+    here.image(noise(1), "b")
+    here.viewer.layers.append(copy_of(layer))
+    copy = here.viewer.layers["seg copy"]
+    here.rest()
+    here.paint(copy, (3, 10, 10), 4)
+    here.recorder.settle()
+    assert [(track.row.name, track.plane) for track in here.recorder.tracks()] == [("a", "seg"), ("a", "seg copy")]
+    its = copy.data.copy()
+    here = window()
+    here.image(noise(1), "b")
+    assert [layer.name for layer in here.viewer.layers] == ["b"]
+    here.image(noise(0), "a")
+    np.testing.assert_array_equal(here.viewer.layers["seg copy"].data, its)
+
+
+def test_a_mask_that_names_a_closed_image_fits_no_other(window: Any) -> None:
+    here = window()
+    first = here.image(noise(0), "a")
+    layer = empty_mask(here.viewer, first)
+    here.rest()
+    data, about, kind = layer.as_layer_data_tuple()
+    here.viewer.layers.clear()
+    here.image(noise(1), "b")
+    here.rest()
+    stray = here.viewer.layers.append(Layer.create(data.copy(), about, kind)) or here.viewer.layers[-1]
+    here.rest()
+    here.image(noise(2), "c")
+    track = here.recorder.track(stray)
+    assert track is not None
+    assert track.image is None
+    assert track.row.name not in ("b", "c")
+    assert stray.editable
+
+
 def test_hand_work_in_a_copy_of_a_predicted_mask_is_nobodys_prediction(window: Any) -> None:
     here = window()
     here.image(noise(0))

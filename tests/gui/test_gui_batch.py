@@ -20,7 +20,12 @@ from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.folder_state import CaseRow
+from napari_seg.gui.layers import volume_of
+from napari_seg.gui.results import Target
+from napari_seg.gui.runs import Runs
+from napari_seg.inference.predict import PredictSpec
 from napari_seg.jobs import Progress
+from napari_seg.models.file import read_spec
 from napari_seg.session.fingerprint import fingerprint
 from napari_seg.session.predicted import predictions
 from napari_seg.session.projects import FOLDER, session_folder
@@ -216,6 +221,26 @@ def test_opening_resumes_the_mask_and_closes_the_case_before(window: Window, fol
     window.viewer.layers.remove("a")  # a person closes it by themselves
     window.rest()
     assert window.batch.state.current is None
+
+
+def test_a_mask_of_the_case_before_goes_to_that_and_not_to_the_one_that_is_open(
+    window: Window, folder: Path, engine: Any, spots: Path
+) -> None:
+    runs = Runs(window.viewer, engine, window.recorder)
+    window.open(folder / "a.png")
+    image = window.viewer.layers["a"]
+    runs.start(Target(image, volume_of(image), spots, read_spec(spots)), PredictSpec(), None)
+    window.open(folder / "b.png")
+    told = {"settings": SETTINGS, "model_hash": "0f", "doubt": 0.2, "sizes": [], "notes": [], "seconds": 1.0}
+    engine.say(Finished(len(engine.orders), {"labels": objects(2), "axes": "YX", **told}))
+    window.rest()
+    assert [layer.name for layer in window.viewer.layers] == ["b"]
+    assert window.states == {"a": "unseen", "b": "new", "c": "new"}
+    assert (window.row("a").amount, window.row("a").doubt) == ("2 objects", 0.2)
+    window.open(folder / "a.png")
+    image, mask = window.viewer.layers
+    np.testing.assert_array_equal(mask.data, objects(2))
+    assert window.recorder.track(mask).image is image
 
 
 def test_what_cannot_be_opened_says_why_and_leaves_the_case_before(window: Window, folder: Path) -> None:

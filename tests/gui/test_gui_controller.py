@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_seg.data.formats import read, write
+from napari_seg.data.volume import Volume
 from napari_seg.gui import runs
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
+from napari_seg.gui.late import KEPT, LOST
+from napari_seg.gui.layers import layer_data
 from napari_seg.gui.state import Outcome, Thresholds
 from napari_seg.jobs import Progress
 from napari_seg.models.zoo import shipped
@@ -292,6 +296,141 @@ def test_a_second_run_goes_under_what_another_program_has_written(
     assert (viewer.layers[1].data[50:60, 40:50] == 7).all()
 
 
+def noted(controller: Controller) -> list[str]:
+    said: list[str] = []
+    controller.recorder.noted.connect(said.append)
+    return said
+
+
+def planes(controller: Controller, name: str = "") -> list[str]:
+    """What the sessions keep, of images of this name."""
+    sessions = controller.recorder.arrivals.sessions.values()
+    rows = [(s, row) for s in sessions for row in s.writer.call(lambda store: store.images()).result()]
+    found = [s.writer.call(lambda store, row=row: store.planes(row.id)).result() for s, row in rows if row.name == name]
+    return [plane.name for planes in found for plane in planes]
+
+
+def test_the_mask_of_an_image_that_was_closed_meanwhile_waits_for_it_and_goes_to_no_other(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    said = noted(controller)
+    image = viewer.add_image(picture, name="a")
+    controller.run()
+    viewer.layers.remove(image)
+    other = viewer.add_image(picture[::-1], name="b")
+    settle(controller)
+    labels = objects(picture.shape, 3)
+    finish(controller, engine, labels)
+    assert [layer.name for layer in viewer.layers] == ["b"]
+    assert said == [KEPT.format(name="a")]
+    assert (outcome(controller).headline, outcome(controller).has_mask) == ("The mask of a is kept", False)
+    assert planes(controller, "b") == []
+    viewer.layers.remove(other)
+    viewer.add_image(picture, name="a")
+    settle(controller)
+    mask = viewer.layers["a · tiny instance 2D"]
+    np.testing.assert_array_equal(mask.data, labels)
+    track = controller.recorder.track(mask)
+    assert track is not None
+    (past,) = track.session.writer.call(lambda store: predictions(store, track.row.id)).result()
+    assert (past.plane, past.predicted.model_hash) == (track.plane, "0f")
+
+
+def test_the_part_of_an_image_that_was_closed_meanwhile_is_kept_in_its_place(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    image = viewer.add_image(picture, name="a")
+    image.corner_pixels = np.array([[10, 20], [29, 59]])
+    controller.set_options(region="box")
+    controller.run()
+    viewer.layers.clear()
+    finish(controller, engine, objects((20, 40), 2))
+    assert list(viewer.layers) == []
+    viewer.add_image(picture, name="a")
+    settle(controller)
+    mask = viewer.layers["a · tiny instance 2D"].data
+    np.testing.assert_array_equal(mask[10:30, 20:60], objects((20, 40), 2))
+    assert (mask > 0).sum() == (objects((20, 40), 2) > 0).sum()
+
+
+def test_an_image_that_is_open_again_by_then_shows_its_mask(
+    controller: Controller, viewer: ViewerModel, tmp_path: Path, picture: np.ndarray, engine: Any
+) -> None:
+    write(Volume(picture, "YX"), tmp_path / "a.tif")
+    ((data, about, _),) = layer_data(read(tmp_path / "a.tif", axes="YX"), "image")
+    viewer.add_image(data, **about)
+    controller.run()
+    viewer.layers.clear()
+    viewer.add_image(data, **about)
+    viewer.add_image(picture[::-1], name="b")
+    settle(controller)
+    finish(controller, engine, objects(picture.shape, 3))
+    assert [layer.name for layer in viewer.layers] == ["a", "b", "a · tiny instance 2D"]
+    (track,) = controller.recorder.tracks()
+    assert (track.row.name, track.image) == ("a", viewer.layers["a"])
+
+
+def test_a_late_mask_never_takes_the_place_of_work(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    said = noted(controller)
+    viewer.add_image(picture, name="a")
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 1))
+    viewer.layers[1].paint((50, 50), 7)
+    settle(controller)
+    mine = viewer.layers[1].data.copy()
+    controller.run()
+    viewer.layers.clear()
+    viewer.add_image(picture[::-1], name="b")
+    settle(controller)
+    finish(controller, engine, objects(picture.shape, 4))
+    assert [layer.name for layer in viewer.layers] == ["b"]
+    assert said == [LOST.format(name="a")]
+    assert controller.state.failure is not None
+    assert controller.state.failure.sentence == LOST.format(name="a")
+    viewer.layers.clear()
+    viewer.add_image(picture, name="a")
+    settle(controller)
+    np.testing.assert_array_equal(viewer.layers["a · tiny instance 2D"].data, mine)
+
+
+def test_a_mask_that_is_closed_while_it_is_renewed_is_not_said_to_be_unchanged(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    said = noted(controller)
+    viewer.add_image(picture, name="a")
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 1))
+    viewer.layers[1].paint((50, 50), 7)
+    settle(controller)
+    controller.run()
+    values = {"labels": objects(picture.shape, 4), "axes": "YX", "sizes": [], **TOLD}
+    engine.say(Finished(len(engine.orders), values))
+    viewer.layers.clear()
+    settle(controller)
+    assert said == [LOST.format(name="a")]
+
+
+def test_thresholds_of_a_mask_that_was_closed_meanwhile_are_told(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    said = noted(controller)
+    viewer.add_image(picture, name="a")
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 3))
+    controller.set_thresholds(Thresholds(0.7, 2.0, 5.0))
+    controller.tick()
+    assert engine.orders[-1]["verb"] == "redecode"
+    viewer.layers.clear()
+    viewer.add_image(picture[::-1], name="b")
+    engine.say(Finished(len(engine.orders), {"labels": objects(picture.shape, 2), "sizes": []}))
+    settle(controller)
+    assert said == ["a was closed before its mask followed the thresholds; open it and segment it again."]
+    assert [layer.name for layer in viewer.layers] == ["b"]
+    assert planes(controller, "b") == []
+
+
 def test_only_what_is_visible(controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any) -> None:
     layer = viewer.add_image(picture)
     layer.corner_pixels = np.array([[10, 20], [29, 59]])
@@ -501,8 +640,6 @@ def test_a_failure_is_told_and_forgotten_with_another_image(
 def test_save_writes_the_mask_and_says_so(
     controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any, tmp_path: Path
 ) -> None:
-    from napari_seg.data.formats import read
-
     viewer.add_image(picture)
     controller.run()
     finish(controller, engine, objects(picture.shape, 2))

@@ -28,6 +28,8 @@ from napari_seg.jobs import Progress
 from napari_seg.models import shelf
 from napari_seg.session.writer import CLOSED, Kept
 
+SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
+
 VERDICT = {
     "decision": "better",
     "sentence": "It is better on 6 of 7 held-out images, by 0.11, and forgot nothing.",
@@ -721,6 +723,33 @@ def test_equal_masks_are_said_to_be_equal(
         trainer.say(Finished(number, {"labels": np.ones((60, 80), np.uint8), "axes": "YX"}))
     rest(controller)
     assert said[-1] == "Both models make the same mask here."
+
+
+def test_a_mask_whose_image_was_closed_is_not_segmented_again_on_another(
+    controller: Controller, engine: Any, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    layer = corrected(controller)
+    trained(controller, trainer, page, spots)
+    asked, layers = len(trainer.orders), controller.viewer.layers
+    layers.remove("cells")
+    controller.viewer.add_image(np.random.default_rng(0).random((60, 80)), name="other")
+    rest(controller)
+    for begin in (controller.classroom.segment_again, controller.classroom.compare):
+        controller.viewer.layers.selection.active = layer
+        controller.viewer.status = ""
+        begin()
+        rest(controller)
+        assert controller.viewer.status == "cells is closed; open it again first."
+        assert (engine.orders, len(trainer.orders)) == ([], asked)
+        assert [one.name for one in layers] == ["mask", "other"]
+    controller.viewer.add_image((twelve_cells() > 0) * 100.0, name="cells")
+    rest(controller)
+    controller.viewer.layers.selection.active = layer
+    controller.classroom.segment_again()
+    labels, told = twelve_cells(), {"notes": [], "seconds": 1.0, "settings": SETTINGS, "model_hash": "0f", "doubt": 0.1}
+    engine.say(Finished(len(engine.orders), {"labels": labels, "axes": "YX", "sizes": [], **told}))
+    rest(controller)
+    assert [one.name for one in layers] == ["mask", "other", "cells"]  # it went into the mask
 
 
 def test_a_comparison_that_was_ended_shows_nothing_any_more(
