@@ -56,7 +56,8 @@ COMPARING = "One moment: this image is compared with the one that your earlier w
 APART = "Other work on this image lies outside the project; open the image in a window without the project to see it."
 
 ONLY_SHOWN = "napari_seg_only_shown"
-"""With this key in its metadata a layer is only shown, as when a person looks back in the history, and never kept."""
+"""Under this key the metadata of a layer that is only shown, as when a person looks back in the history, and never
+kept, holds its ``unique_id``: a copy of it has another, and is a mask like any."""
 
 MADE = "napari_seg_made"
 """Under this key a layer's metadata names the step that made its voxels, where they were not opened from a file."""
@@ -168,7 +169,7 @@ class Arrivals:
         viewer.layers.events.inserted.connect(lambda event: self.came(event.value))
 
     def came(self, layer: Any) -> None:
-        if ONLY_SHOWN in layer.metadata:
+        if is_only_shown(layer):
             return
         if isinstance(layer, Labels):
             self._gate.close(layer)
@@ -434,7 +435,7 @@ class Arrivals:
         coming = {
             str(layer.metadata.get(PLANE, layer.name))
             for layer in self._viewer.layers
-            if isinstance(layer, Labels) and ONLY_SHOWN not in layer.metadata and self._gate.is_closed(layer)
+            if isinstance(layer, Labels) and not is_only_shown(layer) and self._gate.is_closed(layer)
             if same_image(self.image_of(layer), image)
         }
         return coming | self._open_planes(found)
@@ -487,6 +488,16 @@ class Arrivals:
 
     def _images(self) -> list[Any]:
         return [other for other in self._viewer.layers if isinstance(other, Image)]
+
+
+def show_only(layer: Any) -> None:
+    """Let a layer that has not come yet be only shown."""
+    layer.metadata[ONLY_SHOWN] = str(layer.unique_id)
+
+
+def is_only_shown(layer: Any) -> bool:
+    """Whether a layer only shows something, and is never kept."""
+    return bool(layer.metadata.get(ONLY_SHOWN) == str(layer.unique_id))
 
 
 def same_image(image: Any, other: Any) -> bool:

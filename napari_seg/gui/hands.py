@@ -23,7 +23,7 @@ from napari_seg.editing.ranging import Range, around, of_label
 from napari_seg.editing.ruler import MEASURES, Measure
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import ONLY_SHOWN, same_image
+from napari_seg.gui.arrivals import is_only_shown, same_image
 from napari_seg.gui.display import is_drawn
 from napari_seg.gui.foresight import Foresight
 from napari_seg.gui.layers import MOVED, lies_elsewhere
@@ -146,7 +146,7 @@ class Hands:
     def _unkept(self) -> Any:
         """The active layer, if it is a mask of which nothing is kept."""
         active = self._viewer.layers.selection.active
-        known = not isinstance(active, Labels) or ONLY_SHOWN in active.metadata or self._recorder.track(active)
+        known = not isinstance(active, Labels) or is_only_shown(active) or self._recorder.track(active)
         return None if known else active
 
     def take(self, name: str) -> None:

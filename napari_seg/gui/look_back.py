@@ -11,9 +11,9 @@ from typing import Any
 from napari.layers import Labels
 from numpy.typing import NDArray
 
-from napari_seg.gui.arrivals import ONLY_SHOWN
+from napari_seg.gui.arrivals import IMAGE, show_only
 from napari_seg.gui.family import Wires
-from napari_seg.gui.layers import KEY
+from napari_seg.gui.layers import CLASSES, KEY, OBJECTS
 from napari_seg.gui.show_only import taken_away
 from napari_seg.gui.views import adding
 
@@ -50,9 +50,10 @@ class LookBack:
             self.layer.name = name
             return
         self.end()
-        known = {KEY: mask.metadata[KEY]} if KEY in mask.metadata else {}
+        known = {key: mask.metadata[key] for key in (KEY, IMAGE, OBJECTS, CLASSES) if key in mask.metadata}
         about = {field: getattr(mask, field) for field in _LIKE}
-        layer = Labels(labels, name=name, metadata={ONLY_SHOWN: True, **known}, **about)
+        layer = Labels(labels, name=name, metadata=known, **about)
+        show_only(layer)
         layer.contour = mask.contour
         self._lock(layer)
         chosen, active = set(self._viewer.layers.selection), self._viewer.layers.selection.active

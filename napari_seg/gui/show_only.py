@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import Volume
-from napari_seg.gui.arrivals import ONLY_SHOWN
+from napari_seg.gui.arrivals import IMAGE, show_only
 from napari_seg.gui.gate import stay_closed
 from napari_seg.gui.layers import beside
 from napari_seg.gui.views import adding
 
 
 def shown_over(viewer: Any, image: Any, volume: Volume, labels: NDArray[Any], name: str, **looks: Any) -> Labels:
-    """Add labels in the place of ``image``, a layer that shows ``volume``; the layer in hand stays the one in hand."""
+    """Add labels in the place of ``image``, a layer that shows ``volume``; the layer in hand stays the one in hand. A
+    copy that somebody makes of it is a mask of that image."""
     active = viewer.layers.selection.active
+    about = {IMAGE: str(image.unique_id)} if isinstance(image, Image) else {}
+    layer = Labels(labels, name=name, metadata=about, **beside(image, volume), **looks)
+    show_only(layer)
     with adding(viewer):
-        layer: Labels = viewer.add_labels(
-            labels, name=name, metadata={ONLY_SHOWN: True}, **beside(image, volume), **looks
-        )
+        viewer.add_layer(layer)
     layer.editable = False
     layer.events.editable.connect(stay_closed)
     viewer.layers.selection.active = active

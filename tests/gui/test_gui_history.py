@@ -21,7 +21,7 @@ from napari_seg.data.samples import SAMPLES, labels_of, path_of
 from napari_seg.editing.annotation import Entry, object_key
 from napari_seg.editing.edit import edited
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import ONLY_SHOWN
+from napari_seg.gui.arrivals import is_only_shown
 from napari_seg.gui.change_picture import ADDED, GONE, GROUND, MOST, OTHER, STAYED, change_picture, to_look_at
 from napari_seg.gui.history import HistoryDialog
 from napari_seg.gui.history_log import HEADINGS, log_csv
@@ -307,7 +307,7 @@ def test_looking_shows_how_it_was_and_leaves_no_trace(opened: Any) -> None:
         assert shown.name.startswith("mask, as it was ")
         assert not shown.editable
         assert not shown.data.flags.writeable
-        assert ONLY_SHOWN in shown.metadata
+        assert is_only_shown(shown)
         assert not layer.visible
         assert viewer.layers.selection.active is layer
         assert recorder.track(shown) is None
