@@ -323,7 +323,7 @@ def _message(said: Mapping[str, Any]) -> Message:
 def _cause(code: int) -> str:
     """Why a process ended, in words, from its exit code."""
     if code == -getattr(signal, "SIGKILL", 9):
-        return "the system stopped it, most likely because memory ran out"
+        return "it was killed, as happens where memory runs out"
     return f"it ended by itself with code {code}"
 
 

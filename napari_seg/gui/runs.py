@@ -55,14 +55,15 @@ _IN_PART = "Outside the part that was in view the mask still follows the thresho
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A prediction under way or done. ``retried``: the engine died once, and it was begun again with smaller tiles."""
+    """A prediction under way or done. ``retried``: why the engine died once, so that it was begun again with smaller
+    tiles; empty where it did not."""
 
     order: int
     target: Target
     settings: PredictSpec
     region: Region | None
     time_left: TimeLeft = field(default_factory=TimeLeft)
-    retried: bool = False
+    retried: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +124,7 @@ class Runs:
         """Whether the mask of the last run follows the same thresholds everywhere."""
         return self._wanted is None and self._behind is None and self._decoding is None
 
-    def start(self, target: Target, settings: PredictSpec, region: Region | None, *, retried: bool = False) -> None:
+    def start(self, target: Target, settings: PredictSpec, region: Region | None, *, retried: str = "") -> None:
         self._outcome, self._failure, self._wanted = None, None, None
         order = self._engine.order(
             "predict",
@@ -133,7 +134,7 @@ class Runs:
             region=_as_json(region),
         )
         self._run = Run(order, target, settings, region, retried=retried)
-        words = "Memory ran out: once more with smaller tiles" if retried else "Starting"
+        words = f"The engine stopped ({retried}): once more with smaller tiles" if retried else "Starting"
         self._running = Running(0.0, words)
         self.changed.emit()
 
@@ -217,7 +218,7 @@ class Runs:
             cure = "close other programs, or choose a slice or the visible box under Options"
             self._over(failure=Failure(f"The engine stopped twice ({reason}); {cure}."))
         else:
-            self.start(run.target, settings, run.region, retried=True)
+            self.start(run.target, settings, run.region, retried=reason)
 
     def _arrived(self, run: Run, answer: Mapping[str, Any]) -> None:
         """The labels are here: they become layers, or go under a person's work on those that are there. Where image
@@ -293,7 +294,7 @@ class Runs:
         self._done, self._behind, self._scores_due = run, None, len(masks) == 1
         notes = tuple(answer["notes"])
         if run.retried:
-            notes = ("Memory ran out once; smaller tiles were used.", *notes)
+            notes = (f"The engine stopped once ({run.retried}); smaller tiles were used.", *notes)
         outcome = outcome_of(run.target, answer, notes)
         self._over(outcome if changed else unchanged(outcome))
         self.changed.emit()

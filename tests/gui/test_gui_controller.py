@@ -616,11 +616,23 @@ def test_a_dead_engine_is_tried_once_more_with_smaller_tiles(
     controller.tick()
     assert controller.state.phase == "running"
     assert engine.orders[-1]["settings"]["tile"] == [16, 16]
+    assert controller.state.running is not None
+    assert controller.state.running.words == "The engine stopped (memory ran out): once more with smaller tiles"
     engine.say(Died(len(engine.orders), "memory ran out"))
     controller.tick()
     assert controller.state.phase == "failed"
     assert controller.state.failure is not None
     assert "memory ran out" in controller.state.failure.sentence
+
+
+def test_of_an_engine_that_died_only_what_is_known_is_said(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    viewer.add_image(picture)
+    controller.run()
+    engine.say(Died(len(engine.orders), "it was killed"))
+    finish(controller, engine, objects(picture.shape, 2))
+    assert "The engine stopped once (it was killed); smaller tiles were used." in outcome(controller).notes
 
 
 def test_a_failure_is_told_and_forgotten_with_another_image(
