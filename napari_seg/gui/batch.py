@@ -29,7 +29,6 @@ from napari_seg.gui.folder_sample import Sample, sample_of
 from napari_seg.gui.folder_state import CaseRow, Folder, next_case, row_of, summary_of, worst_first
 from napari_seg.gui.outgoing import Outgoing, replaced
 from napari_seg.gui.project import Project
-from napari_seg.gui.project_listing import GONE, NO_FILE
 from napari_seg.gui.proposal import remember
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.series import How, Series
@@ -192,7 +191,8 @@ class Batch:
 
     def save(self, folder: Path) -> None:
         """Write all masks into a folder; :meth:`replaced` says how many files that takes the place of."""
-        self.outgoing.start(self._masks(), folder)
+        cases, missing = self.project.cases, self.project.missing
+        self.outgoing.start(self._masks(), folder, sum(cases[path].state != "new" for path in missing if path in cases))
 
     def replaced(self, folder: Path) -> int:
         cases = self.project.cases
@@ -297,7 +297,7 @@ class Batch:
         project = self.project
         row = row_of(path, project.cases.get(path), project.troubles.get(path, ""), project.titles.get(path, ""))
         if path in project.missing:
-            row = replace(row, missing=True, why=GONE if path.is_absolute() else NO_FILE)
+            row = replace(row, missing=True, why=project.missing[path])
         under_way = self.series.state(path)
         return row if under_way is None else replace(row, state=under_way)
 

@@ -68,8 +68,9 @@ class Outgoing:
         done = run.total - len(run.left)
         return Running(done / run.total, f"Saving mask {min(done + 1, run.total)} of {run.total}")
 
-    def start(self, paths: list[Path], folder: Path) -> None:
-        """Write the masks of these images into a folder; files of the same names there are replaced, but no image."""
+    def start(self, paths: list[Path], folder: Path, left_out: int = 0) -> None:
+        """Write the masks of these images into a folder; files of the same names there are replaced, but no image.
+        ``left_out``: how many more have a mask, which cannot be written as they are not where they were."""
         listed, images = self._project.listed, identities(self._project.files)
         names = mask_names({path: self._project.cases[path].masks for path in paths}, self._project.titles)
         if listed is not None and folder.resolve() == listed.resolve():
@@ -78,8 +79,8 @@ class Outgoing:
         elif taken := next((place for place in _places(names, folder) if identities([place]) & images), None):
             self.words = f"The mask {taken.name} would replace the image of that name; choose another folder."
             self.changed.emit()
-        elif self._run is None and paths:
-            run = self._run = _Run(folder, list(paths), len(paths), names, images)
+        elif self._run is None and (paths or left_out):
+            run = self._run = _Run(folder, list(paths), len(paths) + left_out, names, images, failed=left_out)
             self.words = ""
             self.changed.emit()
             self._recorder.sweep(lambda: self._next(run))

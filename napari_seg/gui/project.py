@@ -27,7 +27,7 @@ from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import Found
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.joining import Joined, join, settle
-from napari_seg.gui.project_listing import Finder, Listing, listing, resolved, title_of
+from napari_seg.gui.project_listing import REPLACED, Finder, Listing, former, listing, resolved, title_of
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import planes_of
 from napari_seg.models.spec import ModelSpec
@@ -70,8 +70,8 @@ class Added:
 class Project:
     """One for each window. ``folder``: that a person chose. ``listed``: whose images are listed, if there is one.
 
-    ``troubles``: why something could not be done with an image; ``trouble``: with all. ``missing``: images whose file
-    is not where it was; ``searching``: for more. ``words``: what came of the last thing that a person asked for.
+    ``troubles``: why something could not be done with an image; ``trouble``: with all. ``missing``: why images are not
+    where they were; ``searching``: for more. ``words``: what came of the last thing that a person asked for.
     """
 
     changed = Signal()
@@ -95,7 +95,7 @@ class Project:
         self.titles: dict[Path, str] = {}
         self.cases: dict[Path, Case] = {}
         self.troubles: dict[Path, str] = {}
-        self.missing: frozenset[Path] = frozenset()
+        self.missing: dict[Path, str] = {}
         self.trouble = self.words = ""
         self.reading = self.searching = False
         self._asked: list[tuple[Path, Future[Case]]] = []
@@ -270,9 +270,16 @@ class Project:
 
     def enter(self, path: Path, found: Case) -> None:
         """The session knows this of an image."""
+        for before in [other for other, known in self.cases.items() if known.image.id == found.image.id]:
+            if before != path:  # its file lies elsewhere now
+                del self.cases[before]
+                self.files = tuple(other for other in self.files if other != before)
+                self._ends.pop(resolved(before), None)
+                self.missing.pop(before, None)
+        self._set_aside(path, found)
         self.cases[path] = found
         self.forget_failure(path)
-        self.missing -= {path}
+        self.missing.pop(path, None)
         self.changed.emit()
 
     def say(self, path: Path, entry: Entry) -> None:
@@ -335,6 +342,18 @@ class Project:
 
     # below
 
+    def _set_aside(self, path: Path, found: Case) -> None:
+        """Work on an image that lay in a file before stays in the list when the file shows another one."""
+        before = self.cases.get(path)
+        if before is None or before.image.id == found.image.id or before.state == "new":
+            return
+        aside = former(path, self._ends)
+        self.cases[self._list(aside)] = before
+        self.missing[aside] = REPLACED
+        title = self.titles[aside]
+        self.words = f"{path.name} shows another image now; the work on the one before is listed as {title}."
+        self.listed_anew.emit()
+
     def _session_of(self, path: Path) -> Session | None:
         """The session, if it knows an image and has not been closed."""
         known = self.session is not None and path in self.cases and not self.session.writer.closed
@@ -353,7 +372,7 @@ class Project:
             self.trouble = str(found)
         else:
             self.session, self.files, self.cases = found.session, found.files, dict(found.cases)
-            self.name, self.listed, self.missing = found.name, found.folder, found.missing
+            self.name, self.listed, self.missing = found.name, found.folder, dict(found.missing)
             self.troubles, self.trouble = dict(found.troubles), found.session.read_only
             self._ends = {resolved(path): path for path in self.files}
             self.titles = {path: title_of(path, self.files) for path in self.files}
@@ -421,12 +440,6 @@ class Project:
     def _put(self, path: Path, found: Case) -> None:
         """Enter a case under its file, under which it may not be listed yet."""
         path = self.listed_as(path) or path
-        for before in [other for other, known in self.cases.items() if known.image.id == found.image.id]:
-            if before != path:  # its file lies elsewhere now
-                del self.cases[before]
-                self.files = tuple(other for other in self.files if other != before)
-                self._ends.pop(resolved(before), None)
-                self.missing -= {before}
         if path not in self.files:
             self._list(path)
             self.listed_anew.emit()

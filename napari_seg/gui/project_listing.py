@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_seg.data.dicom_series import SeriesSearch
-from napari_seg.data.formats import FORMATS, images_in, is_image, read_answered, stem
+from napari_seg.data.formats import FORMATS, images_in, is_image, read_answered, stem, suffix_of
 from napari_seg.errors import SegError
 from napari_seg.session.cases import Case, cases
 from napari_seg.session.database import NAME
 from napari_seg.session.fingerprint import identity
+from napari_seg.session.found_again import image_of
 from napari_seg.session.projects import FOLDER, About, about, failures, remember, tell_about
 from napari_seg.session.records import ImageRow, plain
 from napari_seg.session.session import Session
@@ -27,10 +29,15 @@ GONE = "Its file is not where it was; press Find images..., or open it from wher
 NO_FILE = "This image came from no file; open it again to go on with it."
 
 
+REPLACED = "Its file shows another image now; put the former one back in its place, or press Find images..."
+
+SHARED = "Another image of its file is listed; open this one from the first page."
+
+
 @dataclass(frozen=True, eq=False)
 class Listing:
     """``folder``: whose images are listed, if there is one. ``search``: of DICOM series that are still to come.
-    ``troubles``: why something failed with an image. ``missing``: files that are not where they were."""
+    ``troubles``: why something failed with an image. ``missing``: why images are not where they were."""
 
     session: Session
     name: str
@@ -38,7 +45,7 @@ class Listing:
     cases: Mapping[Path, Case] = field(repr=False)
     files: tuple[Path, ...] = field(repr=False)
     troubles: Mapping[Path, str] = field(repr=False)
-    missing: frozenset[Path] = frozenset()
+    missing: Mapping[Path, str] = field(default_factory=dict)
     search: SeriesSearch | None = None
 
 
@@ -63,19 +70,51 @@ def listing(session: Session, chosen: Path) -> Listing:
     remember(name, session.folder, (found.image.fingerprint for found in known))
     files, search = _images(folder) if folder is not None else ([], None)
     ends = {resolved(path): path for path in files}
-    by_path: dict[Path, Case] = {}
-    missing = set[Path]()
+    of_file: dict[Path, list[Case]] = defaultdict(list)
     for found in known:
         where = session.path(found.image)
         end = Path(found.image.name) if where is None else resolved(where)
-        path = ends.setdefault(end, end)
+        of_file[ends.setdefault(end, end)].append(found)
+    by_path, missing = dict[Path, Case](), dict[Path, str]()
+    for path, rows in of_file.items():
+        there = path in files or (path.is_absolute() and _exists(path))
+        why = "" if there else GONE if path.is_absolute() else NO_FILE
         if path not in files:
             files.append(path)
-            if where is None or not _exists(path):
-                missing.add(path)
-        by_path[path] = found
+        if why:
+            missing[path] = why
+        by_path[path] = first = rows[0] if len(rows) == 1 else _shown_now(session, path, rows)
+        for other in [other for other in rows if other is not first and other.state != "new"]:
+            aside = former(path, ends)
+            files.append(aside)
+            ends[aside], by_path[aside] = aside, other
+            missing[aside] = why or (SHARED if _shows(session, path, other) else REPLACED)
     troubles = {path: why for path in files if (why := failed.get(plain(session.relative(path)), ""))}
-    return Listing(session, name, folder, by_path, tuple(files), troubles, frozenset(missing), search)
+    return Listing(session, name, folder, by_path, tuple(files), troubles, missing, search)
+
+
+def former(path: Path, listed: Container[Path]) -> Path:
+    """A name in the list for an image whose file shows another one now: that of no file, and of no other image."""
+    base, number = stem(path) or "image", 1
+    while (free := path.parent / f"{base} (former{'' if number == 1 else f' {number}'}){suffix_of(path)}") in listed:
+        number += 1
+    return free
+
+
+def _shown_now(session: Session, path: Path, rows: list[Case]) -> Case:
+    """Of the images that lay in a file the one that lies there now; where none of them does, the newest with work."""
+    newest = sorted(rows, key=lambda found: (found.state != "new", found.image.id), reverse=True)
+    return next((found for found in newest if _shows(session, path, found)), newest[0])
+
+
+def _shows(session: Session, path: Path, found: Case) -> bool:
+    """Whether a file shows the image of a case."""
+    row = found.image
+    try:
+        image_of(path, row, session.writer.call(lambda store: store.voxels(row.id)).result())
+    except SegError:
+        return False
+    return True
 
 
 class Finder:

@@ -155,7 +155,9 @@ class Session:
                 found = store.resize_image(found.id, row.spacing, row.unit)
             if self.read_only or not row.path or (found.name, found.path) == (row.name, row.path):
                 return found
-            if (before := self.path(found)) is not None and before.exists():
+            before = self.path(found)
+            alone = all(other.path != found.path for other in store.images() if other.id != found.id)
+            if before is not None and before.exists() and alone:  # else another image lies there now
                 return found  # a copy of the image
             return store.move_image(found.id, row.name, row.path)
 

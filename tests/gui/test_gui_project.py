@@ -11,10 +11,15 @@ import controlled
 import numpy as np
 import pytest
 from controlled import paint
+from napari.layers import Labels
 
+from napari_seg.data.formats import write
+from napari_seg.data.volume import Volume
 from napari_seg.gui import joining
 from napari_seg.gui.arrivals import APART
 from napari_seg.gui.engine import Failed
+from napari_seg.gui.project_listing import REPLACED
+from napari_seg.gui.results import empty_mask
 from napari_seg.gui.safety import resumed_words
 from napari_seg.session.database import NAME
 from napari_seg.session.projects import FOLDER, recent
@@ -320,6 +325,104 @@ def test_a_missing_image_that_is_opened_elsewhere_is_there_again(
     again.drop(tmp_path / "away" / "z.png")
     assert again.states == {"z": "in work"}
     assert again.batch.state.missing == 0
+
+
+def replace_image(path: Path, seed: int) -> bytes:
+    """Another image lies in a file; what lay there before."""
+    before = path.read_bytes()
+    write(Volume(np.random.default_rng(seed).integers(0, 255, (40, 50)).astype(np.uint8), "YX"), path)
+    return before
+
+
+def work_on(window: Window, path: Path, label: int) -> None:
+    """Paint on a case of the list and accept it."""
+    window.batch.open(path)
+    window.rest()
+    image = window.viewer.layers[path.stem]
+    window.viewer.layers.selection.active = image
+    paint(empty_mask(window.viewer, image), label, label)
+    window.rest()
+    window.batch.say([path], "accepted")
+    window.rest()
+
+
+def test_work_on_an_image_that_was_replaced_stays_in_the_list(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any
+) -> None:
+    window.choose(folder)
+    work_on(window, folder / "a.png", 3)
+    work_on(window, folder / "b.png", 4)
+    before = replace_image(folder / "a.png", 50)
+    window.batch.open(folder / "a.png")
+    window.rest()
+    assert window.batch.state.told == (
+        "a.png shows another image now; the work on the one before is listed as a (former)."
+    )
+    assert window.states == {"a": "new", "b": "accepted", "c": "new", "a (former)": "missing"}
+    (row,) = [row for row in window.batch.state.rows if row.missing]
+    assert (row.state, row.why) == ("accepted", REPLACED)
+    again = open_window()
+    window.recorder.close()
+    again.choose(folder)
+    assert again.states == window.states
+    work_on(again, folder / "a.png", 5)
+    assert again.states == {"a": "accepted", "b": "accepted", "c": "new", "a (former)": "missing"}
+    again.batch.save(tmp_path / "out")
+    again.rest()
+    again.rest()
+    assert again.batch.state.saved == "Saved 2 masks in out; 1 could not be written, and their rows say why"
+    again.recorder.close()
+    (folder / "a.png").write_bytes(before)  # it is put back, and the work on the other one is what is aside
+    third = open_window()
+    third.choose(folder)
+    assert third.states == {"a": "accepted", "b": "accepted", "c": "new", "a (former)": "missing"}
+    third.batch.save(tmp_path / "more")
+    third.rest()
+    third.rest()
+    assert third.batch.state.saved == "Saved 2 masks in more; 1 could not be written, and their rows say why"
+    third.batch.open(folder / "a.png")
+    third.rest()
+    (mask,) = [layer for layer in third.viewer.layers if isinstance(layer, Labels)]
+    assert mask.data[3, 3] == 3
+    assert third.states == {"a": "accepted", "b": "accepted", "c": "new", "a (former)": "missing"}
+
+
+def test_an_image_that_is_put_back_in_its_place_is_the_case_again(
+    window: Window, folder: Path, open_window: Any
+) -> None:
+    window.choose(folder)
+    work_on(window, folder / "a.png", 3)
+    window.batch.open(folder / "b.png")
+    window.rest()
+    before = replace_image(folder / "a.png", 50)
+    window.batch.open(folder / "a.png")
+    window.rest()
+    window.batch.open(folder / "b.png")
+    window.rest()
+    (folder / "a.png").write_bytes(before)
+    window.batch.open(folder / "a.png")
+    window.rest()
+    assert window.states == {"a": "accepted", "b": "new", "c": "new"}
+    assert window.batch.state.missing == 0
+    window.recorder.close()
+    again = open_window()
+    again.choose(folder)
+    assert again.states == window.states
+
+
+def test_an_image_that_was_replaced_is_found_where_it_lies_now(window: Window, folder: Path, tmp_path: Path) -> None:
+    window.choose(folder)
+    work_on(window, folder / "a.png", 3)
+    window.batch.open(folder / "b.png")
+    window.rest()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "old.png").write_bytes(replace_image(folder / "a.png", 50))
+    window.batch.open(folder / "a.png")
+    window.rest()
+    window.drop(tmp_path / "elsewhere" / "old.png")
+    window.rest()
+    assert window.states == {"a": "new", "b": "new", "c": "new", "old": "accepted"}
+    assert window.batch.state.missing == 0
 
 
 def test_the_same_image_twice(window: Window, folder: Path, engine: Any) -> None:
