@@ -15,6 +15,7 @@ from psygnal import Signal
 
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
+from napari_seg.gui.layers import CLASSES, OBJECTS
 from napari_seg.gui.notice import say
 from napari_seg.gui.results import Target, blank, box_of, pasted
 from napari_seg.gui.show_only import shown_over, taken_away
@@ -132,7 +133,8 @@ class Comparing:
         self._hidden = [layer for layer in self._viewer.layers if isinstance(layer, Labels) and layer.visible]
         for layer in self._hidden:
             layer.visible = False
-        looks = {} if target.objects else class_looks(target.model.task.names)
+        names = target.model.task.names
+        looks = {"known": {OBJECTS: target.objects, CLASSES: names}, **({} if target.objects else class_looks(names))}
         for name, title in TITLES.items():
             self._layers[name] = self._add(masks[name], title, 0.5, looks)
         marks = {"colormap": DirectLabelColormap(color_dict=COLOURS)}

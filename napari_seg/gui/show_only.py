@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from napari.layers import Image, Labels
@@ -15,11 +15,19 @@ from napari_seg.gui.layers import beside
 from napari_seg.gui.views import adding
 
 
-def shown_over(viewer: Any, image: Any, volume: Volume, labels: NDArray[Any], name: str, **looks: Any) -> Labels:
+def shown_over(
+    viewer: Any,
+    image: Any,
+    volume: Volume,
+    labels: NDArray[Any],
+    name: str,
+    known: Mapping[str, Any] | None = None,
+    **looks: Any,
+) -> Labels:
     """Add labels in the place of ``image``, a layer that shows ``volume``; the layer in hand stays the one in hand. A
-    copy that somebody makes of it is a mask of that image."""
+    copy that somebody makes of it is a mask of that image, of which its metadata tells what is ``known``."""
     active = viewer.layers.selection.active
-    about = {IMAGE: str(image.unique_id)} if isinstance(image, Image) else {}
+    about = {**(known or {}), **({IMAGE: str(image.unique_id)} if isinstance(image, Image) else {})}
     layer = Labels(labels, name=name, metadata=about, **beside(image, volume), **looks)
     show_only(layer)
     with adding(viewer):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from controlled import rest, twelve_cells
 from napari.components import ViewerModel
+from napari.layers import _layer_actions
 from qtpy.QtWidgets import QPushButton
 
 from napari_seg.editing.annotation import Entry, object_key, slice_key
@@ -709,6 +710,28 @@ def test_both_masks_are_flicked_over_each_other_and_nothing_is_kept_of_them(
     page.verdict.end.click()
     assert [one.name for one in layers] == ["cells", "mask"]
     assert layer.visible
+
+
+def test_a_copy_of_a_mask_that_was_only_compared_keeps_what_its_numbers_mean(
+    engine: Any, trainer: Any, model_file: Callable[..., Path], qtbot: Any
+) -> None:
+    path = model_file("semantic", classes=("liver",))
+    controller = Controller(ViewerModel(), engine, trainer=trainer)
+    image = controller.viewer.add_image(np.random.default_rng(0).random((60, 80)), name="scan")
+    target = controller.target_with(image, path)
+    assert target is not None
+    controller.classroom.comparing.start(target, target, controller.settings_for(target.volume, path), None)
+    for number in (1, 2):
+        trainer.say(Finished(number, {"labels": np.ones((60, 80), np.uint8), "axes": "YX"}))
+    rest(controller)
+    controller.viewer.layers.selection = {controller.viewer.layers["New model"]}
+    _layer_actions._duplicate_layer(controller.viewer.layers)
+    rest(controller)
+    (track,) = controller.recorder.tracks()
+    assert track.layer.name == "New model copy"
+    assert not controller.recorder.counts_objects(track)
+    assert controller.classes.all_names(track) == ("liver",)
+    controller.close()
 
 
 def test_equal_masks_are_said_to_be_equal(
