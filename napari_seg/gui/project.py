@@ -351,7 +351,7 @@ class Project:
         self.cases[self._list(aside)] = before
         self.missing[aside] = REPLACED
         title = self.titles[aside]
-        self.words = f"{path.name} shows another image now; the work on the one before is listed as {title}."
+        self.words = f"{path.name} was opened as another image; the work on the one before is listed as {title}."
         self.listed_anew.emit()
 
     def _session_of(self, path: Path) -> Session | None:

@@ -356,7 +356,7 @@ def test_work_on_an_image_that_was_replaced_stays_in_the_list(
     window.batch.open(folder / "a.png")
     window.rest()
     assert window.batch.state.told == (
-        "a.png shows another image now; the work on the one before is listed as a (former)."
+        "a.png was opened as another image; the work on the one before is listed as a (former)."
     )
     assert window.states == {"a": "new", "b": "accepted", "c": "new", "a (former)": "missing"}
     (row,) = [row for row in window.batch.state.rows if row.missing]
