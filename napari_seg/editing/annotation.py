@@ -153,9 +153,10 @@ class Annotation:
     ``objects``: numbers count objects; else they are classes. ``spacing`` is in ``unit``, one number per axis;
     ``along`` are the directions of the axes where they lean (see :func:`~napari_seg.data.geometry.leaning`).
     ``image`` (intensities) and ``scores`` (``(channels, *grid)``, 0..1) lie on the same grid where there are any.
-    ``rows`` by the keys above. ``locked`` labels neither gain nor lose a voxel. ``following``: the number that a new
-    object gets (see :func:`unused`). ``elsewhere``: whether a label occurs at another time. ``last``: the edit that led
-    here, if it is known; some tools repeat it.
+    ``rows`` by the keys above. ``locked`` labels neither gain nor lose a voxel; ``unseen`` says which of some labels
+    are not drawn at the moment, and these lose none. ``following``: the number that a new object gets (see
+    :func:`unused`). ``elsewhere``: whether a label occurs at another time. ``last``: the edit that led here, if it is
+    known; some tools repeat it.
     """
 
     labels: Labels
@@ -169,6 +170,7 @@ class Annotation:
     scores: Scores | None = None
     rows: Mapping[str, Entry] = field(default_factory=dict)
     locked: frozenset[int] = frozenset()
+    unseen: Callable[[Labels], NDArray[np.bool_]] | None = None
     following: int = 1
     elsewhere: Callable[[int], bool] = never
     last: Edit | None = None
@@ -187,6 +189,10 @@ class Annotation:
 
     def entry(self, label: int) -> Entry:
         return self.rows.get(object_key(label), Entry())
+
+    def stays(self, label: int) -> bool:
+        """Whether a label loses no voxel, as it is locked or not drawn."""
+        return label in self.locked or (self.unseen is not None and bool(self.unseen(np.array([label]))[0]))
 
     def at(self, point: tuple[float, ...]) -> int:
         """The label of the voxel at ``point`` (voxel coordinates); 0 outside the grid."""

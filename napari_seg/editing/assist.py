@@ -139,7 +139,7 @@ def _open(annotation: Annotation, labels: Labels, drawn: Mask, label: int, reach
     far = edt.edt(~drawn, anisotropy=spacing_of(annotation))
     free = np.zeros(labels.shape, bool)
     for crossed in np.unique(labels[drawn]).tolist():
-        if crossed != label and crossed not in annotation.locked:
+        if crossed != label and not annotation.stays(crossed):
             there = labels == crossed
             farthest = float(far[there].max())
             free |= there & (far <= (reach if farthest > reach else farthest / 2))

@@ -86,9 +86,9 @@ def edited(
 ) -> Edit:
     """The edit after which each box of ``parts`` holds the labels given for it, and ``rows`` hold what is given.
 
-    Boxes must not overlap. Voxels of locked labels stay as they are, and no voxel becomes one of them. Rows of locked
-    objects stay too. The row of an object goes with its last voxel, at any time: whatever gets its number later is
-    another object.
+    Boxes must not overlap. Voxels of locked labels stay as they are, and no voxel becomes one of them; voxels of labels
+    that are not drawn stay too. So do the rows of locked objects. The row of an object goes with its last voxel, at any
+    time: whatever gets its number later is another object.
     """
     patches = []
     for box, wanted in parts:
@@ -97,6 +97,8 @@ def edited(
         if annotation.locked:
             locked = np.array(sorted(annotation.locked))
             after = np.where(np.isin(before, locked) | np.isin(after, locked), before, after)
+        if annotation.unseen is not None:
+            after = np.where(annotation.unseen(before), before, after)
         patch = _trimmed(box, before, after)
         if patch is not None:
             patches.append(patch)

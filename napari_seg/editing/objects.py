@@ -227,11 +227,11 @@ def delete_border(annotation: Annotation, gesture: Gesture, options: Sides) -> E
 
 
 def _things(annotation: Annotation, may_be: Callable[[Box], bool] = lambda box: True) -> Iterator[Region]:
-    """The objects that are there and not locked, of classes: their connected parts. Only those of which it ``may_be``,
-    by a box that is perhaps too large."""
+    """The objects that are there and do not stay (see :meth:`Annotation.stays`), of classes: their connected parts.
+    Only those of which it ``may_be``, by a box that is perhaps too large."""
     for label in annotation.extents.labels:
         rough = annotation.extents[label]
-        if rough is None or label in annotation.locked or not may_be(rough):
+        if rough is None or annotation.stays(label) or not may_be(rough):
             continue
         box = annotation.box(label)
         if box is None:

@@ -98,7 +98,7 @@ def outlined(annotation: Annotation, gesture: Gesture, tool: str, area: Area, ho
     return painted(annotation, gesture, tool, area, how)
 
 
-def changing(edit: Edit, otherwise: str = "Only locked labels lie here; unlock them first.") -> Edit:
+def changing(edit: Edit, otherwise: str = "Only locked or hidden labels lie here; unlock or show them first.") -> Edit:
     """The edit, if it changes anything; ``SegError`` with the words of ``otherwise`` if not."""
     if not edit:
         raise SegError(otherwise)

@@ -91,12 +91,12 @@ def interpolate(annotation: Annotation, gesture: Gesture, options: Interpolating
 
 
 def _chosen(annotation: Annotation, gesture: Gesture, options: Interpolating) -> tuple[int, ...]:
-    """The labels to interpolate, without locked ones."""
+    """The labels to interpolate, without those that are locked or not drawn."""
     under = annotation.at(gesture.points[0]) if gesture.points else 0
     chosen = annotation.extents.labels if options.labels == "all" else gesture.selected or (under or gesture.label,)
-    free = tuple(dict.fromkeys(label for label in chosen if label not in annotation.locked))
+    free = tuple(dict.fromkeys(label for label in chosen if not annotation.stays(label)))
     if chosen and not free:
-        raise SegError(f"{', '.join(map(str, chosen))} is locked; unlock it first.")
+        raise SegError(f"{', '.join(map(str, chosen))} is locked or hidden; unlock it or show it first.")
     return free
 
 
@@ -174,7 +174,7 @@ def copy_to_next(annotation: Annotation, gesture: Gesture, options: Carrying) ->
     target = _neighbour(annotation, axis, index, options.to)
     here, there = _slice(annotation, axis, index), _slice(annotation, axis, target)
     extents = Extents(here)
-    labels = [label for label in gesture.selected or extents.labels if label not in annotation.locked]
+    labels = [label for label in gesture.selected or extents.labels if not annotation.stays(label)]
     boxes = {label: wider(box, _MARGIN, here.shape) for label in labels if (box := extents[label])}
     if not boxes:
         raise SegError("Nothing that could be copied is painted in this slice; paint it or go to one that is.")

@@ -92,7 +92,7 @@ def _under(annotation: Annotation, gesture: Gesture, path: knife.Places) -> Regi
     chosen = [label for label in there if label in gesture.selected] or there
     if not chosen:
         raise SegError("There is no object under the line; draw it across one.")
-    free = [label for label in chosen if label not in annotation.locked] or chosen
+    free = [label for label in chosen if not annotation.stays(label)] or chosen
     label = targets(annotation, Gesture(selected=(free[0],)))[0]
     if annotation.objects:
         return all_of(annotation, label)

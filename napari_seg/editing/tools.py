@@ -98,4 +98,7 @@ def targets(annotation: Annotation, gesture: Gesture) -> tuple[int, ...]:
     locked = [str(label) for label in labels if label in annotation.locked]
     if locked:
         raise SegError(f"{', '.join(locked)} is locked; unlock it first.")
+    unseen = [str(label) for label in labels if annotation.stays(label)]
+    if unseen:
+        raise SegError(f"{', '.join(unseen)} is not shown; show it first.")
     return labels

@@ -144,6 +144,18 @@ def test_locked_labels_stay() -> None:
         eraser(annotation, gesture, Eraser(radius=0.5))
 
 
+def test_labels_that_are_not_drawn_stay() -> None:
+    labels = np.zeros((9, 9), np.uint8)
+    labels[:, 4] = 1
+    annotation = Annotation.of(labels, unseen=lambda found: found == 1)
+    gesture = Gesture(points=((4.0, 4.0),), label=2)
+    painted = after(annotation, brush(annotation, gesture, Brush(radius=3)))
+    assert np.array_equal(painted == 1, labels == 1)
+    assert (painted == 2).any()
+    with pytest.raises(SegError, match="hidden labels"):
+        eraser(annotation, gesture, Eraser(radius=0.5))
+
+
 def test_a_new_label_beyond_the_dtype_fits() -> None:
     annotation = Annotation.of(np.zeros((5, 5), np.uint8))
     labels = after(annotation, brush(annotation, Gesture(points=((2.0, 2.0),), label=70_000), Brush(radius=1)))

@@ -71,6 +71,9 @@ class TestMerge:
             use("merge", annotation, Gesture(((0, 0), (0, 4))))
         with pytest.raises(SegError, match="no 9"):
             use("merge", annotation, Gesture(selected=(9, 1)))
+        annotation = Annotation.of(self.labels, unseen=lambda labels: labels == 2)
+        with pytest.raises(SegError, match="2 is not shown"):
+            use("merge", annotation, Gesture(((0, 0), (0, 4))))
 
     def test_classes_are_refused(self):
         with pytest.raises(SegError, match=r"classes.*change the class"):
@@ -313,9 +316,9 @@ class TestClearing:
         assert np.array_equal(found, drawn(".....", ".....", "..2..", "....."))
 
     def test_locked_ones_stay(self):
-        annotation = Annotation.of(self.labels, locked=frozenset({1, 4, 5}))
-        with pytest.raises(SegError, match="smaller"):
-            use("delete small", annotation, Gesture(), size=2)
+        for stay in ({"locked": frozenset({1, 4, 5})}, {"unseen": lambda labels: np.isin(labels, (1, 4, 5))}):
+            with pytest.raises(SegError, match="smaller"):
+                use("delete small", Annotation.of(self.labels, **stay), Gesture(), size=2)
 
     def test_boxes_of_what_stays_stay_small(self):
         rng = np.random.default_rng(0)
