@@ -55,6 +55,7 @@ class Acts:
 
     def applied(self, track: Track, edit: Edit, at_time: int) -> Steps[bool]:
         """Show an edit and keep it, if the layer still is as it was when the edit was made."""
+        yield from self._let_go(track)
         with laying((track,)):
             if not (yield from shown(track, edit, at_time, self._errands)):
                 return False
@@ -71,9 +72,7 @@ class Acts:
         still: Callable[[], bool],
         then: Callable[[bool], None],
     ) -> Steps[None]:
-        while in_stroke(track.layer) or track.in_hand:
-            yield TICK
-        self._gather()
+        yield from self._let_go(track)
         then((yield from self._renewed(track, edits, tool, predicted)) if still() else False)
 
     def _renewed(self, track: Track, edits: Mapping[int, Edit], tool: str, predicted: Predicted | None) -> Steps[bool]:
@@ -149,6 +148,12 @@ class Acts:
         self._ledger.put(track, "other", blocks)
         _, found = yield self._errands.thread(partial(contents, track, blocks))
         yield from joined(track, found)
+
+    def _let_go(self, track: Track) -> Steps[None]:
+        """Wait for the end of a stroke: what it has painted so far may still be taken back."""
+        while in_stroke(track.layer) or track.in_hand:
+            yield TICK
+        self._gather()
 
     def quiet(self, track: Track) -> Steps[None]:
         """Wait until nothing of a layer is under way."""

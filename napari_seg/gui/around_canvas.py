@@ -64,7 +64,7 @@ class AroundCanvas:
 
 
 def _take(viewer: Any, name: str) -> None:
-    """From the command palette: a tool in the window in front, with the panel opened first where it is not."""
+    """From the command palette, as from a button: a tool in the window in front, whose panel is opened first."""
     from napari_seg.gui.manifest import panel_of
 
-    panel_of(viewer).controller.hands.take(name)
+    panel_of(viewer).controller.hands.pick(name)

@@ -11,13 +11,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Labels
+from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.notice import say
 from napari_seg.gui.planes import label_words
-from napari_seg.gui.views import window_of
+from napari_seg.gui.views import clear_in, window_of
 
 OUTLINE = 2
 """Pixels of the image that an outline is wide."""
@@ -59,10 +60,28 @@ def toggle_alone(layer: Labels) -> bool:
     return bool(layer.show_selected_label)
 
 
+def is_seen(layer: Labels) -> bool:
+    """Whether a mask is drawn at all: it may be hidden, or as clear as glass, as while a key is held."""
+    return bool(layer.visible) and layer.opacity > 0
+
+
 def is_drawn(layer: Labels, label: int) -> bool:
     """Whether a label is seen, as far as its colour goes: its class may be hidden, or another label shown alone."""
     colour = layer.get_color(label)
     return colour is not None and float(colour[3]) > 0
+
+
+def undrawn(layer: Labels) -> Callable[[Any], NDArray[np.bool_]] | None:
+    """Says of an array of labels which are not drawn, as a layer is now; ``None`` where all are. For a thread too."""
+    only, clears = (layer.selected_label if layer.show_selected_label else None), clear_in(layer.colormap)
+    if only is None:
+        return clears
+
+    def others(labels: Any) -> NDArray[np.bool_]:
+        found = (labels != only) & (labels != 0)
+        return found if clears is None else found | clears(labels)
+
+    return others
 
 
 def dress(layer: Labels, names: Sequence[str]) -> None:

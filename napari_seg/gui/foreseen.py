@@ -13,6 +13,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPen, QTransform
 
 from napari_seg.editing.edit import Edit
 from napari_seg.gui.reticle import on_canvas
+from napari_seg.gui.views import shown_at
 
 _DARK, _LIGHT = QColor(0, 0, 0, 150), QColor(255, 255, 255)
 _PIECE = 0.65
@@ -48,6 +49,14 @@ class Slab:
     def without(self, lead: int) -> Slab:
         """The same slice of an array that lacks the first axes, such as time."""
         return replace(self, index=self.index[lead:], axes=(self.axes[0] - lead, self.axes[1] - lead))
+
+    def is_shown(self, dims: Any) -> bool:
+        """Whether a view shows the slice."""
+        if tuple(dims.displayed) != self.displayed:
+            return False
+        apart = [k for k in range(len(self.index)) if k not in self.axes]
+        now = shown_at(self.layer, dims.point, self.displayed)
+        return all(round(now[k]) == round(self.index[k]) for k in apart)
 
     def moved(self, start: tuple[int, ...]) -> Slab:
         """The same slice, counted from ``start``."""
@@ -96,7 +105,7 @@ class Foreseen:
 
     def draw(self, painter: QPainter, viewer: Any, size: tuple[float, float]) -> None:
         """Draw it on a canvas of so many pixels, if that shows the slice."""
-        if tuple(viewer.dims.displayed) != self.slab.displayed:
+        if not self.slab.is_shown(viewer.dims):
             return
         place = self.slab.on_canvas(viewer, size)
         painter.save()

@@ -24,11 +24,13 @@ from napari_seg.editing.ruler import MEASURES, Measure
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import is_only_shown, same_image
-from napari_seg.gui.display import is_drawn
+from napari_seg.gui.display import is_drawn, is_seen
 from napari_seg.gui.foresight import Foresight
+from napari_seg.gui.keys import keys_of
 from napari_seg.gui.layers import MOVED, lies_elsewhere
 from napari_seg.gui.mouse import STILL, held_still
 from napari_seg.gui.orthogonal import views_of
+from napari_seg.gui.pointing import Pointing
 from napari_seg.gui.ranges import is_open
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
@@ -43,6 +45,19 @@ _BRUSH_SHARE = 1 / 50
 UNSEEN = "What lies here is hidden; show its class in the list, or all labels (Shift+M), first."
 """Said where a tool would change an object that is not drawn."""
 
+UNSEEN_PAINT = "What you paint now would not be seen; show its class in the list, or choose another label, first."
+"""Said where the label in hand is not drawn."""
+
+HIDDEN = "{name} is hidden; show it first, with V or its eye in the list of layers."
+"""Said where a tool would change a mask that is not seen."""
+
+UNPOINTED = "The picture has moved under the mouse, or the mouse has left it; move it to the object first."
+"""Said where it is not known which object is meant."""
+
+_BUTTON_HELD = "Let go of the mouse button first."
+
+_CLICKS_BEGUN = "What you have clicked is not finished; press Return to finish it, or Escape to drop it, first."
+
 BEYOND = "This mask has nothing at the time that is shown; go to one at which its image is seen."
 """Said where a tool would change a moment that is not shown."""
 
@@ -50,6 +65,11 @@ ASKEW = "Here the mask is cut along time, or where it has no depth; work in a vi
 """Said where what a view shows is no plane of the mask."""
 
 _AWAY = "That began in another slice or at another time; go back there, or press Escape to begin anew."
+
+_TURNED_OVER = "Another slice or time was shown before you were done, so nothing was changed; do it again in one."
+
+_STEP = 1.2
+"""By how much a key makes a brush larger."""
 
 _IN_DEPTH = "split by seeds"
 """The tool whose clicks may lie in several slices."""
@@ -90,9 +110,8 @@ class Outcome:
 
 class Hands:
     """One for each window. ``tool``: what is held; ``acted``: else the tool that acted last; ``options``: the settings
-    of each tool by its name; ``selected``: the objects that were clicked on with Shift; ``mouse``: where it was last,
-    in the world, and the axes that the view under it shows; ``outcome``: what would come of the gesture that is under
-    way, as far as that is known."""
+    of each tool by its name; ``selected``: the objects that were clicked on with Shift; ``pointing``: where the mouse
+    is; ``outcome``: what would come of the gesture that is under way, as far as that is known."""
 
     changed = Signal()
     """Another tool, other settings, or something else to be said."""
@@ -112,10 +131,10 @@ class Hands:
         self.outcome: Outcome | None = None
         self.foresight = Foresight(self._foreseen)
         self._held_for: Any = None  # the layer that was prepared for the tool in hand
-        self.mouse: tuple[Any, tuple[int, ...]] | None = None
-        self._turned_since = False
+        self._bound: tuple[str, ...] = ()  # the keys that it was given
+        self._moving_view = False  # with a tool in hand, as a key is held
+        self.pointing = Pointing()
         viewer.mouse_drag_callbacks.append(self._press)
-        viewer.mouse_move_callbacks.append(self._moved)
         viewer.mouse_double_click_callbacks.append(self._double_click)
         viewer.layers.selection.events.active.connect(self._another_layer)
         for event in (viewer.dims.events.order, viewer.dims.events.ndim, viewer.dims.events.ndisplay):
@@ -184,26 +203,56 @@ class Hands:
         track.layer.mode = "pan_zoom"
         track.layer.mouse_pan = False
         track.layer.events.mode.connect(self._mode_changed)
-        for key, use in self._keys.items():  # on the layer, where napari's own tools have them too
-            track.layer.bind_key(key, use, overwrite=True)
+        track.layer.events.visible.connect(self._hidden)
         self.tool, self.acted = tool, None
         self._held_for = track.layer
+        self._bind_keys(track.layer)
         self._first_options(track)
         self._say("")
 
     def put_down(self) -> None:
         """Hold no tool, and take back what is not finished; the mouse moves the view again."""
         self._take_back()
-        self.tool, self.measured = None, ""
+        self.tool, self.measured, self._moving_view = None, "", False
         layer, self._held_for = self._held_for, None
         if layer is not None:
             layer.events.mode.disconnect(self._mode_changed)
-            for key in self._keys:
+            layer.events.visible.disconnect(self._hidden)
+            for key in self._bound:
                 layer.bind_key(key, None)
             if str(layer.mode) == "pan_zoom":
                 layer.mouse_pan = True
         self._say("")
         self.drawn.emit()
+
+    def _bind_keys(self, layer: Any) -> None:
+        """On the layer, where napari's own tools have them too: those of ours mean the same with a tool in hand."""
+        keys = {**self._keys, **dict.fromkeys(keys_of("hold_for_pan_zoom"), self._move_view)}
+        if self.radius is not None:
+            keys |= dict.fromkeys(keys_of("decrease_brush_size"), lambda _: self._resize(1 / _STEP))
+            keys |= dict.fromkeys(keys_of("increase_brush_size"), lambda _: self._resize(_STEP))
+        self._bound = tuple(keys)
+        for key, use in keys.items():
+            layer.bind_key(key, use, overwrite=True)
+
+    def _move_view(self, layer: Any) -> Generator[None]:
+        """While the key is held the mouse moves the view; not within a stroke, whose button is held."""
+        if self._button_held:
+            return
+        layer.mouse_pan = self._moving_view = True
+        yield
+        if self._moving_view and layer is self._held_for:
+            layer.mouse_pan = self._moving_view = False
+
+    def _resize(self, factor: float) -> None:
+        """Make the brush in hand larger or smaller."""
+        if self.tool is not None and self.radius is not None:
+            self.set_option(self.tool.name, radius=float(f"{self.radius * factor:.3g}"))
+
+    @property
+    def _button_held(self) -> bool:
+        """Whether a gesture is under way that ends when the button is let go."""
+        return self.doing is not None and self.tool is not None and self.tool.kind != "seeds"
 
     def give_up(self) -> None:
         """Take back what is not finished; where nothing is, put the tool down."""
@@ -245,48 +294,93 @@ class Hands:
         if track is None:
             self._say_there_is_none()
             return
-        shown = tuple(self._viewer.dims.displayed) if from_panel else self._axes_at_mouse
+        if self.doing is not None or track.in_hand:
+            self._say(_CLICKS_BEGUN if self.doing is not None and not self._button_held else _BUTTON_HELD)
+            return
+        mouse, at_mouse = self._pointed(left=from_panel), self.acted.hovers and not self.selected
+        position, shown = self._beside_all()
+        if mouse is not None and (at_mouse or not from_panel or mouse[1] == shown):
+            position, shown = mouse
         if self._waits(track, shown):
             return
         if len(shown) != 2 and (self.acted.hovers or self.acted.group == "slices"):
             self._say("Which place is meant is not seen in 3D; go back to slices first (Ctrl+Y).")
             return
-        if self._turned_since and self.acted.hovers and not self.selected:
-            self._say("The view was turned; move the mouse to the object first.")
+        if at_mouse and mouse is None:
+            self._say(UNPOINTED)
             return
-        position = np.asarray(self._viewer.dims.point, float)
-        position[list(shown)] = np.asarray(self._viewer.cursor.position, float)[list(shown)]
         doing = self._begin(track, position, shown)
         if not self._unseen(TOOLS[name], doing):
             self._finish(TOOLS[name], doing)
 
+    @property
+    def pointed_at(self) -> tuple[Any, tuple[int, ...]] | None:
+        """What a key for the object under the mouse is for: a point of the viewer, and the two axes that the view under
+        the mouse shows. What was acted on last is still meant where the mouse has left it to change a setting."""
+        return self._pointed(left=self.tool is None and self.acted is not None and self.acted.hovers)
+
+    def _pointed(self, *, left: bool) -> tuple[Any, tuple[int, ...]] | None:
+        """The place under the mouse in the slices that are shown now; also where it has ``left`` the view."""
+        place = self.pointing.last if left else self.pointing.here
+        if place is None or len(place.position) != self._viewer.dims.ndim:
+            return None
+        position, axes = np.asarray(self._viewer.dims.point, float), list(place.displayed)
+        position[axes] = place.position[axes]
+        return position, place.displayed
+
+    def _beside_all(self) -> tuple[Any, tuple[int, ...]]:
+        """A point in the slice that the main view shows where nothing lies: that of no object."""
+        dims = self._viewer.dims
+        position, shown = np.asarray(dims.point, float), tuple(dims.displayed)
+        for axis in shown:
+            low, high, step = dims.range[axis]
+            position[axis] = low - (high - low) - 9 * step
+        return position, shown
+
     def _unseen(self, tool: Tool | Measure, doing: Doing) -> bool:
-        """Whether a tool for the object under the mouse would change one that is not drawn; that is said then."""
-        label, selected = doing.begun_on, self.selected
-        unseen = bool(label) and isinstance(tool, Tool) and tool.hovers and not selected
-        if unseen and not is_drawn(doing.track.layer, label):
+        """Whether a tool for the object under the mouse would change one that is not drawn, or paint with a label that
+        is not; that is said then."""
+        if not isinstance(tool, Tool):
+            return False
+        options, label = self.options[tool.name], int(doing.track.layer.selected_label)
+        paints = isinstance(options, Painting) and not getattr(options, "apart", False) and tool.name != "eraser"
+        if paints and label and not is_drawn(doing.track.layer, label):
+            self._say(UNSEEN_PAINT)
+            return True
+        label = doing.begun_on
+        if label and tool.hovers and not self.selected and not is_drawn(doing.track.layer, label):
             self._say(UNSEEN)
             return True
         return False
 
-    @property
-    def _axes_at_mouse(self) -> tuple[int, ...]:
-        """Which axes the view shows that the mouse is in, or was last."""
-        closed = hasattr(self._viewer, "window") and views_of(self._viewer) is None
-        return tuple(self._viewer.dims.displayed) if self.mouse is None or closed else self.mouse[1]
-
-    def _moved(self, viewer: Any, event: Any) -> None:
-        self.mouse = np.asarray(event.position, float), tuple(event.dims_displayed)
-        self._turned_since = False
-
     def _turned(self, event: Any = None) -> None:
-        """The views show other axes: where the mouse is in them is not known until it moves."""
-        self.mouse, self._turned_since = None, True
+        """The views show other axes: a gesture goes no further; clicks wait for the view in which they were made."""
+        doing, tool = self.doing, self.tool
+        if doing is None or tool is None or not self._button_held:
+            return
+        if _is_brush(tool):
+            self.doing = None
+            self._finish(tool, doing)
+        else:
+            self._take_back()
+            self._say(_TURNED_OVER)
+        self.drawn.emit()
+
+    def _hidden(self, event: Any) -> None:
+        """The mask is seen no more, or again: a gesture on what is not seen is given up."""
+        if not event.source.visible and self._take_back():
+            self._say(HIDDEN.format(name=event.source.name))
+            self.drawn.emit()
 
     def confirm(self) -> None:
         """The last of several clicks was made."""
-        if self.doing is not None and self.tool is not None and self.tool.kind == "seeds":
-            doing, self.doing = self.doing, None
+        doing = self.doing
+        if doing is not None and self.tool is not None and self.tool.kind == "seeds":
+            why = self._misplaced(doing.track, tuple(self._viewer.dims.displayed))
+            if why or not self.shows(doing, self._viewer.dims):
+                self._say(why or _AWAY)
+                return
+            self.doing = None
             self._finish(self.tool, doing)
             self._foresee_no_more()
             self.drawn.emit()
@@ -310,7 +404,7 @@ class Hands:
 
     def _press(self, viewer: Any, event: Any) -> Generator[None]:
         tool, track = self.tool, self.track
-        if track is None or event.button != 1 or len(event.dims_displayed) != 2:
+        if track is None or event.button != 1 or len(event.dims_displayed) != 2 or self._moving_view:
             return
         displayed = tuple(event.dims_displayed)
         if list(event.modifiers) == ["Shift"] and self.doing is None:
@@ -350,7 +444,9 @@ class Hands:
             self._say("")
             return
         self.doing = None
-        if tool.kind not in ("click", "action") or not far:
+        if not (_is_brush(tool) or self.shows(doing, self._viewer.dims)):
+            self._say(_TURNED_OVER)
+        elif tool.kind not in ("click", "action") or not far:
             self._finish(tool, doing)
         self._foresee_no_more()
         self.drawn.emit()
@@ -398,14 +494,37 @@ class Hands:
         doing.points.append(tuple(_where(doing, position)[-len(doing.track.row.grid) :].tolist()))
         doing.trail.append(tuple(float(p) for p in position))
 
-    def _away(self, doing: Doing, position: Any) -> bool:
-        """Whether another slice, or another time, is shown than the one in which a gesture began; that is said then."""
+    def shows(self, doing: Doing, dims: Any) -> bool:
+        """Whether what a view shows (``dims``), or one beside the main view, is the slice in which a gesture began, at
+        its time."""
+        free = self._is_free
+        first = dims.ndim - len(doing.track.row.grid)
+        turned = {axis + first for axis in doing.shown} != {*dims.displayed}
+        beside = dims is self._viewer.dims and dims.ndisplay == 2 and self._has_views
+        return (free or not turned or beside) and not self._elsewhere(doing, dims.point)
+
+    @property
+    def _has_views(self) -> bool:
+        """Whether all three planes are seen."""
+        return hasattr(self._viewer, "window") and views_of(self._viewer) is not None
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether a gesture with the tool in hand may lead through several slices."""
+        return isinstance(self.tool, Measure) or (self.tool is not None and self.tool.name == _IN_DEPTH)
+
+    def _elsewhere(self, doing: Doing, position: Any) -> bool:
+        """Whether a point lies in another slice, or at another time, than the one in which a gesture began."""
         time, depth = np.split(_where(doing, position), [-len(doing.track.row.grid)])
-        free = isinstance(self.tool, Measure) or (self.tool is not None and self.tool.name == _IN_DEPTH)
         across = [axis for axis in range(len(depth)) if axis not in doing.shown]
-        away = any(round(depth[axis]) != round(doing.points[0][axis]) for axis in across) and not free
+        away = any(round(depth[axis]) != round(doing.points[0][axis]) for axis in across) and not self._is_free
         if doing.track.row.times > 1:
             away = away or round(time[0]) != doing.time
+        return away
+
+    def _away(self, doing: Doing, position: Any) -> bool:
+        """The same; that is said then."""
+        away = self._elsewhere(doing, position)
         if away:
             self._say(_AWAY)
         return away
@@ -533,7 +652,7 @@ class Hands:
             if isinstance(edit, Edit):
                 self._surroundings.done(track, edit)
                 self.selected = ()
-                if new:
+                if new and not self._recorder.new_in_hand(track):
                     self._recorder.take_new(track)
             self._over(str(edit) if isinstance(edit, SegError) else "")
 
@@ -561,6 +680,8 @@ class Hands:
 
     def _misplaced(self, track: Track, displayed: tuple[int, ...]) -> str:
         """Why what lies under the mouse is not what a tool would change, if so."""
+        if not is_seen(track.layer):
+            return HIDDEN.format(name=track.layer.name)
         if self._beyond(track):
             return BEYOND
         if lies_elsewhere(track.layer, track.image):

@@ -19,7 +19,7 @@ from napari_seg.editing.painting import Painting
 from napari_seg.editing.selection import components
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
-from napari_seg.gui.display import is_drawn
+from napari_seg.gui.display import is_drawn, undrawn
 from napari_seg.gui.foreseen import Foreseen, Slab, changed_by, colour_of
 from napari_seg.gui.hands import Hands, Outcome
 from napari_seg.gui.ranges import range_for
@@ -53,7 +53,6 @@ class Hover:
         self.words = ""
         self.marked: tuple[Foreseen, ...] = ()
         self.idle = False
-        self._still = True  # the mouse has not moved since it came to be on something else
         self._outcome: Outcome | None = None
         viewer.mouse_move_callbacks.append(self._moved)
         hands.changed.connect(self.look)
@@ -61,18 +60,13 @@ class Hover:
             event.connect(self._mark)  # the hands draw anew whenever the recorder has something else
         hands.drawn.connect(self.look)
         recorder.changed.connect(self.look_again)
-        viewer.dims.events.point.connect(self.forget)
+        for event in (viewer.dims.events.point, viewer.dims.events.order, viewer.dims.events.ndisplay):
+            event.connect(self.look)
         viewer.layers.events.removed.connect(self.forget)
 
     def forget(self, event: Any = None) -> None:
-        """The cursor is on something else now: nothing is shown until the mouse moves."""
-        self._still = True
+        """What is shown is gone."""
         self._show(None)
-
-    def left(self) -> None:
-        """The mouse has left the canvas: no brush is there. What a button would act on is still outlined."""
-        if self.shown is not None and self._hands.tool is not None and self._hands.doing is None:
-            self.forget()
 
     def look_again(self) -> None:
         """The labels may be others than before."""
@@ -81,8 +75,8 @@ class Hover:
             self.look()
             self.changed.emit()
 
-    def look(self) -> None:
-        """Work out what is to be shown, from where the mouse was last."""
+    def look(self, event: Any = None) -> None:
+        """Work out what is to be shown, from what is under the mouse."""
         tool, doing = self._hands.tool, self._hands.doing
         if isinstance(tool, Tool) and doing is not None:
             outcome = self._hands.outcome
@@ -92,8 +86,8 @@ class Hover:
                 self.changed.emit()  # the words too
             return
         self._outcome, self.words = None, ""
-        mouse = self._hands.mouse
-        self._show(None if self._still or mouse is None else self._at(*mouse))
+        mouse = self._hands.pointed_at
+        self._show(None if mouse is None else self._at(*mouse))
 
     def _mark(self, event: Any = None) -> None:
         track, before = self._hands.track, self.marked
@@ -118,7 +112,6 @@ class Hover:
         return Foreseen(slab, (int(rows[0]), int(columns[0])), label, outlined=mask[box])
 
     def _moved(self, viewer: Any, event: Any) -> None:
-        self._still = False
         if self._hands.doing is None:
             self.look()
 
@@ -191,6 +184,9 @@ class Hover:
             return None
         kept = [label, *self._surroundings.locked(track)]
         wanted = (values >= low) & (values <= high) & ~np.isin(seen[box], kept)
+        unseen = undrawn(layer)
+        if unseen is not None:
+            wanted &= ~unseen(seen[box])
         picture = np.zeros((*wanted.shape, 4), np.uint8)
         tint = colour_of(layer, label, _TINT)
         tint[:3] += (255 - tint[:3]) // 2  # lighter than what is painted already

@@ -57,10 +57,14 @@ def tool_keys(tools: Mapping[str, Tool]) -> list[Key]:
 
 def napari_keys() -> list[Key]:
     """napari's own keys, as a person has set them in its preferences."""
+    return [Key(GROUPS[-1], key, words) for name, words in _NAPARI for key in keys_of(name)]
+
+
+def keys_of(name: str) -> list[str]:
+    """The keys that a person has given one of napari's actions."""
     from napari.settings import get_settings
 
-    bound = get_settings().shortcuts.shortcuts
-    return [Key(GROUPS[-1], str(key), words) for name, words in _NAPARI for key in bound.get(f"napari:{name}", ())]
+    return [str(key) for key in get_settings().shortcuts.shortcuts.get(f"napari:{name}", ())]
 
 
 def native(key: str) -> str:

@@ -275,7 +275,7 @@ class Recorder:
         new = self.new_in_hand(track)
 
         def shown(done: bool) -> None:
-            if new and done:
+            if new and done and not self.new_in_hand(track):
                 self.take_new(track)
             then(done)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from napari_seg.editing.ruler import Measure
 from napari_seg.editing.tools import Tool
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.hover import Hover
+from napari_seg.gui.pointing import Place
 from napari_seg.gui.reticle import on_canvas
+from napari_seg.gui.views import world_at
 
 _NEXT = {
     "click": "Click on it.",
@@ -26,6 +29,7 @@ _NEXT = {
 
 _DARK, _LIGHT = QColor(0, 0, 0, 190), QColor(255, 255, 255)
 _DOT = 4.0
+_MOUSE = (QEvent.Type.MouseMove, QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease, QEvent.Type.Wheel)
 
 
 def hint(tool: Tool | Measure | None, said: str, measured: str = "") -> str:
@@ -43,6 +47,7 @@ class Sketchpad(QWidget):
     def __init__(self, viewer: Any, hands: Hands, hover: Hover, canvas: QWidget) -> None:
         super().__init__(canvas)
         self._viewer, self._hands, self._hover = viewer, hands, hover
+        self._canvas = canvas
         self._mouse: QPointF | None = None
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
@@ -53,6 +58,8 @@ class Sketchpad(QWidget):
         hands.drawn.connect(self._follow)
         hover.changed.connect(self._follow)
         for event in (viewer.scene.camera.events.zoom, viewer.scene.camera.events.center):
+            event.connect(self._moved)
+        for event in (viewer.dims.events.point, viewer.dims.events.order):
             event.connect(self._follow)
         self.show()
 
@@ -68,15 +75,23 @@ class Sketchpad(QWidget):
         kind = event.type()
         if kind == QEvent.Type.Resize and isinstance(watched, QWidget):
             self.setGeometry(watched.rect())
-        elif kind == QEvent.Type.MouseMove:
+            self._hover.forget()
+        elif kind in _MOUSE:
             self._mouse = event.position()
+            self._hands.pointing.over(partial(self._under, self._mouse))
             if self._hands.radius is not None:
                 self.update()
-        elif kind == QEvent.Type.Leave:
+        elif kind in (QEvent.Type.Leave, QEvent.Type.Hide):
             self._mouse = None
-            self._hover.left()
+            self._hands.pointing.leave(for_good=kind == QEvent.Type.Hide)
+            self._hover.look()
             self.update()
         return False
+
+    def _under(self, pixel: QPointF) -> Place | None:
+        """What is under a pixel now; nothing is in 3D."""
+        point = world_at(self._canvas, (pixel.x(), pixel.y())) if self._viewer.dims.ndisplay == 2 else None
+        return None if point is None else Place(point, self._viewer.dims.displayed, 1 / self._viewer.scene.camera.zoom)
 
     def paintEvent(self, event: Any) -> None:
         words, trail = self.words, self._trail()
@@ -130,10 +145,15 @@ class Sketchpad(QWidget):
 
     def _trail(self) -> list[QPointF]:
         doing = self._hands.doing
-        if doing is None or self._viewer.dims.ndisplay != 2:
+        if doing is None or self._viewer.dims.ndisplay != 2 or not self._hands.shows(doing, self._viewer.dims):
             return []
         size = (float(self.width()), float(self.height()))
         return [QPointF(*on_canvas(self._viewer, size, np.asarray(point))) for point in doing.trail]
+
+    def _moved(self, event: Any = None) -> None:
+        """The picture lies elsewhere on the canvas, perhaps under the mouse too."""
+        self._hover.look()
+        self.update()
 
     def _follow(self, event: Any = None) -> None:
         self.update()

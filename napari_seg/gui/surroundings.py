@@ -13,6 +13,7 @@ from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.edit import Edit
 from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import volume_as_kept
+from napari_seg.gui.display import undrawn
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import step_of
@@ -36,6 +37,7 @@ class Surroundings:
             time,
             image=self.image(track, time),
             scores=self._scores_of(track, time),
+            unseen=undrawn(track.layer),
             last=self._last.get(track),
         )
 

@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 from napari._qt.qt_viewer import QtViewer
-from napari.utils.colormaps import CyclicLabelColormap
+from napari._vispy.canvas import VispyCanvas
+from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 from numpy.typing import NDArray
 from pydantic import PrivateAttr
 from qtpy.QtCore import QEvent, QObject, QRectF, Qt
@@ -196,6 +197,18 @@ def canvas_of(viewer: Any) -> QWidget:
     return canvas
 
 
+def world_at(canvas: QWidget, pixel: tuple[float, float]) -> NDArray[np.float64] | None:
+    """The point of the world under a pixel of a canvas that shows slices, as napari finds it for the mouse: but that
+    joins the two maps first, which takes a millisecond."""
+    found = next((one for one in VispyCanvas._instances if one.native is canvas), None)
+    view = None if found is None else found._get_viewbox_at(np.asarray(pixel))[0]
+    if found is None or view is None:
+        return None
+    point, shown = np.array(found.viewer.dims.point, np.float64), list(found.viewer.dims.displayed)
+    point[shown] = view.scene.transform.imap(view.transform.imap(list(pixel)))[1::-1]
+    return point
+
+
 def drop_target(viewer: Any) -> QWidget:
     """The widget that napari takes dropped files on."""
     target: QWidget = viewer.window._qt_viewer
@@ -244,6 +257,20 @@ class ClearingColormap(CyclicLabelColormap):
         mapped = super()._map_without_cache(values)
         mapped[self._clears(values)] = 0
         return mapped
+
+
+def clear_in(colormap: Any) -> Callable[[Any], NDArray[np.bool_]] | None:
+    """Says of an array of labels which are clear in a colormap; ``None`` where all have colours."""
+    if isinstance(colormap, ClearingColormap):
+        return colormap._clears
+    if not isinstance(colormap, DirectLabelColormap):
+        return None
+    given = {label: colour[3] == 0 for label, colour in colormap.color_dict.items() if label}
+    rest = bool(colormap.color_dict[None][3] == 0)
+    others = [label for label, clear in given.items() if clear != rest]
+    if not (rest or others):
+        return None
+    return lambda labels: (np.isin(labels, others) != rest) & (labels != 0)
 
 
 def swap_labels(layer: Any, data: NDArray[Any]) -> None:

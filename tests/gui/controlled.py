@@ -11,7 +11,9 @@ from napari.components import ViewerModel
 from napari_seg.data.formats import read
 from napari_seg.gui.batch import Batch
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.hands import Hands
 from napari_seg.gui.layers import layer_data
+from napari_seg.gui.pointing import Place
 from napari_seg.gui.recorder import Recorder
 
 
@@ -30,6 +32,16 @@ def let_arrive(recorder: Recorder, turns: int = 4) -> None:
         for session in recorder.arrivals.sessions.values():
             session.writer.flush(10)
         recorder.tick()
+
+
+def point_at(viewer: Any, hands: Hands, position: tuple[float, ...], beside: tuple[int, ...] = ()) -> None:
+    """Move the mouse to a place in the main view, which may be turned since, or ``beside`` it in one of these axes."""
+
+    def look() -> Place | None:
+        shown = beside or viewer.dims.displayed
+        return Place(np.asarray(position, np.float64), shown) if len(shown) == 2 else None
+
+    hands.pointing.over(look)
 
 
 def twelve_cells() -> np.ndarray[Any, Any]:

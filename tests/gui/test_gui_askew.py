@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from controlled import let_arrive
+from controlled import let_arrive, point_at
 from napari.components import ViewerModel
 
 from napari_seg.data.volume import Volume
@@ -44,14 +44,14 @@ class Desk:
         let_arrive(self.recorder, 6)
 
     def move(self, position: tuple[float, ...], displayed: tuple[int, ...]) -> None:
-        event = SimpleNamespace(position=position, dims_displayed=displayed)
-        self.viewer.cursor.position = position
-        self.hands._moved(self.viewer, event)
+        point_at(self.viewer, self.hands, position, () if displayed == self.viewer.dims.displayed else displayed)
 
     def press(self, *positions: tuple[float, ...], displayed: tuple[int, ...]) -> None:
         """Press at the first position, move along the others, let go."""
         event = SimpleNamespace(button=1, modifiers=(), dims_displayed=list(displayed), type="mouse_press")
         event.pos, event.position = np.zeros(2), positions[0]
+        for axis in {*range(len(positions[0]))} - {*displayed}:
+            self.viewer.dims.set_point(axis, positions[0][axis])
         call = self.hands._press(self.viewer, event)
         next(call, None)
         event.type = "mouse_move"
@@ -96,7 +96,7 @@ def test_a_key_for_what_is_under_the_mouse_waits_until_it_moves_in_the_turned_vi
         desk.hands.act("delete")
         desk.rest()
         assert np.array_equal(layer.data, before)
-        assert "move the mouse" in desk.hands.said or "not seen in 3D" in desk.hands.said
+        assert "move it to the object" in desk.hands.said or "not seen in 3D" in desk.hands.said
         desk.viewer.dims.update({"order": (0, 1, 2), "ndisplay": 2})
     desk.move((0, 8, 8), (1, 2))
     desk.hands.act("delete")

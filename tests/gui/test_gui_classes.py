@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from controlled import rest
+from controlled import point_at, rest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLineEdit, QMenu
 
@@ -98,7 +98,7 @@ def test_locking_a_class_keeps_it_from_every_tool(controller: Controller) -> Non
     assert listed(controller, track)[0] == ("liver", "all", True)
     assert controller.classes.locked_objects(track) == 0
     track.layer.selected_label = 2
-    controller.viewer.cursor.position = (5.0, 5.0)
+    point_at(controller.viewer, controller.hands, (5.0, 5.0))
     controller.hands.act("delete")
     assert "locked" in controller.hands.said
     controller.classes.lock(track, 1, False)
@@ -238,7 +238,7 @@ def test_no_tool_acts_on_an_object_that_is_not_seen(controller: Controller) -> N
     controller.recorder.say(track, {object_key(1): Entry(category=2)}, "change class")
     rest(controller)
     steps = controller.recorder.safe.steps
-    controller.viewer.cursor.position = (1.0, 1.0)
+    point_at(controller.viewer, controller.hands, (1.0, 1.0))
     controller.classes.show(track, 2, False)
     controller.hands.act("delete")
     assert controller.hands.said == UNSEEN
@@ -395,7 +395,7 @@ def test_the_page_gives_objects_a_class_and_lists_the_locked_ones(controller: Co
     controller.asked_for.connect(pages.append)
     track = cells(controller)
     page.classes.new.click()
-    controller.viewer.cursor.position = (1.0, 1.0)
+    point_at(controller.viewer, controller.hands, (1.0, 1.0))
     controller.hands.take("change class")
     page.classes.locked.emit(2, True)
     rest(controller)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from controlled import rest, twelve_cells
+from controlled import point_at, rest, twelve_cells
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox
 
 from napari_seg.editing.annotation import object_key
@@ -82,7 +82,7 @@ def test_what_takes_the_number_in_hand_leaves_the_next_one(controller: Controlle
     layer = open_cells(controller)
     hands, track = controller.hands, controller.hands.track
     assert track is not None
-    hands.mouse = np.array([8.0, 8.0]), (0, 1)
+    point_at(controller.viewer, hands, (8.0, 8.0))
     hands.selected = (1,)
     hands.act("new id")
     rest(controller)
@@ -161,7 +161,7 @@ def test_a_new_label_and_a_lock(controller: Controller, qtbot: Any) -> None:
     page.lock.click()
     rest(controller)
     assert page.lock.text() == "Locked"
-    controller.viewer.cursor.position = (5.0, 45.0)
+    point_at(controller.viewer, controller.hands, (5.0, 45.0))
     controller.hands.take("delete")
     rest(controller)
     assert (layer.data == 3).any()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from controlled import point_at
 from napari.components import ViewerModel
 
 from napari_seg.editing.annotation import Entry, object_key, whole
@@ -448,8 +449,8 @@ def test_nothing_is_looked_for_while_a_step_back_is_shown(desk: Desk, monkeypatc
 
 def test_where_the_labels_lie_is_found_while_the_window_lives(desk: Desk) -> None:
     desk.track.forget()
-    desk.viewer.dims.point = desk.viewer.cursor.position = (3.0, 6.0, 113.0)
-    desk.hands._moved(desk.viewer, SimpleNamespace(position=(3.0, 6.0, 113.0), dims_displayed=(1, 2)))
+    desk.viewer.dims.point = (3.0, 6.0, 113.0)
+    point_at(desk.viewer, desk.hands, (3.0, 6.0, 113.0))
     desk.hands.act("delete")  # it is not known yet
     desk.rest()
     desk.hands.act("delete")

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from controlled import let_arrive
+from controlled import let_arrive, point_at
 from napari.components import ViewerModel
 
 from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Annotation
-from napari_seg.editing.edit import Edit
+from napari_seg.editing.edit import Edit, edited
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
 from napari_seg.gui import foresight
@@ -67,7 +67,7 @@ class Desk:
     def _place(self, event: Any, point: tuple[float, float]) -> None:
         event.pos = np.asarray(point) * 4
         event.position = (6.0, *point)
-        self.viewer.cursor.position = event.position
+        point_at(self.viewer, self.hands, event.position)
 
     @property
     def steps(self) -> int:
@@ -431,13 +431,13 @@ def test_a_tool_from_a_button_acts_where_is_clicked_next(desk: Desk) -> None:
 
 
 def test_a_key_means_the_slice_of_the_view_that_the_mouse_is_over(desk: Desk) -> None:
-    desk.viewer.cursor.position = (0.0, 17.0, 33.0)  # the slider was moved since
-    desk.hands._moved(None, SimpleNamespace(dims_displayed=(0, 1), position=(0.0, 17.0, 33.0)))
+    point_at(desk.viewer, desk.hands, (0.0, 17.0, 33.0), beside=(0, 1))
     desk.viewer.dims.set_point(2, 50)
     desk.hands.take("finish slice")
     desk.rest()
     assert "slice 2 50" in desk.recorder.rows(desk.recorder.tracks()[0])
-    desk.hands._moved(None, SimpleNamespace(dims_displayed=(0, 1, 2), position=(0.0, 0.0, 0.0)))
+    desk.viewer.dims.ndisplay = 3
+    desk.hands.pointing.leave(for_good=True)
     desk.hands.take("finish slice")
     assert "3D" in desk.hands.said
 
@@ -460,3 +460,261 @@ def test_objects_selected_with_shift_are_what_a_tool_is_for(desk: Desk) -> None:
     desk.draw((52, 15), modifiers=("Shift",))
     desk.draw((5, 5), modifiers=("Shift",))
     assert desk.hands.selected == ()
+
+
+@pytest.mark.parametrize("away", [{"visible": False}, {"opacity": 0.0}])
+def test_a_mask_that_is_not_seen_is_not_changed(desk: Desk, away: dict[str, Any]) -> None:
+    a_bar(desk)
+    before, steps, seen = desk.layer.data.copy(), desk.steps, {name: getattr(desk.layer, name) for name in away}
+    for name, value in away.items():
+        setattr(desk.layer, name, value)
+    point_at(desk.viewer, desk.hands, (6.0, 25.0, 45.0))
+    desk.hands.act("delete")
+    assert desk.hands.said.startswith("mask is hidden; show it first")
+    for tool in ("brush", "lasso"):
+        desk.hands.take(tool)
+        desk.draw((10, 10), (10, 40), (40, 40))
+        assert desk.hands.said.startswith("mask is hidden; show it first")
+    assert (np.array_equal(desk.layer.data, before), desk.steps) == (True, steps)
+    for name, value in seen.items():
+        setattr(desk.layer, name, value)
+    desk.draw((10, 10), (10, 40), (40, 40))
+    assert desk.steps == steps + 1
+
+
+def test_a_stroke_on_a_mask_that_gets_hidden_is_given_up(desk: Desk) -> None:
+    desk.hands.take("brush")
+    drawing = desk.mouse((20, 20), (20, 30), (20, 40))
+    next(drawing)
+    next(drawing)
+    desk.layer.visible = False
+    assert "hidden" in desk.hands.said
+    for _ in drawing:
+        pass
+    desk.rest()
+    desk.layer.visible = True
+    assert (desk.layer.data.any(), desk.steps) == (False, 0)
+
+
+def test_while_a_button_is_held_keys_do_not_act(desk: Desk) -> None:
+    a_bar(desk)
+    before, steps = desk.layer.data.copy(), desk.steps
+    desk.layer.selected_label = 7
+    for tool, words in (("brush", "Let go"), ("lasso", "Let go"), ("polygon", "press Return")):
+        desk.hands.take(tool)
+        drawing = desk.mouse((25, 10), (25, 15), (30, 15))
+        next(drawing)
+        next(drawing)
+        point_at(desk.viewer, desk.hands, (6.0, 25.0, 45.0))
+        for key in ("delete", "new id", "delete small", "finish slice"):
+            desk.hands.take(key)
+            assert words in desk.hands.said
+        desk.rest()
+        desk.hands.give_up()
+        for _ in drawing:
+            pass
+        desk.rest()
+        assert (np.array_equal(desk.layer.data, before), desk.steps) == (True, steps)
+        desk.hands.put_down()
+
+
+def test_what_is_shown_by_others_waits_for_the_end_of_a_stroke(desk: Desk) -> None:
+    a_bar(desk)
+    track = desk.hands.track
+    assert track is not None
+    desk.layer.selected_label = 7
+    desk.hands.take("brush")
+    drawing = desk.mouse((50, 10), (50, 15))
+    next(drawing)
+    bar = slice(2, 3), slice(20, 30), slice(20, 60)
+    desk.recorder.apply(track, edited(desk.recorder.annotation(track), "x", [(bar, np.zeros((1, 10, 40), np.uint8))]))
+    desk.rest()
+    assert (desk.layer.data == 1).any()
+    for _ in drawing:
+        pass
+    desk.rest()
+    assert np.unique(desk.layer.data).tolist() == [0, 7]
+
+
+@pytest.mark.parametrize(
+    ("tool", "points"),
+    [
+        ("lasso", ((5, 40), (5, 60), (15, 60))),
+        ("split", ((15, 30), (35, 30))),
+        ("fill", ((25, 45),)),
+        ("merge", ((25, 30), (45, 15))),
+        ("finish box", ((10, 10), (30, 30))),
+        ("grow", ((25, 45), (25, 55))),
+    ],
+)
+def test_what_is_let_go_in_another_slice_changes_nothing(desk: Desk, tool: str, points: Any) -> None:
+    desk.layer.data[2, 40:50, 10:20] = 2
+    a_bar(desk)
+    before, steps = desk.layer.data.copy(), desk.steps
+    desk.layer.selected_label = 7
+    desk.hands.take(tool)
+    drawing = desk.mouse(*points)
+    for _ in points:
+        next(drawing)
+    desk.viewer.dims.set_point(0, 9)
+    for _ in drawing:
+        pass
+    desk.rest()
+    assert "Another slice" in desk.hands.said
+    assert (np.array_equal(desk.layer.data, before), desk.steps) == (True, steps)
+
+
+def test_clicks_are_confirmed_in_the_slice_in_which_they_were_made(desk: Desk) -> None:
+    desk.hands.take("polygon")
+    for corner in ((10.0, 10.0), (10.0, 40.0), (40.0, 40.0)):
+        desk.draw(corner)
+    away: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"point": (9.0, 0.0, 0.0)}, {"point": (6.0, 0.0, 0.0)}),
+        ({"order": (1, 0, 2)}, {"order": (0, 1, 2)}),
+        ({"ndisplay": 3}, {"ndisplay": 2}),
+    ]
+    for there, back in away:
+        desk.viewer.dims.update(there)
+        desk.hands.confirm()
+        desk.rest()
+        assert "go back there" in desk.hands.said
+        assert (desk.layer.data.any(), desk.steps) == (False, 0)
+        assert desk.hands.doing is not None
+        assert not desk.hands.shows(desk.hands.doing, desk.viewer.dims)  # nor is it drawn there
+        desk.viewer.dims.update(back)
+    assert desk.hands.shows(desk.hands.doing, desk.viewer.dims)  # type: ignore[arg-type]
+    desk.hands.confirm()
+    desk.rest()
+    assert {*np.nonzero(desk.layer.data)[0].tolist()} == {2}
+
+
+def test_a_stroke_ends_where_the_view_is_turned(desk: Desk) -> None:
+    for turn in ({"ndisplay": 3}, {"order": (1, 0, 2)}):
+        desk.hands.take("brush")
+        drawing = desk.mouse((20, 20), (20, 24), (20, 70))
+        next(drawing)
+        next(drawing)
+        painted, steps = desk.layer.data.copy(), desk.steps
+        desk.viewer.dims.update(turn)
+        for _ in drawing:
+            pass
+        desk.rest()
+        assert painted.any()
+        assert (np.array_equal(desk.layer.data, painted), desk.steps) == (True, steps + 1)
+        desk.viewer.dims.update({"order": (0, 1, 2), "ndisplay": 2})
+        desk.viewer.dims.set_point(0, 6)
+        desk.hands.put_down()
+        desk.layer.undo()
+        desk.rest()
+
+
+def test_paint_does_not_go_over_what_is_not_drawn(desk: Desk) -> None:
+    desk.layer.data[2, 40:50, 10:20] = 2
+    a_bar(desk)
+    desk.layer.selected_label = 3
+    desk.layer.show_selected_label = True
+    bar = desk.layer.data == 1
+    for tool, points in (
+        ("brush", ((25, 15), (25, 65))),
+        ("eraser", ((25, 15), (25, 65))),
+        ("lasso", ((15, 10), (15, 70), (35, 70), (35, 10))),
+    ):
+        desk.hands.take(tool)
+        desk.draw(*points)
+    assert (desk.layer.data[bar] == 1).all()
+    assert (desk.layer.data == 3).any()
+    desk.hands.set_option("delete small", size=5000.0)
+    desk.hands.act("delete small")
+    desk.rest()
+    assert np.unique(desk.layer.data).tolist() == [0, 1, 2]
+    desk.layer.show_selected_label = False
+    desk.hands.take("brush")
+    desk.draw((25, 15), (25, 65))
+    assert (desk.layer.data[bar] == 3).any()
+
+
+def test_with_a_label_that_is_not_drawn_nothing_is_painted(desk: Desk) -> None:
+    desk.layer.colormap = {None: "red", 1: "red", 5: "transparent"}
+    desk.layer.selected_label = 5
+    desk.hands.take("brush")
+    desk.draw((25, 15), (25, 65))
+    assert "would not be seen" in desk.hands.said
+    assert not desk.layer.data.any()
+    desk.hands.take("eraser")
+    desk.draw((25, 15), (25, 65))
+    assert "would not be seen" not in desk.hands.said
+
+
+def test_a_free_number_that_was_chosen_stays_chosen(desk: Desk) -> None:
+    a_bar(desk)
+    desk.layer.data[2, 40:50, 10:20] = 2
+    desk.recorder.sweep()
+    desk.rest()
+    desk.layer.selected_label = 50
+    point_at(desk.viewer, desk.hands, (6.0, 25.0, 45.0))
+    desk.hands.act("delete")
+    desk.rest()
+    assert not (desk.layer.data == 1).any()
+    assert desk.layer.selected_label == 50
+
+
+def test_without_the_mouse_the_label_in_hand_is_meant(desk: Desk) -> None:
+    desk.layer.data[[0, 4], 20:50, 20:70] = 1  # around the middle of the slice
+    desk.layer.data[[1, 3], 5:9, 5:9] = 2
+    track = desk.hands.track
+    assert track is not None
+    track.extents.clear()
+    desk.recorder.sweep()
+    desk.rest()
+    desk.layer.selected_label = 2
+    desk.viewer.dims.set_point(0, 0)
+    desk.hands.pointing.leave()
+    desk.hands.act("interpolate")
+    desk.rest()
+    assert (desk.layer.data[2, 5:9, 5:9] == 2).all()
+    assert not (desk.layer.data[2] == 1).any()
+
+
+def press_key(desk: Desk, key: str) -> Any:
+    """Press a key with the mask in hand; returns what is done when it is let go of."""
+    from napari.utils.key_bindings import KeymapHandler
+
+    handler = KeymapHandler()
+    handler.keymap_providers = [desk.layer, desk.viewer]
+    assert handler.press_key(key)
+    return lambda: handler.release_key(key)
+
+
+def test_the_view_is_moved_while_a_key_is_held(desk: Desk) -> None:
+    desk.hands.take("brush")
+    let_go = press_key(desk, "Space")
+    assert desk.layer.mouse_pan
+    desk.draw((25, 15), (25, 65))
+    assert not desk.layer.data.any()
+    let_go()
+    assert not desk.layer.mouse_pan
+    desk.draw((25, 15), (25, 65))
+    assert desk.layer.data.any()
+    drawing = desk.mouse((40, 15), (40, 30))
+    next(drawing)
+    press_key(desk, "Space")()
+    assert not desk.layer.mouse_pan
+    for _ in drawing:
+        pass
+    let_go = press_key(desk, "Space")
+    desk.hands.put_down()
+    let_go()
+    assert desk.layer.mouse_pan
+
+
+def test_keys_make_the_brush_in_hand_larger_and_smaller(desk: Desk) -> None:
+    desk.hands.take("brush")
+    desk.hands.set_option("brush", radius=5.0)
+    press_key(desk, "]")
+    assert desk.hands.radius == 6.0
+    press_key(desk, "[")
+    assert desk.hands.radius == 5.0
+    assert desk.layer.brush_size == 10  # napari's own
+    desk.hands.put_down()
+    press_key(desk, "]")
+    assert desk.layer.brush_size == 11

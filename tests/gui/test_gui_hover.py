@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from controlled import point_at
 from napari.components import ViewerModel
 from qtpy.QtGui import QImage, QPainter
 
@@ -48,7 +49,7 @@ class Desk:
 
     def move(self, row: float, column: float) -> Any:
         event = SimpleNamespace(position=(3.0, 2 * row, 2 * column), dims_displayed=[1, 2])
-        self.viewer.cursor.position = event.position
+        point_at(self.viewer, self.hands, event.position)
         for call in self.viewer.mouse_move_callbacks:
             call(self.viewer, event)
         return self.hover.shown
@@ -113,11 +114,19 @@ def test_after_an_edit_the_outline_is_that_of_what_is_there(desk: Desk) -> None:
     assert desk.move(15, 16).label == 1
 
 
-def test_another_slice_shows_nothing_until_the_mouse_moves(desk: Desk) -> None:
+def test_in_another_slice_what_lies_under_the_mouse_there_is_outlined(desk: Desk) -> None:
+    desk.layer.data[0, 10:20, 10:30] = 2
+    desk.recorder.tracks()[0].extents.clear()
+    desk.recorder.sweep()
+    desk.rest()
     desk.hover.idle = True
-    assert desk.move(15, 15) is not None
+    assert desk.move(15, 15).label == 1
     desk.viewer.dims.set_point(0, 0)
-    assert desk.hover.shown is None
+    assert desk.hover.shown is not None
+    assert desk.hover.shown.label == 2
+    desk.hands.act("delete")
+    desk.rest()
+    assert {*np.unique(desk.layer.data).tolist()} == {0, 1}
 
 
 def test_of_a_class_the_part_under_the_mouse_is_outlined(engine: Any) -> None:
@@ -145,7 +154,8 @@ def test_what_a_brush_in_a_range_would_paint_is_tinted_near_the_mouse(desk: Desk
     desk.hands.set_option("range brush", low=90.0, high=110.0)
     desk.recorder.lock(desk.recorder.tracks()[0], 2, True)
     assert not desk.move(45, 15).painted[..., 3].any()
-    desk.hover.left()
+    desk.hands.pointing.leave()
+    desk.hover.look()
     assert desk.hover.shown is None
     assert not desk.layer.data[:, :, 40:].any()
 
