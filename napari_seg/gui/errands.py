@@ -92,11 +92,15 @@ class Errands:
         """Do some work in a thread. It must not write to a layer, nor to anything that others read."""
         return self._threads.submit(work)
 
-    def begin(self, key: Hashable, steps: Steps[Any], words: str = "", *, optional: bool = False) -> None:
-        """Begin an errand of an image, after those that were begun before. ``optional``: it may be given up."""
+    def begin(
+        self, key: Hashable, steps: Steps[Any], words: str = "", *, optional: bool = False, ahead: bool = False
+    ) -> None:
+        """Begin an errand of an image, after those that were begun before. ``optional``: it may be given up. ``ahead``:
+        it does not wait for one that may be."""
         queue = self._queues.setdefault(key, deque())
-        queue.append(_Errand(steps, words, optional))
-        if len(queue) == 1:
+        first = not queue or (ahead and self.may_be_given_up(key) and key not in self._going)
+        queue.insert(0 if first else len(queue), _Errand(steps, words, optional))
+        if first:
             began = time.monotonic()
             self._go_on(key, began + self._patience, patient=True)
             self._patience = max(0.0, self._patience + began - time.monotonic())

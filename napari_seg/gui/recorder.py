@@ -537,7 +537,8 @@ class Recorder:
         data = track.layer.data
         shapes = track.row.grid, (track.row.times, *track.row.grid)
         if isinstance(data, np.ndarray) and tuple(data.shape) in shapes:
-            self._errands.begin(track.key, self._replaced_by(track, data, said), "Keeping the new contents")
+            keeping = self._replaced_by(track, data, said)
+            self._errands.begin(track.key, keeping, "Keeping the new contents", ahead=not track.laying)
         else:
             self._keep_no_more(track)
 

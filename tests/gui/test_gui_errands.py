@@ -247,6 +247,22 @@ def test_what_was_changed_while_a_tool_worked_is_seen_by_it(desk: Desk, held_bac
     assert desk.recorder.rows(desk.track)[object_key(8)].state == "accepted"
 
 
+def test_an_array_that_comes_while_a_tool_works_is_kept_before_the_tool_is_done(
+    desk: Desk, held_back: threading.Event
+) -> None:
+    other = desk.layer.data[::-1].copy()
+    desk.hands.set_option("delete small", size=50.0)
+    desk.hands.act("delete small")
+    desk.layer.data = other  # by another plugin
+    desk.until(lambda: desk.tools() == ["replaced"])
+    np.testing.assert_array_equal(desk.kept(), other)
+    held_back.set()
+    desk.rest()
+    assert desk.tools() == ["delete small", "replaced"]
+    assert set(np.unique(desk.layer.data)) == {0, 4, 5, 6, 7, 8}
+    np.testing.assert_array_equal(desk.kept(), desk.layer.data)
+
+
 @pytest.mark.parametrize("error", [IndexError("torn"), SegError("There is nothing here.")])
 def test_a_tool_that_fails_because_something_was_changed_under_it_begins_anew(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception
