@@ -107,7 +107,8 @@ def train(
     cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks)
     beginning = load_model(start) if start else None
     named = beginning.spec.task.classes if beginning else spec.classes
-    lessons = checked(cases, Wanted(task.value, len(named)), agreed, as_json=json_progress)
+    channels = beginning.spec.input.channels if beginning else ()
+    lessons = checked(cases, Wanted(task.value, len(named), channels), agreed, as_json=json_progress)
     if folds:
         _cross_validate(lessons, spec, folds, output, resume=resume, json=json, json_progress=json_progress)
         return

@@ -1,7 +1,10 @@
-"""Which intensities of an image a model gets: its channels, one of them, or one number for each RGB pixel."""
+"""Which intensities of an image a model gets: its channels in the order in which it learned them, one of them, or one
+number for each RGB pixel."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,15 +22,24 @@ OF_RGB = ("luminance", *COLOURS, *STAINS)
 """What a model of one channel may be given of an RGB image; the first is the default."""
 
 
+_NUMBERED = re.compile(r"(intensity|((channel|ch|c)?[\s_:.-]*\d+([:.-]\d+)*)?)", re.IGNORECASE)
+"""Names that say nothing of what a channel shows, such as ``channel 2`` and ``Channel:0:1``."""
+
+
 @dataclass(frozen=True, eq=False)
 class Channels:
-    """Reads boxes of ``volume``. ``index`` chooses along ``C``, ``colour`` says what becomes of RGB."""
+    """Reads boxes of ``volume``. ``index`` chooses along ``C``, ``colour`` says what becomes of RGB, ``order`` which of
+    several channels come in which order (empty: all as they lie). ``note`` says what is done, ``warning`` why the
+    result may be poor; both are sentences or empty.
+    """
 
     volume: Volume
     count: int
     index: int | None = None
     colour: str = ""
     note: str = ""
+    order: tuple[int, ...] = ()
+    warning: str = ""
 
     def box(self, time: int, start: tuple[int, ...], stop: tuple[int, ...]) -> NDArray[np.float32]:
         """The voxels from ``start`` to ``stop`` along the spatial axes: ``(count, *box)``. Only they are read."""
@@ -46,7 +58,8 @@ class Channels:
         if "S" in self.volume.axes:
             array = self._samples(array)
         ndim = self.volume.ndim
-        return array.reshape(-1, *array.shape[array.ndim - ndim :]).astype(np.float32)
+        array = array.reshape(-1, *array.shape[array.ndim - ndim :])
+        return (array[list(self.order)] if self.order else array).astype(np.float32)
 
     def _samples(self, array: NDArray[np.generic]) -> NDArray[np.generic]:
         """RGB samples, the last axis, as channels, the first axis after ``C``."""
@@ -70,8 +83,30 @@ def channel_names(volume: Volume) -> tuple[str, ...]:
     return ()
 
 
-def choose_channels(volume: Volume, wanted: int, setting: str | None) -> Channels:
-    """What a model of ``wanted`` channels gets of ``volume``; ``setting`` is a person's choice.
+def names_of(volume: Volume) -> tuple[str, ...]:
+    """What the channels of an image are called, by its file or, where that does not say, by their numbers."""
+    if "S" in volume.axes and volume.size("C") == 1:
+        return (*COLOURS,)[: volume.size("S")]
+    count = volume.size("C") * volume.size("S")
+    if count == 1:
+        return ("intensity",)
+    return volume.channels if len(volume.channels) == count else tuple(f"channel {k + 1}" for k in range(count))
+
+
+def unnamed(names: Sequence[str]) -> bool:
+    """Whether no name of channels says what they show."""
+    return all(_NUMBERED.fullmatch(name.strip()) for name in names)
+
+
+def places(names: Sequence[str], learned: Sequence[str]) -> tuple[int, ...]:
+    """Where each channel that a model learned lies among ``names``; empty where the names do not tell that."""
+    there, wanted = ([name.strip().casefold() for name in some] for some in (names, learned))
+    known = len({*wanted}) == len(wanted) and all(there.count(name) == 1 for name in wanted)
+    return tuple(there.index(name) for name in wanted) if known else ()
+
+
+def choose_channels(volume: Volume, wanted: int, setting: str | None, learned: Sequence[str] = ()) -> Channels:
+    """What a model of ``wanted`` channels, called ``learned``, gets of ``volume``; ``setting`` is a person's choice.
 
     Raises ``SegError`` where the channels do not fit, ``ChoiceNeeded`` where a choice is missing or does not exist.
     """
@@ -79,14 +114,11 @@ def choose_channels(volume: Volume, wanted: int, setting: str | None) -> Channel
     if samples not in (0, 3):
         raise SegError(f"The image has {samples} samples per pixel, RGB has 3; save it as grey or as RGB.")
     there = planes * max(samples, 1)
+    named = () if unnamed(learned) else learned
     if wanted > 1:
-        if there != wanted:
-            raise SegError(
-                f"The model expects {wanted} channels, the image has {there}; choose a model trained on {there}."
-            )
         if setting is not None:
             raise SegError(f"The model takes all {wanted} channels; leave the choice of a channel empty.")
-        return Channels(volume, wanted)
+        return _several(volume, wanted, there, named)
     if samples:
         index = 0 if planes == 1 else _plane(volume, None)
         return _of_rgb(volume, index if "C" in volume.axes else None, setting or "luminance")
@@ -94,9 +126,30 @@ def choose_channels(volume: Volume, wanted: int, setting: str | None) -> Channel
         if setting not in (None, "0", *volume.channels):
             raise SegError(f"The image has a single channel and no {setting!r}; leave the choice of a channel out.")
         return Channels(volume, 1)
-    index = _plane(volume, setting)
+    known = places(volume.channels, named) if setting is None else ()
+    index = known[0] if known else _plane(volume, setting)
     name = volume.channels[index] if index < len(volume.channels) else str(index)
     return Channels(volume, 1, index, note=f"Channel {name} of {planes} is used.")
+
+
+def _several(volume: Volume, wanted: int, there: int, learned: Sequence[str]) -> Channels:
+    """All channels that a model takes: by their names where these tell, else all there are as they lie."""
+    names = names_of(volume)
+    order = places(names, learned) if len(names) == there else ()
+    if order:
+        as_they_lie = order == tuple(range(there))
+        note = "" if as_they_lie else f"Its channels are taken by their names: {', '.join(learned)}."
+        return Channels(volume, wanted, note=note, order=() if as_they_lie else order)
+    if there != wanted:
+        words = f"The model expects {wanted} channels, the image has {there}"
+        raise SegError(f"{words}; choose a model trained on {there}.")
+    if not learned or unnamed(names) or names == tuple(learned):
+        return Channels(volume, wanted)
+    warning = (
+        f"The model learned the channels {', '.join(learned)}, this image has {', '.join(names)}; they are taken in "
+        "this order, so check that they show the same."
+    )
+    return Channels(volume, wanted, warning=warning)
 
 
 def _of_rgb(volume: Volume, index: int | None, colour: str) -> Channels:

@@ -146,11 +146,13 @@ def check(spec: ModelSpec, volume: Volume, settings: PredictSpec, region: Region
         raise SegError(
             "The model works on volumes, the image is a single slice; choose a 2D model or open the whole stack."
         )
-    channels = choose_channels(volume, spec.network.in_channels, settings.channel)
+    channels = choose_channels(volume, spec.network.in_channels, settings.channel, spec.input.channels)
     box = region_box(volume, region)
     scale, notes, warnings = _scale(spec, volume, settings)
     if channels.note:
         notes = (channels.note, *notes)
+    if channels.warning:
+        warnings = (channels.warning, *warnings)
     if ndim < volume.ndim:
         joined = "" if spec.task.pointwise else " and the objects are joined across slices"
         notes = (*notes, f"The 2D model goes through the volume slice by slice{joined}.")

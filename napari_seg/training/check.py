@@ -8,7 +8,7 @@ of :data:`RULES` looks at all notes and tells its findings, 3. a finding names t
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple, Protocol
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from napari_seg.data.align import as_its_image, one_is_placed
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
+from napari_seg.inference.channels import names_of, places, unnamed
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.training.cases import Labelled, Named
 
@@ -78,7 +79,7 @@ class Looked:
     group: str
     split: str
     grid: tuple[int, ...] = ()
-    channels: int = 1
+    channels: tuple[str, ...] = ("intensity",)
     spacing: tuple[float, ...] | None = None
     unit: str = "pixel"
     finite: bool = True
@@ -121,7 +122,7 @@ class Looked:
             case.group,
             case.split,
             grid=image.grid,
-            channels=image.size("C") * image.size("S"),
+            channels=names_of(image),
             spacing=image.spacing,
             unit=image.unit,
             finite=finite,
@@ -163,10 +164,12 @@ def _pieces(inside: NDArray[np.bool_]) -> int:
 
 
 class Wanted(NamedTuple):
-    """What is to be learned. ``classes``: how many are named; 0 where the labels decide."""
+    """What is to be learned. ``classes``: how many are named; 0 where the labels decide. ``channels``: of the model to
+    go on from."""
 
     task: Literal["semantic", "instance"]
     classes: int = 0
+    channels: tuple[str, ...] = ()
 
 
 Rule = Callable[[Sequence[Looked], Wanted], Iterator[Finding]]
@@ -299,10 +302,30 @@ def _images(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
         yield _finding(f"The images of {{}} are {few}D, the others not; train on one kind.", odd, True, "leave out")
     counts = defaultdict[int, list[Looked]](list)
     for case in cases:
-        counts[case.channels].append(case)
+        counts[len(case.channels)].append(case)
     if len(counts) > 1:
         odd = min(counts.values(), key=len)
-        words = f"The images of {{}} have {odd[0].channels} channels, the others not; train on one kind."
+        words = f"The images of {{}} have {len(odd[0].channels)} channels, the others not; train on one kind."
+        yield _finding(words, odd, True, "leave out")
+
+
+def _channels(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
+    """Channels of other names. Another order is none of it: they are put in order when they are read."""
+    named = [case for case in cases if not unnamed(case.channels)]
+    learned = () if unnamed(wanted.channels) else wanted.channels
+    if not named:
+        return
+    usual = learned or Counter(case.channels for case in named).most_common(1)[0][0]
+    odd = [case for case in named if case.channels != usual and not places(case.channels, usual)]
+    odd = [case for case in odd if len(case.channels) == len(usual)]  # else their number is the matter
+    if not odd:
+        return
+    own, others = ", ".join(odd[0].channels), ", ".join(usual)
+    if learned:
+        words = f"The channels of {{}} are named {own}, the model learned {others}; see that they show the same."
+        yield _finding(words, odd, False)
+    else:
+        words = f"The channels of {{}} are named {own}, of the others {others}; train on images of the same channels."
         yield _finding(words, odd, True, "leave out")
 
 
@@ -363,6 +386,7 @@ RULES: tuple[Rule, ...] = (
     _objects,
     _empty,
     _images,
+    _channels,
     _outliers,
     _twins,
     _alone,

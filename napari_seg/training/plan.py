@@ -13,6 +13,7 @@ from pydantic import Field
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
+from napari_seg.inference.channels import names_of, places, unnamed
 from napari_seg.inference.resample import resampled
 from napari_seg.models.spec import InputSpec, ModelSpec, NetworkSpec, Normalisation
 from napari_seg.spec import Spec
@@ -74,10 +75,9 @@ def plan(facts: Sequence[Facts], spec: TrainSpec) -> ModelSpec:
     """Decide the model from what is known of the training cases."""
     if not facts:
         raise SegError("No image is left to learn from; mark some rows of the split with train.")
-    ndims, channels = {fact.ndim for fact in facts}, {fact.channels for fact in facts}
-    if (len(ndims) > 1 and spec.ndim is None) or len(channels) > 1:
-        raise SegError("The training images have different dimensions or channels; train on images of one kind.")
-    ndim, names = spec.ndim or dimensions(facts), channels.pop()
+    if len({fact.ndim for fact in facts}) > 1 and spec.ndim is None:
+        raise SegError("The training images have different dimensions; train on images of one kind.")
+    ndim, names = spec.ndim or dimensions(facts), _channels(facts)
     facts = [fact.of_network(ndim) for fact in facts]
     spacings = [fact.spacing for fact in facts if fact.spacing is not None]
     spacing = tuple(float(s) for s in np.median(spacings, 0)) if len(spacings) == len(facts) else None
@@ -132,6 +132,21 @@ def thickness(facts: Sequence[Facts]) -> float:
     """How many times as thick as pixels are wide slices usually are; 1 where that is not known."""
     known = [fact.spacing for fact in facts if fact.spacing is not None and len(fact.spacing) == 3]
     return float(np.median([s[0] / np.mean(s[1:]) for s in known])) if known else 1.0
+
+
+def _channels(facts: Sequence[Facts]) -> tuple[str, ...]:
+    """The channels in the order of the first image that names them; each image is put into that order when it is read.
+    Raises ``SegError`` where images have others."""
+    if len({len(fact.channels) for fact in facts}) > 1:
+        raise SegError("The training images have different numbers of channels; train on images of one kind.")
+    named = [fact.channels for fact in facts if not unnamed(fact.channels)]
+    for other in named:
+        if other != named[0] and not places(other, named[0]):
+            raise SegError(
+                f"The channels of the training images are {', '.join(named[0])} in one and {', '.join(other)} in "
+                "another; train on images of the same channels."
+            )
+    return (named or [facts[0].channels])[0]
 
 
 def check_start(start: ModelSpec, spec: TrainSpec) -> None:
@@ -286,14 +301,10 @@ class Facts:
         if spec.task == "instance":
             check_labels(labels, Instance(ndim=ndim), image.name)
             diameters = {n: _diameters(image, labels, n) for n in ({spec.ndim} if spec.ndim else {2, ndim})}
-        colours = ("red", "green", "blue")[: image.size("S")] if "S" in image.axes else ("intensity",)
-        names = image.channels if image.size("C") > 1 and len(image.channels) == image.size("C") else colours
-        if image.size("C") > 1 and not image.channels:
-            names = tuple(f"channel {k + 1}" for k in range(image.size("C")))
         modality = image.source.modality if image.source else ""
         return cls(
             ndim,
-            names,
+            names_of(image),
             image.grid[-ndim:],
             image.spacing[-ndim:] if image.spacing else None,
             image.unit,

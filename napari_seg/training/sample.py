@@ -126,7 +126,7 @@ def _looks(grid: tuple[int, ...], ndim: int) -> list[Any]:
 
 def _channels(image: Volume, model: ModelSpec, channel: str | None, name: str) -> Channels:
     try:
-        return choose_channels(image, model.network.in_channels, channel)
+        return choose_channels(image, model.network.in_channels, channel, model.input.channels)
     except ChoiceNeeded:
         raise
     except SegError as error:

@@ -155,6 +155,46 @@ def test_a_model_of_several_channels_wants_just_so_many():
     assert np.array_equal(found, np.moveaxis(rgb.data, -1, 0)[:, 2:12, 3:33])
 
 
+def test_a_model_of_several_channels_gets_them_by_their_names():
+    learned = ("bright", "dark")
+    data = np.arange(3 * 4 * 5, dtype=np.float32).reshape(3, 4, 5)
+
+    def seen(data, *names, learned=learned):
+        chosen = choose_channels(Volume(data, "CYX", channels=names), len(learned), None, learned)
+        return chosen, chosen.box(0, (0, 1), (4, 5))
+
+    for image, names in ((data[1::-1], ("dark", "bright")), (data[[2, 1, 0]], ("red", "Dark ", "bright"))):
+        chosen, found = seen(image, *names)
+        assert np.array_equal(found, data[:2, :, 1:])
+        assert "bright, dark" in chosen.note
+        assert not chosen.warning
+    for names in (learned, (), ("channel 0", "channel 1"), ("Channel:0:0", "Channel:0:1")):
+        chosen, found = seen(data[:2], *names)
+        assert np.array_equal(found, data[:2, :, 1:])
+        assert chosen.note == chosen.warning == ""
+    assert seen(data[:2], "DAPI", "GFP", learned=("channel 1", "channel 2"))[0].warning == ""
+    chosen, found = seen(data[:2], "DAPI", "GFP")
+    assert np.array_equal(found, data[:2, :, 1:])
+    assert "bright, dark" in chosen.warning
+    assert "DAPI, GFP" in chosen.warning
+    with pytest.raises(SegError, match="expects 2 channels, the image has 3"):
+        seen(data, "red", "green", "blue")
+
+
+def test_the_channel_that_a_model_of_one_learned_is_taken_by_its_name():
+    image = volume((3, 40, 50), "CYX", channels=("DAPI", "GFP", "RFP"))
+    assert choose_channels(image, 1, None, ("GFP",)).index == 1
+    assert choose_channels(image, 1, "RFP", ("GFP",)).index == 2
+
+
+def test_the_colours_of_a_picture_are_channels_too():
+    rgb = volume((4, 5, 3), "YXS")
+    planes = Volume(np.moveaxis(rgb.data, -1, 0)[::-1], "CYX", channels=("blue", "green", "red"))
+    expected = choose_channels(rgb, 3, None).box(0, (0, 0), (4, 5))
+    assert np.array_equal(choose_channels(planes, 3, None, ("red", "green", "blue")).box(0, (0, 0), (4, 5)), expected)
+    assert choose_channels(rgb, 3, None, ("DAPI", "GFP", "RFP")).warning
+
+
 def test_rgb_becomes_luminance_or_a_chosen_stain():
     rgb = volume((40, 50, 4), "YXS")
     grey = choose_channels(rgb, 1, None)

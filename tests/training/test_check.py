@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -210,6 +210,24 @@ def test_a_spacing_far_from_the_others_and_one_that_is_not_known_are_told() -> N
     assert "odd" in only(found, "leave out").sentence
     found = check([*usual, given("odd")], Wanted("semantic"))
     assert ["odd" in finding.sentence for finding in found] == [True]
+
+
+def test_channels_of_other_names_are_told_and_another_order_is_not() -> None:
+    def named(name: str, *channels: str, split: str = "train") -> Given:
+        case = given(name, image=np.random.default_rng(ord(name)).integers(0, 255, (2, 40, 40), np.uint8), axes="CYX")
+        return replace(case, image=replace(case.image, channels=channels), split=split)
+
+    usual = [named("a", "bright", "dark"), named("b", "dark", "bright"), named("c", "bright", "dark")]
+    unnamed = named("d")
+    assert not check([*usual, unnamed], Wanted("semantic"))
+    assert not check([*usual, unnamed], Wanted("semantic", channels=("dark", "bright")))
+    odd = named("e", "DAPI", "bright", split="val")
+    finding = only(check([*usual, unnamed, odd], Wanted("semantic")), "leave out")
+    assert finding.stops
+    assert "of e are named DAPI, bright, of the others bright, dark" in finding.sentence
+    [finding] = check([*usual, unnamed, odd], Wanted("semantic", channels=("dark", "bright")))
+    assert not finding.stops
+    assert "of e are named DAPI, bright, the model learned dark, bright" in finding.sentence
 
 
 def test_one_image_alone_and_images_of_different_kinds() -> None:

@@ -397,7 +397,7 @@ def test_empty_labels_and_mixed_kinds(folder: Path) -> None:
     with pytest.raises(SegError, match="empty"):
         planned([(image, empty)], tiny())
     colour = Volume(np.zeros((8, 8, 3), np.uint8), "YXS")
-    with pytest.raises(SegError, match="different dimensions or channels"):
+    with pytest.raises(SegError, match="different numbers of channels"):
         planned([(image, empty), (colour, empty)], tiny())
 
 
@@ -491,3 +491,16 @@ def test_stopped_before_its_first_checkpoint_a_training_leaves_the_model_that_wa
     train(folder, tiny(seed=1), save_to=path)
     assert path.read_bytes() != earlier
     assert not samples.exists()  # a retraining of the new model would rehearse what it never learned
+
+
+def test_channels_are_learned_by_their_names_in_whatever_order_they_lie() -> None:
+    image, labels = blobs(0)
+    both, mask = np.stack([image, 255 - image]), Volume(labels.astype(np.int64), "YX")
+    first = Volume(both, "CYX", channels=("bright", "dark"))
+    swapped = Volume(both[::-1], "CYX", channels=("dark", "bright"))
+    model = planned([(first, mask), (swapped, mask), (Volume(both, "CYX"), mask)], tiny())
+    assert model.input.channels == ("bright", "dark")
+    [expected], [found] = ([*samples(one, mask, model)] for one in (first, swapped))
+    assert np.array_equal(found.image, expected.image)
+    with pytest.raises(SegError, match="bright, dark in one and DAPI, dark in another"):
+        planned([(first, mask), (replace(swapped, channels=("DAPI", "dark")), mask)], tiny())
