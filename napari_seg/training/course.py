@@ -134,25 +134,29 @@ def run_course(
     from, where that may not change when it is resumed. ``standing``: that of ``first``, if that lies in the file
     already (:func:`keep_start`). ``patience``: so many checkpoints without a better figure end it, where figures
     choose; 0 for never. ``remembered``: the samples beside the file are those of this training; else they are of the
-    model that is replaced, and go with it. Closing the generator leaves the best model so far in the file, before the
-    first checkpoint what there is. Where steps take longer than they did when they were timed, because a person works
-    beside it, there are fewer.
+    model that is replaced, and go with it. Closing the generator, and Ctrl+C in a step, leave the best model so far
+    in the file, before the first checkpoint what there is; a state to go on from lies beside it from the start. Where
+    steps take longer than they did when they were timed, because a person works beside it, there are fewer.
     """
     state_file, began = state_of(save_to), time.perf_counter()
     trainer = Trainer(first, material.learned, settings, length.steps, material.older)
-    known, written = material.digest, standing is not None
-    standing = standing or Standing()
+    known, standing = material.digest, standing or Standing()
     if resume:
-        standing, written = _taken_up(trainer, state_file, asked, images, known), True
+        standing = _taken_up(trainer, state_file, asked, images, known)
     elif standing.older is not None:
         trainer.old_weight = 1 - min(LEAST, 1 - settings.old_share)
     before = trainer.step
+
+    def put_by() -> None:
+        trainer.store(state_file, {"training": asked, "images": images, "measured": known, **asdict(standing)})
 
     def keep(network: Network | Ensemble) -> None:
         _keep(kept, network, save_to, trainer.step, standing)
         if not remembered:
             forget(save_to)
 
+    if not resume:
+        put_by()
     try:
         while trainer.step < trainer.total and not (material.chooses and 0 < patience <= standing.waited):
             loss = trainer.advance()
@@ -168,14 +172,12 @@ def run_course(
                 better = _count(standing, trainer.step, found, len(material.watched))
                 if better or not material.chooses:
                     keep(averaged)
-                    written = True
                 spent = time.perf_counter() - began
                 trainer.total = _in_time(trainer, (trainer.step - before) / spent, length.seconds - spent)
-                about = {"training": asked, "images": images, "measured": known, **_told(standing)}
-                trainer.store(state_file, about)
+                put_by()
             yield Progress(trainer.step, trainer.total, words, {"phase": "train", **detail})
-    except GeneratorExit:
-        if not written and not save_to.exists():
+    except (GeneratorExit, KeyboardInterrupt):
+        if not save_to.exists():
             keep(trainer.averaged())
         raise
     return Model.load(save_to)
@@ -264,10 +266,6 @@ def _keep(kept: Model, network: Network | Ensemble, path: Path, step: int, stand
     """Write the model file; its history says after how many steps, and the scores until then."""
     scores = [list(one) for one in standing.scores]
     told_more(replace(kept, network=network), {"kept_at": step, "scores": scores}).save(path)
-
-
-def _told(standing: Standing) -> Mapping[str, Any]:
-    return asdict(standing)
 
 
 def _taken_up(trainer: Trainer, state_file: Path, asked: str, images: str, known: str) -> Standing:

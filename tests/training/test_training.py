@@ -25,6 +25,7 @@ from napari_seg.training.cases import Case, Labelled, find_cases
 from napari_seg.training.plan import Facts, TrainSpec, lie_alike, plan
 from napari_seg.training.sample import Sample, samples
 from napari_seg.training.train import train
+from napari_seg.training.trainer import Trainer
 from napari_seg.training.validation import figure
 
 
@@ -103,6 +104,33 @@ def test_stopped_and_resumed_gives_the_bits_of_an_unbroken_run(
     of_whole, of_broken = load_file(tmp_path / "whole"), load_file(tmp_path / "broken")
     assert all(torch.equal(of_whole[key], of_broken[key]) for key in of_whole)
     assert not (tmp_path / "broken.resume").exists()
+
+
+def test_interrupted_before_its_first_checkpoint_a_training_leaves_a_model_and_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = tiny(steps=40)
+    steps, taken = Trainer.advance, list[int]()
+
+    def advance(trainer: Trainer) -> float:
+        taken.append(trainer.step)
+        if len(taken) == 2:
+            raise KeyboardInterrupt
+        return steps(trainer)
+
+    monkeypatch.setattr(Trainer, "advance", advance)
+    with pytest.raises(KeyboardInterrupt):
+        train(folder, spec, save_to=tmp_path / "broken")
+    monkeypatch.undo()
+    assert taken == [0, 1]
+    Model.load(tmp_path / "broken")
+    resumed, whole = (
+        train(folder, spec, save_to=tmp_path / "broken", resume=True),
+        train(folder, spec, save_to=tmp_path / "whole"),
+    )
+    assert resumed.spec.task == whole.spec.task
+    of_whole, of_broken = load_file(tmp_path / "whole"), load_file(tmp_path / "broken")
+    assert all(torch.equal(of_whole[key], of_broken[key]) for key in of_whole)
 
 
 def test_looking_at_validation_cases_yields_between_them(folder: Path, tmp_path: Path) -> None:
