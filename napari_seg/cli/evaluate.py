@@ -44,7 +44,11 @@ def evaluate(
 
 
 def _put_classes(report: SemanticReport) -> None:
-    rows = [(label, *map(figure, figures.values())) for label, figures in report.per_class.items()]
+    named = dict(enumerate(report.names, 1))
+    rows = [
+        (f"{label} {named.get(int(label), '')}".strip(), *map(figure, figures.values()))
+        for label, figures in report.per_class.items()
+    ]
     put_table(("class", *report.mean), [*rows, ("mean", *map(figure, report.mean.values()))])
     _put_cases(report)
 

@@ -17,11 +17,14 @@ from napari_seg.data.formats import images_by_stem, is_image, read_answered, ste
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS, THRESHOLDS, Counts, Overlap, overlap
+from napari_seg.inference.channels import places, unnamed
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.spec import Spec
 
 Figure = float | None
 """A figure in 0..1; ``None`` where there was nothing to measure."""
+
+_BY_NUMBER = "The planes of truth and prediction do not have the same names, so they were compared in their order."
 
 Masks = str | Path | Volume | NDArray[Any]
 """A mask (an array has the axes YX or ZYX), its file, or a folder of such files."""
@@ -51,13 +54,14 @@ class InstanceCase(Spec):
 
 class SemanticReport(Spec):
     """``per_class``: the mean over the cases that have the class in either mask; ``mean``: over the classes;
-    ``left_out``: the files without a partner."""
+    ``left_out``: the files without a partner; ``names``: of classes 1, 2, ..., where all masks name their planes."""
 
     mean: dict[str, Figure]
     per_class: dict[str, dict[str, Figure]]
     per_case: tuple[SemanticCase, ...]
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = Field((), exclude=True)
+    names: tuple[str, ...] = Field((), exclude=True)
 
     @property
     def score(self) -> Figure:
@@ -103,20 +107,25 @@ def evaluate(
     pairs, alone = _pairs(truth, prediction)
     cases: list[Any] = []
     said: dict[str, list[str]] = {}
+    names: tuple[str, ...] = ()
     measure = {"semantic": _semantic_case, "instance": _instance_case}[task]
     for done, (name, mask, other) in enumerate(pairs):
         yield Progress(done, len(pairs), name)
         mask, other = _load(mask, name, axes, series), _load(other, name, axes, series)
         mask, other = _without_plane(mask, other), _without_plane(other, mask)
         other = as_its_image(other, mask)
-        for note in dict.fromkeys((*mask.notes, *other.notes, *_check_grids(name, mask, other))):
+        grids = [*_check_grids(name, mask, other)]
+        names = names or mask.channels
+        mask, other, by_number = _by_name(mask, other, names)
+        for note in dict.fromkeys((*mask.notes, *other.notes, *grids, *by_number)):
             said.setdefault(note, []).append(name)
         cases.extend(measure(*frame) for frame in _frames(name, mask, other))
     yield Progress(len(pairs), len(pairs))
     report = _semantic_report(cases) if task == "semantic" else _instance_report(cases)
     left_out = tuple(str(path) for paths in alone.values() for path in paths)
     notes = (*_notes(alone), *(f"{_named(names)}: {note}" for note, names in said.items()), *_numbered_apart(cases))
-    return report.model_copy(update={"left_out": left_out, "notes": notes})
+    told = {} if task == "instance" or _BY_NUMBER in said else {"names": names}
+    return report.model_copy(update={"left_out": left_out, "notes": notes, **told})
 
 
 def _pairs(truth: Masks, prediction: Masks) -> tuple[list[tuple[str, Masks, Masks]], dict[str, list[Path]]]:
@@ -207,6 +216,20 @@ def _check_grids(name: str, truth: Volume, prediction: Volume) -> Iterator[str]:
     if not same_place(prediction, truth):
         raise SegError(f"{name}: truth and prediction lie in different places; save the mask in the grid of its image.")
     yield "Truth and prediction lie up to half a voxel from each other; they were compared voxel by voxel."
+
+
+def _by_name(truth: Volume, prediction: Volume, names: Sequence[str]) -> tuple[Volume, Volume, tuple[str, ...]]:
+    """Both with their planes in the order of ``names``; where they do not have these, as they lie, and a sentence."""
+    if truth.size("C") == 1:
+        return truth, prediction, ()
+    orders = [() if unnamed(names) else places(mask.channels, names) for mask in (truth, prediction)]
+    if not all(len(order) == truth.size("C") for order in orders):
+        return truth, prediction, (_BY_NUMBER,)
+    first, second = (
+        replace(mask, data=np.take(mask.data, order, mask.axes.index("C")), channels=tuple(names), levels=())
+        for mask, order in zip((truth, prediction), orders, strict=True)
+    )
+    return first, second, ()
 
 
 def _frames(name: str, truth: Volume, prediction: Volume) -> Iterator[tuple[str, Volume, Volume]]:

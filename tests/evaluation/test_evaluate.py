@@ -274,6 +274,27 @@ def test_overlapping_classes_are_planes():
         evaluate(truth, found, "instance")
 
 
+def test_planes_are_compared_by_their_names(folders, run):
+    truth, prediction = folders
+    planes = np.array([[[1, 1]], [[1, 0]]], np.uint8)
+    write(Volume(planes, "CYX", channels=("liver", "tumour")), truth / "a.ome.tif")
+    write(Volume(planes[::-1], "CYX", channels=("tumour", "liver")), truth / "b.ome.tif")
+    for name in "ab":
+        write(Volume(planes[::-1], "CYX", channels=("tumour", "Liver")), prediction / f"{name}.ome.tif")
+    report = evaluate(truth, prediction)
+    assert report.mean["dice"] == 1
+    assert report.notes == ()
+    lines = run("evaluate", truth, prediction).out.splitlines()
+    assert [line.split()[:3] for line in lines[1:3]] == [["1", "liver", "1.000"], ["2", "tumour", "1.000"]]
+    for channels in ((), ("liver", "vessel")):
+        write(Volume(planes, "CYX", channels=channels), prediction / "a.ome.tif")
+        report = evaluate(truth, prediction)
+        assert report.mean["dice"] == 1
+        [note] = report.notes
+        assert note.startswith("a: The planes of truth and prediction do not have the same names")
+        assert report.names == ()
+
+
 def test_time_points_are_cases():
     truth = Volume(np.array([[[1, 1]], [[1, 0]]], np.uint8), "TYX", name="film")
     report = evaluate(truth, truth, "instance")
