@@ -172,7 +172,7 @@ def _answer(desk: Desk, order: Order, prediction: Prediction) -> Answer:
     return {
         "labels": desk.save(labels, order["id"]),
         "axes": prediction.labels.axes,
-        "sizes": sizes(labels),
+        "sizes": sizes(labels, prediction),
         "notes": list(prediction.notes),
         "seconds": prediction.seconds,
         "settings": prediction.spec.model_dump(mode="json"),
@@ -191,7 +191,7 @@ def redecode(desk: Desk, order: Order) -> Steps[Answer]:
         raise SegError("The scores of this prediction are no longer kept; press Segment again.")
     region = _region(order["region"])
     labels = np.asarray(labels_of(prediction, **order["thresholds"], region=region))
-    return {"labels": desk.save(labels, order["id"]), "sizes": sizes(labels), "region": order["region"]}
+    return {"labels": desk.save(labels, order["id"]), "sizes": sizes(labels, prediction), "region": order["region"]}
 
 
 def keep_scores(desk: Desk, order: Order) -> Steps[Answer]:
@@ -410,12 +410,14 @@ def _region(box: Mapping[str, Any] | None) -> Region | None:
     return Region(tuple(box["start"]), tuple(box["stop"]), box["time"]) if box else None
 
 
-def sizes(labels: np.ndarray[Any, Any]) -> list[list[int]]:
-    """``[label, voxels]`` of every label but 0."""
+def sizes(labels: np.ndarray[Any, Any], prediction: Prediction) -> list[list[int]]:
+    """``[label, voxels]`` of every label but 0; of objects over time, whose numbers begin anew, at each time point."""
     import fastremap
 
-    values, counts = fastremap.unique(labels, return_counts=True)
-    return [[int(v), int(n)] for v, n in zip(values, counts, strict=True) if v != 0]
+    anew = prediction.model.task.kind == "instance" and "T" in prediction.labels.axes
+    found = (fastremap.unique(frame, return_counts=True) for frame in (labels if anew else labels[None]))
+    return [[int(v), int(n)] for frame in found for v, n in zip(*frame, strict=True) if v != 0]
+
 
 
 VERBS: dict[str, Callable[[Desk, Order], Steps[Answer]]] = {

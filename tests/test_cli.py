@@ -240,6 +240,17 @@ class TestPredict:
         labels = np.asarray(read(mask).data)
         assert ended.json["masks"][0]["objects"] == {"object": len(np.unique(labels[labels > 0]))}
 
+    def test_objects_of_a_film_are_counted_at_each_time_point(self, run, tmp_path, model_file):
+        film, mask = tmp_path / "film.ome.tif", tmp_path / "mask.ome.tif"
+        frame = np.random.default_rng(0).integers(0, 255, (40, 40), np.uint8)
+        write(Volume(np.stack([frame] * 3), "TYX"), film)
+        words = ("--model", model_file("instance"), "--threshold", 0.3, "--output", mask, "--json")
+        ended = run("predict", film, *words)
+        count = np.count_nonzero(np.unique(np.asarray(read(mask).data)[0]))
+        assert count > 0
+        assert ended.json["masks"][0]["objects"] == {"object": 3 * count}
+        assert f"object {3 * count}, each time point counted for itself" in ended.err
+
     def test_folder_to_folder_with_the_names_of_the_images(self, run, tmp_path, model_file):
         from PIL import Image
 

@@ -72,6 +72,15 @@ def spots(model_file: Callable[..., Path]) -> Path:
     return model_file("instance")
 
 
+def test_objects_of_a_film_are_counted_at_each_time_point(line: Line, spots: Path) -> None:
+    film = Volume(np.stack([IMAGE.data[0]] * 3), "TYX", (0.5, 0.5), "um")
+    message = line.last(line.predict(spots, film, threshold=0.3))
+    assert isinstance(message, Finished), message
+    count = np.count_nonzero(np.unique(message.answer["labels"][0]))
+    assert count > 0
+    assert len(message.answer["sizes"]) == 3 * count
+
+
 ENDLESS = Volume(np.zeros((4000, 64, 64), np.float32), "ZYX")
 """Slice by slice this takes minutes."""
 

@@ -133,7 +133,10 @@ def _segment(work: Work, model: Model, model_hash: str, spec: PredictSpec, json_
     for note in notes:
         say(f"{work.image.name}: {note}")
     found = _found(prediction)
-    say(f"{work.mask}: {', '.join(f'{name} {n}' for name, n in found.items())} ({prediction.seconds:.1f} s)")
+    words = ", ".join(f"{name} {n}" for name, n in found.items())
+    if model.spec.task.kind == "instance" and volume.size("T") > 1:
+        words += ", each time point counted for itself"
+    say(f"{work.mask}: {words} ({prediction.seconds:.1f} s)")
     return {
         "input": str(work.image),
         "output": str(work.mask),
@@ -148,12 +151,13 @@ def _segment(work: Work, model: Model, model_hash: str, spec: PredictSpec, json_
 
 
 def _found(prediction: Prediction) -> dict[str, int]:
-    """The number of objects, or the voxels of each class, by name."""
+    """The number of objects, over time that at each time point, or the voxels of each class, by name."""
     import numpy as np
 
     labels, task = np.asarray(prediction.labels.data), prediction.model.task
     if task.kind == "instance":
-        return {task.names[0]: len(np.unique(labels[labels > 0]))}
+        frames = labels if "T" in prediction.labels.axes else labels[None]
+        return {task.names[0]: sum(np.unique(frame[frame > 0]).size for frame in frames)}
     if "C" in prediction.labels.axes:
         planes = np.moveaxis(labels, prediction.labels.axes.index("C"), 0)
         return {name: int(np.count_nonzero(plane)) for name, plane in zip(task.names, planes, strict=True)}

@@ -42,7 +42,8 @@ def found(target: Target, sizes: Sequence[Sequence[int]]) -> list[str]:
     if target.objects:
         middle = statistics.median(count for _, count in sizes)
         objects = "1 object" if len(sizes) == 1 else f"{len(sizes)} objects"
-        return [f"{objects} found", f"{names[0]}: median {amount(middle, volume)}"]
+        each = ", each time point for itself" if volume.size("T") > 1 else ""
+        return [f"{objects} found{each}", f"{names[0]}: median {amount(middle, volume)}"]
     by_label = {int(label): int(count) for label, count in sizes}
     lines = [f"{name}: {amount(by_label.get(k + 1, 0), volume)}" for k, name in enumerate(names)]
     there = sum(label in by_label for label in range(1, len(names) + 1))
