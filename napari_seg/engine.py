@@ -419,7 +419,6 @@ def sizes(labels: np.ndarray[Any, Any], prediction: Prediction) -> list[list[int
     return [[int(v), int(n)] for frame in found for v, n in zip(*frame, strict=True) if v != 0]
 
 
-
 VERBS: dict[str, Callable[[Desk, Order], Steps[Answer]]] = {
     "warm_up": warm_up,
     "predict": predict,

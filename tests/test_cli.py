@@ -350,7 +350,7 @@ class TestPredict:
     def test_an_existing_mask_is_kept_unless_told_otherwise(self, run, tmp_path, model_file, suffix):
         path, mask = image(tmp_path / "a.png"), tmp_path / f"mask{suffix}"
         words = ("predict", path, "--model", model_file("semantic"), "--output", mask)
-        assert run(*words, "--threshold", 0.9).code == 0
+        assert run(*words, "--overlap", 0.5).code == 0
         before = mask.read_bytes()
         ended = run(*words)
         assert ended.code == 2
@@ -525,6 +525,15 @@ class TestPredict:
         ended = run("predict", path, "--model", model_file("semantic"), "--output", tmp_path / "mask.tif")
         assert ended.code == 2
         assert "--channel GFP" in ended.err
+
+    @pytest.mark.parametrize("flag", ["--threshold", "--seeds", "--smallest", "--diameter"])
+    def test_a_setting_that_the_model_does_not_have_is_refused(self, run, tmp_path, model_file, flag):
+        path, mask = image(tmp_path / "a.png"), tmp_path / "mask.png"
+        ended = run("predict", path, "--model", model_file("semantic"), "--output", mask, flag, "0.5")
+        assert (ended.code, ended.err.count("\n")) == (2, 1)
+        assert flag[2:] in ended.err
+        assert "leave the" in ended.err
+        assert not mask.exists()
 
     @pytest.mark.parametrize(("flag", "value"), [("--threshold", 2), ("--diameter", 1e-9)])
     def test_a_wrong_setting_is_refused_once_for_all_images(self, run, tmp_path, model_file, flag, value):

@@ -104,18 +104,20 @@ class Looks:
 def look_at(wish: Wish) -> Look:
     """Nothing of torch in here; it may read the whole image for its statistics."""
     target, doubts = wish.target, _doubts(wish)
+    by_diameter = bool(target.model.input.diameter)
     try:
         fit = check(target.model, target.volume, wish.settings, wish.region)
         cost = forecast(target.model, target.volume, wish.settings, wish.region, pace=wish.pace)
     except SegError as error:
-        return Look((Finding("refusal", str(error), _cures(wish)), *doubts))
+        refusal = Finding("refusal", str(error), _cures(wish))
+        return Look((refusal, *doubts), estimates_diameter=by_diameter)
     findings = [*doubts, *(Finding("warning", text) for text in fit.warnings)]
     findings += [Finding("note", text) for text in fit.notes]
     return Look(
         tuple(findings),
         fit.preview,
         f"{roughly(cost.seconds, measured=wish.measured)}, {memory(cost.bytes)} of memory",
-        estimates_diameter=bool(target.model.input.diameter),
+        estimates_diameter=by_diameter,
     )
 
 

@@ -45,6 +45,7 @@ from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.training import NICENESS, PATIENCE
 from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, finds
 from napari_seg.inference.channels import channel_names
+from napari_seg.inference.fit import suited
 from napari_seg.inference.predict import PredictSpec, Region
 from napari_seg.models.file import read_spec
 from napari_seg.models.shelf import kept
@@ -194,7 +195,7 @@ class Controller:
         if target is not None and self.state.can_run:
             self._saving.forget()
             self.warm_up()
-            self.runs.start(target, self._settings(target.volume), self._region(target))
+            self.runs.start(target, self.settings_for(target.volume, target.path), self._region(target))
             self.resolve()
 
     def begin_mask(self, *, objects: bool = True) -> None:
@@ -256,8 +257,7 @@ class Controller:
 
     def settings_for(self, volume: Volume, path: Path) -> PredictSpec:
         """What a person wants of a run of a model on an image."""
-        settings = self._settings(volume)
-        return settings.model_copy(update={"channel": None}) if self._spec(path).network.in_channels > 1 else settings
+        return suited(self._settings(volume), self._spec(path))
 
     def computing(self) -> dict[str, Any]:
         return {"device": self._options.device, "precision": self._options.precision}
@@ -340,7 +340,7 @@ class Controller:
 
     def _wish(self, target: Target) -> Wish:
         """What is to be known before a run of ``target``."""
-        settings = self._settings(target.volume)
+        settings = self.settings_for(target.volume, target.path)
         pace = self.runs.pace(target, settings)
         return Wish(
             target,
@@ -359,12 +359,11 @@ class Controller:
         return "" if self._image is None else str(self._image.unique_id)
 
     def _settings(self, volume: Volume) -> PredictSpec:
-        """What a person wants for an image. The choice of a channel waits while an image is chosen that lacks it."""
+        """What a person wants for an image, whatever the model. The choice of a channel waits while an image is chosen
+        that lacks it."""
         options = self._options
         wanted = options.channel if options.channel in channel_names(volume) else ""
         channel = wanted or (channel_of(self._image) if self._image is not None else None)
-        if self._model is not None and self._spec(self._model).network.in_channels > 1:
-            channel = None  # it takes them all
         return PredictSpec(
             device=options.device,
             precision=options.precision,

@@ -71,7 +71,7 @@ class OptionsForm(QCollapsible):
         self.diameter.setValue(options.diameter)
         self.diameter.blockSignals(False)
         self.rows.setRowVisible(self.channel, bool(state.channels))
-        self.rows.setRowVisible(self.diameter, state.estimates_diameter or options.diameter > 0)
+        self.rows.setRowVisible(self.diameter, state.estimates_diameter)
 
 
 def _combo(name: str, tip: str, items: dict[str, str] | None = None) -> QComboBox:

@@ -22,6 +22,7 @@ from napari_seg.gui.state import Running
 from napari_seg.gui.surroundings import Surroundings, differing_path, scores_path
 from napari_seg.gui.track import Track
 from napari_seg.gui.words import duration
+from napari_seg.inference.fit import suited
 from napari_seg.inference.forecast import forecast
 from napari_seg.inference.predict import PredictSpec
 from napari_seg.jobs import TimeLeft
@@ -70,7 +71,7 @@ class Mirroring:
             return None
         _, target, predicted = found
         if self._cost is None or self._cost[0] is not predicted:
-            settings = _settings(predicted)
+            settings = _settings(predicted, target)
             try:
                 cost = forecast(target.model, target.volume, settings, pace=self._runs.pace(target, settings))
             except SegError as error:
@@ -89,7 +90,7 @@ class Mirroring:
             image=target.volume,
             model=str(target.path),
             model_hash=predicted.model_hash,
-            settings=_settings(predicted).model_dump(mode="json"),
+            settings=_settings(predicted, target).model_dump(mode="json"),
             scores=str(scores_path(track)),
             path=str(differing_path(track)),
         )
@@ -141,7 +142,7 @@ class Mirroring:
         self.changed.emit()
 
 
-def _settings(predicted: Predicted) -> PredictSpec:
+def _settings(predicted: Predicted, target: Target) -> PredictSpec:
     """The settings of a prediction, but with mirror images."""
     known = {name: value for name, value in predicted.settings.items() if name in PredictSpec.model_fields}
-    return PredictSpec.model_validate(known).model_copy(update={"flips": True})
+    return suited(PredictSpec.model_validate(known), target.model).model_copy(update={"flips": True})

@@ -30,6 +30,10 @@ def task_with(task: AnyTask, settings: PredictSpec) -> AnyTask:
     """The task with the settings a person gave. Raises ``SegError`` for one it does not have or out of range."""
     given = {name: getattr(settings, name) for name in ("threshold", "seeds", "smallest")}
     given = {name: value for name, value in given.items() if value is not None}
+    for name in given:
+        if name not in task.settings:
+            rest = f"only {' and '.join(task.settings)}" if task.settings else "each pixel gets its likeliest class"
+            raise SegError(f"The model has no setting {name}, {rest}; leave the setting out.")
     return type(task).from_person({**task.model_dump(), **given}) if given else task
 
 

@@ -207,10 +207,19 @@ def diameters(spec: ModelSpec) -> tuple[float, float]:
     return spec.input.diameter * SMALLEST, spec.input.diameter * LARGEST
 
 
+def suited(settings: PredictSpec, spec: ModelSpec) -> PredictSpec:
+    """Settings that were made with no model in mind, without those that mean nothing to this one."""
+    left_out: dict[str, None] = {} if spec.network.in_channels == 1 else {"channel": None}
+    return settings.model_copy(update=left_out if spec.input.diameter else {**left_out, "diameter": None})
+
+
 def refuse_diameter(spec: ModelSpec, diameter: float | None) -> None:
-    """Raises ``SegError`` for a diameter that a person gave, if the model uses it and it is out of range."""
+    """Raises ``SegError`` for a diameter that a person gave, if the model has no use for it or it is out of range."""
     low, high = diameters(spec)
-    if spec.input.diameter and diameter and not low <= diameter <= high:
+    if diameter and not spec.input.diameter:
+        known = "by the size of the voxels" if spec.input.spacing else "as they are"
+        raise SegError(f"{spec.name} takes images {known} and has no diameter of objects; leave the diameter out.")
+    if diameter and not low <= diameter <= high:
         raise SegError(
             f"Objects of {diameter:g} pixels are too far from what the model learned; "
             f"give a diameter from {math.ceil(low * 100) / 100:g} to {math.floor(high * 100) / 100:g} pixels."
@@ -240,7 +249,7 @@ def _scale(
     ones = (1.0,) * spec.network.ndim
     scale = physical_scale(spec, volume)
     refuse_diameter(spec, settings.diameter)
-    if spec.input.diameter and settings.diameter:
+    if settings.diameter:
         scale = by_diameter(spec, volume, settings.diameter)
         words = (
             f"Objects of about {settings.diameter:g} pixels are expected; the model learned {spec.input.diameter:.3g}."

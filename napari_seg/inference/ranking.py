@@ -18,7 +18,7 @@ import numpy as np
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
-from napari_seg.inference.fit import check, differ
+from napari_seg.inference.fit import check, differ, suited
 from napari_seg.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -83,10 +83,8 @@ def match(path: Path, spec: ModelSpec, volume: Volume, settings: PredictSpec, mo
     from napari_seg.inference.predict import Region
 
     middle = tuple(n // 2 for n in volume.grid)  # one voxel: a large image is no reason to refuse, a box cures it
-    if spec.network.in_channels > 1:
-        settings = settings.model_copy(update={"channel": None})
     try:
-        fit = check(spec, volume, settings, Region(middle, tuple(n + 1 for n in middle)))
+        fit = check(spec, volume, suited(settings, spec), Region(middle, tuple(n + 1 for n in middle)))
     except SegError as error:
         return Match(path, math.inf, refusal=str(error))
     learned = learned_modality(spec)

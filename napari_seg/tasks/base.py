@@ -42,6 +42,10 @@ class Task(Protocol):
     def pointwise(self) -> bool:
         """Whether each pixel is decided by its own scores alone, so that a volume can be decoded plane by plane."""
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The names of those of its settings by which labels are made of scores; another value makes other labels."""
+
     def variants(self) -> tuple[Task, ...]:
         """The decoding settings among which the validation cases choose after a training."""
 

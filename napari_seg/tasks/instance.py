@@ -59,6 +59,10 @@ class Instance(Spec):
     seeds: float = Field(1.0, gt=0, le=50)
     smallest: float = Field(0.0, ge=0)
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        return "threshold", "seeds", "smallest"
+
     def variants(self) -> tuple[Instance, ...]:
         return tuple(
             self.model_copy(update={"threshold": threshold, "seeds": seeds, "smallest": factor * self.smallest})

@@ -29,6 +29,10 @@ class Semantic(Spec):
     overlapping: bool = False
     threshold: float = Field(0.5, gt=0, lt=1)
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        return ("threshold",) if self.overlapping else ()
+
     def variants(self) -> tuple[Semantic, ...]:
         return (self,)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -237,9 +237,10 @@ def test_a_file_that_is_no_model_is_said_and_changes_nothing(
 
 
 def test_a_run_from_button_to_mask(
-    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any, model_file: Callable[..., Path]
 ) -> None:
     image = viewer.add_image(picture, name="cells", scale=(0.5, 0.5), translate=(3, 4), units=("um", "um"))
+    controller.choose_model(model_file("instance", classes=("spot",), diameter=16.0))
     controller.set_options(device="cpu", diameter=18.0)
     controller.run()
     assert controller.state.phase == "running"

@@ -12,12 +12,15 @@ from toy_models import bright, dark
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
 from napari_seg.inference.channels import LUMINANCE, choose_channels
-from napari_seg.inference.fit import check, diameters
+from napari_seg.inference.decoding import task_with
+from napari_seg.inference.fit import check, diameters, suited
 from napari_seg.inference.forecast import forecast, multiple_of, multiplications
 from napari_seg.inference.predict import PredictSpec, Region, predict
 from napari_seg.inference.prepare import measure, sample
 from napari_seg.models.model import Model
 from napari_seg.models.spec import Event, NetworkSpec, Normalisation
+from napari_seg.tasks.instance import Instance
+from napari_seg.tasks.semantic import Semantic
 
 DEFAULTS = PredictSpec()
 
@@ -111,7 +114,8 @@ def test_a_diameter_that_would_rescale_too_much_is_refused(diameter):
         check(model, volume((40, 50), "YX"), PredictSpec(diameter=diameter))
     for allowed in diameters(model):
         assert check(model, volume((40, 50), "YX"), PredictSpec(diameter=allowed)).scale == (20 / allowed,) * 2
-    assert check(dark(2).spec, volume((40, 50), "YX"), PredictSpec(diameter=diameter)).scale == (1, 1)
+    with pytest.raises(SegError, match="has no diameter of objects; leave the diameter out"):
+        check(dark(2).spec, volume((40, 50), "YX"), PredictSpec(diameter=diameter))
 
 
 def test_doubts_are_warnings():
@@ -339,3 +343,18 @@ def test_an_image_that_lies_otherwise_than_those_learned_is_a_doubt():
     assert check(model, volume((9, 40, 50), "ZYX", affine=lying), DEFAULTS).warnings == ()
     unknown = " ".join(check(model, volume((9, 40, 50), "ZYX"), DEFAULTS).warnings)
     assert "does not say how the patient lies, the model learned images that lie IPL" in unknown
+
+
+def test_settings_that_a_model_does_not_have_are_refused_or_left_out_where_no_model_was_in_mind() -> None:
+    classes, planes, objects = Semantic(), Semantic(classes=("a", "b"), overlapping=True), Instance()
+    for task, name, rest in (
+        (classes, "threshold", "each pixel gets its likeliest class"),
+        (classes, "smallest", "each pixel gets its likeliest class"),
+        (planes, "seeds", "only threshold"),
+    ):
+        with pytest.raises(SegError, match=f"has no setting {name}, {rest}; leave the setting out"):
+            task_with(task, PredictSpec.from_person({name: 0.5}))
+    assert task_with(planes, PredictSpec(threshold=0.3)).threshold == 0.3
+    assert task_with(objects, PredictSpec(smallest=7)).smallest == 7
+    assert suited(PredictSpec(diameter=20, channel="red"), dark(2).spec) == PredictSpec(channel="red")
+    assert suited(PredictSpec(diameter=20), bright(2, diameter=20.0).spec) == PredictSpec(diameter=20)
