@@ -43,8 +43,10 @@ class Model:
             network = Ensemble(map(build, spec.members)) if spec.members else build(spec.network)
         wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
         found = {name: tensor.shape for name, tensor in weights.items()}
-        if wanted != found or not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+        if wanted != found:
             raise SegError(f"The weights in {path.name} do not fit its description; train or download the model again.")
+        if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+            raise SegError(f"Some weights in {path.name} are no numbers; train or download the model again.")
         float32 = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
         network.load_state_dict(float32, assign=True)
         return cls(spec, network.eval().requires_grad_(False))

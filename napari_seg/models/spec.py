@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from napari_seg.data.volume import UNITS
 from napari_seg.spec import Spec
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
@@ -83,7 +84,7 @@ class InputSpec(Spec):
     diameter: float = Field(0.0, ge=0)
     normalisation: Normalisation = Normalisation()
     patch: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = (256, 256)
-    extent: tuple[int, ...] = ()
+    extent: tuple[Annotated[int, Field(ge=1)], ...] = ()
     statistics: dict[str, float] = Field(default_factory=dict)
 
 
@@ -149,8 +150,13 @@ class ModelSpec(Spec):
             raise ValueError(f"the network puts out {self.network.out_channels} channels, not {self.task.channels}")
         if self.network.in_channels != len(self.input.channels):
             raise ValueError(f"the network takes {self.network.in_channels} channels, not {len(self.input.channels)}")
-        if {len(self.input.patch), len(self.input.spacing or self.input.patch)} != {self.network.ndim}:
-            raise ValueError(f"patch and spacing do not have the {self.network.ndim} axes of the network")
+        seen, ndim = self.input, self.network.ndim
+        if {len(sizes or seen.patch) for sizes in (seen.patch, seen.spacing, seen.extent)} != {ndim}:
+            raise ValueError(f"patch, spacing and extent do not have the {ndim} axes of the network")
+        if seen.unit not in UNITS:
+            raise ValueError(f"the unit {seen.unit!r} is not among {', '.join(UNITS)}")
+        if self.task.kind == "instance" and self.task.ndim != ndim:
+            raise ValueError(f"objects of {self.task.ndim} dimensions do not come out of a network of {ndim}")
         return self
 
 

@@ -220,7 +220,7 @@ def test_weights_that_are_not_numbers(saved: Path, tmp_path: Path) -> None:
     model = Model.create(tiny())
     with torch.no_grad():
         next(model.network.parameters()).fill_(float("nan"))
-    with pytest.raises(SegError, match="do not fit"):
+    with pytest.raises(SegError, match="are no numbers"):
         Model.load(model.save(tmp_path / "nan.safetensors"))
 
 
@@ -262,6 +262,10 @@ def test_a_constant_image_becomes_0(kind: str, values: np.ndarray) -> None:
     ("change", "sentence"),
     [
         ({"network": {"out_channels": 5}}, "puts out 5 channels, not 2"),
+        ({"input": {"extent": (0, 0)}}, "extent"),
+        ({"input": {"extent": (10, 10, 10)}}, "do not have the 2 axes"),
+        ({"input": {"unit": "furlong"}}, "'furlong' is not among pixel, nm"),
+        ({"network": {"out_channels": 4}, "task": {"kind": "instance", "ndim": 3}}, "objects of 3 dimensions"),
         ({"network": {"in_channels": 3}}, "takes 3 channels, not 1"),
         ({"input": {"patch": (8, 8, 8)}}, "do not have the 2 axes"),
         ({"input": {"spacing": (1.0,)}}, "do not have the 2 axes"),
