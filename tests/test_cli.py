@@ -699,6 +699,9 @@ class TestTrain:
         for wrong, reason in (
             (("instance",), "objects lie in one"),
             (("semantic", "--classes", "a"), "name one for each"),
+            (("semantic", "--classes", "a, a"), "two classes are named a"),
+            (("semantic", "--classes", ""), "a class has no name"),
+            (("instance", "--classes", "a,b"), "objects are of one kind"),
         ):
             ended = run(*words, *wrong)
             assert ended.code == 2

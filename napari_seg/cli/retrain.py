@@ -186,7 +186,7 @@ class _Run:
 
         first = self.found[0]
         classes = first.classes or ("object",)
-        task = Instance(ndim=len(first.image.grid)) if first.objects else Semantic(classes=classes)
+        task = Instance(ndim=len(first.image.grid)) if first.objects else Semantic.from_person({"classes": classes})
         self.lessons = fitting(self.found, task)
         self._say("A new model", len({(one.folder, one.image.id) for one in self.found}) - len(self.lessons))
         spec = TrainSpec.from_person(

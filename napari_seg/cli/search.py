@@ -84,7 +84,7 @@ def search(
             network=network.value if network else None,
             ndim=ndim,
             name=output.stem,
-            classes=tuple(classes.split(",")) if classes else None,
+            classes=None if classes is None else tuple(classes.split(",")),
             minutes=60.0 if minutes is None else minutes,
             steps=steps,
             device=device.value,

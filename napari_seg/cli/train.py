@@ -96,7 +96,7 @@ def train(
             ndim=ndim,
             loss=loss.value if loss else None,
             name=output.stem,
-            classes=tuple(classes.split(",")) if classes else None,
+            classes=None if classes is None else tuple(classes.split(",")),
             minutes=minutes,
             steps=steps,
             device=device.value,

@@ -7,7 +7,7 @@ was painted is on the disk before it begins; the training reads it there.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -325,7 +325,7 @@ class Training:
         """Let the engine look at what there is to learn from, while nothing else is done with it."""
         if self.run is None and state.phase in ("ready", "failed") and material:
             key = state.start
-            known = {"task": self._beginning.task, "classes": list(material[0].heard.plane.classes)}
+            known = {"task": self._beginning.task, "classes": self._kinds(material[0].heard.plane.classes)}
             settings = {**known, **self._settings(NEW, "model"), "minutes": 1.0} if key == NEW else known
             if "network" not in self._set:
                 settings.pop("network", None)  # what nobody has chosen is advised
@@ -385,7 +385,7 @@ class Training:
         if key == NEW:
             chosen: Spec = self._beginning
             told |= {"name": name, "task": self._beginning.task, "network": self._beginning.network}
-            told |= {"classes": list(names)} if names else {}
+            told |= {"classes": self._kinds(names)} if names else {}
         else:
             chosen = self._improving
             new = names[len(self._spec(Path(key)).task.names) :]
@@ -402,6 +402,10 @@ class Training:
     def _names(self) -> tuple[str, ...]:
         """The classes of the mask in hand."""
         return () if self._lessons.track is None else self._classes.all_names(self._lessons.track)
+
+    def _kinds(self, names: Sequence[str]) -> list[str]:
+        """The names of what a first model learns: objects are all of one kind."""
+        return list(names if self._beginning.task == "semantic" else names[:1])
 
     def _spec(self, path: Path) -> ModelSpec:
         return self._models()[path]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,6 +22,20 @@ Labels = NDArray[np.integer[Any]]
 LossKind = Literal["dice", "focal", "tversky"]
 """What a training makes small: cross-entropy and Dice; for ``focal`` the cross-entropy looks mostly at pixels that are
 still wrong; for ``tversky`` what is missed costs more than what is found in excess, which helps small classes."""
+
+
+def _own_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in names)
+    if not all(names):
+        raise ValueError("a class has no name")
+    again = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if again:
+        raise ValueError(f"two classes are named {again[0]}")
+    return names
+
+
+ClassNames = Annotated[tuple[str, ...], AfterValidator(_own_names)]
+"""The names of classes, each of its own; blanks around them do not count."""
 
 
 class Task(Protocol):

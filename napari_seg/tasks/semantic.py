@@ -11,7 +11,7 @@ from pydantic import Field
 
 from napari_seg.data.volume import labels_dtype
 from napari_seg.spec import Spec
-from napari_seg.tasks.base import Labels, LossKind, Scores
+from napari_seg.tasks.base import ClassNames, Labels, LossKind, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ class Semantic(Spec):
     """
 
     kind: Literal["semantic"] = "semantic"
-    classes: tuple[str, ...] = Field(("object",), min_length=1)
+    classes: ClassNames = Field(("object",), min_length=1)
     overlapping: bool = False
     threshold: float = Field(0.5, gt=0, lt=1)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Self
 
 import fastremap
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
@@ -17,7 +17,7 @@ from napari_seg.inference.channels import names_of, places, unnamed
 from napari_seg.inference.resample import resampled
 from napari_seg.models.spec import InputSpec, ModelSpec, NetworkSpec, Normalisation
 from napari_seg.spec import Spec
-from napari_seg.tasks.base import LossKind
+from napari_seg.tasks.base import ClassNames, LossKind
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.augment import Augmentation
@@ -53,7 +53,7 @@ class TrainSpec(Spec):
     network: Literal["unet", "vnet", "segnet"] = "unet"
     ndim: Literal[2, 3] | None = None
     name: str = "model"
-    classes: tuple[str, ...] = ()
+    classes: ClassNames = ()
     minutes: float = Field(15.0, gt=0)
     steps: int | None = Field(None, ge=1)
     width: int | None = Field(None, ge=1, le=512)
@@ -69,6 +69,14 @@ class TrainSpec(Spec):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _objects_are_of_one_kind(self) -> Self:
+        if self.task == "instance" and len(self.classes) > 1:
+            raise ValueError(
+                f"objects are of one kind, but {len(self.classes)} names are given: give one name, or train classes"
+            )
+        return self
 
 
 def plan(facts: Sequence[Facts], spec: TrainSpec) -> ModelSpec:
@@ -337,7 +345,7 @@ def _diameters(image: Volume, labels: Volume, ndim: int) -> NDArray[np.float64]:
 
 def _plane_names(labels: Volume) -> tuple[str, ...]:
     """The names of the planes, if each has one of its own; bare numbers are none."""
-    names = labels.channels
+    names = tuple(name.strip() for name in labels.channels)
     usable = len({*names}) == labels.size("C") and all(name and not name.isdecimal() for name in names)
     return names if usable and "C" in labels.axes else ()
 

@@ -31,7 +31,7 @@ from napari_seg.models.model import Model
 from napari_seg.models.shelf import state_of
 from napari_seg.models.spec import ModelSpec
 from napari_seg.spec import Spec
-from napari_seg.tasks.base import LossKind
+from napari_seg.tasks.base import ClassNames, LossKind
 from napari_seg.training.adopt import Verdict, compare
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.blending import LOOKS, unforgetful
@@ -88,7 +88,7 @@ class RetrainSpec(Spec):
     old_share: float = Field(0.8, ge=0, lt=1)
     patience: int = Field(10, ge=0)
     batch: int | None = Field(None, ge=2)
-    new_classes: tuple[str, ...] = ()
+    new_classes: ClassNames = ()
     channel: str | None = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"

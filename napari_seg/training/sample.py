@@ -175,7 +175,7 @@ def around_mask(sample: Sample, margin: tuple[int, ...]) -> Sample:
 
 def check_labels(labels: Volume, task: Semantic | Instance, name: str) -> None:
     """Raises ``SegError`` for labels that do not fit the task."""
-    planes, named = labels.size("C") if "C" in labels.axes else 0, labels.channels
+    planes, named = labels.size("C") if "C" in labels.axes else 0, tuple(name.strip() for name in labels.channels)
     if task.kind == "instance":
         if planes:
             raise SegError(

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from napari_seg.errors import SegError
 from napari_seg.tasks import losses
 from napari_seg.tasks.base import LossKind
 from napari_seg.tasks.instance import Instance, flows, without_small
 from napari_seg.tasks.semantic import Semantic
+from napari_seg.training.plan import TrainSpec
 
 TASKS = {"semantic": Semantic(classes=("a", "b")), "instance": Instance()}
 
@@ -241,3 +243,17 @@ def test_a_model_learns_from_masks_with_its_own_classes(
 def test_of_overlapping_classes_each_is_taught_by_a_mask_of_its_own() -> None:
     task = Semantic(classes=("lung", "tumour"), overlapping=True)
     assert [task.taught_by(names) for names in (("tumour",), ("lung",), ("heart",), ())] == [True, True, False, True]
+
+
+@pytest.mark.parametrize("spec", [Semantic, TrainSpec])
+def test_each_class_has_a_name_of_its_own(spec: type[Semantic | TrainSpec]) -> None:
+    assert spec.from_person({"classes": (" liver", "spleen\t")}).classes == ("liver", "spleen")
+    for names, words in ((("a", " a"), "two classes are named a"), (("a", " "), "a class has no name")):
+        with pytest.raises(SegError, match=f"classes: {words}"):
+            spec.from_person({"classes": names})
+
+
+def test_objects_have_one_name() -> None:
+    assert TrainSpec(task="instance", classes=("cell",)).classes == ("cell",)
+    with pytest.raises(SegError, match=r"objects are of one kind, but 2 names are given"):
+        TrainSpec.from_person({"task": "instance", "classes": ("cell", "nucleus")})
