@@ -70,15 +70,21 @@ def run(steps: Steps[T], watch: Callable[[Progress], None] | None = None) -> T:
 
 
 class TimeLeft:
-    """Seconds left of one job, by what was done lately. What comes before its first step does not count."""
+    """Seconds left of one job, by what was done lately. What comes before its first step does not count, and each phase
+    of which a job tells (``detail["phase"]``) has a pace of its own."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: deque[tuple[float, float]] = deque()
+        self._phase: object = None
 
     def __call__(self, progress: Progress) -> float | None:
         """Call it at every step; ``None`` until there is a pace to judge by."""
-        now, seen = self._clock(), self._seen
+        now, seen, phase = self._clock(), self._seen, progress.detail.get("phase")
+        phase = "train" if phase == "score" else phase  # at each checkpoint of a training something is measured
+        if phase != self._phase or (seen and progress.fraction < seen[-1][1]):
+            seen.clear()
+        self._phase = phase
         if progress.fraction <= 0:
             return None
         seen.append((now, progress.fraction))

@@ -42,15 +42,32 @@ def test_every_step_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-def test_train_and_predict_tell_it_and_standard_output_stays_one_object(run: Any, tmp_path: Path) -> None:
+def folder(path: Path, count: int) -> None:
+    """Images and labels to learn from."""
     labels = np.zeros((32, 32), np.uint8)
     labels[8:20, 8:24] = 1
-    for number in range(2):
+    for number in range(count):
         noise = np.random.default_rng(number).integers(0, 60, labels.shape)
-        write(Volume((labels * 120 + noise).astype(np.uint8), "YX"), tmp_path / "images" / f"{number}.png")
-        write(Volume(labels, "YX"), tmp_path / "labels" / f"{number}.png")
+        write(Volume((labels * 120 + noise).astype(np.uint8), "YX"), path / "images" / f"{number}.png")
+        write(Volume(labels, "YX"), path / "labels" / f"{number}.png")
+
+
+@pytest.mark.parametrize("command", ["train", "search"])
+def test_no_words_for_people_lie_between_the_lines_of_a_training(run: Any, tmp_path: Path, command: str) -> None:
+    folder(tmp_path, 4)
+    words = ("--task", "semantic", "--steps", 3, "--output", tmp_path / "m.safetensors", "--device", "cpu", "--json")
+    ended = run(command, tmp_path, *words, "--json-progress")
+    assert ended.code == 0, ended.err
+    lines = ended.err.splitlines()
+    places = [place for place, line in enumerate(lines) if line.startswith("{") and '"score"' in line]
+    assert places
+    assert all(line.startswith("{") for line in lines[places[0] : places[-1]])
+
+
+def test_train_and_predict_tell_it_and_standard_output_stays_one_object(run: Any, tmp_path: Path) -> None:
     output = tmp_path / "m.safetensors"
     words = ("--task", "semantic", "--steps", 2, "--output", output, "--device", "cpu", "--json")
+    folder(tmp_path, 2)
     trained = run("train", tmp_path, *words, "--json-progress")
     assert trained.code == 0, trained.err
     assert [line["detail"]["step"] for line in objects(trained.err) if "loss" in line["detail"]] == [1, 2]

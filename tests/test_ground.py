@@ -76,6 +76,27 @@ def test_the_time_left_ignores_the_start_and_follows_the_pace_of_late() -> None:
     assert Progress(0, 0).fraction == 0
 
 
+def test_the_time_left_of_a_training_does_not_go_by_the_pace_of_its_reading() -> None:
+    clock = Clock()
+    left = TimeLeft(clock)
+
+    def told(progress: Progress, seconds: float) -> float | None:
+        clock.now += seconds
+        return left(progress)
+
+    for image in range(10):
+        told(Progress(image + 1, 10, "", {"phase": "read"}), 1)
+    assert told(Progress(1, 1000, "", {"phase": "train"}), 0.1) is None
+    assert told(Progress(11, 1000, "", {"phase": "train"}), 2) == pytest.approx(197.8)
+    assert told(Progress(11, 1000, "", {"phase": "score"}), 1) == pytest.approx(296.7)
+    assert told(Progress(21, 1000, "", {"phase": "train"}), 2) == pytest.approx(244.75)
+    assert told(Progress(1, 1000, "", {"phase": "train"}), 1) is None  # it began again, with smaller tiles
+    for share in range(5):
+        told(Progress(0.01 * share, 1, "", {"phase": "read"}), 10)  # of the whole of a retraining
+    assert told(Progress(0.06, 1, "", {"phase": "train"}), 0.1) is None
+    assert told(Progress(0.07, 1, "", {"phase": "train"}), 1) == pytest.approx(93)
+
+
 class Settings(Spec):
     number: int = 1
 

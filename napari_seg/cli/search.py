@@ -97,7 +97,7 @@ def search(
     began = time.monotonic()
 
     def tell(progress: Progress) -> None:
-        if "score" in progress.detail:
+        if "score" in progress.detail and not json_progress:
             say(f"{progress.message}, validation {progress.detail['score']:.3f}")
 
     job = run.steps(lessons, spec, save_to=output, count=candidates, resume=resume)

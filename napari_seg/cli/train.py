@@ -117,7 +117,9 @@ def train(
     def tell(progress: Progress) -> None:
         if "score" in progress.detail:
             scores.append((int(progress.detail["step"]), float(progress.detail["score"])))
-            say(f"step {progress.done:.0f} of {progress.total:.0f}: {progress.message}, validation {scores[-1][1]:.3f}")
+            if not json_progress:
+                at = f"step {progress.done:.0f} of {progress.total:.0f}"
+                say(f"{at}: {progress.message}, validation {scores[-1][1]:.3f}")
 
     job = run.steps(lessons, spec, save_to=output, start=beginning, resume=resume)
     model = watch(job, "Training", tell, as_json=json_progress)
