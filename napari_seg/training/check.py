@@ -315,6 +315,10 @@ def _channels(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     learned = () if unnamed(wanted.channels) else wanted.channels
     if not named:
         return
+    mute = [case for case in cases if len(case.channels) > 1 and unnamed(case.channels)]
+    if mute:
+        words = "The channels of {} have no names and are taken as they lie; see that their order is that of the others."
+        yield _finding(words, mute, False)
     usual = learned or Counter(case.channels for case in named).most_common(1)[0][0]
     odd = [case for case in named if case.channels != usual and not places(case.channels, usual)]
     odd = [case for case in odd if len(case.channels) == len(usual)]  # else their number is the matter

@@ -219,13 +219,16 @@ def test_channels_of_other_names_are_told_and_another_order_is_not() -> None:
 
     usual = [named("a", "bright", "dark"), named("b", "dark", "bright"), named("c", "bright", "dark")]
     unnamed = named("d")
-    assert not check([*usual, unnamed], Wanted("semantic"))
-    assert not check([*usual, unnamed], Wanted("semantic", channels=("dark", "bright")))
+    assert not check(usual, Wanted("semantic"))
+    assert not check(usual, Wanted("semantic", channels=("dark", "bright")))
+    [finding] = check([*usual, unnamed], Wanted("semantic"))
+    assert not finding.stops
+    assert "of d have no names and are taken as they lie" in finding.sentence
     odd = named("e", "DAPI", "bright", split="val")
-    finding = only(check([*usual, unnamed, odd], Wanted("semantic")), "leave out")
+    finding = only(check([*usual, odd], Wanted("semantic")), "leave out")
     assert finding.stops
     assert "of e are named DAPI, bright, of the others bright, dark" in finding.sentence
-    [finding] = check([*usual, unnamed, odd], Wanted("semantic", channels=("dark", "bright")))
+    [finding] = check([*usual, odd], Wanted("semantic", channels=("dark", "bright")))
     assert not finding.stops
     assert "of e are named DAPI, bright, the model learned dark, bright" in finding.sentence
 
