@@ -317,7 +317,7 @@ def _channels(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
         return
     mute = [case for case in cases if len(case.channels) > 1 and unnamed(case.channels)]
     if mute:
-        words = "The channels of {} have no names and are taken as they lie; see that their order is that of the others."
+        words = "The channels of {} have no names, so they are taken as they lie; see that their order is the others'."
         yield _finding(words, mute, False)
     usual = learned or Counter(case.channels for case in named).most_common(1)[0][0]
     odd = [case for case in named if case.channels != usual and not places(case.channels, usual)]

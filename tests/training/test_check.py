@@ -223,7 +223,7 @@ def test_channels_of_other_names_are_told_and_another_order_is_not() -> None:
     assert not check(usual, Wanted("semantic", channels=("dark", "bright")))
     [finding] = check([*usual, unnamed], Wanted("semantic"))
     assert not finding.stops
-    assert "of d have no names and are taken as they lie" in finding.sentence
+    assert "of d have no names, so they are taken as they lie" in finding.sentence
     odd = named("e", "DAPI", "bright", split="val")
     finding = only(check([*usual, odd], Wanted("semantic")), "leave out")
     assert finding.stops
