@@ -187,11 +187,15 @@ class Arrivals:
             volume = volume_as_kept(layer)
             self._open(layer, volume, False, tells_all(volume), lambda found: self._resume(layer, found))
 
-    def came_again(self, volume: Volume) -> None:
-        """Show what was kept of an image meanwhile, where its file is open again."""
-        for image in self._images():
-            if _of_one_file(volume, volume_as_kept(image)):
-                self.came(image)
+    def shows(self, layer: Any) -> bool:
+        return layer in self._viewer.layers
+
+    def came_again(self, volume: Volume) -> bool:
+        """Show what was kept of an image meanwhile, where it is open again; whether it is."""
+        again = [image for image in self._images() if _is_same(volume, volume_as_kept(image))]
+        for image in again:
+            self.came(image)
+        return bool(again)
 
     def tick(self) -> None:
         """Bring in what was compared, and try again what could not be. Main thread only."""
@@ -505,6 +509,12 @@ def same_image(image: Any, other: Any) -> bool:
     if image is None or other is None:
         return False
     return image is other or (KEY in image.metadata and image.metadata[KEY] is other.metadata.get(KEY))
+
+
+def _is_same(volume: Volume, other: Volume) -> bool:
+    """Whether two volumes are one image: read from one file, or the same array."""
+    memory = [getattr(one.data, "__array_interface__", None) for one in (volume, other)]
+    return _of_one_file(volume, other) or (memory[0] is not None and memory[0] == memory[1])
 
 
 def _of_one_file(known: Any, other: Volume) -> bool:

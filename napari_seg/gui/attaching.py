@@ -39,6 +39,7 @@ OTHER = (
     "{name} is not the mask of that name that you worked on here, or was changed elsewhere: it is shown as it was "
     "opened. Ctrl+Z brings your work back."
 )
+PREDICTED_ANEW = "{name} is the new mask of the model. Ctrl+Z brings the one back that you worked on here."
 WHOSE = "{name} is kept as a mask of {image}. If that is wrong, remove it, select its image, and open it again."
 DAMAGED = (
     "A part of the session of {name} cannot be read from the disk, and is shown empty; restore {folder} from a backup."
@@ -222,11 +223,14 @@ class Attaching:
 
         def then(kept: bool) -> None:
             if self._coming.get(layer) is track and not self._closed:
-                self._joined(track, found, data, answer[0] if answer else None)
+                self._joined(
+                    track, found, data, answer[0] if answer else None, OTHER if predicted is None else PREDICTED_ANEW
+                )
 
         self._ledger.after(track.session.writer.keep(work), then)
 
-    def _joined(self, track: Track, found: Found, data: Any, answer: _Answer | SegError | None) -> None:
+    def _joined(self, track: Track, found: Found, data: Any, answer: _Answer | SegError | None, other: str) -> None:
+        """``other``: what is said where it takes the place of a mask that a person worked on."""
         layer, stirred = track.layer, self._came(track.layer)
         if not isinstance(answer, _Answer):
             self._gate.refuse(layer)
@@ -251,7 +255,7 @@ class Attaching:
         if opened.news == "resumed":
             self.resumed.emit(about, found)
         elif opened.news == "other":
-            self.noted.emit(OTHER.format(name=layer.name))
+            self.noted.emit(other.format(name=layer.name))
         if opened.damaged:
             self.noted.emit(DAMAGED.format(name=about.name, folder=track.session.folder))
         self.changed.emit()

@@ -19,6 +19,8 @@ from napari_seg.tasks.base import Labels
 
 KEPT = "{name} was closed before its mask was there; the mask is kept, and shown when you open {name} again."
 
+KEPT_OPEN = "{name} was closed before its mask was there; it is open again, and the mask is shown on it."
+
 LOST = "{name} was closed before its mask was there; open it and segment it again."
 
 AS_BEFORE = "{name} was closed before its mask followed the thresholds; open it and segment it again."
@@ -35,12 +37,12 @@ class Late:
         target: Target,
         masks: Sequence[tuple[str, Labels]],
         predicted: Predicted,
-        then: Callable[[bool], None],
+        then: Callable[[bool, str], None],
         *,
         whole: bool,
     ) -> None:
         """Keep the masks of an image that was closed, each with the name of its class; ``then`` hears whether they are
-        kept. ``whole``: they are of the whole image."""
+        kept, and what is said of it. ``whole``: they are of the whole image."""
         arrivals, who, name = self._recorder.arrivals, self._recorder.who, target.layer.name
         volume, names = volume_as_kept(target.layer), target.model.task.names
         planes = [
@@ -64,10 +66,13 @@ class Late:
             return found if kept else None
 
         def kept(found: Found | None) -> None:
-            self._recorder.noted.emit((LOST if found is None else KEPT).format(name=name))
-            then(found is not None)
             if found is not None:
                 arrivals.found.emit(found)
-                arrivals.came_again(volume)
+            if arrivals.shows(target.layer):  # only the mask was taken away
+                return
+            again = found is not None and arrivals.came_again(volume)
+            words = (LOST if found is None else KEPT_OPEN if again else KEPT).format(name=name)
+            self._recorder.noted.emit(words)
+            then(found is not None, words)
 
         self._engine.later(work, kept)

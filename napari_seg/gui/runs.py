@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 from psygnal import Signal
 
+from napari_seg.gui.arrivals import PREDICTED
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
-from napari_seg.gui.late import AS_BEFORE, KEPT, LOST, Late
+from napari_seg.gui.late import AS_BEFORE, Late
+from napari_seg.gui.layers import CLASSES
 from napari_seg.gui.outcomes import again, outcome_of, unchanged
 from napari_seg.gui.pace import Paces
 from napari_seg.gui.recorder import Recorder
@@ -102,6 +104,7 @@ class Runs:
         self._decoding: Decoding | None = None
         self._paces = Paces()
         engine.said.connect(self._hear)
+        viewer.layers.events.removed.connect(self._removed)
 
     @property
     def mask(self) -> Mask | None:
@@ -262,15 +265,23 @@ class Runs:
         where = None if run.region is None else box_of(run.region, target)
         masks = [(class_name, _on_the_whole(target, labels, where)) for class_name, labels in planes]
 
-        def then(kept: bool) -> None:
+        def then(kept: bool, words: str) -> None:
             if kept:
-                words = KEPT.format(name=name)
                 self._over(Outcome(f"The mask of {name} is kept", has_mask=False, lines=(words,)))
             else:
-                self._over(failure=Failure(LOST.format(name=name)))
+                self._over(failure=Failure(words))
             self.changed.emit()
 
         self._late.keep(target, masks, _predicted(run, answer), then, whole=where is None)
+
+    def _removed(self, event: Any) -> None:
+        """A mask that was taken away with its image before it was kept goes where the image is kept."""
+        layer, run = event.value, self._done
+        masks = [] if run is None else self._masks.get(run.target.key, [])
+        if run is None or PREDICTED not in layer.metadata or all(mask.layer is not layer for mask in masks):
+            return
+        predicted, class_name = layer.metadata.pop(PREDICTED), "" if len(masks) == 1 else layer.metadata[CLASSES][0]
+        self._late.keep(run.target, [(class_name, layer.data)], predicted, lambda *_: None, whole=run.region is None)
 
     def _no_longer_of_others(self, mask: Mask) -> None:
         """What the layer of a mask holds comes from this model now, not from those before."""

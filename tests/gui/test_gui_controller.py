@@ -16,7 +16,7 @@ from napari_seg.data.volume import Volume
 from napari_seg.gui import runs
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
-from napari_seg.gui.late import KEPT, LOST
+from napari_seg.gui.late import KEPT, KEPT_OPEN, LOST
 from napari_seg.gui.layers import layer_data
 from napari_seg.gui.state import Outcome, Thresholds
 from napari_seg.jobs import Progress
@@ -335,6 +335,53 @@ def test_the_mask_of_an_image_that_was_closed_meanwhile_waits_for_it_and_goes_to
     assert track is not None
     (past,) = track.session.writer.call(lambda store: predictions(store, track.row.id)).result()
     assert (past.plane, past.predicted.model_hash) == (track.plane, "0f")
+
+
+def test_a_mask_that_is_taken_away_with_its_image_before_it_is_kept_waits_for_it_too(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    said = noted(controller)
+    viewer.add_image(picture, name="a")
+    settle(controller)
+    controller.run()
+    labels = objects(picture.shape, 3)
+    engine.say(Finished(len(engine.orders), {"labels": labels, "axes": "YX", "sizes": [], **TOLD}))
+    assert len(viewer.layers) == 2
+    viewer.layers.clear()
+    settle(controller)
+    assert said == [KEPT.format(name="a")]
+    viewer.add_image(picture, name="a")
+    settle(controller)
+    np.testing.assert_array_equal(viewer.layers["a · tiny instance 2D"].data, labels)
+
+
+def test_a_mask_that_alone_is_taken_away_before_it_is_kept_is_kept_in_silence(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    said = noted(controller)
+    viewer.add_image(picture, name="a")
+    settle(controller)
+    controller.run()
+    engine.say(Finished(len(engine.orders), {"labels": objects(picture.shape, 3), "axes": "YX", "sizes": [], **TOLD}))
+    del viewer.layers[1]
+    settle(controller)
+    assert (said, len(viewer.layers), planes(controller, "a")) == ([], 1, ["a · tiny instance 2D"])
+
+
+def test_the_mask_of_an_array_that_was_closed_and_is_open_again_is_shown_on_it(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    said = noted(controller)
+    image = viewer.add_image(picture, name="a")
+    controller.run()
+    viewer.layers.remove(image)
+    viewer.add_image(picture, name="a")
+    settle(controller)
+    labels = objects(picture.shape, 3)
+    finish(controller, engine, labels)
+    settle(controller)
+    assert said == [KEPT_OPEN.format(name="a")]
+    np.testing.assert_array_equal(viewer.layers["a · tiny instance 2D"].data, labels)
 
 
 def test_the_part_of_an_image_that_was_closed_meanwhile_is_kept_in_its_place(
