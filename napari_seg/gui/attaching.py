@@ -202,7 +202,7 @@ class Attaching:
         patient = isinstance(about.get(KEY), Volume) and about[KEY].affine is not None
         origin = None if predicted is None else predicted.origin(plane.name)
         step = Step(made or "opened", time.time(), self._ledger.who, track.blocks_of(data), said="keep", origin=origin)
-        without = track.image is None
+        without, instead = track.image is None, OTHER if predicted is None else PREDICTED_ANEW
         answer: list[_Answer | SegError] = []
         layer.events.paint.connect(self._stir)
 
@@ -223,14 +223,12 @@ class Attaching:
 
         def then(kept: bool) -> None:
             if self._coming.get(layer) is track and not self._closed:
-                self._joined(
-                    track, found, data, answer[0] if answer else None, OTHER if predicted is None else PREDICTED_ANEW
-                )
+                self._joined(track, found, data, answer[0] if answer else None, instead)
 
         self._ledger.after(track.session.writer.keep(work), then)
 
-    def _joined(self, track: Track, found: Found, data: Any, answer: _Answer | SegError | None, other: str) -> None:
-        """``other``: what is said where it takes the place of a mask that a person worked on."""
+    def _joined(self, track: Track, found: Found, data: Any, answer: _Answer | SegError | None, instead: str) -> None:
+        """``instead``: what is said where it takes the place of a mask that a person worked on."""
         layer, stirred = track.layer, self._came(track.layer)
         if not isinstance(answer, _Answer):
             self._gate.refuse(layer)
@@ -255,7 +253,7 @@ class Attaching:
         if opened.news == "resumed":
             self.resumed.emit(about, found)
         elif opened.news == "other":
-            self.noted.emit(other.format(name=layer.name))
+            self.noted.emit(instead.format(name=layer.name))
         if opened.damaged:
             self.noted.emit(DAMAGED.format(name=about.name, folder=track.session.folder))
         self.changed.emit()

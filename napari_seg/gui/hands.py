@@ -342,8 +342,8 @@ class Hands:
         is not; that is said then."""
         if not isinstance(tool, Tool):
             return False
-        options, label = self.options[tool.name], int(doing.track.layer.selected_label)
-        paints = isinstance(options, Painting) and not getattr(options, "apart", False) and tool.name != "eraser"
+        label = int(doing.track.layer.selected_label)
+        paints = _paints_in_hand(self.options[tool.name]) and tool.name != "eraser"
         if paints and label and not is_drawn(doing.track.layer, label):
             self._say(UNSEEN_PAINT)
             return True
@@ -636,8 +636,7 @@ class Hands:
         """Let a tool do in a thread what may take long."""
         track, gesture, options = doing.track, self.gesture(doing), self.options[tool.name]
         foreseen = self.outcome
-        paints = isinstance(options, Painting) and not getattr(options, "apart", False)  # with the label in hand
-        new = not paints and self._recorder.new_in_hand(track)
+        new = not _paints_in_hand(options) and self._recorder.new_in_hand(track)
 
         def begin() -> Callable[[], Edit]:
             nonlocal foreseen
@@ -771,6 +770,11 @@ def selected_words(labels: tuple[int, ...]) -> str:
     """What is said while objects are selected."""
     objects = "1 object is" if len(labels) == 1 else f"{len(labels)} objects are"
     return f"{objects} selected: tools act on all. Shift and a click on background lets go." if labels else ""
+
+
+def _paints_in_hand(options: Any) -> bool:
+    """Whether a tool of these settings paints with the label in hand."""
+    return isinstance(options, Painting) and not getattr(options, "apart", False)
 
 
 def _is_brush(tool: Tool | Measure) -> TypeGuard[Tool]:

@@ -130,11 +130,13 @@ class ModelSpec(Spec):
     @property
     def mirrors(self) -> bool:
         """Whether it learned mirror images too; by its history, or where that does not say."""
-        for event in reversed(self.history):
-            known = event.details.get("augmentation")
-            if isinstance(known, dict) and "flips" in known:
-                return bool(known["flips"])
-        return True
+        return bool(self.augmentation.get("flips", True))
+
+    @property
+    def augmentation(self) -> dict[str, Any]:
+        """How strongly patches were changed when it was last trained; empty where its history does not say so."""
+        told = (event.details.get("augmentation") for event in reversed(self.history))
+        return next((known for known in told if isinstance(known, dict)), {})
 
     @property
     def built_as(self) -> str:

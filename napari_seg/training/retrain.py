@@ -287,10 +287,11 @@ def _refuse_other_parent(stopped: Path, start: Model, parent: str) -> None:
 
 
 def _settings(parts: _Parts, spec: RetrainSpec) -> Settings:
-    as_ever = TrainSpec(batch=spec.batch)
+    as_ever, known = TrainSpec(batch=spec.batch), parts.first.spec.augmentation
+    changes = Augmentation.model_validate(known, extra="ignore") if known else None
     return Settings(
         max(2, batch_size(parts.first.spec, as_ever)),
-        _augmentation(parts.first.spec) or augmentation(parts.first.spec, as_ever, parts.learned),
+        changes or augmentation(parts.first.spec, as_ever, parts.learned),
         spec.learning_rate,
         spec.weight_decay,
         spec.seed,
@@ -299,15 +300,6 @@ def _settings(parts: _Parts, spec: RetrainSpec) -> Settings:
         FAITHFUL,
         _loss(parts.first.spec),
     )
-
-
-def _augmentation(model: ModelSpec) -> Augmentation | None:
-    """How strongly patches were changed when the model was last trained, if its history says so."""
-    for past in reversed(model.history):
-        known = past.details.get("augmentation")
-        if isinstance(known, dict):
-            return Augmentation.model_validate(known, extra="ignore")
-    return None
 
 
 def _loss(model: ModelSpec) -> LossKind:

@@ -49,11 +49,16 @@ def settle(controller: Controller) -> None:
         controller.tick()
 
 
-def finish(controller: Controller, engine: Any, labels: np.ndarray, **answer: Any) -> None:
+def arrive(engine: Any, labels: np.ndarray, **answer: Any) -> None:
+    """The answer of the engine comes."""
     values, counts = np.unique(labels[labels > 0], return_counts=True)
     sizes = [[int(v), int(n)] for v, n in zip(values, counts, strict=True)]
     content = {"labels": labels, "axes": "YX", "sizes": sizes, **TOLD}
     engine.say(Finished(len(engine.orders), {**content, **answer}))
+
+
+def finish(controller: Controller, engine: Any, labels: np.ndarray, **answer: Any) -> None:
+    arrive(engine, labels, **answer)
     settle(controller)
 
 
@@ -345,7 +350,7 @@ def test_a_mask_that_is_taken_away_with_its_image_before_it_is_kept_waits_for_it
     settle(controller)
     controller.run()
     labels = objects(picture.shape, 3)
-    engine.say(Finished(len(engine.orders), {"labels": labels, "axes": "YX", "sizes": [], **TOLD}))
+    arrive(engine, labels)
     assert len(viewer.layers) == 2
     viewer.layers.clear()
     settle(controller)
@@ -362,7 +367,7 @@ def test_a_mask_that_alone_is_taken_away_before_it_is_kept_is_kept_in_silence(
     viewer.add_image(picture, name="a")
     settle(controller)
     controller.run()
-    engine.say(Finished(len(engine.orders), {"labels": objects(picture.shape, 3), "axes": "YX", "sizes": [], **TOLD}))
+    arrive(engine, objects(picture.shape, 3))
     del viewer.layers[1]
     settle(controller)
     assert (said, len(viewer.layers), planes(controller, "a")) == ([], 1, ["a · tiny instance 2D"])
@@ -453,8 +458,7 @@ def test_a_mask_that_is_closed_while_it_is_renewed_is_not_said_to_be_unchanged(
     viewer.layers[1].paint((50, 50), 7)
     settle(controller)
     controller.run()
-    values = {"labels": objects(picture.shape, 4), "axes": "YX", "sizes": [], **TOLD}
-    engine.say(Finished(len(engine.orders), values))
+    arrive(engine, objects(picture.shape, 4))
     viewer.layers.clear()
     settle(controller)
     assert said == [LOST.format(name="a")]
