@@ -76,7 +76,7 @@ class Runner:
     """Scores of batches of tiles: ``runner(tiles)`` with ``(batch, channels, *tile)`` on the device, float32 back.
 
     The network is copied, so that the model's own stays as it is. The scores of an ensemble are the mean over its
-    members, with ``flips`` also over all mirror images of a tile.
+    members, and over the images of a tile that are mirrored along the axes ``mirrors`` of the grid.
     """
 
     def __init__(
@@ -86,14 +86,14 @@ class Runner:
         device: Device,
         *,
         ndim: int,
-        flips: bool = False,
+        mirrors: tuple[int, ...] = (),
     ) -> None:
         self.device = torch.device(device.name)
         self.dtype = torch.bfloat16 if device.precision == "bf16" else torch.float32
         self.layout = torch.channels_last if ndim == 2 else torch.channels_last_3d
         self.task = task
-        axes = range(2, 2 + ndim)
-        self.mirrors = [m for n in range(ndim + 1) for m in itertools.combinations(axes, n)] if flips else [()]
+        axes = [2 + axis for axis in mirrors]
+        self.mirrors = [m for n in range(len(axes) + 1) for m in itertools.combinations(axes, n)]
         folded = fold(copy.deepcopy(network).eval().requires_grad_(False))
         if device.name == "cpu" and ConvReLU.available(self.dtype):
             folded = fuse(folded)

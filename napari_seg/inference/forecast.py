@@ -89,7 +89,7 @@ def forecast(
     times = volume.size("T") if region is None or region.time is None else 1
     frames = times * ((fit.box[1][0] - fit.box[0][0]) if fit.by_slices else 1)
     computed = frames * tile * math.prod(len(axis.starts) for axis in axes)
-    mirrors = 2 ** len(grid) if settings.flips else 1
+    mirrors = 2 ** len(spec.mirrors) if settings.flips else 1
     pixels = times * math.prod(b - a for a, b in zip(*fit.box, strict=True))
     work = mirrors * computed * sum(map(multiplications, spec.networks))
     beside = START_SECONDS + (0.0 if spec.task.pointwise else DECODE_SECONDS * pixels)

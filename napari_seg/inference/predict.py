@@ -55,8 +55,8 @@ class PredictSpec(Spec):
     ``overlap``: the share of a tile that it has in common with the next. ``diameter``: of the objects, in pixels of
     this image, for images without spacing; ``None`` = estimated. ``channel``: of an image with several, by name or
     number (from 0); of an RGB image "luminance" (default), "red", "green", "blue", "hematoxylin" or "eosin".
-    ``threshold``, ``seeds`` and ``smallest`` replace the task's own settings. ``flips``: the mean over all mirror
-    images, of models that learned such, which takes four (2D) or eight (3D) times as long.
+    ``threshold``, ``seeds`` and ``smallest`` replace the task's own settings. ``flips``: the mean over
+    the mirror images that the model learned, which takes twice as long for each axis that it was mirrored along.
     """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -118,7 +118,13 @@ def predict(
     from napari_seg.inference import backend, diameter
 
     device = backend.choose_device(spec.device, spec.precision)
-    runner = backend.Runner(model.network, model.spec.task, device, ndim=model.spec.network.ndim, flips=spec.flips)
+    runner = backend.Runner(
+        model.network,
+        model.spec.task,
+        device,
+        ndim=model.spec.network.ndim,
+        mirrors=model.spec.mirrors if spec.flips else (),
+    )
     notes = (*fit.notes, *fit.warnings)
     found: float | None = spec.diameter
     scale = fit.scale

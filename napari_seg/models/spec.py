@@ -128,9 +128,10 @@ class ModelSpec(Spec):
         return self.members or (self.network,)
 
     @property
-    def mirrors(self) -> bool:
-        """Whether it learned mirror images too; by its history, or where that does not say."""
-        return bool(self.augmentation.get("flips", True))
+    def mirrors(self) -> tuple[int, ...]:
+        """The axes of the grid along which it learned mirror images too; all where its history does not say."""
+        axes, told = range(self.network.ndim), self.augmentation.get("flips", True)
+        return tuple(k for k in axes if (k in told if isinstance(told, list | tuple) else told))
 
     @property
     def augmentation(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ by the nearest voxel. Places outside the image count as unknown.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -22,12 +23,13 @@ from napari_seg.spec import Spec
 class Augmentation(Spec):
     """How strongly patches are changed. Numbers of 0 and ``False`` switch a change off.
 
-    ``turns``: by 90 degrees in the plane of the slices. ``rotation``: at most so many degrees. ``scaling``: at most by
-    this factor, up and down. ``elastic``: deviation of the displacement as a fraction of the distance of the control
-    points. The intensities are those after normalisation.
+    ``flips``: along all axes of the grid, or along those with these numbers, from 0: the axis from left to right alone
+    teaches both of a pair of organs. ``turns``: by 90 degrees in the plane of the slices. ``rotation``: at most so many
+    degrees. ``scaling``: at most by this factor, up and down. ``elastic``: deviation of the displacement as a fraction
+    of the distance of the control points. The intensities are those after normalisation.
     """
 
-    flips: bool = True
+    flips: bool | tuple[Annotated[int, Field(ge=0, le=2)], ...] = True
     turns: bool = True
     rotation: float = Field(30.0, ge=0, le=180)
     scaling: float = Field(1.4, ge=1, le=4)
@@ -127,7 +129,10 @@ def _matrix(rng: np.random.Generator, spacing: tuple[float, ...], spec: Augmenta
         turn[-2:, -2:] = [[0, -1], [1, 0]]
         matrix = matrix @ turn
     if spec.flips:
-        matrix = matrix @ np.diag(rng.choice([-1.0, 1.0], ndim))
+        signs = rng.choice([-1.0, 1.0], ndim)
+        if isinstance(spec.flips, tuple):
+            signs[[k for k in range(ndim) if k not in spec.flips]] = 1
+        matrix = matrix @ np.diag(signs)
     return np.asarray(matrix)
 
 

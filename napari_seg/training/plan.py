@@ -245,9 +245,17 @@ def batch_size(model: ModelSpec, spec: TrainSpec) -> int:
 
 
 def augmentation(model: ModelSpec, spec: TrainSpec, learned: Sequence[Sample]) -> Augmentation:
-    """The changes that fit the data: organs that always lie the same way are neither mirrored nor turned around."""
-    if spec.augmentation is not None:
-        return spec.augmentation
+    """The changes that fit the data: organs that always lie the same way are neither mirrored nor turned around.
+
+    Raises ``SegError`` where images are to be mirrored along an axis that the model's grid has not.
+    """
+    if (asked := spec.augmentation) is not None:
+        if isinstance(asked.flips, tuple) and max(asked.flips, default=0) >= model.network.ndim:
+            raise SegError(
+                f"Patches of {model.network.ndim} axes have no axis {max(asked.flips)} to be mirrored along; axes are "
+                "counted from 0, name others in flips."
+            )
+        return asked
     if model.task.kind == "semantic" and (model.input.orientation or lie_alike([s.image for s in learned])):
         return Augmentation(flips=False, turns=False, rotation=20, scaling=1.25)
     return Augmentation(rotation=180 if model.network.ndim == 2 else 30)

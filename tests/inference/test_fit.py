@@ -18,7 +18,7 @@ from napari_seg.inference.forecast import forecast, multiple_of, multiplications
 from napari_seg.inference.predict import PredictSpec, Region, predict
 from napari_seg.inference.prepare import measure, sample
 from napari_seg.models.model import Model
-from napari_seg.models.spec import Event, NetworkSpec, Normalisation
+from napari_seg.models.spec import Event, InputSpec, ModelSpec, NetworkSpec, Normalisation
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 
@@ -304,9 +304,19 @@ def learned_with(**augmentation: object) -> Model:
 
 
 @pytest.mark.parametrize(
-    ("said", "learned"), [({"flips": True}, True), ({"flips": False}, False), ({}, True)], ids=["yes", "no", "unsaid"]
+    ("said", "learned"),
+    [
+        ({"flips": True}, (0, 1)),
+        ({"flips": False}, ()),
+        ({}, (0, 1)),
+        ({"flips": [1]}, (1,)),
+        ({"flips": [5, "x"]}, ()),
+    ],
+    ids=["yes", "no", "unsaid", "one axis", "nonsense"],
 )
-def test_mirror_images_are_averaged_only_where_they_were_learned(said: dict[str, bool], learned: bool) -> None:
+def test_mirror_images_are_averaged_only_where_they_were_learned(
+    said: dict[str, object], learned: tuple[int, ...]
+) -> None:
     model, image = learned_with(**said), volume((20, 30), "YX")
     assert model.spec.mirrors == learned
     mirrored, plain = (PredictSpec(flips=k, precision="fp32") for k in (True, False))
@@ -315,9 +325,25 @@ def test_mirror_images_are_averaged_only_where_they_were_learned(said: dict[str,
             predict(model, image, mirrored)
         return
     work = [forecast(model.spec, image, settings, pace=1e9).multiplications for settings in (mirrored, plain)]
-    assert work[0] == work[1] * 4
+    assert work[0] == work[1] * 2 ** len(learned)
     seen = predict(model, image, mirrored).scores
     np.testing.assert_allclose(seen, predict(model, image, plain).scores, atol=2e-3)
+
+
+def test_the_mean_is_over_the_mirror_images_along_the_axes_that_were_learned() -> None:
+    network = NetworkSpec(width=4, depth=1)
+    seen = InputSpec(patch=(32, 32))
+    learned = Event(what="trained", when="", details={"augmentation": {"flips": [1]}})
+    model = Model.create(
+        ModelSpec(name="one", network=network, task=Semantic(), input=seen, history=(learned,)), seed=0
+    )
+    image = volume((32, 32), "YX")
+    settings = PredictSpec(precision="fp32", tile=(32, 32))
+    found = predict(model, image, settings.model_copy(update={"flips": True})).scores
+    plain = predict(model, image, settings).scores
+    mirrored = predict(model, replace(image, data=np.asarray(image.data)[:, ::-1]), settings).scores[..., ::-1]
+    np.testing.assert_allclose(found, (plain.astype(np.float32) + mirrored) / 2, atol=2e-3)
+    assert not np.allclose(plain, mirrored, atol=1e-2)
 
 
 def test_looking_at_an_image_does_not_import_torch():

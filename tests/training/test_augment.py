@@ -51,6 +51,18 @@ def test_outside_the_image_and_outside_the_mask_nothing_is_known() -> None:
     assert torch.isfinite(cut(image, labels, None, np.array([-30.0, 4]), (16, 16), warp).image).all()
 
 
+@pytest.mark.parametrize(
+    ("flips", "seen"),
+    [(False, {(1, 1)}), ((1,), {(1, 1), (1, -1)}), ((), {(1, 1)}), (True, {(1, 1), (1, -1), (-1, 1), (-1, -1)})],
+)
+def test_patches_are_mirrored_along_the_axes_that_were_asked_for(
+    flips: bool | tuple[int, ...], seen: set[tuple[int, int]]
+) -> None:
+    spec, rng = STILL.model_copy(update={"flips": flips}), np.random.default_rng(0)
+    warps = [draw_warp(rng, (3, 3), (1.0, 1.0), spec) for _ in range(40)]
+    assert {(int(warp[0, 2, 1]), int(warp[1, 1, 2])) for warp in warps} == seen
+
+
 def test_draws_repeat() -> None:
     image = torch.rand(1, 20, 20)
     one, two, other = (change_intensities(np.random.default_rng([3, s]), image, Augmentation()) for s in (1, 1, 2))

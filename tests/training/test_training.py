@@ -21,6 +21,7 @@ from napari_seg.jobs import Progress, run
 from napari_seg.models.model import Model
 from napari_seg.models.spec import ModelSpec
 from napari_seg.training import validation
+from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import Case, Labelled, find_cases
 from napari_seg.training.plan import Facts, TrainSpec, lie_alike, plan
 from napari_seg.training.sample import Sample, samples
@@ -465,6 +466,18 @@ def test_images_that_lie_the_same_way_are_not_mirrored() -> None:
     assert not lie_alike(bodies[:1])
     scans = [np.repeat(body[:, None], 6, 1) for body in bodies]
     assert lie_alike(scans)
+
+
+@pytest.mark.parametrize(("axes", "fit"), [((0, 1), True), ((2,), False)])
+def test_patches_are_mirrored_only_along_axes_that_they_have(
+    folder: Path, tmp_path: Path, axes: tuple[int, ...], fit: bool
+) -> None:
+    spec = tiny(augmentation=Augmentation(flips=axes))
+    if fit:
+        assert train(folder, spec, save_to=tmp_path / "m.safetensors").spec.mirrors == axes
+        return
+    with pytest.raises(SegError, match="no axis 2"):
+        train(folder, spec, save_to=tmp_path / "m.safetensors")
 
 
 def test_axes_that_files_do_not_name(folder: Path) -> None:
