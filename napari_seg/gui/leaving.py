@@ -7,6 +7,7 @@ second or two for 512 x 512 x 512): nothing else could say that nothing was chan
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,9 @@ from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.waiting import wait_until
 
 KEEPING = "Keeping the last changes"
+
+COMING = 5.0
+"""Seconds that a mask is waited for which came a moment ago and is not kept yet."""
 
 
 def leaving_words(safe: Safe) -> str:
@@ -33,6 +37,7 @@ class Leaving(QObject):
         """``keep`` keeps what is being typed."""
         super().__init__(panel)
         self._viewer, self._recorder, self._panel, self._keep = viewer, recorder, panel, keep
+        self._until = 0.0
         viewer.window._qt_window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -40,6 +45,7 @@ class Leaving(QObject):
             return False  # a script that closes the viewer has taken the layers out before
         self._keep()
         self._recorder.tick()
+        self._until = time.monotonic() + COMING
         if not (self._at_rest() or wait_until(self._panel.window(), KEEPING, self._at_rest, way_out="Stay")):
             event.ignore()
             return True
@@ -52,7 +58,8 @@ class Leaving(QObject):
     def _at_rest(self) -> bool:
         """Whether there is nothing to wait for, or nothing that comes."""
         safe = self._recorder.safe
-        return bool(safe.trouble) or not (safe.waiting or self._recorder.at_work)
+        coming = safe.coming and time.monotonic() < self._until
+        return bool(safe.trouble) or not (coming or safe.waiting or self._recorder.at_work)
 
 
 def wants_to_leave(parent: QWidget, words: str) -> bool:

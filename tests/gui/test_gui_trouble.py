@@ -382,6 +382,23 @@ def test_a_window_lives_until_the_last_step_is_shown_and_kept(
     monkeypatch.undo()
 
 
+def test_a_mask_that_came_a_moment_before_the_window_closes_is_kept(
+    make_napari_viewer: Callable[..., Any], plugin: None, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    panel = viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")[1]
+    recorder, window = panel.controller.recorder, viewer.window._qt_window
+    viewer.add_image(np.ones((64, 64)), name="scan")
+    mask = viewer.add_labels(np.ones((64, 64), np.uint16), name="mask")
+    assert not panel.leaving.eventFilter(window, QEvent(QEvent.Type.Close))
+    assert recorder.track(mask) is not None
+    viewer.add_labels(np.ones((64, 64), np.uint16), name="another")
+    monkeypatch.setattr(recorder, "tick", lambda: None)  # it never comes, and is not waited for without end
+    monkeypatch.setattr(leaving, "COMING", 0.1)
+    assert not panel.leaving.eventFilter(window, QEvent(QEvent.Type.Close))
+    assert recorder.safe.coming == "another"
+
+
 def _press(word: str) -> None:
     """Press a button of the dialog, as soon as it is there."""
     found = [w for w in QApplication.topLevelWidgets() if isinstance(w, waiting.Waiting) and w.isVisible()]
