@@ -4,11 +4,11 @@ told of is looked for. While one changes a mask, what is seen and what is kept d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from napari_seg.editing.annotation import Entry
+from napari_seg.editing.annotation import Annotation, Entry
 from napari_seg.editing.edit import Edit
 from napari_seg.errors import SegError
 from napari_seg.gui.errands import TICK, Errands, Steps
@@ -17,8 +17,12 @@ from napari_seg.gui.portions import contents, copied, differing, joined, laying,
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import in_stroke
 from napari_seg.session.predicted import Predicted
-from napari_seg.session.records import Change, Place
+from napari_seg.session.records import SAID, Change, Place
+from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
+
+OTHERWISE = "{name} holds something else by now, so the new mask was not shown in it; segment again."
+"""Said where a layer got other contents while a new mask was worked out for it."""
 
 
 class Acts:
@@ -55,7 +59,7 @@ class Acts:
 
     def applied(self, track: Track, edit: Edit, at_time: int) -> Steps[bool]:
         """Show an edit and keep it, if the layer still is as it was when the edit was made."""
-        yield from self._let_go(track)
+        yield from self.quiet(track, within=True)  # what a stroke has painted so far may still be taken back
         with laying((track,)):
             if not (yield from shown(track, edit, at_time, self._errands)):
                 return False
@@ -66,14 +70,27 @@ class Acts:
     def renewed(
         self,
         track: Track,
-        edits: Mapping[int, Edit],
+        freeze: Callable[[], Steps[dict[int, Annotation]]],
+        work_out: Callable[[dict[int, Annotation], Mapping[int, Labels]], dict[int, Edit]],
         tool: str,
         predicted: Predicted | None,
         still: Callable[[], bool],
-        then: Callable[[bool], None],
-    ) -> Steps[None]:
-        yield from self._let_go(track)
-        then((yield from self._renewed(track, edits, tool, predicted)) if still() else False)
+    ) -> Steps[bool]:
+        """Work out what a model says anew of a layer as it is, show it and keep it; whether that has changed anything.
+        What is done meanwhile is heeded: then it is worked out again, while the layer is ``still`` one of its mask.
+        """
+        row, plane = track.row.id, track.plane + SAID
+        while still():
+            yield from self._kept_where_it_differs(track, within=True)  # what another program has written is said, too
+            frozen = yield from freeze()
+            version, rows = track.version, self._ledger.rows(track)
+            said = yield track.session.writer.call(partial(_labels, row, plane, [*frozen]))
+            edits = yield self._errands.thread(partial(work_out, frozen, said))
+            yield from self.quiet(track, within=True)
+            same = track.version == version and self._ledger.rows(track) == rows
+            if same and (yield from self._renewed(track, edits, tool, predicted)):
+                return any(edits.values())
+        raise SegError(OTHERWISE.format(name=track.layer.name))
 
     def _renewed(self, track: Track, edits: Mapping[int, Edit], tool: str, predicted: Predicted | None) -> Steps[bool]:
         origin = None if predicted is None else predicted.origin(track.plane)
@@ -128,12 +145,12 @@ class Acts:
         finally:
             track.comparing = False
 
-    def _kept_where_it_differs(self, track: Track) -> Steps[None]:
+    def _kept_where_it_differs(self, track: Track, *, within: bool = False) -> Steps[None]:
         places = yield from self._differing(track)
         while places and self._keeps(track):  # else it was taken away, and kept with that
-            yield from self.quiet(track)
+            yield from self.quiet(track, within=within)
             blocks = yield from copied(track, places)
-            if self.is_quiet(track):
+            if self.is_quiet(track, within=within):
                 yield from self._kept_as_other(track, blocks)
                 return
 
@@ -149,20 +166,15 @@ class Acts:
         _, found = yield self._errands.thread(partial(contents, track, blocks))
         yield from joined(track, found)
 
-    def _let_go(self, track: Track) -> Steps[None]:
-        """Wait for the end of a stroke: what it has painted so far may still be taken back."""
-        while in_stroke(track.layer) or track.in_hand:
-            yield TICK
-        self._gather()
-
-    def quiet(self, track: Track) -> Steps[None]:
-        """Wait until nothing of a layer is under way."""
-        while not self.is_quiet(track):
+    def quiet(self, track: Track, *, within: bool = False) -> Steps[None]:
+        """Wait until nothing of a layer is under way, but for the errand ``within`` which that is asked."""
+        while not self.is_quiet(track, within=within):
             yield TICK
 
-    def is_quiet(self, track: Track) -> bool:
+    def is_quiet(self, track: Track, *, within: bool = False) -> bool:
         self._gather()
-        return not (self._errands.busy(track.key) or in_stroke(track.layer) or track.in_hand)
+        busy = not within and self._errands.busy(track.key)
+        return not (busy or in_stroke(track.layer) or track.in_hand)
 
 
 def refuse_read_only(track: Track) -> None:
@@ -178,3 +190,7 @@ def places_of(track: Track, edit: Edit, at_time: int) -> set[Place]:
 
 def rows_of(edit: Edit) -> dict[str, Entry | None]:
     return {key: after for key, (_, after) in edit.rows.items()}
+
+
+def _labels(image: int, plane: str, times: Iterable[int], store: Store) -> dict[int, Labels]:
+    return {time: store.labels(image, plane, time) for time in times}

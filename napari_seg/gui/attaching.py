@@ -62,7 +62,7 @@ class Attaching:
     """One for each window. ``tracks``: the masks that are kept, by layer.
 
     ``kept`` is told when a mask is kept from now on, ``left`` when it is no more, and ``overtaken`` when it is kept,
-    but holds something else than what was laid down.
+    but holds something else than what was laid down. ``in_turn`` does something after what is under way with an image.
     """
 
     changed = Signal()
@@ -85,9 +85,10 @@ class Attaching:
         kept: Callable[[Track], None],
         left: Callable[[Track], None],
         overtaken: Callable[[Track], None],
+        in_turn: Callable[[Track, Callable[[], None]], None],
     ) -> None:
         self._viewer, self._ledger = viewer, ledger
-        self._kept, self._left, self._overtaken = kept, left, overtaken
+        self._kept, self._left, self._overtaken, self._in_turn = kept, left, overtaken, in_turn
         self._gate = Gate()
         self.tracks: dict[Any, Track] = {}
         self._coming: dict[Any, Track] = {}  # those whose session is looking at them
@@ -225,7 +226,8 @@ class Attaching:
             if self._coming.get(layer) is track and not self._closed:
                 self._joined(track, found, data, answer[0] if answer else None, instead)
 
-        self._ledger.after(track.session.writer.keep(work), then)
+        # a mask that was closed a moment ago is still being changed
+        self._in_turn(track, lambda: self._ledger.after(track.session.writer.keep(work), then))
 
     def _joined(self, track: Track, found: Found, data: Any, answer: _Answer | SegError | None, instead: str) -> None:
         """``instead``: what is said where it takes the place of a mask that a person worked on."""

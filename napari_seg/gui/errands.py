@@ -47,11 +47,16 @@ Steps = Generator[Future[Any] | Rest, Any, R]
 """An errand, or a part of one that returns an ``R``."""
 
 
+class _Beside:
+    """What stands for an image in an errand that changes none."""
+
+
 @dataclass(eq=False)
 class _Errand:
     steps: Steps[Any]
     words: str
     optional: bool
+    heeds: bool
     waiting: Future[Any] | None = None
     long: bool = False
 
@@ -75,6 +80,12 @@ class Errands:
         """Whether something is under way."""
         return bool(self._queues)
 
+    @property
+    def must_end(self) -> bool:
+        """Whether an image is being changed, or will be in a moment, and that cannot be given up."""
+        queues = [queue for key, queue in self._queues.items() if not isinstance(key, _Beside)]
+        return any(queue and not queue[0].optional for queue in queues)
+
     def busy(self, key: Hashable) -> bool:
         """Whether something of an image is under way."""
         return key in self._queues
@@ -92,14 +103,28 @@ class Errands:
         """Do some work in a thread. It must not write to a layer, nor to anything that others read."""
         return self._threads.submit(work)
 
+    def may_be_overtaken(self, key: Hashable) -> bool:
+        """Whether what is under way heeds what is done before it is done itself."""
+        queue = self._queues.get(key)
+        return queue is not None and queue[0].heeds
+
     def begin(
-        self, key: Hashable, steps: Steps[Any], words: str = "", *, optional: bool = False, ahead: bool = False
+        self,
+        key: Hashable,
+        steps: Steps[Any],
+        words: str = "",
+        *,
+        optional: bool = False,
+        heeds: bool = False,
+        ahead: bool = False,
     ) -> None:
-        """Begin an errand of an image, after those that were begun before. ``optional``: it may be given up. ``ahead``:
-        it does not wait for one that may be."""
+        """Begin an errand of an image, after those that were begun before. ``optional``: it may be given up.
+        ``heeds``: it begins again where something is done ahead of it. ``ahead``: it does not wait for one that may be
+        given up, or heeds it."""
+        overtakes = ahead and (self.may_be_given_up(key) or self.may_be_overtaken(key))
         queue = self._queues.setdefault(key, deque())
-        first = not queue or (ahead and self.may_be_given_up(key) and key not in self._going)
-        queue.insert(0 if first else len(queue), _Errand(steps, words, optional))
+        first = not queue or (overtakes and key not in self._going)
+        queue.insert(0 if first else len(queue), _Errand(steps, words, optional, heeds))
         if first:
             began = time.monotonic()
             self._go_on(key, began + self._patience, patient=True)
@@ -111,7 +136,7 @@ class Errands:
 
     def beside(self, steps: Steps[Any]) -> None:
         """Begin an errand that changes no image; others do not wait for it."""
-        self.begin(object(), steps)
+        self.begin(_Beside(), steps)
 
     def tick(self) -> None:
         """Go on for a portion of time. Main thread only."""

@@ -19,15 +19,13 @@ from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_seg.editing.annotation import Annotation, Box
-from napari_seg.editing.edit import Edit
-from napari_seg.editing.renewal import renewed
+from napari_seg.editing.annotation import Annotation
 from napari_seg.gui.arrivals import volume_as_kept
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message
 from napari_seg.gui.lessons import Lessons
 from napari_seg.gui.notice import say
 from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.renewing import Renewal, Renewing
+from napari_seg.gui.renewing import Renewal, edits_of, put, times_of
 from napari_seg.gui.results import Target, box_of
 from napari_seg.gui.show_only import shown_over, taken_away
 from napari_seg.gui.track import Track
@@ -94,7 +92,6 @@ class Live:
         """``region``: the part of an image that is seen. ``busy``: whether the ``trainer`` does something else."""
         self._viewer, self._engine, self._trainer, self._recorder = viewer, engine, trainer, recorder
         self._lessons, self._window, self._region, self._busy, self._clock = lessons, window, region, busy, clock
-        self._renewing = Renewing(recorder, engine)
         self._order = self._warming = 0
         self._asked: tuple[Track, Target] | None = None  # what the order is about
         self._suggestion: Suggestion | None = None
@@ -127,14 +124,15 @@ class Live:
             return
         track, renewal = self._suggestion.track, self._suggestion.renewal
         self._take_away()
-        self.words = "Taken over."
-        say(self._viewer, "Suggestion taken over")
+        self.words = "Taking it over"
 
         def then(_: bool) -> None:
             self._done = self._seen = self._now(track)
+            self.words = "Taken over."
+            say(self._viewer, "Suggestion taken over")
             self.changed.emit()
 
-        self._renewing.put(track, renewal, then)
+        put(self._recorder, track, renewal, then, self._not_kept, asked=True)
         self.changed.emit()
 
     def drop(self) -> None:
@@ -228,17 +226,16 @@ class Live:
         where = None if region is None else box_of(region, target)
         predicted = Predicted(target.model.name, answer["model_hash"], {**answer["settings"], "live": answer["steps"]})
         renewal = Renewal(answer["labels"], where, TOOL, predicted)
-        row, plane = track.row, track.plane + SAID
-        times = range(row.times) if region is None or region.time is None else range(region.time, region.time + 1)
+        row, plane, times = track.row, track.plane + SAID, times_of(renewal, track)
 
-        def read(store: Store) -> list[Labels]:
-            return [store.labels(row.id, plane, t) for t in times]
+        def read(store: Store) -> dict[int, Labels]:
+            return {t: store.labels(row.id, plane, t) for t in times}
 
         def ask(frozen: dict[int, Annotation]) -> None:
-            def work_out(said: list[Labels]) -> None:
+            def work_out(said: dict[int, Labels]) -> None:
                 self._engine.later(lambda: _changes(frozen, said, renewal, track.layer.data.shape), show, "edits")
 
-            self._recorder.ask(track, read, work_out)
+            self._recorder.ask(track, read, work_out, self._not_kept)
 
         def show(changes: NDArray[np.uint8]) -> None:
             if self._wanted(track):
@@ -287,19 +284,12 @@ class Live:
 
 
 def _changes(
-    frozen: dict[int, Annotation], said: list[Labels], renewal: Renewal, shape: tuple[int, ...]
+    frozen: dict[int, Annotation], said: dict[int, Labels], renewal: Renewal, shape: tuple[int, ...]
 ) -> NDArray[np.uint8]:
     """In a thread: what accepting would change, in the shape of the layer."""
     found = np.zeros(shape, np.uint8)
-    for number, (at_time, annotation) in enumerate(frozen.items()):
-        ndim = len(annotation.grid)
-        frame = found[at_time] if found.ndim > ndim else found
-        labels = renewal.labels[number] if renewal.labels.ndim > ndim else renewal.labels
-        box: Box | None = None
-        if renewal.where is not None:
-            sides = zip(renewal.where[-ndim:], annotation.grid, strict=True)
-            box = tuple(slice(*side.indices(n)[:2]) for side, n in sides)
-        edit: Edit = renewed(annotation, labels, said[number] > 0, box, TOOL)
+    for at_time, edit in edits_of(renewal, frozen, said).items():
+        frame = found[at_time] if found.ndim > len(frozen[at_time].grid) else found
         for patch in edit.patches:
             part = frame[patch.box]
             part[(patch.before != patch.after) & (patch.after > 0)] = COMES

@@ -93,7 +93,7 @@ class Recorder:
         self._closed = False
         self._told = Safe()
         overtaken = partial(self._take_array, said="keep")
-        self._masks = Attaching(viewer, engine, self._ledger, self._follow, self._let_go, overtaken)
+        self._masks = Attaching(viewer, engine, self._ledger, self._follow, self._let_go, overtaken, self._in_turn)
         self._masks.changed.connect(self.changed.emit)
         self._masks.resumed.connect(self.resumed.emit)
         self._masks.noted.connect(self.noted.emit)
@@ -125,8 +125,8 @@ class Recorder:
 
     @property
     def at_work(self) -> bool:
-        """Whether a mask is being changed, and that could not be given up."""
-        return any(track.laying for track in self._masks.tracks.values())
+        """Whether a mask is being changed, or will be in a moment, and that could not be given up."""
+        return self._errands.must_end or any(track.laying for track in self._masks.tracks.values())
 
     def busy(self, track: Track) -> str:
         """What is done with the image of a layer at the moment, so that it cannot be changed; empty for nothing."""
@@ -260,27 +260,42 @@ class Recorder:
     def renew(
         self,
         track: Track,
-        edits: Mapping[int, Edit],
+        times: Iterable[int],
+        work_out: Callable[[dict[int, Annotation], Mapping[int, Labels]], dict[int, Edit]],
         tool: str,
         predicted: Predicted | None,
-        still: Callable[[], bool] = lambda: True,
-        then: Callable[[bool], None] = lambda done: None,
+        then: Callable[[bool], None] = lambda changes: None,
+        failed: Callable[[str], None] = lambda why: None,
+        *,
+        asked: bool = False,
     ) -> None:
         """Show what a model says anew, by time point, and keep it: one step of the history, said by nobody.
 
-        Without ``predicted`` others follow in a moment, as while a threshold moves: all of them are one step. ``then``
-        hears whether it is done; it is not unless things are ``still`` as they were when the edits were worked out.
+        ``work_out`` finds it in a thread, from copies of the layer and of where a person has said something. Where
+        that changes meanwhile, it is asked again. ``then`` hears whether anything is another now, ``failed`` why it
+        could not be done. Without ``predicted`` others follow in a moment, as while a threshold moves: all of them are
+        one step. ``asked``: a person has just asked for it, so what is said of objects from now on comes after it.
         """
         self._gather()
-        new = self.new_in_hand(track)
+        data, new, times = track.layer.data, self.new_in_hand(track), tuple(times)
 
-        def shown(done: bool) -> None:
-            if new and done and not self.new_in_hand(track):
+        def still() -> bool:
+            return self._keeps(track) or track.layer.data is data  # else it was closed, as it was then
+
+        def freeze() -> Steps[dict[int, Annotation]]:
+            return self._frozen(track, times, within=True)
+
+        def renewing() -> Steps[None]:
+            try:
+                changes = yield from self._acts.renewed(track, freeze, work_out, tool, predicted, still)
+            except SegError as error:
+                self._while_open(failed)(str(error))
+                raise
+            if new and not self.new_in_hand(track):
                 self.take_new(track)
-            then(done)
+            self._while_open(then)(changes)
 
-        renewing = self._acts.renewed(track, edits, tool, predicted, still, self._while_open(shown))
-        self._errands.begin(track.key, renewing, "Showing the new mask")
+        self._errands.begin(track.key, renewing(), "Showing the new mask", heeds=not asked)
 
     def undo(self, layer: Any) -> None:
         self._step(layer, lambda track, at: lambda store: store.undo(track.row.id, at, self.who), Store.behind)
@@ -303,12 +318,12 @@ class Recorder:
     def say(self, track: Track, rows: Mapping[str, Entry | None], what: str) -> None:
         """Change rows of the table alone, such as that an object is accepted."""
         self._gather()
-        self._errands.begin(track.key, self._said(track, rows, what))
+        self._errands.begin(track.key, self._said(track, rows, what), ahead=self._is_heeded(track))
 
     def alter(self, track: Track, key: str, what: str, **values: Any) -> None:
         """Change some values of one row, as it is when what is under way is done; a row that says nothing goes."""
         self._gather()
-        self._errands.begin(track.key, self._altered(track, key, what, values))
+        self._errands.begin(track.key, self._altered(track, key, what, values), ahead=self._is_heeded(track))
 
     def lock(self, track: Track, label: int, locked: bool) -> None:
         """Let an object, or a class, neither gain nor lose a voxel from now on; or let it again."""
@@ -475,6 +490,10 @@ class Recorder:
             self._keep_all(track, track.layer.data)
         yield from ()
 
+    def _in_turn(self, track: Track, work: Callable[[], None]) -> None:
+        """Do something after what is under way with an image, but for what may be given up."""
+        self._errands.begin(track.key, _once(work), ahead=self._errands.may_be_given_up(track.key))
+
     def _look_through(self, track: Track) -> None:
         """Find out where each label lies, before somebody asks."""
         if track.row.times == 1:
@@ -630,16 +649,24 @@ class Recorder:
     def _freezing(
         self, track: Track, times: tuple[int, ...], then: Callable[[dict[int, Annotation]], None]
     ) -> Steps[None]:
+        then((yield from self._frozen(track, times)))
+
+    def _frozen(self, track: Track, times: tuple[int, ...], *, within: bool = False) -> Steps[dict[int, Annotation]]:
+        """``within``: by an errand of that image itself."""
         for at_time in times:
             yield from looked_through(track, at_time, self._errands)
         while True:
-            yield from self._acts.quiet(track)
+            yield from self._acts.quiet(track, within=within)
             version, frames = track.version, track.frames
             copies = yield self._errands.thread(partial(_copies, frames, times))
-            if track.version == version and self._acts.is_quiet(track):
+            if track.version == version and self._acts.is_quiet(track, within=within):
                 break
         known = {t: self.annotation(track, t) for t in times}
-        then({t: replace(known[t], labels=copies[t], extents=known[t].extents.copy()) for t in times})
+        return {t: replace(known[t], labels=copies[t], extents=known[t].extents.copy()) for t in times}
+
+    def _is_heeded(self, track: Track) -> bool:
+        """Whether what is said of an object now is heeded by what a model says anew, which is not shown yet."""
+        return self._errands.may_be_overtaken(track.key) and not track.laying
 
     def _handing_out(
         self, track: Track, file: str, then: Callable[[Labels, Future[dict[str, Any]] | None], None]
@@ -673,6 +700,11 @@ class Recorder:
             about = track.layer if track.image is None else track.image
             words = CLOSED.format(names=", ".join(sorted(closed)))
             self.arrivals.show_planes(about, found, closed, lambda: self.noted.emit(words))
+
+
+def _once(work: Callable[[], None]) -> Steps[None]:
+    work()
+    yield from ()
 
 
 def _resize(row: ImageRow, store: Store) -> None:

@@ -12,12 +12,12 @@ from psygnal import Signal
 
 from napari_seg.gui.arrivals import PREDICTED
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
-from napari_seg.gui.late import AS_BEFORE, Late
+from napari_seg.gui.late import AS_BEFORE, KEPT, Late
 from napari_seg.gui.layers import CLASSES
 from napari_seg.gui.outcomes import again, outcome_of, unchanged
 from napari_seg.gui.pace import Paces
 from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.renewing import Renewal, Renewing
+from napari_seg.gui.renewing import Renewal, put
 from napari_seg.gui.results import (
     Mask,
     Target,
@@ -89,7 +89,7 @@ class Runs:
     ) -> None:
         self._viewer, self._recorder = viewer, recorder
         self._engine = engine
-        self._renewing, self._late = Renewing(recorder, engine), Late(engine, recorder)
+        self._late = Late(engine, recorder)
         self._clock = clock
         self._run: Run | None = None
         self._done: Run | None = None  # the last one that came to its end: its scores can be decoded anew
@@ -250,29 +250,39 @@ class Runs:
             if self._alive(target) or target.layer in self._viewer.layers:
                 self._shown(run, answer, masks, changed=any(heard))
             else:
-                self._too_late(run, answer, planes)
+                words = KEPT.format(name=target.layer.name)
+                self._recorder.noted.emit(words)
+                self._kept_unseen(target, words)
+
+        def failed(why: str) -> None:
+            self._over(failure=Failure(why))
+            self.changed.emit()
 
         for mask, (_, labels) in zip(masks, planes, strict=True):
             self._no_longer_of_others(mask)
-            self._renew(mask, Renewal(labels, where, "predict", predicted), one_more)
+            self._renew(mask, Renewal(labels, where, "predict", predicted), one_more, failed)
 
     def _new(self, target: Target, labels: Any, where: Any, predicted: Predicted, name: str) -> Mask:
         return new_mask(self._viewer, target, _on_the_whole(target, labels, where), predicted, name)
 
     def _too_late(self, run: Run, answer: Mapping[str, Any], planes: list[tuple[str, Any]]) -> None:
         """The image was closed before its mask was there."""
-        target, name = run.target, run.target.layer.name
+        target = run.target
         where = None if run.region is None else box_of(run.region, target)
         masks = [(class_name, _on_the_whole(target, labels, where)) for class_name, labels in planes]
 
         def then(kept: bool, words: str) -> None:
             if kept:
-                self._over(Outcome(f"The mask of {name} is kept", has_mask=False, lines=(words,)))
+                self._kept_unseen(target, words)
             else:
                 self._over(failure=Failure(words))
-            self.changed.emit()
+                self.changed.emit()
 
         self._late.keep(target, masks, _predicted(run, answer), then, whole=where is None)
+
+    def _kept_unseen(self, target: Target, words: str) -> None:
+        self._over(Outcome(f"The mask of {target.layer.name} is kept", has_mask=False, lines=(words,)))
+        self.changed.emit()
 
     def _removed(self, event: Any) -> None:
         """A mask that was taken away with its image before it was kept goes where the image is kept."""
@@ -289,8 +299,8 @@ class Runs:
             if key != mask.target.key:
                 masks[:] = [other for other in masks if other.layer is not mask.layer]
 
-    def _renew(self, mask: Mask, renewal: Renewal, then: Callable[[bool], None]) -> None:
-        """Put new labels into a mask; ``then`` hears whether that has changed it."""
+    def _renew(self, mask: Mask, renewal: Renewal, then: Callable[[bool], None], failed: Callable[[str], None]) -> None:
+        """Put new labels into a mask; ``then`` hears whether that has changed it, ``failed`` why it could not be."""
         track = None if mask.layer is None else self._recorder.track(mask.layer)
         if renewal.predicted is not None:
             mask.predicted = renewal.predicted
@@ -299,7 +309,7 @@ class Runs:
                 swap_labels(mask.layer, renewal.labels)
             then(True)
         else:
-            self._renewing.put(track, renewal, then)
+            put(self._recorder, track, renewal, then, failed)
 
     def _shown(self, run: Run, answer: Mapping[str, Any], masks: list[Mask], *, changed: bool = True) -> None:
         self._done, self._behind, self._scores_due = run, None, len(masks) == 1
@@ -331,7 +341,7 @@ class Runs:
                 told = _with_thresholds(mask.predicted, decoding.thresholds) if whole else None
                 box = None if where is None else box_of(where, run.target)
                 renewal = Renewal(answer["labels"], box, "thresholds", told)
-                self._renew(mask, renewal, lambda changes: self._redrawn(decoding, answer["sizes"]))
+                self._renew(mask, renewal, lambda changes: self._redrawn(decoding, answer["sizes"]), self._not_redrawn)
             case Failed(sentence=sentence):
                 self._no_more(sentence)
             case _:
@@ -344,6 +354,10 @@ class Runs:
         self._behind = None if whole else decoding.thresholds
         if whole and self._outcome is not None and decoding.run is self._done:
             self._outcome = again(self._outcome, decoding.run.target, sizes)
+        self.changed.emit()
+
+    def _not_redrawn(self, why: str) -> None:
+        self._no_more(why)
         self.changed.emit()
 
     def _no_more(self, why: str) -> None:

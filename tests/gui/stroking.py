@@ -253,8 +253,12 @@ class Person:
         elif what == "array":
             self.layer.data = self._cells(draw)
         else:
-            edit = edited(self.recorder.annotation(track), "predict", [(whole(SHAPE), self._cells(draw))])
-            self.recorder.renew(track, {0: edit}, "predict", Predicted("spots", "0" * 32, {}))
+            cells, told = self._cells(draw), Predicted("spots", "0" * 32, {})
+
+            def work_out(frozen: Any, said: Any) -> Any:
+                return {0: edited(frozen[0], "predict", [(whole(SHAPE), cells)])}
+
+            self.recorder.renew(track, (0,), work_out, "predict", told)
             if what == "undo":
                 while not self.recorder.rests:
                     yield 0.005

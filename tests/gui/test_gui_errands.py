@@ -23,7 +23,6 @@ from napari_seg.gui.errands import MOMENT, TICK, Errands
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
-from napari_seg.session.predicted import Predicted
 
 GRID = (20, 70, 130)
 
@@ -420,12 +419,6 @@ def test_what_is_written_while_an_edit_is_shown_takes_it_back_first(desk: Desk) 
     before = desk.layer.data.copy()
     desk.recorder.apply(desk.track, edit)
     desk.rest()
-    np.testing.assert_array_equal(desk.layer.data, before)
-    heard: list[bool] = []
-    told = Predicted("spots", "0" * 32, {"threshold": 0.5})
-    desk.recorder.renew(desk.track, {0: edit}, "predict", told, then=heard.append)
-    desk.rest()
-    assert heard == [False]
     np.testing.assert_array_equal(desk.layer.data, before)
 
 

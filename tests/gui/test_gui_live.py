@@ -11,10 +11,13 @@ import pytest
 from controlled import rest, twelve_cells
 from napari.components import ViewerModel
 
+from napari_seg.errors import SegError
+from napari_seg.gui import errands
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Failed, Finished
 from napari_seg.gui.live import COMES, GOES, NAME, Live
 from napari_seg.gui.live_box import LiveBox
+from napari_seg.session.store import Store
 
 SETTINGS = {"device": "cpu", "precision": "fp32"}
 
@@ -194,3 +197,52 @@ def test_a_question_of_the_mask_before_is_not_asked_for_the_one_in_hand(controll
     assert (trainer.orders, live.words) == ([], "")
     refuse("The disk does not answer.")
     assert live.trouble == "The disk does not answer."
+
+
+def test_a_step_back_comes_after_the_suggestion_that_was_accepted_before(
+    controller: Controller, trainer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, layer = controller.classroom.live, controller.viewer.layers["mask"]
+    live.switch(True)
+    stroke(controller, 2)
+    paused(controller)
+    answered(controller, trainer)
+    painted = layer.data.copy()
+    live._busy = lambda: True  # no further question
+    monkeypatch.setattr(errands, "PATIENCE", 0.0)
+    controller.tick()  # from now on nobody waits
+    live.accept()
+    assert (live.words, live.ready) == ("Taking it over", False)
+    assert controller.recorder.at_work  # the window does not close before
+    layer.undo()
+    for _ in range(1000):
+        rest(controller)
+        if controller.recorder.rests:
+            break
+    assert live.words == "Taken over."
+    np.testing.assert_array_equal(layer.data, painted)
+    layer.redo()
+    for _ in range(1000):
+        rest(controller)
+        if controller.recorder.rests:
+            break
+    assert layer.data[52, 32] > 0
+    assert not (layer.data == 12).any()
+
+
+def test_why_a_suggestion_cannot_be_taken_over_is_said(
+    controller: Controller, trainer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = controller.classroom.live
+    live.switch(True)
+    stroke(controller)
+    paused(controller)
+    answered(controller, trainer)
+
+    def damaged(*about: Any) -> Any:
+        raise SegError("The disk is damaged; restore it.")
+
+    monkeypatch.setattr(Store, "labels", damaged)
+    live.accept()
+    rest(controller)
+    assert (live.words, live.trouble) == ("", "The disk is damaged; restore it.")

@@ -224,11 +224,12 @@ def test_a_prediction_is_a_step_and_comes_back(opened: Any, scan: np.ndarray) ->
     track = recorder.track(layer)
     annotation = recorder.annotation(track)
     edit = edited(annotation, "thresholds", [(whole(SHAPE), np.full(SHAPE, 3))])
-    recorder.renew(track, {0: edit}, "thresholds", None)  # while a threshold moves
+    recorder.renew(track, (0,), lambda *_: {0: edit}, "thresholds", None)  # while a threshold moves
     let_arrive(recorder)
     assert tools(recorder, layer) == ["thresholds", "predict"]
     told = Predicted("spots", "0" * 32, {"threshold": 0.5})
-    recorder.renew(track, {0: edited(annotation, "thresholds", [])}, "thresholds", told)
+    nothing = edited(annotation, "thresholds", [])
+    recorder.renew(track, (0,), lambda *_: {0: nothing}, "thresholds", told)
     let_arrive(recorder)
     assert tools(recorder, layer) == ["thresholds", "predict"]
     layer.undo()

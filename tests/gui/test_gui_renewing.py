@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,17 @@ from napari.components import ViewerModel
 
 from napari_seg.editing.annotation import Entry, object_key
 from napari_seg.editing.edit import edited
+from napari_seg.editing.renewal import renewed
+from napari_seg.errors import SegError
+from napari_seg.gui import renewing
+from napari_seg.gui.acts import OTHERWISE
 from napari_seg.gui.arrivals import MADE, PREDICTED
 from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.renewing import Renewal, Renewing
+from napari_seg.gui.renewing import Renewal, put
 from napari_seg.gui.track import Track
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import SAID
+from napari_seg.session.store import Store
 
 TOLD = Predicted("spots", "0" * 32, {})
 GRID = (60, 70)
@@ -28,9 +34,9 @@ class Desk:
     """A predicted mask of two objects, and one who renews it."""
 
     def __init__(self, engine: Any) -> None:
+        self.go, self.worked_on = threading.Event(), threading.Event()
         self.viewer, self.engine = ViewerModel(), engine
         self.recorder = Recorder(self.viewer, engine)
-        self.renewing = Renewing(self.recorder, engine)
         self.viewer.add_image(np.random.default_rng(0).integers(0, 255, GRID).astype(np.uint8))
         self.one, self.two = (np.zeros(GRID, bool) for _ in range(2))
         self.one[5:15, 5:15], self.two[30:40, 30:40] = True, True
@@ -38,6 +44,7 @@ class Desk:
         self.layer = self.viewer.add_labels((self.one + 2 * self.two).astype(np.uint16), name="m", metadata=about)
         self.rest()
         self.heard: list[bool] = []
+        self.told: list[str] = []
 
     @property
     def track(self) -> Track:
@@ -45,8 +52,18 @@ class Desk:
         assert track is not None
         return track
 
-    def put(self, labels: Any, tool: str = "predict", predicted: Predicted | None = TOLD) -> None:
-        self.renewing.put(self.track, Renewal(labels.astype(np.uint16), None, tool, predicted), self.heard.append)
+    def put(self, labels: Any, tool: str = "predict", predicted: Predicted | None = TOLD, asked: bool = False) -> None:
+        self.go.clear()
+        self.worked_on.clear()
+        self.recorder._errands._patience = 0.0
+        renewal = Renewal(labels.astype(np.uint16), None, tool, predicted)
+        put(self.recorder, self.track, renewal, self.heard.append, self.told.append, asked=asked)
+
+    def work_out(self, *about: Any) -> Any:
+        """What new labels change, which does not come before :meth:`rest`."""
+        self.worked_on.set()
+        assert self.go.wait(60)
+        return renewed(*about)
 
     @property
     def done(self) -> int:
@@ -59,12 +76,19 @@ class Desk:
         self.recorder.apply(self.track, edited(self.recorder.annotation(self.track), "brush", [(box, wanted)]))
 
     def come(self) -> None:
-        """What the session has to say is here; what threads have to do is not done."""
-        self.track.session.writer.flush(10)
-        self.recorder.tick()
+        """What new labels change is being worked out."""
+        self.until(self.worked_on.is_set)
+        self.recorder._errands._patience = 0.0  # nobody waits for it
+
+    def until(self, done: Callable[[], bool]) -> None:
+        end = time.monotonic() + 20
+        while not done():
+            assert time.monotonic() < end
+            let_arrive(self.recorder, 1)
 
     def rest(self) -> None:
         """Everything that is under way is done, but for what waits for the end of a stroke."""
+        self.go.set()
         turns, end = 0, time.monotonic() + 5
         while turns < 20 or not (self.recorder.rests or self.track.in_hand or time.monotonic() > end):
             turns += 1
@@ -86,9 +110,11 @@ class Desk:
 
 
 @pytest.fixture
-def desk(engine: Any) -> Iterator[Desk]:
+def desk(engine: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     made = Desk(engine)
+    monkeypatch.setattr(renewing, "renewed", made.work_out)
     yield made
+    made.go.set()
     made.recorder.close()
 
 
@@ -185,3 +211,99 @@ def test_what_thresholds_showed_is_there_again(desk: Desk, engine: Any) -> None:
     viewer.add_image(image)
     desk.rest()
     assert np.array_equal(viewer.layers["m"].data, desk.one)
+
+
+def test_a_step_back_comes_after_the_renewal_that_was_asked_for_before(desk: Desk) -> None:
+    desk.paint(50, 54)
+    desk.rest()
+    painted = desk.layer.data.copy()
+    desk.put(desk.one, "accept suggestion", asked=True)
+    desk.come()
+    desk.layer.undo()
+    desk.rest()
+    assert desk.heard == [True]
+    assert np.array_equal(desk.layer.data, painted)
+    desk.layer.redo()
+    desk.rest()
+    assert not (desk.layer.data == 2).any()
+    assert (desk.layer.data == 7).any()
+    desk.layer.undo()
+    desk.layer.undo()
+    desk.rest()
+    assert np.array_equal(desk.layer.data, desk.one + 2 * desk.two)
+
+
+def test_what_is_said_after_the_renewal_that_was_asked_for_comes_after_it(desk: Desk) -> None:
+    desk.put(desk.one, "accept suggestion", asked=True)
+    desk.come()
+    desk.recorder.say(desk.track, {"case": Entry(state="accepted")}, "case accepted")
+    desk.rest()
+    assert not (desk.layer.data == 2).any()
+    assert desk.steps == ["predict", "accept suggestion", "case accepted"]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_an_array_that_comes_meanwhile_counts_as_said(desk: Desk, asked: bool) -> None:
+    desk.put(desk.one, asked=asked)
+    desk.come()
+    desk.layer.data = (7 * desk.two).astype(np.uint16)
+    desk.rest()
+    assert desk.done == 1
+    assert np.array_equal(desk.layer.data == 7, desk.two)
+    kept = desk.ask(lambda store: store.labels(desk.track.row.id, desk.track.plane))
+    assert np.array_equal(desk.layer.data, kept)
+
+
+@pytest.mark.parametrize("reopened", ["at once", "later"])
+def test_a_mask_that_is_closed_meanwhile_is_renewed_all_the_same(desk: Desk, reopened: str) -> None:
+    before = desk.layer.data.copy()
+    desk.put(desk.one, "accept suggestion", asked=True)
+    desk.come()
+    desk.viewer.layers.remove(desk.layer)
+    if reopened == "at once":
+        desk.layer = desk.viewer.add_labels(before.copy(), name="m")
+        let_arrive(desk.recorder, 8)
+        desk.go.set()
+    else:
+        desk.go.set()
+        desk.until(lambda: desk.recorder.rests)
+        desk.layer = desk.viewer.add_labels(before.copy(), name="m")
+    desk.until(lambda: desk.recorder.track(desk.layer) is not None)
+    desk.rest()
+    assert np.array_equal(desk.layer.data, desk.one)
+    assert desk.steps[-1] == "accept suggestion"
+
+
+def test_a_window_that_is_closed_meanwhile_keeps_it(desk: Desk, engine: Any) -> None:
+    desk.put(desk.one, "accept suggestion", asked=True)
+    desk.come()
+    assert desk.recorder.at_work  # so the window waits
+    desk.go.set()
+    image = desk.viewer.layers[0].data
+    desk.recorder.close()
+    viewer = ViewerModel()
+    desk.recorder = Recorder(viewer, engine)
+    viewer.add_image(image)
+    desk.rest()
+    assert np.array_equal(viewer.layers["m"].data, desk.one)
+
+
+def test_why_a_mask_cannot_be_renewed_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = desk.layer.data.copy()
+
+    def damaged(*about: Any) -> Any:
+        raise SegError("The disk is damaged; restore it.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "labels", damaged)
+        desk.put(desk.one)
+        desk.rest()
+    assert (desk.heard, desk.told) == ([], ["The disk is damaged; restore it."])
+    assert np.array_equal(desk.layer.data, before)
+    assert desk.recorder.rests
+    desk.put(desk.one)
+    desk.come()
+    desk.layer.data = np.zeros((9, 9), np.uint16)  # nothing that can be kept of this mask
+    desk.go.set()
+    desk.until(lambda: desk.recorder.rests)
+    assert desk.told[1] == OTHERWISE.format(name="m")
