@@ -21,7 +21,9 @@ from psygnal import Signal
 
 from napari_seg.editing.annotation import Annotation
 from napari_seg.gui.arrivals import volume_as_kept
+from napari_seg.gui.display import is_seen
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message
+from napari_seg.gui.hands import HIDDEN
 from napari_seg.gui.lessons import Lessons
 from napari_seg.gui.notice import say
 from napari_seg.gui.recorder import Recorder
@@ -29,7 +31,7 @@ from napari_seg.gui.renewing import Renewal, edits_of, put, times_of
 from napari_seg.gui.results import Target, box_of
 from napari_seg.gui.show_only import shown_over, taken_away
 from napari_seg.gui.track import Track
-from napari_seg.gui.views import in_stroke, swap_labels
+from napari_seg.gui.views import in_stroke, swap_labels, voxel_at
 from napari_seg.inference.predict import Region
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import SAID
@@ -48,6 +50,13 @@ TOOL = "accept suggestion"
 NAME = "Suggestion"
 COMES, GOES = 1, 2
 _COLOURS = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), COMES: (0.1, 0.6, 1, 0.8), GOES: (0, 0, 0, 0.8)})
+
+OFFERED = "Blue would come, black would go. What you painted or accepted stays."
+
+UNSEEN = "The suggestion is hidden; show it first, with its eye in the list of layers."
+
+ELSEWHERE = "The suggestion lies {where}; go there, or drop it."
+"""Said where nothing is changed, as a person would not see it."""
 
 Seen = tuple[Any, ...]
 
@@ -99,7 +108,7 @@ class Live:
         self._done: Seen = ()
         self._since = 0.0
         self.on = False
-        self.words = self.trouble = ""
+        self.words = self.trouble = self._told = ""
         trainer.said.connect(self._hear)
         viewer.layers.events.removed.connect(self._removed)
 
@@ -121,6 +130,12 @@ class Live:
     def accept(self) -> None:
         """Take the suggestion over: one step of the history. What a person has said stays, also what was said since."""
         if self._suggestion is None:
+            return
+        why = self._unseen(self._suggestion)
+        if why:
+            self.words = why
+            say(self._viewer, why)
+            self.changed.emit()
             return
         track, renewal = self._suggestion.track, self._suggestion.renewal
         self._take_away()
@@ -149,6 +164,8 @@ class Live:
             self._take_away()
             self.words = ""
             self.changed.emit()
+        elif self._suggestion is not None:
+            self._tell(self._suggestion)
         if not self.on or track is None or self._order:
             return
         now = self._now(track)
@@ -253,8 +270,29 @@ class Live:
             self.words = "It sees this as you do: nothing to suggest."
         else:
             self._suggestion = Suggestion(track, renewal, self._drawn(track, changes))
-            self.words = "Blue would come, black would go. What you painted or accepted stays."
+            self.words = self._told = self._unseen(self._suggestion) or OFFERED
         self.changed.emit()
+
+    def _tell(self, suggestion: Suggestion) -> None:
+        """Say what is offered, or where it lies once something else is shown, unless something newer is said."""
+        words = self._unseen(suggestion) or OFFERED
+        if self.words in (self._told, words) and self._told != words:
+            self.words = self._told = words
+            self.changed.emit()
+
+    def _unseen(self, suggestion: Suggestion) -> str:
+        """Why what accepting would change is not seen, and what to do about it; empty where it is seen."""
+        track, layer, dims = suggestion.track, suggestion.layer, self._viewer.dims
+        if not is_seen(track.layer):
+            return HIDDEN.format(name=track.layer.name)
+        if not is_seen(layer):
+            return UNSEEN
+        here, first = voxel_at(layer, dims), dims.ndim - layer.ndim
+        for axis, side in enumerate(suggestion.renewal.where or ()):
+            there = range(*side.indices(layer.data.shape[axis]))
+            if first + axis not in dims.displayed and here[axis] not in there:
+                return ELSEWHERE.format(where=_named(there, time=axis < layer.ndim - len(track.row.grid)))
+        return ""
 
     def _drawn(self, track: Track, changes: NDArray[np.uint8]) -> Any:
         """The layer that shows them: the one of the last suggestion, where that was for the same mask."""
@@ -281,6 +319,14 @@ class Live:
         if self._suggestion is not None and event.value is self._suggestion.layer:
             self._suggestion = None
             self.changed.emit()
+
+
+def _named(places: range, *, time: bool) -> str:
+    """Where something lies along an axis, as the sliders number it."""
+    first, last = places.start, places.stop - 1
+    if time:
+        return f"at time {first}" if first == last else f"at the times {first} to {last}"
+    return f"in slice {first}" if first == last else f"in the slices {first} to {last}"
 
 
 def _changes(

@@ -11,11 +11,14 @@ import pytest
 from controlled import rest, twelve_cells
 from napari.components import ViewerModel
 
+from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.gui import errands
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Failed, Finished
-from napari_seg.gui.live import COMES, GOES, NAME, Live
+from napari_seg.gui.hands import HIDDEN
+from napari_seg.gui.layers import layer_data
+from napari_seg.gui.live import COMES, GOES, NAME, OFFERED, UNSEEN, Live
 from napari_seg.gui.live_box import LiveBox
 from napari_seg.session.store import Store
 
@@ -246,3 +249,63 @@ def test_why_a_suggestion_cannot_be_taken_over_is_said(
     live.accept()
     rest(controller)
     assert (live.words, live.trouble) == ("", "The disk is damaged; restore it.")
+
+
+def volume(controller: Controller, axes: str) -> Any:
+    """Six slices of cells, or six moments, of which the fourth is shown."""
+    controller.viewer.layers.clear()
+    rest(controller)
+    labels = np.stack([twelve_cells()] * 6)
+    image, mask = (Volume(array, axes, (1.0,) * axes.count("Z") + (1.0, 1.0)) for array in (labels * 9.0, labels))
+    for what, kind in ((image, "image"), (mask, "labels")):
+        for data, about, _ in layer_data(what, kind):
+            layer = getattr(controller.viewer, f"add_{kind}")(data, **{**about, "name": "cells"})
+    layer.name = "mask"
+    controller.viewer.dims.set_current_step(0, 3)
+    for _ in range(3):
+        rest(controller)
+    controller.viewer.layers.selection.active = layer
+    return layer
+
+
+@pytest.mark.parametrize(("axes", "where"), [("ZYX", "in slice 3"), ("TYX", "at time 3")])
+def test_a_suggestion_that_is_not_seen_is_not_taken_over(
+    controller: Controller, trainer: Any, axes: str, where: str
+) -> None:
+    layer, live, dims = volume(controller, axes), controller.classroom.live, controller.viewer.dims
+    live.switch(True)
+    layer.data_setitem((np.array([3]), np.array([14]), np.array([5])), 2)
+    rest(controller, 1)
+    paused(controller)
+    region = trainer.orders[-1]["region"]
+    labels = twelve_cells()
+    labels[50:56, 30:36] = 20
+    found = labels if axes == "TYX" else labels[None]
+    answer = {"labels": found, "region": region, "steps": 5, "seconds": 3.0, "settings": SETTINGS, "model_hash": "1"}
+    trainer.say(Finished(len(trainer.orders), answer))
+    rest(controller)
+    assert live.words == OFFERED
+    before = layer.data.copy()
+
+    def refused() -> str:
+        rest(controller, 1)
+        told = live.words  # before anybody asks
+        live.accept()
+        rest(controller)
+        np.testing.assert_array_equal(layer.data, before)
+        assert (live.ready, live.words) == (True, told)
+        return told
+
+    dims.set_current_step(0, 5)
+    assert refused() == f"The suggestion lies {where}; go there, or drop it."
+    dims.set_current_step(0, 3)
+    rest(controller, 1)
+    assert live.words == OFFERED
+    layer.visible = False
+    assert refused() == HIDDEN.format(name="mask")
+    layer.visible, controller.viewer.layers[NAME].visible = True, False
+    assert refused() == UNSEEN
+    controller.viewer.layers[NAME].visible = True
+    live.accept()
+    rest(controller, 12)
+    assert set(np.argwhere(layer.data != before)[:, 0]) == {3}
