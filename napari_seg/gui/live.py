@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,6 +34,7 @@ from napari_seg.gui.show_only import shown_over, taken_away
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import in_stroke, swap_labels, voxel_at
 from napari_seg.inference.predict import Region
+from napari_seg.session.heard import has_spoken
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import SAID
 from napari_seg.session.store import Store
@@ -50,6 +52,8 @@ TOOL = "accept suggestion"
 NAME = "Suggestion"
 COMES, GOES = 1, 2
 _COLOURS = DirectLabelColormap(color_dict={None: (0, 0, 0, 0), COMES: (0.1, 0.6, 1, 0.8), GOES: (0, 0, 0, 0.8)})
+
+AWAITED = "Paint or correct something, and pause: a suggestion follows."
 
 OFFERED = "Blue would come, black would go. What you painted or accepted stays."
 
@@ -118,7 +122,7 @@ class Live:
 
     def switch(self, on: bool) -> None:
         self.on, self.trouble = on, ""
-        self.words = "Paint or correct something, and pause: a suggestion follows." if on else ""
+        self.words = AWAITED if on else ""
         if on and self._lessons.track is not None:
             self._done = self._now(self._lessons.track)  # what is there already has waited for long
         if on:  # the first suggestion shall not wait for the start of a process
@@ -166,10 +170,14 @@ class Live:
             self.changed.emit()
         elif self._suggestion is not None:
             self._tell(self._suggestion)
+        if self._order and self._asked is not None and not self._is_kept(self._asked[0]):
+            self._trainer.cancel(self._order)  # the mask was closed
+            self._order, self.words = 0, ""
+            self.changed.emit()
         if not self.on or track is None or self._order:
             return
         now = self._now(track)
-        if now[:2] != self._done[:2]:
+        if now[:1] != self._done[:1]:
             self._done = self._seen = now  # another mask is in hand: choosing it is not painting
         if now != self._seen or in_stroke(track.layer):
             self._seen, self._since = now, self._clock()
@@ -178,7 +186,7 @@ class Live:
             self._learn(track)
 
     def _now(self, track: Track) -> Seen:
-        return track.key, track.plane, track.version, id(self._recorder.rows(track))
+        return track, track.version, id(self._recorder.rows(track))
 
     def _learn(self, track: Track) -> None:
         self.trouble = ""
@@ -190,14 +198,17 @@ class Live:
             self.words = "This image is too large for suggestions while you paint; retrain instead."
         else:
             self.words = "Learning from what you did"
-            self._recorder.ask(track, lambda store: None, lambda _: self._ask(track, target), self._not_kept)
+            row, plane = track.row, track.plane
+            spoken = partial(has_spoken, image=row.id, plane=plane)
+            self._recorder.ask(track, spoken, partial(self._ask, track, target), self._not_kept)
         self.changed.emit()
 
-    def _ask(self, track: Track, target: Target) -> None:
+    def _ask(self, track: Track, target: Target, spoken: bool) -> None:
+        """``spoken``: whether there is anything to learn from; it may have been undone."""
         if self._order:
             return
-        if not self._wanted(track) or self._busy():
-            self.words = ""
+        if not self._wanted(track) or self._busy() or not spoken:
+            self.words = AWAITED if self._wanted(track) and not spoken else ""
             self.changed.emit()
             return
         self._asked = track, target
@@ -259,6 +270,9 @@ class Live:
                 self._suggest(track, renewal, changes)
 
         self._recorder.frozen(track, times, ask)
+
+    def _is_kept(self, track: Track) -> bool:
+        return self._recorder.track(track.layer) is track
 
     def _wanted(self, track: Track) -> bool:
         """Whether a suggestion for this mask is of use now."""

@@ -67,6 +67,12 @@ def heard_in(store: Store, known: Known) -> tuple[Heard, ...]:
     return tuple(found)
 
 
+def has_spoken(store: Store, image: int, plane: str) -> bool:
+    """Whether a person has said anything of a plane of an image."""
+    rows = [row for row in store.images() if row.id == image]
+    return any(heard.plane.name == plane for row in rows for heard in _heard_of(store, row))
+
+
 def _heard_of(store: Store, image: ImageRow) -> Iterable[Heard]:
     rows = store.rows(image.id)
     for plane in store.planes(image.id):

@@ -18,7 +18,7 @@ from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Failed, Finished
 from napari_seg.gui.hands import HIDDEN
 from napari_seg.gui.layers import layer_data
-from napari_seg.gui.live import COMES, GOES, NAME, OFFERED, UNSEEN, Live
+from napari_seg.gui.live import AWAITED, COMES, GOES, NAME, OFFERED, UNSEEN, Live
 from napari_seg.gui.live_box import LiveBox
 from napari_seg.session.store import Store
 
@@ -190,13 +190,13 @@ def test_a_question_of_the_mask_before_is_not_asked_for_the_one_in_hand(controll
         live._learn(track)
     ask, refuse = asked[0]
     live._busy = lambda: True  # a training was begun meanwhile
-    ask(None)
+    ask(True)
     assert trainer.orders == []
     live._busy = lambda: False
     second = controller.viewer.add_labels(np.zeros((60, 80), np.uint16), name="another")
     rest(controller)
     assert controller.classroom.lessons.track is controller.recorder.track(second)
-    ask(None)
+    ask(True)
     assert (trainer.orders, live.words) == ([], "")
     refuse("The disk does not answer.")
     assert live.trouble == "The disk does not answer."
@@ -309,3 +309,35 @@ def test_a_suggestion_that_is_not_seen_is_not_taken_over(
     live.accept()
     rest(controller, 12)
     assert set(np.argwhere(layer.data != before)[:, 0]) == {3}
+
+
+def test_where_the_only_stroke_is_undone_painting_is_waited_for(controller: Controller, trainer: Any) -> None:
+    live, layer = controller.classroom.live, controller.viewer.layers["mask"]
+    live.switch(True)
+    stroke(controller)
+    layer.undo()
+    rest(controller)
+    paused(controller)
+    assert trainer.orders == []
+    assert (live.words, live.trouble) == (AWAITED, "")
+    stroke(controller)
+    paused(controller)
+    assert len(trainer.orders) == 1
+
+
+def test_a_mask_that_is_closed_is_no_longer_learned_from(controller: Controller, trainer: Any) -> None:
+    live, layer = controller.classroom.live, controller.viewer.layers["mask"]
+    live.switch(True)
+    stroke(controller)
+    paused(controller)
+    assert live.words == "Learning from what you did"
+    controller.viewer.layers.remove(layer)
+    rest(controller)
+    assert (live.words, trainer.cancelled) == ("", [1])
+    controller.viewer.add_labels(layer.data.copy(), name="mask")
+    rest(controller)
+    paused(controller)
+    assert len(trainer.orders) == 1  # nobody has painted since
+    stroke(controller, 2)
+    paused(controller)
+    assert len(trainer.orders) == 2
