@@ -75,9 +75,11 @@ class Acts:
         tool: str,
         predicted: Predicted | None,
         still: Callable[[], bool],
+        wanted: Callable[[], bool],
     ) -> Steps[bool]:
         """Work out what a model says anew of a layer as it is, show it and keep it; whether that has changed anything.
         What is done meanwhile is heeded: then it is worked out again, while the layer is ``still`` one of its mask.
+        Nothing is changed where it is not ``wanted`` any more.
         """
         row, plane = track.row.id, track.plane + SAID
         while still():
@@ -87,6 +89,8 @@ class Acts:
             said = yield track.session.writer.call(partial(_labels, row, plane, [*frozen]))
             edits = yield self._errands.thread(partial(work_out, frozen, said))
             yield from self.quiet(track, within=True)
+            if not wanted():
+                return False
             same = track.version == version and self._ledger.rows(track) == rows
             if same and (yield from self._renewed(track, edits, tool, predicted)):
                 return any(edits.values())

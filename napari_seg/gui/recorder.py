@@ -267,14 +267,16 @@ class Recorder:
         then: Callable[[bool], None] = lambda changes: None,
         failed: Callable[[str], None] = lambda why: None,
         *,
+        wanted: Callable[[], bool] = lambda: True,
         asked: bool = False,
     ) -> None:
         """Show what a model says anew, by time point, and keep it: one step of the history, said by nobody.
 
         ``work_out`` finds it in a thread, from copies of the layer and of where a person has said something. Where
-        that changes meanwhile, it is asked again. ``then`` hears whether anything is another now, ``failed`` why it
-        could not be done. Without ``predicted`` others follow in a moment, as while a threshold moves: all of them are
-        one step. ``asked``: a person has just asked for it, so what is said of objects from now on comes after it.
+        that changes meanwhile, it is asked again; where it is not ``wanted`` any more, nothing is changed. ``then``
+        hears whether anything is another now, ``failed`` why it could not be done. Without ``predicted`` others follow
+        in a moment, as while a threshold moves: all of them are one step. ``asked``: a person has just asked for it, so
+        what is said of objects from now on comes after it.
         """
         self._gather()
         data, new, times = track.layer.data, self.new_in_hand(track), tuple(times)
@@ -287,7 +289,7 @@ class Recorder:
 
         def renewing() -> Steps[None]:
             try:
-                changes = yield from self._acts.renewed(track, freeze, work_out, tool, predicted, still)
+                changes = yield from self._acts.renewed(track, freeze, work_out, tool, predicted, still, wanted)
             except SegError as error:
                 self._while_open(failed)(str(error))
                 raise

@@ -40,13 +40,16 @@ def put(
     then: Callable[[bool], None],
     failed: Callable[[str], None],
     *,
+    wanted: Callable[[], bool] = lambda: True,
     asked: bool = False,
 ) -> None:
     """Show new labels, and keep them; ``then`` hears when that is done, and whether anything is another now, and
-    ``failed`` why it could not be. ``asked``: a person has just asked for them."""
+    ``failed`` why it could not be. Where they are not ``wanted`` any more, nothing is changed. ``asked``: a person has
+    just asked for them."""
     work_out = partial(edits_of, renewal)
     times = times_of(renewal, track)
-    recorder.renew(track, times, work_out, renewal.tool, renewal.predicted, then, failed, asked=asked)
+    tool, predicted = renewal.tool, renewal.predicted
+    recorder.renew(track, times, work_out, tool, predicted, then, failed, wanted=wanted, asked=asked)
 
 
 def times_of(renewal: Renewal, track: Track) -> range:

@@ -51,6 +51,8 @@ REST = 0.3
 _NOT_YET = Predicted("", "", {})
 """Of a mask that a run will go into."""
 
+_CANCELLED = Outcome("Cancelled", has_mask=False, lines=("Nothing was changed.",))
+
 _GONE = "The scores are gone; press Segment again."
 _IN_PART = "Outside the part that was in view the mask still follows the thresholds before."
 
@@ -95,6 +97,7 @@ class Runs:
         self._done: Run | None = None  # the last one that came to its end: its scores can be decoded anew
         self._masks: dict[Any, list[Mask]] = {}
         self._scores_due = False
+        self._cancelled = False
         self._running: Running | None = None
         self._outcome: Outcome | None = None
         self._failure: Failure | None = None
@@ -136,6 +139,7 @@ class Runs:
             settings=settings.model_dump(mode="json"),
             region=_as_json(region),
         )
+        self._cancelled = False
         self._run = Run(order, target, settings, region, retried=retried)
         words = f"The engine stopped ({retried}): once more with smaller tiles" if retried else "Starting"
         self._running = Running(0.0, words)
@@ -144,6 +148,7 @@ class Runs:
     def cancel(self) -> None:
         if self._run is not None:
             self._engine.cancel(self._run.order)
+            self._cancelled = True
             self._running = Running(self._running.fraction if self._running else 0.0, "Stopping")
             self.changed.emit()
 
@@ -199,10 +204,10 @@ class Runs:
             match message:
                 case Progressed(progress=progress):
                     self._running = Running(progress.fraction, _pace(progress, run.time_left))
-                case Finished(answer=answer):
+                case Finished(answer=answer) if not self._cancelled:
                     self._arrived(run, answer)
-                case Cancelled():
-                    self._over(Outcome("Cancelled", has_mask=False, lines=("Nothing was changed.",)))
+                case Cancelled() | Finished():
+                    self._over(_CANCELLED)
                 case Died(reason=reason):
                     self._died(run, reason)
                 case Failed(sentence=sentence, traceback=traceback):
@@ -243,11 +248,17 @@ class Runs:
             return
         heard: list[bool] = []
 
+        def wanted() -> bool:
+            return any(heard) or not self._cancelled
+
         def one_more(changes: bool) -> None:
             heard.append(changes)
             if len(heard) < len(masks):
                 return
-            if self._alive(target) or target.layer in self._viewer.layers:
+            if not wanted():
+                self._over(_CANCELLED)
+                self.changed.emit()
+            elif self._alive(target) or target.layer in self._viewer.layers:
                 self._shown(run, answer, masks, changed=any(heard))
             else:
                 words = KEPT.format(name=target.layer.name)
@@ -260,7 +271,7 @@ class Runs:
 
         for mask, (_, labels) in zip(masks, planes, strict=True):
             self._no_longer_of_others(mask)
-            self._renew(mask, Renewal(labels, where, "predict", predicted), one_more, failed)
+            self._renew(mask, Renewal(labels, where, "predict", predicted), one_more, failed, wanted)
 
     def _new(self, target: Target, labels: Any, where: Any, predicted: Predicted, name: str) -> Mask:
         return new_mask(self._viewer, target, _on_the_whole(target, labels, where), predicted, name)
@@ -299,17 +310,28 @@ class Runs:
             if key != mask.target.key:
                 masks[:] = [other for other in masks if other.layer is not mask.layer]
 
-    def _renew(self, mask: Mask, renewal: Renewal, then: Callable[[bool], None], failed: Callable[[str], None]) -> None:
+    def _renew(
+        self,
+        mask: Mask,
+        renewal: Renewal,
+        then: Callable[[bool], None],
+        failed: Callable[[str], None],
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Put new labels into a mask; ``then`` hears whether that has changed it, ``failed`` why it could not be."""
         track = None if mask.layer is None else self._recorder.track(mask.layer)
-        if renewal.predicted is not None:
-            mask.predicted = renewal.predicted
+
+        def shown(changes: bool) -> None:
+            if renewal.predicted is not None and wanted():
+                mask.predicted = renewal.predicted
+            then(changes)
+
         if track is None:
             if mask.layer is not None and renewal.where is None:  # it has just come, and nobody has touched it
                 swap_labels(mask.layer, renewal.labels)
-            then(True)
+            shown(True)
         else:
-            put(self._recorder, track, renewal, then, failed)
+            put(self._recorder, track, renewal, shown, failed, wanted=wanted)
 
     def _shown(self, run: Run, answer: Mapping[str, Any], masks: list[Mask], *, changed: bool = True) -> None:
         self._done, self._behind, self._scores_due = run, None, len(masks) == 1

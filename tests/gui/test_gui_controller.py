@@ -13,15 +13,17 @@ from napari.components import ViewerModel
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
 from napari_seg.gui import errands, runs
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.late import KEPT, KEPT_OPEN, LOST
 from napari_seg.gui.layers import layer_data
-from napari_seg.gui.state import Outcome, Thresholds
+from napari_seg.gui.state import Failure, Outcome, Thresholds
 from napari_seg.jobs import Progress
 from napari_seg.models.zoo import shipped
 from napari_seg.session.predicted import predictions
+from napari_seg.session.store import Store
 
 SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
 TOLD = {"notes": [], "seconds": 3.2, "settings": SETTINGS, "model_hash": "0f", "doubt": 0.1}
@@ -638,6 +640,8 @@ def test_a_stroke_while_the_rest_is_due_stays(
     controller.set_thresholds(Thresholds(0.3, 0.4, 5))
     controller.tick()
     finish(controller, engine, np.zeros((20, 40), np.uint8))
+    monkeypatch.setattr(errands, "PATIENCE", 0.0)
+    controller.recorder.tick()  # from now on nobody waits
     engine.say(Finished(len(engine.orders), {"labels": objects(large.data.shape, 2), "sizes": []}))
     large.paint((80, 80), 9)  # the thread has not yet looked
     painted = large.data == 9
@@ -660,17 +664,62 @@ def test_scores_that_are_gone_are_told(controller: Controller, large: Any, engin
     np.testing.assert_array_equal(large.data, before)
 
 
-def test_cancel_changes_nothing(controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any) -> None:
+@pytest.mark.parametrize("too_late", [False, True])
+def test_cancel_changes_nothing(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any, too_late: bool
+) -> None:
     viewer.add_image(picture)
     controller.run()
     controller.cancel()
     assert engine.cancelled == [len(engine.orders)]
-    engine.say(Cancelled(len(engine.orders)))
+    if too_late:
+        arrive(engine, objects(picture.shape, 3))
+    else:
+        engine.say(Cancelled(len(engine.orders)))
     controller.tick()
     assert len(viewer.layers) == 1
     assert controller.state.outcome is not None
     assert controller.state.outcome.headline == "Cancelled"
     assert controller.state.can_run
+
+
+@pytest.mark.parametrize("how", ["cancelled", "damaged"])
+def test_a_mask_that_is_cancelled_or_cannot_be_read_while_it_is_shown_stays_as_it_was(
+    controller: Controller,
+    viewer: ViewerModel,
+    picture: np.ndarray,
+    engine: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    viewer.add_image(picture)
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 1))
+    settle(controller)
+    before = viewer.layers[1].data.copy()
+    controller.run()
+    monkeypatch.setattr(errands, "PATIENCE", 0.0)
+    controller.tick()  # from now on nobody waits
+
+    def damaged(*about: Any) -> Any:
+        raise SegError("The disk is damaged; restore it.")
+
+    if how == "damaged":
+        monkeypatch.setattr(Store, "labels", damaged)
+    arrive(engine, objects(picture.shape, 4))
+    assert controller.recorder.at_work
+    if how == "cancelled":
+        controller.cancel()
+    for _ in range(1000):
+        settle(controller)
+        if controller.state.phase != "running":
+            break
+    assert controller.state.can_run
+    if how == "damaged":
+        assert controller.state.failure == Failure("The disk is damaged; restore it.")
+    else:
+        assert controller.state.outcome == Outcome("Cancelled", has_mask=False, lines=("Nothing was changed.",))
+    np.testing.assert_array_equal(viewer.layers[1].data, before)
 
 
 def test_a_dead_engine_is_tried_once_more_with_smaller_tiles(
