@@ -198,13 +198,26 @@ class Live:
             self.words = "This image is too large for suggestions while you paint; retrain instead."
         else:
             self.words = "Learning from what you did"
-            row, plane = track.row, track.plane
-            spoken = partial(has_spoken, image=row.id, plane=plane)
-            self._recorder.ask(track, spoken, partial(self._ask, track, target), self._not_kept)
+            self._ask_spoken(track, partial(self._ask, track, target))
         self.changed.emit()
 
+    def _ask_spoken(self, track: Track, then: Callable[[bool], None]) -> None:
+        """Ask whether there is anything to learn from; it may have been undone."""
+        self._recorder.ask(track, partial(has_spoken, image=track.row.id, plane=track.plane), then, self._not_kept)
+
+    def _failed(self, sentence: str) -> None:
+        """The trainer refuses, perhaps as all was undone since it was asked."""
+        assert self._asked is not None
+        track = self._asked[0]
+
+        def then(spoken: bool) -> None:
+            if self._wanted(track) and not self._order:
+                self.words, self.trouble = ("", sentence) if spoken else (AWAITED, "")
+                self.changed.emit()
+
+        self._ask_spoken(track, then)
+
     def _ask(self, track: Track, target: Target, spoken: bool) -> None:
-        """``spoken``: whether there is anything to learn from; it may have been undone."""
         if self._order:
             return
         if not self._wanted(track) or self._busy() or not spoken:
@@ -234,7 +247,8 @@ class Live:
                 self._order = 0
                 self._arrived(answer)
             case Failed(sentence=sentence):
-                self._order, self.words, self.trouble = 0, "", sentence
+                self._order, self.words = 0, ""
+                self._failed(sentence)
             case Died(reason=reason):
                 self._order, self.words = 0, ""
                 self.trouble = f"It stopped ({reason}); close other programs, or retrain instead."

@@ -325,6 +325,18 @@ def test_where_the_only_stroke_is_undone_painting_is_waited_for(controller: Cont
     assert len(trainer.orders) == 1
 
 
+def test_a_stroke_that_is_undone_while_it_is_learned_from_is_no_trouble(controller: Controller, trainer: Any) -> None:
+    live, layer = controller.classroom.live, controller.viewer.layers["mask"]
+    live.switch(True)
+    stroke(controller)
+    paused(controller)
+    layer.undo()
+    rest(controller)
+    trainer.say(Failed(len(trainer.orders), "spots finds single objects, and no such mask was corrected."))
+    rest(controller)
+    assert (live.words, live.trouble) == (AWAITED, "")
+
+
 def test_a_mask_that_is_closed_is_no_longer_learned_from(controller: Controller, trainer: Any) -> None:
     live, layer = controller.classroom.live, controller.viewer.layers["mask"]
     live.switch(True)
