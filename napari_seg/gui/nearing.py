@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.editing.annotation import Box
 from napari_seg.gui.views import voxel_at
 
 _IN_VIEW = 0.3
@@ -39,6 +41,24 @@ def is_in_view(viewer: Any, layer: Any) -> bool:
     here = voxel_at(layer, viewer.dims)
     hidden = (k for k in range(layer.ndim) if first + k not in viewer.dims.displayed)
     return all(low[k] <= here[k] <= high[k] for k in hidden)
+
+
+def is_on_screen(viewer: Any, layer: Any, box: Box) -> bool:
+    """Whether something of a box of a layer's last axes lies in the slice that is shown, and on the canvas."""
+    first, lead = viewer.dims.ndim - layer.ndim, layer.ndim - len(box)
+    here = voxel_at(layer, viewer.dims)
+    spans = [(here[k], here[k]) for k in range(lead)] + [(side.start, side.stop - 1) for side in box]
+    if any(
+        not spans[k][0] <= here[k] <= spans[k][1] for k in range(layer.ndim) if first + k not in viewer.dims.displayed
+    ):
+        return False
+    if viewer.dims.ndisplay == 3:
+        return True
+    corners = np.array([layer.data_to_world(corner) for corner in itertools.product(*spans)])
+    corners = corners[:, [axis - first for axis in viewer.dims.displayed]]
+    centre = np.asarray(viewer.scene.camera.center, float)[-2:]
+    half = np.asarray(viewer.canvas.size, float) / viewer.scene.camera.zoom / 2
+    return bool((corners.max(0) >= centre - half).all() and (corners.min(0) <= centre + half).all())
 
 
 def bring_into_view(viewer: Any, layer: Any) -> None:

@@ -42,7 +42,8 @@ _BUTTONS = (
     ("next", "Next", "Look at the next one and say nothing of this one"),
 )
 
-_STATES: Mapping[str, State] = {"accept": "accepted", "reject": "rejected", "flag": "flagged"}
+STATES: Mapping[str, State] = {"accept": "accepted", "reject": "rejected", "flag": "flagged"}
+"""The verdicts among them, and what a thing is then."""
 
 
 class QueueView(QWidget):
@@ -192,7 +193,7 @@ class QueueView(QWidget):
         elif what == "fix":
             self.fixing.emit(self.model.suspects[row])
         else:
-            self._judge(row, _STATES[what])
+            self._judge(row, STATES[what])
 
     def _judge(self, row: int, state: State) -> None:
         suspect = self.model.suspects[row]

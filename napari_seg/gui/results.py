@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import SPATIAL, Volume
+from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import IMAGE, MADE, PREDICTED, volume_as_kept
 from napari_seg.gui.colours import class_looks
-from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, beside
+from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, beside, volume_of
 from napari_seg.gui.views import adding, shown_at, voxel_at
 from napari_seg.inference.fit import physical_scale
 from napari_seg.inference.predict import Region
@@ -36,6 +37,14 @@ class Target:
     @property
     def key(self) -> tuple[str, Path]:
         return str(self.layer.unique_id), self.path
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the layer still shows the image: another program may have given it another array."""
+        try:
+            return volume_of(self.layer, self.volume.axes).data is self.volume.data
+        except SegError:
+            return False
 
     @property
     def objects(self) -> bool:

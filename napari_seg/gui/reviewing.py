@@ -25,7 +25,7 @@ from napari_seg.errors import SegError
 from napari_seg.gui.abreast import Order, Seen, abreast, ordered, others
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.layers import CLASSES
-from napari_seg.gui.nearing import come_near
+from napari_seg.gui.nearing import come_near, is_on_screen
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
@@ -185,6 +185,12 @@ class Reviewing:
         row = None if table is None else table.row(label)
         if table is not None and row is not None:
             self._show(tuple(table.centre[row].tolist()), table.box(row), label)
+
+    def shows(self, suspect: Suspect) -> bool:
+        """Whether something of a suspect lies in what the view shows now."""
+        track = self.seen.track
+        here = track is not None and self._time(track) == self.seen.time
+        return track is not None and here and is_on_screen(self._viewer, track.layer, suspect.box)
 
     def judge(self, suspect: Suspect, state: State) -> None:
         """Keep what a person says of a suspect: one step of the history."""

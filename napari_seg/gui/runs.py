@@ -53,6 +53,7 @@ _NOT_YET = Predicted("", "", {})
 
 _CANCELLED = Outcome("Cancelled", has_mask=False, lines=("Nothing was changed.",))
 
+_ANOTHER = "{name} shows another image by now; press Segment again."
 _GONE = "The scores are gone; press Segment again."
 _IN_PART = "Outside the part that was in view the mask still follows the thresholds before."
 
@@ -230,10 +231,14 @@ class Runs:
 
     def _arrived(self, run: Run, answer: Mapping[str, Any]) -> None:
         """The labels are here: they become layers, or go under a person's work on those that are there. Where image
-        and masks were closed meanwhile, they go where the image is kept."""
+        and masks were closed meanwhile, they go where the image is kept; of an image that is another now they are
+        dropped."""
         self._running = Running(1.0, "Showing the mask")
         cost = forecast(run.target.model, run.target.volume, run.settings, run.region)
         self._paces.learn(_pace_key(run.target, run.settings), cost, answer["seconds"])
+        if run.target.layer in self._viewer.layers and not run.target.is_shown:
+            self._over(failure=Failure(_ANOTHER.format(name=run.target.layer.name)))
+            return
         target, masks = run.target, self._alive(run.target)
         planes = planes_of(answer["labels"], answer["axes"], target.model.task.names)
         predicted = _predicted(run, answer)
@@ -397,11 +402,19 @@ class Runs:
         return seen_box(target.layer, target.volume, self._viewer.dims, AT_ONCE // 2)  # what lies around is decoded too
 
     def _alive(self, target: Target) -> list[Mask]:
+        """The masks of earlier runs that the next one goes into: all that it has, and they still mean the same."""
         masks = self._masks.get(target.key, [])
         shape = tuple(target.volume.size(axis) for axis in target.axes)
-        layers = [mask.layer for mask in masks]
-        there = all(layer in self._viewer.layers and layer.data.shape == shape for layer in layers if layer is not None)
-        return masks if there and None not in layers else []
+        fit = all(
+            layer in self._viewer.layers and layer.data.shape == shape and self._means(target, layer)
+            for layer in (mask.layer for mask in masks)
+        )
+        return masks if fit else []
+
+    def _means(self, target: Target, layer: Any) -> bool:
+        """Whether the numbers of a mask are what the model finds: a person may have said that they are classes."""
+        track = self._recorder.track(layer)
+        return track is None or self._recorder.counts_objects(track) == target.objects
 
 
 def _on_the_whole(target: Target, labels: Any, where: Any) -> Any:

@@ -48,6 +48,9 @@ _MODALITIES = {
 _MEDICAL = ("MR", "CT", "PT", "US", "DX", "CR", "MG", "XA", "NM", "fundus")
 _PATIENT_FORMATS, _MICROSCOPE_FORMATS = ("nifti", "nrrd_file", "dicom"), ("tiff", "ome_zarr")
 
+_NO_OBJECTS = 3.0
+"""Costs: a model that finds no single objects, where a person has said how large they are."""
+
 _ONE_OF_MANY = 1.5
 """Costs: a model of one channel, for an image that has several."""
 
@@ -103,6 +106,7 @@ def match(path: Path, spec: ModelSpec, volume: Volume, settings: PredictSpec, mo
     cost += _ONE_OF_MANY * (spec.network.in_channels == 1 and (volume.size("C") > 1 or "S" in volume.axes))
     if fit.scale is not None:
         cost += min(2.0, max(abs(math.log2(k)) for k in fit.scale) / 2)
+    cost += _NO_OBJECTS * (bool(settings.diameter) and spec.task.kind == "semantic")
     if settings.diameter and spec.input.diameter:
         cost += min(2.0, abs(math.log2(settings.diameter / spec.input.diameter)) / 2)
     cost += 0.5 * len(fit.warnings)

@@ -304,6 +304,42 @@ def test_a_second_run_goes_under_what_another_program_has_written(
     assert (viewer.layers[1].data[50:60, 40:50] == 7).all()
 
 
+def test_what_is_no_longer_objects_is_left_alone_by_the_next_run(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    viewer.add_image(picture, name="cells")
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 2))
+    mask = viewer.layers[-1]
+    track = controller.recorder.track(mask)
+    assert track is not None
+    controller.recorder.mean(track, objects=False)
+    settle(controller)
+    before = mask.data.copy()
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 3))
+    np.testing.assert_array_equal(mask.data, before)
+    assert viewer.layers[-1] is not mask
+    assert viewer.layers[-1].data.max() == 3
+
+
+@pytest.mark.parametrize("shape", [(80, 100), (60, 90)], ids=["of the same size", "of another size"])
+def test_the_mask_of_an_array_that_was_replaced_meanwhile_is_dropped(
+    controller: Controller, viewer: ViewerModel, engine: Any, shape: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(0)
+    image = viewer.add_image(rng.random((80, 100)), name="cells")
+    controller.run()
+    image.data = rng.random(shape)
+    finish(controller, engine, objects((80, 100), 2))
+    assert list(viewer.layers) == [image]
+    assert controller.state.failure is not None
+    assert controller.state.failure.sentence == "cells shows another image by now; press Segment again."
+    controller.run()
+    finish(controller, engine, objects(shape, 2))
+    assert viewer.layers[-1].data.shape == shape
+
+
 def noted(controller: Controller) -> list[str]:
     said: list[str] = []
     controller.recorder.noted.connect(said.append)

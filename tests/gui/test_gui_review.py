@@ -24,6 +24,7 @@ from napari_seg.gui.abreast import Seen, abreast
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.errands import TICK
 from napari_seg.gui.finished_mark import FinishedMark
+from napari_seg.gui.hands import HIDDEN, UNSEEN
 from napari_seg.gui.pages.review import ReviewPage
 from napari_seg.gui.suspects_model import SuspectsModel
 from napari_seg.gui.thumbnail import thumbnail
@@ -357,6 +358,41 @@ def test_keys_are_for_the_mask_in_hand(page: ReviewPage, controller: Controller,
     page.queue.act("reject")
     assert controller.recorder.rows(track)[object_key(6)].state == "accepted"
     assert list(controller.recorder.rows(track)) == [object_key(6)]
+
+
+def test_a_verdict_by_a_key_is_about_what_is_seen(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
+    viewer = controller.viewer
+    labels = np.zeros((12, 40, 50), np.uint8)
+    labels[2:4, 5:15, 5:15] = 1
+    labels[7:9, 25:35, 25:35] = 2
+    layer = opened(controller, labels)
+    look(page, controller, qtbot)
+    track = controller.recorder.track(layer)
+    assert track is not None
+
+    def pressed(what: str) -> str:
+        page._act(what)
+        rest(controller)
+        return str(viewer.status)
+
+    page._act("next")
+    first = page.queue.current
+    assert first is not None
+    asks = f"Object {first.label} was out of view; press D again to reject it"
+    viewer.dims.set_point(0, 0)  # neither of them lies here
+    assert pressed("reject") == asks
+    assert first.box[0].start <= viewer.dims.current_step[0] < first.box[0].stop
+    viewer.scene.camera.center = (0, 500, 500)
+    assert pressed("reject") == asks
+    layer.visible = False
+    assert pressed("reject") == HIDDEN.format(name="mask")
+    layer.visible = True
+    layer.show_selected_label, layer.selected_label = True, 3 - first.label
+    assert pressed("reject") == UNSEEN
+    layer.show_selected_label = False
+    assert controller.recorder.rows(track) == {}
+    assert pressed("reject") == f"Object {first.label} rejected"
+    assert controller.recorder.rows(track)[first.key].state == "rejected"
 
 
 def test_comments_are_rows_of_the_session(page: ReviewPage, controller: Controller, qtbot: Any, tmp_path: Path) -> None:

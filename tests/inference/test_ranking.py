@@ -63,6 +63,12 @@ def test_the_samples(sample: str, name: str, doubted: bool) -> None:
     assert not found.refusal
 
 
+@pytest.mark.parametrize("diameter", [8.0, 19.0, 45.0])
+def test_who_says_how_large_objects_are_looks_for_objects(diameter: float) -> None:
+    picture = Volume(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8), "YX")
+    assert first(picture, semantic("heart"), NUCLEI, settings=PredictSpec(diameter=diameter)).path.name == "nuclei"
+
+
 def test_a_ct_is_known_by_its_air_and_doubted_by_models_of_mr() -> None:
     ct = read(path_of("abdomen_ct"))
     assert modality_of(ct) == "CT"

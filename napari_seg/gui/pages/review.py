@@ -9,14 +9,17 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from napari_seg.editing.annotation import Entry, object_key
+from napari_seg.editing.suspicion import Suspect
 from napari_seg.gui import notice
 from napari_seg.gui.abreast import Order, Seen
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.display import is_drawn, is_seen
 from napari_seg.gui.finished_words import of_image
+from napari_seg.gui.hands import HIDDEN, UNSEEN
 from napari_seg.gui.mirror_row import MirrorRow
 from napari_seg.gui.object_table import ObjectTable
 from napari_seg.gui.parts import dress, say, text
-from napari_seg.gui.queue_view import KEYS, QueueView
+from napari_seg.gui.queue_view import KEYS, STATES, QueueView
 from napari_seg.gui.track import Track
 
 _ORDERS: tuple[tuple[str, Order, str], ...] = (
@@ -170,16 +173,38 @@ class ReviewPage(QWidget):
 
     def _act(self, what: str) -> None:
         """A key pressed over the image: it is about what this page shows, of the mask in hand."""
-        if self._reviewing.current:
+        track, suspect = self._controller.hands.track, self.queue.current
+        if track is not None and self._reviewing.current and suspect is not None and what in STATES:
+            self._judge(track.layer, suspect, what)
+        elif self._reviewing.current:
             self.queue.act(what)
-        elif self._reviewing.seen.suspects and self._controller.hands.track is not None:
+        elif self._reviewing.seen.suspects and track is not None:
             notice.say(self._controller.viewer, "This is another mask than the one that was looked through")
+
+    def _judge(self, layer: Any, suspect: Suspect, what: str) -> None:
+        """A verdict is about what a person sees: what is out of view is shown first."""
+        title = self._title(suspect)
+        if not is_seen(layer):
+            words = HIDDEN.format(name=layer.name)
+        elif not self._reviewing.shows(suspect):
+            self._reviewing.go_to(suspect)
+            words = f"{title} was out of view; press {KEYS[what][0]} again to {what} it"
+        elif suspect.label and not is_drawn(layer, suspect.label):
+            words = UNSEEN
+        else:
+            self.queue.act(what)
+            words = f"{title} {STATES[what]}"
+        notice.say(self._controller.viewer, words)
 
     def _fix(self, suspect: Any) -> None:
         self._reviewing.go_to(suspect)
         self._controller.asked_for.emit("Correct")
-        title = self.queue.model.title(self.queue.model.row_of(suspect.key))
+        title = self._title(suspect)
         notice.say(self._controller.viewer, f"Correct {title[:1].lower()}{title[1:]}, then press A to accept it")
+
+    def _title(self, suspect: Suspect) -> str:
+        title = self.queue.model.title(self.queue.model.row_of(suspect.key))
+        return title[:1].upper() + title[1:]
 
 
 def _order_box() -> QComboBox:
