@@ -205,6 +205,14 @@ def identities(paths: Iterable[Path]) -> frozenset[tuple[int, int]]:
     return frozenset(found)
 
 
+def spared(path: Path, images: frozenset[tuple[int, int]]) -> str:
+    """Why nothing is written under ``path``, where that is one of ``images``, by their :func:`identities`; else empty.
+    Nobody's image is ever replaced."""
+    if not identities([path]) & images:
+        return ""
+    return f"{path.name} is an image, and images are never replaced; choose another name or another folder."
+
+
 def images_by_stem(folder: Path) -> dict[str, Path]:
     """The images of a folder by the stems by which files pair. Raises ``SegError`` where two of them share one."""
     found: dict[str, Path] = {}
