@@ -68,6 +68,14 @@ class TestEnds:
         assert ended.err.count("\n") == 1
         assert "nothing.png" in ended.err
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows counts the whole path")
+    def test_a_name_that_is_too_long_is_one_sentence_and_2(self, run, tmp_path, model_file):
+        image = write(Volume(np.arange(2000, dtype=np.uint16).reshape(40, 50), "YX"), tmp_path / "a.png")
+        output = tmp_path / f"{'a' * 252}.png"
+        ended = run("predict", image, "--model", model_file("instance"), "--output", output)
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err == f"The name {output} is too long for the disk; choose a shorter one.\n"
+
     def test_a_bug_is_a_traceback_and_1(self, tmp_path):
         code = (
             "import sys, napari_seg.doctor as doctor\nfrom napari_seg.cli import main\n"
