@@ -260,6 +260,38 @@ def test_the_second_window_goes_on_when_the_first_is_closed_and_the_image_opened
     np.testing.assert_array_equal(second.kept(shown), shown.data)
 
 
+def test_a_mask_opened_where_nothing_can_be_kept_shows_the_work_that_is(windows: list[Window]) -> None:
+    """And another mask of its name is shown as it is."""
+    windows.append(first := Window())
+    came = np.zeros(SHAPE, np.uint8)
+    came[2, 10:20, 10:20] = 1
+    there = first.open(came)
+    there.paint((5, 20, 30), 3)
+    first.rest()
+    windows.append(second := Window())
+    resumed: list[Any] = []
+    noted: list[str] = []
+    second.recorder.resumed.connect(lambda layer, found: resumed.append(found.steps))
+    second.recorder.noted.connect(noted.append)
+    shown = second.open(came)
+    second.rest()
+    np.testing.assert_array_equal(shown.data, there.data)
+    assert resumed == [1]
+    assert not shown.editable
+    assert "another window" in second.recorder.safe.trouble
+    second.viewer.layers.remove(shown)
+    second.rest()
+    other = second.open(noise(1))
+    second.rest()
+    np.testing.assert_array_equal(other.data, noise(1))
+    assert not other.editable
+    assert noted == [
+        "mask is not the mask of that name that is kept here, so it is shown as it was opened; to see that one, "
+        "open the image without it."
+    ]
+    np.testing.assert_array_equal(first.kept(there), there.data)
+
+
 def test_what_could_not_be_undone_is_told_until_something_is_kept_again(
     windows: list[Window], monkeypatch: pytest.MonkeyPatch
 ) -> None:
