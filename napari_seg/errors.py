@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
 
 class SegError(Exception):
     """A user's mistake or a limit of the machine. Its text is shown as it is; anything else raised is a bug."""
+
+
+def limit_of(error: BaseException) -> SegError | None:
+    """The limit of the machine that an error of Python's own is about, for where nobody nearer to it said more."""
+    code = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, MemoryError) or code == errno.ENOMEM:
+        return SegError("The memory ran out; close other programs, or take smaller images or a box of them.")
+    if isinstance(error, OSError) and code in (errno.ENOSPC, errno.EDQUOT):
+        file = f" ({error.filename})" if error.filename else ""
+        return SegError(f"The disk is full{file}; free some space and start again.")
+    return None
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,23 @@ def written(path: Path, suffix: str = "") -> Iterator[Path]:
         remove(aside)
 
 
+def exists(path: Path) -> bool:
+    """Whether there is something of this name. There is nothing of one that is too long for the disk."""
+    try:
+        return path.exists()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
+
+
+def reason(error: OSError, cure: str) -> str:
+    """Why a file could not be written, and the cure: the end of a sentence. Where its name is too long, no other
+    folder helps."""
+    cure = "choose a shorter name" if error.errno == errno.ENAMETOOLONG else cure
+    return f"({(error.strerror or str(error)).lower()}); {cure}."
+
+
 def as_text(name: str) -> str:
     """The name of a file as text that can be written: bytes of it that are no UTF-8, which Python shows as lone
     surrogates, are replaced. The file itself is only found under the name as it came."""
@@ -88,7 +105,7 @@ def bring_back(path: Path) -> str:
     """Give an earlier folder its name again, where it was cut off that another takes its place; what is to be said of
     that, if it was so."""
     if path not in _unsaid:
-        if path.exists() or not _earlier(path).is_dir():
+        if exists(path) or not exists(_earlier(path)) or not _earlier(path).is_dir():
             return ""
         try:
             _earlier(path).rename(path)

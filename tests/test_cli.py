@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -66,6 +67,14 @@ class TestEnds:
         assert (ended.code, ended.out) == (2, "")
         assert ended.err.count("\n") == 1
         assert "nothing.png" in ended.err
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows counts the whole path")
+    def test_a_name_that_is_too_long_is_one_sentence_and_2(self, run, tmp_path, model_file):
+        image = write(Volume(np.arange(2000, dtype=np.uint16).reshape(40, 50), "YX"), tmp_path / "a.png")
+        output = tmp_path / f"{'a' * 252}.png"
+        ended = run("predict", image, "--model", model_file("instance"), "--output", output)
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err == f"The name {output} is too long for the disk; choose a shorter one.\n"
 
     def test_a_bug_is_a_traceback_and_1(self, tmp_path):
         code = (
@@ -318,6 +327,30 @@ class TestPredict:
         ended = run("predict", tmp_path / "images", "--model", model_file("semantic"), "--output", tmp_path / "masks")
         assert ended.code == 0, ended.err
         assert {path.name for path in (tmp_path / "masks").iterdir()} == {name, "z.png"}
+
+    @pytest.mark.parametrize(
+        ("error", "words"),
+        [(MemoryError(), "The memory ran out"), (OSError(errno.ENOMEM, "no"), "The memory ran out"),
+         (OSError(errno.ENOSPC, "no", "/there/a.tif"), "The disk is full (/there/a.tif); free some space")],
+        ids=["memory", "addresses", "disk"],
+    )  # fmt: skip
+    def test_a_limit_of_the_machine_ends_one_image_and_not_the_batch(
+        self, run, tmp_path, model_file, monkeypatch, error, words
+    ):
+        for name in ("a.png", "b.png"):
+            image(tmp_path / "in" / name)
+
+        def read_or_fail(path, *answers):
+            if path.name == "a.png":
+                raise error
+            return read(path)
+
+        monkeypatch.setattr("napari_seg.data.formats.read_answered", read_or_fail)
+        asked = ("--model", model_file("semantic"), "--output", tmp_path / "out")
+        ended = run("predict", tmp_path / "in", *asked)
+        assert ended.code == 2
+        assert f"a.png: {words}" in ended.err
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.png"]
 
     def test_a_folder_of_pictures_gets_masks_of_classes_that_overlap(self, run, tmp_path, model_file):
         image(tmp_path / "images" / "a.png")

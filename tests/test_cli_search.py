@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,20 @@ def test_a_search_for_scripts(run: Any, data: Path, tmp_path: Path) -> None:
     assert {line["detail"]["candidate"] for line in lines if "loss" in line["detail"]} == {0, 1}
     info = run("info", path).out
     assert "found by search" in info
+
+
+@pytest.mark.parametrize("command", [("search", "--candidates", 2), ("train", "--folds", 2)])
+def test_a_full_disk_is_one_sentence(
+    run: Any, data: Path, tmp_path: Path, command: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device", "/there/note.json")
+
+    monkeypatch.setattr("napari_seg.training.search.written", full)
+    monkeypatch.setattr("napari_seg.training.folds.written", full)
+    ended = run(command[0], data, *words(tmp_path / "m.safetensors"), *command[1:], "--steps", 1)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines()[-1] == "The disk is full (/there/note.json); free some space and start again."
 
 
 def test_folds_print_mean_and_spread(run: Any, data: Path, tmp_path: Path) -> None:

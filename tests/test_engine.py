@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import psutil
 import pytest
@@ -17,6 +20,7 @@ import pytest
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.editing.suspicion import disagreement
+from napari_seg.gui import engine as link
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
 from napari_seg.inference.expectation import expected_wrong
 from napari_seg.inference.predict import PredictSpec, predict, redecode
@@ -155,6 +159,40 @@ def test_a_users_mistake_is_a_sentence_and_a_bug_a_traceback(line: Line, spots: 
     bug = line.last(line.predict(spots, colour="green"))
     assert isinstance(bug, Failed)
     assert "ValidationError" in bug.traceback
+
+
+def test_a_disk_that_fills_while_an_image_is_handed_over_is_told(
+    line: Line, spots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without ending the window, as what is written through a map of a file does."""
+    opened = Path.open
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            if self.tell() + memoryview(data).nbytes > IMAGE.data.nbytes // 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    def open_full(path: Path, mode: str = "r", *about: Any, **more: Any) -> Any:
+        full = path.name.startswith("image-") and "w" in mode
+        return Full(path, "w") if full else opened(path, mode, *about, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", open_full)
+        failed = line.last(line.predict(spots))
+    assert isinstance(failed, Failed)
+    assert "could not be handed over (no space left on device); free some space in" in failed.sentence
+    assert isinstance(line.last(line.predict(spots)), Finished)
+
+
+@pytest.mark.parametrize("dtype", [">i2", "<f4", "?"])
+def test_an_image_is_handed_over_as_it_is(tmp_path: Path, dtype: str) -> None:
+    whole = (np.random.default_rng(0).random((5, 6, 7)) * 9).astype(dtype)
+    for data in (whole, whole.T, whole[::2, :, 1], da.from_array(whole, chunks=2)):
+        link._save(Volume(data, "ZYX"[-data.ndim :]), tmp_path / "a.npy")
+        found = np.load(tmp_path / "a.npy", mmap_mode="r")
+        assert found.dtype == whole.dtype
+        np.testing.assert_array_equal(found, np.asarray(data))
 
 
 def test_cancel_takes_less_than_a_second_and_the_next_order_works(line: Line, spots: Path) -> None:

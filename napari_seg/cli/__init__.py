@@ -7,19 +7,28 @@ person stopped it, 1 a bug (with its traceback).
 
 from __future__ import annotations
 
+import errno
 import sys
 
 from napari_seg.cli.app import app
 from napari_seg.cli.console import say, say_error
-from napari_seg.errors import SegError
+from napari_seg.errors import SegError, limit_of
 
 
 def main() -> None:
     """Run the command in ``sys.argv`` and leave the process with its exit code."""
     try:
         app()
-    except SegError as error:
-        say_error(error)
+    except (SegError, MemoryError, OSError) as error:
+        told = error if isinstance(error, SegError) else limit_of(error)
+        if told is None:
+            raise
+        say_error(told)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        say_error(SegError(f"The name {error.filename} is too long for the disk; choose a shorter one."))
         sys.exit(2)
     except SystemExit as stop:
         if stop.code == 130:

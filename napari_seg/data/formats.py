@@ -22,7 +22,7 @@ import numpy as np
 from napari_seg.data.geometry import same_world, turn
 from napari_seg.data.volume import UNITS, Volume
 from napari_seg.errors import ChoiceNeeded, SegError
-from napari_seg.files import as_text, bring_back, bring_back_all, written
+from napari_seg.files import as_text, bring_back, bring_back_all, exists, reason, written
 
 
 class Codec(Protocol):
@@ -87,7 +87,7 @@ def suffix_of(path: Path) -> str:
 
 def format_of(path: Path) -> Format:
     """The format of an existing file or folder. Raises ``SegError`` where none fits."""
-    if not path.exists():
+    if not exists(path):
         raise SegError(f"There is no file {path}; check the name and the folder.")
     named = path.name.lower()
     for entry in sorted(FORMATS.values(), key=lambda entry: not named.endswith(entry.suffixes)):
@@ -143,7 +143,7 @@ def is_image(path: Path) -> bool:
 
     A folder of images is none because a study lies somewhere below it.
     """
-    if not path.is_dir():
+    if not exists(path) or not path.is_dir():
         return True
     claiming = next((entry for entry in FORMATS.values() if entry.codec.claims(path)), None)
     return claiming is not None and not (claiming.name == "dicom" and _is_folder_of_others(path))
@@ -205,6 +205,14 @@ def identities(paths: Iterable[Path]) -> frozenset[tuple[int, int]]:
     return frozenset(found)
 
 
+def spared(path: Path, images: frozenset[tuple[int, int]]) -> str:
+    """Why nothing is written under ``path``, where that is one of ``images``, by their :func:`identities`; else empty.
+    Nobody's image is ever replaced."""
+    if not identities([path]) & images:
+        return ""
+    return f"{path.name} is an image, and images are never replaced; choose another name or another folder."
+
+
 def images_by_stem(folder: Path) -> dict[str, Path]:
     """The images of a folder by the stems by which files pair. Raises ``SegError`` where two of them share one."""
     found: dict[str, Path] = {}
@@ -245,19 +253,17 @@ def write(volume: Volume, path: str | Path) -> Path:
     if path.parent.name == "labels" and ome_zarr.claims(path.parent.parent):
         return ome_zarr.add_labels(volume, path.parent.parent, path.name)
     entry = _format_for_writing(path)
-    if path.is_dir() and not ome_zarr.is_mask(path):
-        raise SegError(f"{path} is a folder and no mask, so it is not replaced; choose another name.")
-    bring_back(path)
     try:
+        if path.is_dir() and not ome_zarr.is_mask(path):
+            raise SegError(f"{path} is a folder and no mask, so it is not replaced; choose another name.")
+        bring_back(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with written(path, suffix_of(path)) as aside:
             entry.codec.write(volume, aside)
             _seal(volume, entry.codec.read(aside), path)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise SegError(
-            f"{path} could not be written ({reason}); choose a folder with space that you may write to."
-        ) from error
+        words = reason(error, "choose a folder with space that you may write to")
+        raise SegError(f"{path} could not be written {words}") from error
     return path
 
 

@@ -57,8 +57,10 @@ def write_new(volume: Volume, path: Path) -> None:
 
 def add(mask: Volume, image_path: Path, name: str) -> Path:
     """See :func:`napari_seg.data.ome_zarr.add_labels`."""
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_. -]*", name) or name.startswith("__"):
-        raise SegError(f"{name!r} cannot be the name of a mask in an OME-Zarr; use letters, digits, dots and dashes.")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_. -]{,254}", name) or name.startswith("__"):
+        raise SegError(
+            f"{name!r} cannot be the name of a mask in an OME-Zarr; use up to 255 letters, digits, dots and dashes."
+        )
     node = node_at(image_path)
     if not node.multiscales:
         raise SegError(f"{image_path.name} is no OME-Zarr image to which a mask can be added; choose the image itself.")

@@ -77,6 +77,10 @@ class Volume:
                 f"The image has {self.data.ndim} dimensions, the axes {self.axes} name {len(self.axes)}; "
                 "give one letter for each dimension."
             )
+        if self.spacing is not None:
+            object.__setattr__(self, "spacing", tuple(float(one) for one in self.spacing))
+        if self.affine is not None and not (np.shape(self.affine) == (4, 4) and np.isfinite(self.affine).all()):
+            raise SegError("The affine is no matrix of 4 x 4 numbers; correct it in the file.")
         if self.spacing is not None and len(self.spacing) != self.ndim:
             raise SegError(f"The axes {self.axes} need {self.ndim} spacings; give one for each of {self.spatial}.")
         if self.spacing is not None and not all(np.isfinite(s) and s > 0 for s in self.spacing):

@@ -133,7 +133,7 @@ def _joint_counts(truth: NDArray[Any], found: NDArray[Any]) -> tuple[NDArray[np.
     """
     pairs, lengths = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
     rows = max(1, _SLAB // max(1, int(np.prod(truth.shape[1:]))))
-    for start in range(0, truth.shape[0], rows):
+    for start in range(0, truth.shape[0] if truth.size else 0, rows):
         slab = slice(start, start + rows)
         left, right = whole_labels(truth[slab], "truth"), whole_labels(found[slab], "prediction")
         joint = (left << np.uint64(32) | right).ravel()

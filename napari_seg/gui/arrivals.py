@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -502,6 +502,14 @@ def show_only(layer: Any) -> None:
 def is_only_shown(layer: Any) -> bool:
     """Whether a layer only shows something, and is never kept."""
     return bool(layer.metadata.get(ONLY_SHOWN) == str(layer.unique_id))
+
+
+def files_of(layers: Iterable[Any]) -> list[Path]:
+    """The files of those layers that are images, whoever has read them."""
+    images = [layer for layer in layers if isinstance(layer, Image) and not is_only_shown(layer)]
+    sources = [volume_as_kept(image).source for image in images]
+    paths = [Path(image.source.path) for image in images if image.source.path]
+    return [*(source.path for source in sources if source is not None), *paths]
 
 
 def same_image(image: Any, other: Any) -> bool:

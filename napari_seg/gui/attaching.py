@@ -29,7 +29,7 @@ from napari_seg.gui.gate import Gate
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, lies_elsewhere, volume_of
 from napari_seg.gui.ledger import Ledger
 from napari_seg.gui.track import Track
-from napari_seg.session.openings import Opened, open_mask
+from napari_seg.session.openings import Opened, look_up, open_mask
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import SAID, Plane, Step, plain
 from napari_seg.session.store import Store
@@ -38,6 +38,10 @@ from napari_seg.tasks.base import Labels
 OTHER = (
     "{name} is not the mask of that name that you worked on here, or was changed elsewhere: it is shown as it was "
     "opened. Ctrl+Z brings your work back."
+)
+OTHER_CLOSED = (
+    "{name} is not the mask of that name that is kept here, so it is shown as it was opened; to see that one, open the "
+    "image without it."
 )
 PREDICTED_ANEW = "{name} is the new mask of the model. Ctrl+Z brings the one back that you worked on here."
 WHOSE = "{name} is kept as a mask of {image}. If that is wrong, remove it, select its image, and open it again."
@@ -171,14 +175,18 @@ class Attaching:
             if KEY not in layer.metadata and not lies_elsewhere(layer, image):  # it is written on the grid of that
                 with contextlib.suppress(SegError):
                     layer.metadata[KEY] = volume_of(image).mask(layer.data, name=layer.name)
+        made = layer.metadata.get(MADE) or ("copy" if copy else "moved" if worked else "")
         if track.session.read_only:
             self._gate.refuse(layer)
             self._keep(track, found.rows, found.steps)
             self._ledger.complain(track.session.read_only, layer)
-            planes = track.session.writer.call(lambda store: store.planes(track.row.id))
-            self._ledger.after(planes, partial(self._take_meaning, track))
+            data = layer.data
+            kept = track.session.writer.call(
+                lambda store: look_up(store, track.row.id, track.plane, track.blocks_of(data), new=bool(made))
+            )
+            self._ledger.after(kept, partial(self._show_kept, track, found, data))
         else:
-            made = layer.metadata.pop(MADE, "") or ("copy" if copy else "moved" if worked else "")
+            layer.metadata.pop(MADE, None)
             self._join(track, found, made, layer.metadata.pop(PREDICTED, None))
         self.changed.emit()
 
@@ -215,8 +223,7 @@ class Attaching:
             except SegError as error:  # trying again would not help
                 answer[:] = [error]
                 return
-            kept = None if opened.labels is None else np.stack(opened.labels).reshape(data.shape)
-            kept = None if kept is None else kept.astype(np.promote_types(kept.dtype, data.dtype), copy=False)
+            kept = None if opened.labels is None else _as_before(opened.labels, data)
             once = track.row.times == 1
             shown = (data if kept is None else kept).reshape(-1, *track.row.grid)
             tops = {} if once else {time: int(frame.max(initial=0)) for time, frame in enumerate(shown)}
@@ -251,20 +258,28 @@ class Attaching:
             _begin_new(track, opened)
         if self.tracks.get(layer) is track:
             self._gate.open(layer)
-        about = layer if track.image is None else track.image
+        self._tell(track, found, opened, instead)
+
+    def _tell(self, track: Track, found: Found, opened: Opened, instead: str) -> None:
+        """Say what became of a mask that was opened."""
+        about = track.layer if track.image is None else track.image
         if opened.news == "resumed":
             self.resumed.emit(about, found)
         elif opened.news == "other":
-            self.noted.emit(instead.format(name=layer.name))
+            self.noted.emit(instead.format(name=track.layer.name))
         if opened.damaged:
             self.noted.emit(DAMAGED.format(name=about.name, folder=track.session.folder))
         self.changed.emit()
 
-    def _take_meaning(self, track: Track, planes: list[Plane]) -> None:
-        for plane in planes:
-            if plane.name == track.plane:
-                _tell_meaning(track.layer, plane, None)
-        self.changed.emit()
+    def _show_kept(self, track: Track, found: Found, data: Any, opened: Opened | None) -> None:
+        """Show what is kept of a mask that nobody can change here."""
+        layer = track.layer
+        if opened is None or self.tracks.get(layer) is not track or layer.data is not data:
+            return
+        _tell_meaning(layer, opened.plane, None)
+        if opened.labels is not None:
+            track.show(_as_before(opened.labels, data))
+        self._tell(track, found, opened, OTHER_CLOSED)
 
     def _keep(self, track: Track, rows: dict[str, Entry], steps: int) -> None:
         """From now on every change of a layer is kept."""
@@ -304,6 +319,12 @@ def _begin_new(track: Track, opened: Opened) -> None:
     room = number <= np.iinfo(layer.data.dtype).max
     if layer.selected_label == 1 and room and counts_objects(opened.plane.objects, opened.rows):
         layer.selected_label = number
+
+
+def _as_before(frames: list[Labels], data: Labels) -> Labels:
+    """Labels by time point in the shape of an array, and with room for at least what that had."""
+    labels = np.stack(frames).reshape(data.shape)
+    return labels.astype(np.promote_types(labels.dtype, data.dtype), copy=False)
 
 
 def _tell_meaning(layer: Any, plane: Plane, guess: Meaning | None) -> None:

@@ -22,7 +22,7 @@ from napari_seg.data.formats import read_answered
 from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Entry, State
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import is_only_shown, volume_as_kept
+from napari_seg.gui.arrivals import files_of, is_only_shown, volume_as_kept
 from napari_seg.gui.case_view import CaseView
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.folder_sample import Sample, sample_of
@@ -142,9 +142,9 @@ class Batch:
         return list(found.values())
 
     def image_files(self) -> list[Path]:
-        """The files of all images that are open or in the project."""
-        opened = [image.source.path for image, _ in self.open_images() if image.source is not None]
-        return [*opened, *self.project.files]
+        """The files of all images that are open, or of which a mask is, or that are in the project."""
+        of_masks = [track.image for track in self._recorder.tracks() if track.image is not None]
+        return [*files_of([*self._viewer.layers, *of_masks]), *self.project.files]
 
     def _begin(self) -> None:
         """What was true of the images before is not of others."""

@@ -6,9 +6,9 @@ import gc
 from functools import cache
 from typing import Any
 
-from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QLabel, QStackedWidget, QTabBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDockWidget, QLabel, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from napari_seg.gui.around_canvas import AroundCanvas
 from napari_seg.gui.controller import Controller
@@ -87,6 +87,15 @@ class Panel(QWidget):
         self.destroyed.connect(self.controller.close)
         self.around = AroundCanvas(viewer, self.controller)
         self.leaving = Leaving(viewer, self.controller.recorder, self, self.controller.batch.leaving.emit)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """The X of its dock hides it, as the button beside that does: what is painted is kept as before, and the
+        Plugins menu shows it again. napari would take it out and make a second one, and both would want the same
+        sessions."""
+        super().changeEvent(event)
+        dock = self.parent()
+        if event.type() == QEvent.Type.ParentChange and isinstance(dock, QDockWidget):
+            dock.destroyOnClose = dock.close
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH, super().sizeHint().height())

@@ -232,10 +232,7 @@ class Engine:
             known = {"axes": image.axes, "shape": image.shape, "spacing": image.spacing, "unit": image.unit}
             return {"path": str(source.path / source.series), "name": image.name, **known}
         path = self._folder / f"image-{number}.npy"
-        array = np.lib.format.open_memmap(path, "w+", image.dtype, image.shape)
-        for plane in range(image.shape[0]):
-            array[plane] = np.asarray(image.data[plane])
-        del array
+        _save(image, path)
         return {
             "array": str(path),
             "axes": image.axes,
@@ -318,6 +315,16 @@ def _message(said: Mapping[str, Any]) -> Message:
             return Died(number, "memory ran out")
         case _:
             return Failed(number, said["sentence"], said["traceback"])
+
+
+def _save(image: Volume, path: Path) -> None:
+    """Write an array plane by plane, as it may not fit into memory. It is not written through a map of the file: what
+    a full disk does not take there ends the whole program, where this raises ``OSError``."""
+    about = {"descr": np.lib.format.dtype_to_descr(image.dtype), "fortran_order": False, "shape": image.shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, about)
+        for plane in range(image.shape[0]):
+            file.write(np.ascontiguousarray(image.data[plane], image.dtype).data)
 
 
 def _cause(code: int) -> str:

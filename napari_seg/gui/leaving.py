@@ -41,7 +41,7 @@ class Leaving(QObject):
         viewer.window._qt_window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() != QEvent.Type.Close or not self._viewer.layers:
+        if event.type() != QEvent.Type.Close or not (self._viewer.layers or _would_lose(self._recorder.safe)):
             return False  # a script that closes the viewer has taken the layers out before
         self._keep()
         self._recorder.tick()
@@ -50,7 +50,7 @@ class Leaving(QObject):
             event.ignore()
             return True
         safe = self._recorder.safe
-        if not (safe.waiting and safe.trouble) or wants_to_leave(self._panel, leaving_words(safe)):
+        if not _would_lose(safe) or wants_to_leave(self._panel, leaving_words(safe)):
             return False
         event.ignore()
         return True
@@ -60,6 +60,11 @@ class Leaving(QObject):
         safe = self._recorder.safe
         coming = safe.coming and time.monotonic() < self._until
         return bool(safe.trouble) or not (coming or safe.waiting or self._recorder.at_work)
+
+
+def _would_lose(safe: Safe) -> bool:
+    """Whether steps wait for what a person can cure."""
+    return bool(safe.waiting and safe.trouble)
 
 
 def wants_to_leave(parent: QWidget, words: str) -> bool:

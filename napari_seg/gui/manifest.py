@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_seg.data.formats import format_of, write
+from napari_seg.data.formats import format_of, identities, spared, write
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import CLASSES, MOVED, OBJECTS, LayerData, layer_data, lies_elsewhere, volume_of
 
 if TYPE_CHECKING:
+    from napari_seg.gui.controller import Controller
     from napari_seg.gui.recorder import Recorder
     from napari_seg.gui.saving import Record
     from napari_seg.gui.track import Track
@@ -64,7 +65,8 @@ def read_layers(path: str | list[str]) -> list[Any]:
 
 
 def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[str]:
-    """Write one layer into the grid of the image it belongs to; raises ``SegError`` where that is not possible.
+    """Write one layer into the grid of the image it belongs to; raises ``SegError`` where that is not possible, or
+    would replace an image.
 
     napari waits for its writers on the thread of the window. So a copy is made there, for as long as that takes (0.1 s
     for 512 x 512 x 512 labels of 16 bits); it is written in a thread, and the window lives and says so meanwhile.
@@ -76,6 +78,8 @@ def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[
     from napari_seg.gui.views import window_of
     from napari_seg.gui.waiting import wait_for
 
+    if words := spared(Path(path).expanduser(), identities(_image_files())):
+        raise SegError(words)
     layer = Layer.create(data, about, kind)
     volume, records = volume_of(layer), list[Record]()
     if kind == "labels":
@@ -102,13 +106,29 @@ def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[
     return wait_for(window_of(viewer), f"Saving {Path(path).name}", work, way_out="") or []
 
 
-def _kept(data: Any) -> tuple[Recorder, Track] | None:
-    """Who keeps the layer of this array, if the panel of the window does."""
+def _controllers() -> list[Controller]:
+    """That of the panel of the window in front, if it is open."""
     from napari import current_viewer
 
     viewer = current_viewer()
     panels = [] if viewer is None else viewer.window.dock_widgets.values()
-    recorders = [panel.controller.recorder for panel in panels if hasattr(panel, "controller")]
+    return [panel.controller for panel in panels if hasattr(panel, "controller")]
+
+
+def _image_files() -> list[Path]:
+    """The files of the images that the window in front knows, also without the panel."""
+    from napari import current_viewer
+
+    from napari_seg.gui.arrivals import files_of
+
+    viewer = current_viewer()
+    files = files_of(() if viewer is None else viewer.layers)
+    return [*files, *(file for controller in _controllers() for file in controller.batch.image_files())]
+
+
+def _kept(data: Any) -> tuple[Recorder, Track] | None:
+    """Who keeps the layer of this array, if the panel of the window does."""
+    recorders = [controller.recorder for controller in _controllers()]
     kept = ((recorder, track) for recorder in recorders for track in recorder.tracks())
     return next((one for one in kept if one[1].layer.data is data), None)
 

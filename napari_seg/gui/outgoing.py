@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from psygnal import Signal
 
-from napari_seg.data.formats import identities, mask_name, stem, write
+from napari_seg.data.formats import identities, mask_name, spared, stem, write
 from napari_seg.errors import SegError
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.project import Project
@@ -76,8 +76,8 @@ class Outgoing:
         if listed is not None and folder.resolve() == listed.resolve():
             self.words = "Here the masks would be taken for images; choose another folder, such as a new one in this."
             self.changed.emit()
-        elif taken := next((place for place in _places(names, folder) if identities([place]) & images), None):
-            self.words = f"The mask {taken.name} would replace the image of that name; choose another folder."
+        elif words := next(filter(None, (spared(place, images) for place in _places(names, folder))), ""):
+            self.words = words
             self.changed.emit()
         elif self._run is None and (paths or left_out):
             run = self._run = _Run(folder, list(paths), len(paths) + left_out, names, images, failed=left_out)
@@ -122,8 +122,8 @@ def _written(session: Session, image: int, path: Path, run: _Run, who: str) -> s
         masks = session.writer.call(lambda store: masks_of(store, image, ", ".join(names.values()), who)).result()
         for mask in [mask for mask in masks if mask.plane.name in names]:
             place = run.folder / names[mask.plane.name]
-            if identities([place]) & run.images:
-                raise SegError(f"The mask {place.name} would replace the image of that name; choose another folder.")
+            if words := spared(place, run.images):
+                raise SegError(words)
             labels = mask.labels if "T" in volume.axes else mask.labels[0]
             write(replace(volume.mask(labels), made=made(mask.record)), place)
             write_record(mask.record, record_path(place, stem(place)))

@@ -15,7 +15,7 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_seg.data.formats import identities, stem, write
+from napari_seg.data.formats import identities, spared, stem, write
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.gui.engine import Engine
@@ -45,8 +45,8 @@ class Saving:
 
     def save(self, path: Path) -> None:
         """Write the mask of the last run, as its layer shows it."""
-        if identities([path]) & identities(self._images()):
-            self._done(("", f"{path.name} was not saved: it is an image; choose another name for the mask."))
+        if words := spared(path, identities(self._images())):
+            self._done(("", words))
             return
         self._wanted = path
         self._done((f"Saving {path.name}", ""))

@@ -112,6 +112,8 @@ def predict(
 ) -> Steps[Prediction]:
     """Segment an image, or a region of it. Raises ``SegError`` for an image or settings that do not fit the model."""
     began = clock.monotonic()
+    if not isinstance(volume, Volume):
+        raise SegError('The image is no Volume; read a file with read(path), or name the axes: Volume(array, "YX").')
     yield Progress(0, 1, "Looking at the image")
     fit = check(model.spec, volume, spec, region)
     decoding.task_with(model.spec.task, spec)

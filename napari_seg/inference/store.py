@@ -39,4 +39,7 @@ def scores_array(shape: tuple[int, ...]) -> NDArray[Any]:
                 os.posix_fallocate(file.fileno(), 0, size)
             except OSError:
                 raise short from None
-        return np.memmap(file, np.float16, "r+" if hasattr(os, "posix_fallocate") else "w+", shape=shape)
+        try:
+            return np.memmap(file, np.float16, "r+" if hasattr(os, "posix_fallocate") else "w+", shape=shape)
+        except OSError as error:
+            raise MemoryError(str(error)) from None  # there is a file, but no room for it among the addresses

@@ -37,6 +37,10 @@ class NetworkSpec(Spec):
         return f"{self.kind}, {self.ndim}D, width {self.width}, depth {self.depth}, {self.norm} norm"
 
 
+_LEAST = 1e-6
+"""Intensities that differ by less, as a share of what they are, are one: that is how exact they are in float32."""
+
+
 class Normalisation(Spec):
     """How intensities become the network's input.
 
@@ -53,10 +57,12 @@ class Normalisation(Spec):
         if self.kind == "window":
             return self.low, self.high
         if self.kind == "zscore":
-            mean = float(np.mean(values, dtype=np.float64))
-            return mean, mean + max(float(np.std(values, dtype=np.float64)), 1e-6)
-        low, high = (float(value) for value in np.percentile(values, (self.low, self.high)))
-        return low, max(high, low + 1e-6 * max(1.0, abs(low)))
+            low = float(np.mean(values, dtype=np.float64))
+            width = float(np.std(values, dtype=np.float64))
+        else:
+            low, high = (float(value) for value in np.percentile(values, (self.low, self.high)))
+            width = high - low
+        return low, low + (max(width, _LEAST * abs(low)) or _LEAST)
 
     @staticmethod
     def apply(values: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from typing import Literal
 
 from napari_seg.editing.annotation import Entry
 from napari_seg.session.blocks import digest, named, smallest
-from napari_seg.session.records import CAME, Change, Plane, Step, row_key
+from napari_seg.session.records import CAME, Change, Place, Plane, Step, row_key
 from napari_seg.session.store import RESTORE, Store
 from napari_seg.tasks.base import Labels
 
@@ -72,6 +72,20 @@ def open_mask(store: Store, image: int, plane: Plane, step: Step, *, new: bool =
     store.put_plane(image, plane)
     store.commit(image, step)
     return _opened(store, image, plane.name, "other" if worked_on else "", shown=False)
+
+
+def look_up(
+    store: Store, image: int, plane: str, blocks: Mapping[Place, Labels], *, new: bool = False
+) -> Opened | None:
+    """What is kept of a mask that is opened where nothing can be written: that is shown, if it is of the work that
+    the plane holds now. ``None`` where nothing is kept of it."""
+    if new or not store.keeps(image, plane):
+        return None
+    opened = named({place: digest(smallest(block)) for place, block in blocks.items()})
+    if opened == store.state(image, plane):
+        return _opened(store, image, plane, "", shown=False)
+    known = _line_of(store, image, plane, opened) == store.line(image, plane)
+    return _opened(store, image, plane, "resumed" if known else "other", shown=known)
 
 
 def afresh(store: Store, image: int, at: float, who: str) -> Change | None:

@@ -20,7 +20,7 @@ from napari_seg.editing.annotation import CASE, Entry, State, object_key
 from napari_seg.editing.counting import counted
 from napari_seg.editing.said import class_names, counts_objects
 from napari_seg.errors import SegError
-from napari_seg.files import written
+from napari_seg.files import reason, written
 from napari_seg.session.cases import COUNTED
 from napari_seg.session.openings import passed
 from napari_seg.session.predicted import Past, predictions
@@ -126,8 +126,7 @@ def write_record(record: dict[str, Any], path: Path) -> None:
         with written(path) as aside:
             aside.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise SegError(f"{path.name} could not be written ({reason}); choose another folder.") from None
+        raise SegError(f"{path.name} could not be written {reason(error, 'choose another folder')}") from None
 
 
 def when(at: float) -> str:

@@ -228,6 +228,29 @@ def test_a_disk_that_fills_up_half_way_leaves_the_old_file_whole(entry: Format, 
     assert content(tmp_path) == before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows counts the whole path")
+@pytest.mark.parametrize("entry", WRITING, ids=[entry.name for entry in WRITING])
+def test_a_name_may_be_as_long_as_the_disk_takes_and_a_longer_one_is_refused(entry: Format, tmp_path: Path) -> None:
+    """Also where the names that are used on the way are longer."""
+    volume, suffix = VOLUMES["a 2D mask"], entry.suffixes[0]
+    for length in (236, 255):
+        path = write(volume, tmp_path / f"{'a' * (length - len(suffix))}{suffix}")
+        np.testing.assert_array_equal(np.asarray(read(path).data), volume.data)
+    before = content(tmp_path)
+    longer = tmp_path / f"{'a' * (256 - len(suffix))}{suffix}"
+    with pytest.raises(
+        SegError, match=r"could not be written \(file name too long\); choose a shorter name.$"
+    ) as refused:
+        write(volume, longer)
+    assert is_one_sentence(refused.value)
+    assert content(tmp_path) == before
+    with pytest.raises(SegError, match="There is no file"):
+        read(longer)
+    if entry.name == "ome_zarr":
+        with pytest.raises(SegError, match="cannot be the name of a mask in an OME-Zarr; use up to 255"):
+            write(volume, path / "labels" / ("a" * 256))
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO])
 @pytest.mark.parametrize("entry", WRITING, ids=[entry.name for entry in WRITING])
 def test_whatever_the_system_refuses_is_said_and_nothing_is_left(

@@ -32,6 +32,12 @@ def blobs(seed: int, size: int = 96) -> np.ndarray:
     return np.where(distance.min(-1) < 9, distance.argmin(-1) + 1, 0).astype(np.uint16)
 
 
+@pytest.mark.parametrize("shape", [(5, 0), (0, 5), (0, 0)])
+def test_masks_without_a_pixel_have_nothing_in_common(shape: tuple[int, ...]) -> None:
+    found = overlap(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
+    assert found.truth.size == found.found.size == found.shared.size == 0
+
+
 @pytest.mark.parametrize("measure", OBJECT_METRICS.values(), ids=OBJECT_METRICS.keys())
 class TestObjectMetrics:
     @pytest.mark.parametrize("iou", THRESHOLDS)

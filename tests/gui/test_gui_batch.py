@@ -536,14 +536,16 @@ def test_a_mask_never_replaces_an_image(window: Window, folder: Path, tmp_path: 
     window.segment()
     window.batch.save(elsewhere)
     window.rest()
-    assert window.batch.state.saved == "The mask d.png would replace the image of that name; choose another folder."
+    assert window.batch.state.saved == (
+        "d.png is an image, and images are never replaced; choose another name or another folder."
+    )
     before = (elsewhere / "d.png").read_bytes()
     window.batch.save(out)
     os.link(elsewhere / "d.png", out / "d.png")  # while the others are written
     for _ in range(4):
         window.rest()
     assert "1 could not be written" in window.batch.state.saved
-    assert window.row("d").why.startswith("The mask d.png would replace the image")
+    assert window.row("d").why.startswith("d.png is an image, and images are never replaced")
     assert (elsewhere / "d.png").read_bytes() == before
     assert sorted(path.name for path in elsewhere.iterdir()) == ["d.png"]
 

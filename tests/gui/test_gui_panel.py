@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +238,45 @@ def test_the_panel_closes_its_engine_and_follows_the_theme(viewer: Any, panel: P
     panel.deleteLater()
     qtbot.waitUntil(lambda: not folder.exists(), timeout=10_000)
     assert engine.pid is None
+
+
+def from_the_menu(viewer: Any) -> None:
+    """Choose the panel in the Plugins menu."""
+
+    def entries(menu: Any) -> Iterator[Any]:
+        for action in menu.actions():
+            yield from (action,) if action.menu() is None else entries(action.menu())
+
+    menu = viewer.window.plugins_menu
+    menu.aboutToShow.emit()
+    next(entry for entry in entries(menu) if "Segmentation panel" in entry.text()).trigger()
+
+
+def test_the_panel_comes_back_after_its_cross_and_keeps_what_is_painted(viewer: Any, plugin: None, qtbot: Any) -> None:
+    from_the_menu(viewer)
+    [panel] = viewer.window.dock_widgets.values()
+    recorder = panel.controller.recorder
+    viewer.add_image(np.random.default_rng(0).random((40, 50)), name="scan")
+    mask = viewer.add_labels(np.zeros((40, 50), np.uint16), name="mask")
+    qtbot.waitUntil(lambda: recorder.track(mask) is not None and recorder.rests, timeout=20_000)
+    for dock, floats in ((panel.parent(), False), (panel.parent(), True)):
+        dock.setFloating(floats)  # napari makes another title bar for that
+        for value, button in ((1, dock.title.close_button), (2, dock.title.hide_button)):
+            qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+            qtbot.waitUntil(lambda: not panel.isVisible(), timeout=5_000)
+            mask.data_setitem((np.array([6]), np.array([6])), value)
+            qtbot.waitUntil(lambda: recorder.rests, timeout=20_000)
+            from_the_menu(viewer)
+            assert [*viewer.window.dock_widgets.values()] == [panel]
+            assert panel.isVisible()
+            assert panel.parent().isFloating() is floats
+    assert viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")[1] is panel
+    assert mask.editable
+    assert panel.kept.text().endswith("4 steps can be undone")
+    for value in (1, 2, 1, 0):
+        mask.undo()
+        qtbot.waitUntil(lambda: recorder.rests, timeout=20_000)
+        assert mask.data[6, 6] == value
 
 
 def test_pages_have_numbers_where_there_is_room_for_them(panel: Panel, qtbot: Any) -> None:

@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Labels
 from qtpy.QtCore import QTimer
 
 from napari_seg.data.formats import read, write
@@ -20,7 +21,7 @@ from napari_seg.errors import SegError
 from napari_seg.gui import manifest, saving
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Finished
-from napari_seg.gui.layers import layer_data
+from napari_seg.gui.layers import KEY, layer_data
 from napari_seg.session.provenance import EXPORT
 
 SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
@@ -198,5 +199,46 @@ def test_an_image_is_never_replaced(shown: Controller, tmp_path: Path) -> None:
     for place in (path, tmp_path / "link.png"):
         shown.save(place)
         settle(shown)
-        assert "it is an image; choose another name" in shown._saving.trouble
+        assert "is an image, and images are never replaced" in shown._saving.trouble
         assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("panel", [True, False])
+def test_file_save_of_napari_never_replaces_an_image(
+    make_napari_viewer: Callable[..., Any], plugin: None, tmp_path: Path, qtbot: Any, panel: bool
+) -> None:
+    """Under none of its names, also where somebody else has read it, and where it is closed and its mask is not."""
+    noise = np.random.default_rng(0).integers(0, 255, (2, 40, 50)).astype(np.uint8)
+    path = write(Volume(noise[0], "YX", (0.5, 0.5), "um"), tmp_path / "scan.nii.gz")
+    other = write(Volume(noise[1, :30], "YX"), tmp_path / "other.png")
+    (tmp_path / "link.nii.gz").symlink_to(path)
+    before, other_before = path.read_bytes(), other.read_bytes()
+    viewer = make_napari_viewer()
+    viewer.open(path, plugin="napari-seg")
+    viewer.open(other, plugin="napari")
+    scan, _ = viewer.layers
+    mask = viewer.add_layer(Labels(**_about_mask(scan)))
+    if panel:
+        viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")
+        recorder = next(panel.controller.recorder for panel in viewer.window.dock_widgets.values())
+        qtbot.waitUntil(lambda: recorder.track(mask) is not None, timeout=20_000)
+
+    def refused(layer: Any, place: Path) -> None:
+        viewer.layers.selection = {layer}
+        with pytest.raises(SegError, match=f"{place.name} is an image, and images are never replaced; choose another"):
+            viewer.layers.save(str(place), selected=True, plugin="napari-seg")
+        assert (path.read_bytes(), other.read_bytes()) == (before, other_before)
+
+    for layer in (mask, scan):
+        for place in (path, tmp_path / "link.nii.gz", other):
+            refused(layer, place)
+    if panel:
+        viewer.layers.remove(scan)
+        refused(mask, path)
+    for _ in range(2):  # what is no image is replaced
+        assert viewer.layers.save(str(tmp_path / "mask.nii.gz"), selected=True, plugin="napari-seg")
+
+
+def _about_mask(scan: Any) -> dict[str, Any]:
+    (data, about, _), *_ = layer_data(scan.metadata[KEY].mask(np.full((40, 50), 3, np.uint16)), "labels")
+    return {"data": data, **about}

@@ -260,6 +260,38 @@ def test_the_second_window_goes_on_when_the_first_is_closed_and_the_image_opened
     np.testing.assert_array_equal(second.kept(shown), shown.data)
 
 
+def test_a_mask_opened_where_nothing_can_be_kept_shows_the_work_that_is(windows: list[Window]) -> None:
+    """And another mask of its name is shown as it is."""
+    windows.append(first := Window())
+    came = np.zeros(SHAPE, np.uint8)
+    came[2, 10:20, 10:20] = 1
+    there = first.open(came)
+    there.paint((5, 20, 30), 3)
+    first.rest()
+    windows.append(second := Window())
+    resumed: list[Any] = []
+    noted: list[str] = []
+    second.recorder.resumed.connect(lambda layer, found: resumed.append(found.steps))
+    second.recorder.noted.connect(noted.append)
+    shown = second.open(came)
+    second.rest()
+    np.testing.assert_array_equal(shown.data, there.data)
+    assert resumed == [1]
+    assert not shown.editable
+    assert "another window" in second.recorder.safe.trouble
+    second.viewer.layers.remove(shown)
+    second.rest()
+    other = second.open(noise(1))
+    second.rest()
+    np.testing.assert_array_equal(other.data, noise(1))
+    assert not other.editable
+    assert noted == [
+        "mask is not the mask of that name that is kept here, so it is shown as it was opened; to see that one, "
+        "open the image without it."
+    ]
+    np.testing.assert_array_equal(first.kept(there), there.data)
+
+
 def test_what_could_not_be_undone_is_told_until_something_is_kept_again(
     windows: list[Window], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,9 +362,11 @@ def test_a_label_painted_while_a_mask_is_laid_down_is_known(windows: list[Window
     assert window.recorder.annotation(track).following == 8
 
 
+@pytest.mark.parametrize("open_still", [True, False])
 def test_a_window_is_not_closed_over_steps_that_wait(
-    make_napari_viewer: Callable[..., Any], plugin: None, monkeypatch: pytest.MonkeyPatch, qtbot: Any
+    make_napari_viewer: Callable[..., Any], plugin: None, monkeypatch: pytest.MonkeyPatch, qtbot: Any, open_still: bool
 ) -> None:
+    """Also of layers that were taken out."""
     monkeypatch.setattr(writing, "RETRY", 0.02)
     viewer = make_napari_viewer(show=True)
     panel = viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")[1]
@@ -343,11 +377,14 @@ def test_a_window_is_not_closed_over_steps_that_wait(
     free = fill_up(recorder)
     layer.data_setitem(np.nonzero(np.ones((64, 64))), np.random.default_rng(0).integers(0, 999, 64 * 64))
     qtbot.waitUntil(lambda: panel.kept.text().endswith("free some space. 1 step waits until then."), timeout=20_000)
+    if not open_still:
+        viewer.layers.clear()
     asked: list[str] = []
     monkeypatch.setattr(leaving, "wants_to_leave", lambda parent, words: bool(asked.append(words)))
     assert not window.close()
     assert window.isVisible()
-    assert asked[0].startswith("1 step is not on the disk yet and would be lost. The disk of")
+    steps = "1 step is" if open_still else "2 steps are"  # what a layer holds that was taken out is one
+    assert asked[0].startswith(f"{steps} not on the disk yet and would be lost. The disk of")
     free()
     qtbot.waitUntil(lambda: panel.kept.text().startswith("Kept at"), timeout=20_000)
     assert not panel.leaving.eventFilter(window, QEvent(QEvent.Type.Close))

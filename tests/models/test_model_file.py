@@ -252,6 +252,14 @@ def test_normalisation_brings_its_limits_to_0_and_1(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["percentile", "zscore"])
+@pytest.mark.parametrize("unit", [1e-12, 1e-9, 1e9])
+def test_a_picture_in_another_unit_is_the_same_picture(kind: str, unit: float) -> None:
+    norm, values = Normalisation(kind=kind), np.random.default_rng(0).random((20, 20))
+    plain, other = (norm.apply(picture, norm.fit(picture)) for picture in (values, values * unit))
+    np.testing.assert_allclose(other, plain, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["percentile", "zscore"])
 @pytest.mark.parametrize("values", [np.full(9, 3.0), np.array([-70000]), np.zeros(4, np.uint8)])
 def test_a_constant_image_becomes_0(kind: str, values: np.ndarray) -> None:
     norm = Normalisation(kind=kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +146,10 @@ def test_the_record_lies_beside_the_mask_and_is_whole_or_not_there(tmp_path: Pat
 
 def test_object_keys_are_those_of_the_tools() -> None:
     assert object_key(12) == "object 12"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows counts the whole path")
+def test_a_record_whose_name_is_too_long_says_what_helps(tmp_path: Path) -> None:
+    mask = tmp_path / f"{'a' * 250}.nii"  # a name that a disk takes
+    with pytest.raises(SegError, match=r"could not be written \(file name too long\); choose a shorter name.$"):
+        write_record({}, record_path(mask, mask.stem))
