@@ -12,12 +12,13 @@ class SegError(Exception):
 
 def limit_of(error: BaseException) -> SegError | None:
     """The limit of the machine that an error of Python's own is about, for where nobody nearer to it said more."""
-    code = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, MemoryError) or code == errno.ENOMEM:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return SegError("The memory ran out; close other programs, or take smaller images or a box of them.")
-    if isinstance(error, OSError) and code in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         file = f" ({error.filename})" if error.filename else ""
         return SegError(f"The disk is full{file}; free some space and start again.")
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return SegError(f"The name {error.filename} is too long for the disk; choose a shorter one.")
     return None
 
 

@@ -7,7 +7,6 @@ person stopped it, 1 a bug (with its traceback).
 
 from __future__ import annotations
 
-import errno
 import sys
 
 from napari_seg.cli.app import app
@@ -24,11 +23,6 @@ def main() -> None:
         if told is None:
             raise
         say_error(told)
-        sys.exit(2)
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        say_error(SegError(f"The name {error.filename} is too long for the disk; choose a shorter one."))
         sys.exit(2)
     except SystemExit as stop:
         if stop.code == 130:
