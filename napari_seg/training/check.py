@@ -17,7 +17,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.data.align import as_its_image, one_is_placed
+from napari_seg.data.align import apart, as_its_image, one_is_placed, onto_grid
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.inference.channels import names_of, places, unnamed
@@ -45,6 +45,11 @@ NAMED = 5
 
 Fractions = Literal["none", "rounding", "shares", "many"]
 """How far labels are from whole numbers: ``shares`` lie in 0..1, as probabilities do."""
+
+
+Lies = Literal["here", "elsewhere", "nowhere", "unknown"]
+"""Where labels lie: on the grid of their image; on another one, of which the files say how it lies on that; nowhere on
+it, as the files say; or nothing says it."""
 
 
 class Readable(Named, Protocol):
@@ -93,6 +98,7 @@ class Looked:
     planes: int = 0
     sizes: Mapping[int, int] | None = None
     pieces: int = 0
+    lies: Lies = "here"
     one_sided: bool = False
     unreadable: str = ""
 
@@ -136,8 +142,27 @@ class Looked:
             planes=planes,
             sizes=sizes,
             pieces=_pieces(rounded > 0) if alone and rounded.ndim in (2, 3) else 0,
+            lies=_lies(labels, image),
             one_sided=one_sided,
         )
+
+
+def _lies(labels: Volume, image: Volume) -> Lies:
+    placed = labels.affine is not None and image.affine is not None
+    if labels.grid == image.grid and not (placed and (apart(labels, image) or _other(image.spacing, labels.spacing))):
+        return "here"
+    if labels.size("T") != image.size("T"):
+        return "unknown"
+    try:
+        onto_grid(labels, image)
+    except SegError:
+        return "nowhere" if placed else "unknown"
+    return "elsewhere"
+
+
+def _other(spacing: tuple[float, ...] | None, than: tuple[float, ...] | None) -> bool:
+    """Whether both spacings are known, and differ by more than files round."""
+    return spacing is not None and than is not None and not np.allclose(spacing, than, rtol=0.01)
 
 
 def _sizes(numbers: NDArray[Any], labels: Volume, planes: int) -> dict[int, int]:
@@ -177,14 +202,34 @@ Rule = Callable[[Sequence[Looked], Wanted], Iterator[Finding]]
 
 
 def _grids(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
-    apart = [case for case in cases if case.labels_grid != case.grid and not case.colour]
-    turned = [case for case in apart if case.labels_grid == case.grid[::-1]]
-    scaled = [case for case in apart if case not in turned and _is_scaled(case)]
-    rest = [case for case in apart if case not in turned and case not in scaled]
-    if turned:
-        yield _finding("The labels of {} lie turned: their axes run in the other order.", turned, True, "turn")
+    lying = defaultdict[Lies, list[Looked]](list)
+    for case in cases:
+        if not case.colour:
+            lying[case.lies].append(case)
+    scaled = [case for case in lying["unknown"] if _is_scaled(case)]
+    turned = [case for case in lying["unknown"] if case.labels_grid == case.grid[::-1]]
+    rest = [case for case in lying["unknown"] if case not in scaled and case not in turned]
+    if there := lying["elsewhere"]:
+        words = "The labels of {} have another grid than the image, but the files say how they lie on it."
+        yield _finding(words, there, True, "lay")
     if scaled:
         yield _finding("The labels of {} are another size than the image.", scaled, True, "resize")
+    if turned:
+        yield _finding(
+            "The labels of {} lie turned or mirrored, and nothing tells which; look at them, and export them anew as "
+            "the image lies.",
+            turned,
+            True,
+            "leave out",
+        )
+    if away := lying["nowhere"]:
+        yield _finding(
+            "The labels of {} lie in another place than the image, and nothing of them is on it; see that both are of "
+            "the same patient and scan.",
+            away,
+            True,
+            "leave out",
+        )
     if rest:
         yield _finding(
             "The labels of {} have another shape than the image and cannot be made to fit; export them anew.",
@@ -195,27 +240,24 @@ def _grids(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
 
 
 def _is_scaled(case: Looked) -> bool:
-    """Whether the labels are the image's grid made finer or coarser along some axes, all but rounding."""
-    if len(case.labels_grid) != len(case.grid) or not all((*case.grid, *case.labels_grid)):
+    """Whether the labels are the image's grid made finer or coarser alike along all axes, all but rounding, and no file
+    says that they are not."""
+    said = case.one_sided or (case.spacing is not None and case.labels_spacing is not None)
+    if said or len(case.labels_grid) != len(case.grid) or not all((*case.grid, *case.labels_grid)):
         return False
     ratios = np.array(case.labels_grid) / np.array(case.grid)
-    flat = ratios[-2:]
-    return bool(abs(flat[0] / flat[1] - 1) < 0.02)
+    return bool(ratios.max() / ratios.min() - 1 < 0.02)
 
 
 def _spacings(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
-    apart = [
-        case
-        for case in cases
-        if case.spacing and case.labels_spacing and case.grid == case.labels_grid
-        if not np.allclose(case.spacing, case.labels_spacing, rtol=0.01)
-    ]
-    if apart:
-        yield _finding("The labels of {} say another spacing than the image.", apart, True, "respace")
+    """Of labels that do not say where they lie, only how large they are."""
+    other = [case for case in cases if case.lies == "here" and _other(case.spacing, case.labels_spacing)]
+    if other:
+        yield _finding("The labels of {} say another spacing than the image.", other, True, "respace")
 
 
 def _places(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
-    unsaid = [case for case in cases if case.one_sided and case.grid == case.labels_grid]
+    unsaid = [case for case in cases if case.one_sided and case.lies in ("here", "elsewhere")]
     if unsaid:
         yield _finding(
             "Of {} only the image or only the labels say where they lie, so they were laid on each other voxel by "

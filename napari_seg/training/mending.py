@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.data.align import onto_grid
 from napari_seg.data.volume import Volume, labels_dtype
 from napari_seg.training.cases import Labelled
 from napari_seg.training.check import Finding, Readable
@@ -34,10 +35,9 @@ def _labelled(change: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[..., t
     return mend
 
 
-def _turned(image: Volume, labels: Volume, values: Sequence[int]) -> tuple[Volume, Volume]:
-    first = labels.axes.index(labels.spatial[0])
-    axes = [*range(first), *range(labels.data.ndim - 1, first - 1, -1)]
-    return _respaced(image, replace(labels, data=np.transpose(np.asarray(labels.data), axes)), values)
+def _laid(image: Volume, labels: Volume, values: Sequence[int]) -> tuple[Volume, Volume]:
+    """Through their places, or the size of their voxels."""
+    return image, onto_grid(labels, image)
 
 
 def _resized(image: Volume, labels: Volume, values: Sequence[int]) -> tuple[Volume, Volume]:
@@ -93,7 +93,7 @@ FIXES: dict[str, Fix] = {
     "leave out": Fix("Leave them out"),
     "keep one": Fix("Keep the first"),
     "one side": Fix("Put all of it into training"),
-    "turn": Fix("Turn the labels", _turned),
+    "lay": Fix("Lay them where the files say", _laid),
     "resize": Fix("Resize the labels", _resized),
     "respace": Fix("Take the image's spacing", _respaced),
     "round": Fix("Round them", _labelled(_rounded)),

@@ -947,12 +947,12 @@ def test_what_there_is_to_learn_from_is_looked_at_first(controller: Controller, 
     advice = ["network", "segnet", "There is little memory."]
     found = [
         {"sentence": "There is a single image (cells).", "stops": False, "fix": "", "left_out": []},
-        {"sentence": "Its labels lie turned.", "stops": True, "fix": "Turn the labels", "left_out": []},
+        {"sentence": "Its labels lie elsewhere.", "stops": True, "fix": "Lay them where the files say", "left_out": []},
     ]
     trainer.say(Finished(-1, {"findings": found, "plan": plan, "advice": advice}))
     controller.tick()
     assert [finding.level for finding in training.state.findings] == ["warning", "note"]
-    assert "Its labels lie turned." in training.state.findings[0].text
+    assert "Its labels lie elsewhere." in training.state.findings[0].text
     assert page.reasons.text().splitlines() == ["2D: The images are flat.", "24 channels: Wide enough."]
     assert page.choices.widgets["network"].currentText() == "SegNet"
     page.choices.widgets["network"].activated.emit(0)  # a person knows better

@@ -85,7 +85,6 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
     ("odd", "task", "fix"),
     [
         ({"labels": np.ones((20, 20), np.uint8) * (discs()[::2, ::2] > 0)}, "semantic", "resize"),
-        ({"shape": (40, 30), "labels": (discs() > 0)[:30].astype(np.uint8)}, "semantic", "turn"),
         ({"spacing": (1.0, 1.0), "labels_spacing": (2.0, 2.0)}, "semantic", "respace"),
         ({"labels": (discs() > 0) + 1e-5 * (discs() > 0)}, "semantic", "round"),
         ({"labels": (discs() > 0) * 0.9 + 0.05}, "semantic", "threshold"),
@@ -116,13 +115,84 @@ def test_labels_of_another_size_lie_in_place_when_they_are_resized() -> None:
         mended(cases, (), ())[-1].load()
 
 
-def test_turned_labels_lie_in_place_again() -> None:
+def test_labels_that_lie_turned_are_for_a_person_to_look_at() -> None:
+    """A quarter turn and a mirrored axis give the same shape, and a guess would lie wrong."""
+    for there in (np.rot90((discs() > 0)[:, :30]), (discs() > 0)[:, :30].T):
+        cases = three(shape=(40, 30), labels=there.astype(np.uint8))
+        finding = only(check(cases, Wanted("semantic")), "leave out")
+        assert finding.stops
+        assert "of odd lie turned or mirrored, and nothing tells which; look at them" in finding.sentence
+    assert "turn" not in FIXES
+
+
+def ball(shape: tuple[int, ...], affine: np.ndarray) -> Volume:
+    """A ball in the world, as any grid shows it."""
+    index = np.stack([*np.indices(shape), np.ones(shape)])
+    world = np.tensordot(affine, index, 1)[:3]
+    inside = ((world - np.reshape((15, 12, 10), (3, 1, 1, 1))) ** 2).sum(0) < 49
+    spacing = tuple(np.linalg.norm(affine[:3, :3], axis=0).tolist())
+    return Volume(inside.astype(np.uint8), "ZYX", spacing, "mm", affine)
+
+
+def placed(step: float = 1.0, corner: tuple[float, ...] = (0, 0, 0)) -> np.ndarray:
+    affine = np.zeros((4, 4))
+    affine[[0, 1, 2], [2, 1, 0]] = step  # columns, rows, slices
+    affine[:, 3] = *corner, 1
+    return affine
+
+
+@pytest.mark.parametrize(
+    ("shape", "affine"),
+    [
+        ((16, 24, 30), placed(corner=(0, 0, 2))),  # cut to its extent along the slices
+        ((10, 12, 15), placed(2, (0.5, 0.5, 0.5))),  # coarser
+        ((20, 24, 30), placed(1.3, (-4, -3, -3))),  # as many voxels, of another series
+        ((20, 24, 30), placed(corner=(3, 0, 0))),  # as many and as large, elsewhere
+        ((30, 24, 20), placed()[:, [2, 1, 0, 3]]),  # the axes in the other order
+    ],
+)
+def test_labels_that_say_where_they_lie_are_laid_there_and_never_stretched(
+    shape: tuple[int, ...], affine: np.ndarray
+) -> None:
+    truth = ball((20, 24, 30), placed())
     rng = np.random.default_rng(0)
-    there = rng.integers(0, 2, (6, 40, 30), np.uint8)
-    cases = [given(n, there.transpose(), shape=there.shape) for n in "abc"]
-    found = check(cases, Wanted("semantic"))
-    assert only(found, "turn").cases == ("a", "b", "c")
-    assert np.array_equal(mended(cases, found, {"turn"})[0].read()[1].data, there)
+    cases = [
+        Given(name, replace(truth, data=rng.integers(0, 255, truth.grid, np.uint8)), labels, name)
+        for name, labels in (("a", truth), ("b", truth), ("odd", ball(shape, affine)))
+    ]
+    [finding] = found = check(cases, Wanted("semantic"))
+    assert (finding.fix, finding.cases, finding.stops) == ("lay", ("odd",), True)
+    better = mended(cases, found, {"lay"})
+    assert check(better, Wanted("semantic")) == ()
+    laid, there = np.asarray(better[2].load().labels.data) > 0, np.asarray(truth.data) > 0
+    assert 2 * (laid & there).sum() / (laid.sum() + there.sum()) > 0.9
+    with pytest.raises(SegError):
+        mended(cases, (), ())[2].load()
+
+
+def test_labels_of_another_place_are_not_mended() -> None:
+    truth = ball((20, 24, 30), placed())
+    rng = np.random.default_rng(0)
+    cases = [
+        Given(name, replace(truth, data=rng.integers(0, 255, truth.grid, np.uint8)), labels, name)
+        for name, labels in (("a", truth), ("b", truth), ("odd", replace(truth, affine=placed(corner=(500, 0, 0)))))
+    ]
+    [finding] = check(cases, Wanted("semantic"))
+    assert (finding.fix, finding.cases) == ("leave out", ("odd",))
+    assert "see that both are of the same patient" in finding.sentence
+
+
+def test_labels_without_a_place_are_resized_only_where_nothing_speaks_against_it() -> None:
+    half = (discs() > 0)[::2, ::2].astype(np.uint8)
+    cut = (discs() > 0)[:, :30].astype(np.uint8)
+    assert only(check(three(labels=half), Wanted("semantic")), "resize").cases == ("odd",)
+    [finding] = check(three(labels=cut), Wanted("semantic"))
+    assert "cannot be made to fit; export them anew" in finding.sentence
+    usual = [given(name, spacing=(1.0, 1.0)) for name in "ab"]
+    sized = check([*usual, given("odd", half, spacing=(1.0, 1.0), labels_spacing=(2.0, 2.0))], Wanted("semantic"))
+    assert only(sized, "lay").cases == ("odd",)
+    [finding] = check([*usual, given("odd", half, spacing=(1.0, 1.0))], Wanted("semantic"))
+    assert finding.fix == "leave out"
 
 
 def test_masks_of_0_and_255_and_classes_with_gaps_are_numbered_anew() -> None:
