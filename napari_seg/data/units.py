@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from napari_seg.data.volume import UNITS
 
@@ -53,6 +53,18 @@ def length(value: object, unit: object) -> Length | None:
     if spelling is None or not math.isfinite(number) or number <= 0:
         return None
     return number * spelling[1], spelling[0]
+
+
+def shared_unit(units: Iterable[str]) -> str:
+    """The unit in which to compare spacings: the first that is a length, else pixels."""
+    return next((unit for unit in units if unit != "pixel"), "pixel")
+
+
+def in_unit(spacing: tuple[float, ...] | None, unit: str, wanted: str) -> tuple[float, ...] | None:
+    """A spacing in another unit; ``None`` where it is not known, or one of the two is a length and the other not."""
+    if spacing is None or unit == wanted:
+        return spacing
+    return None if "pixel" in (unit, wanted) else tuple(value * UNITS[unit] / UNITS[wanted] for value in spacing)
 
 
 def spacing_from(lengths: Mapping[str, Length], spatial: str) -> tuple[tuple[float, ...] | None, str, tuple[str, ...]]:

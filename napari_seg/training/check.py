@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.align import apart, as_its_image, one_is_placed, onto_grid
+from napari_seg.data.units import in_unit, shared_unit
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.inference.channels import names_of, places, unnamed
@@ -76,9 +77,9 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """What the rules know of a case. ``sizes``: voxels by value of the labels, by number of the plane where there are
-    planes. ``voxels``: the hash of the image. ``pieces``: connected parts of labels of one value.
-    ``one_sided``: only the image or only the labels say where they lie."""
+    """What the rules know of a case. ``labels_spacing`` is in the ``unit`` of the image. ``sizes``: voxels by value of
+    the labels, by number of the plane where there are planes. ``voxels``: the hash of the image. ``pieces``: connected
+    parts of labels of one value. ``one_sided``: only the image or only the labels say where they lie."""
 
     name: str
     group: str
@@ -135,7 +136,7 @@ class Looked:
             flat=bool(pixels.size) and bool((pixels == pixels.flat[0]).all()),
             voxels=hashlib.blake2b(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest(),
             labels_grid=labels.grid,
-            labels_spacing=labels.spacing,
+            labels_spacing=in_unit(labels.spacing, labels.unit, image.unit),
             colour="S" in labels.axes,
             fractions=_fractions(np.nan_to_num(numbers), apart),
             negative=bool(numbers.size) and bool(numbers.min() < 0),
@@ -149,7 +150,8 @@ class Looked:
 
 def _lies(labels: Volume, image: Volume) -> Lies:
     placed = labels.affine is not None and image.affine is not None
-    if labels.grid == image.grid and not (placed and (apart(labels, image) or _other(image.spacing, labels.spacing))):
+    spacing = in_unit(labels.spacing, labels.unit, image.unit)
+    if labels.grid == image.grid and not (placed and (apart(labels, image) or _other(image.spacing, spacing))):
         return "here"
     if labels.size("T") != image.size("T"):
         return "unknown"
@@ -458,9 +460,18 @@ def check(cases: Sequence[Readable], wanted: Wanted) -> Steps[tuple[Finding, ...
 def findings(looked: Sequence[Looked], wanted: Wanted) -> tuple[Finding, ...]:
     """What is wrong with cases that were looked at, what stops a training first."""
     found = [Finding(case.unreadable, (case.name,), True, "leave out") for case in looked if case.unreadable]
-    whole = [case for case in looked if not case.unreadable]
+    whole = _in_one_unit([case for case in looked if not case.unreadable])
     if not looked:
         found.append(Finding("There is no image to learn from; add one with its labels.", (), True))
     for rule in RULES if whole else ():
         found += rule(whole, wanted)
     return tuple(sorted(found, key=lambda finding: not finding.stops))
+
+
+def _in_one_unit(cases: Sequence[Looked]) -> list[Looked]:
+    """The cases with the size of voxels in a unit that all share; unknown where it is in pixels, of others a length."""
+    unit = shared_unit(case.unit for case in cases if case.spacing)
+    of_case = (
+        (case, in_unit(case.spacing, case.unit, unit), in_unit(case.labels_spacing, case.unit, unit)) for case in cases
+    )
+    return [replace(case, spacing=own, labels_spacing=of_labels, unit=unit) for case, own, of_labels in of_case]

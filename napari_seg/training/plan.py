@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from napari_seg.data.units import in_unit, shared_unit
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.inference.channels import names_of, places, unnamed
@@ -86,6 +87,7 @@ def plan(facts: Sequence[Facts], spec: TrainSpec) -> ModelSpec:
     if len({fact.ndim for fact in facts}) > 1 and spec.ndim is None:
         raise SegError("The training images have different dimensions; train on images of one kind.")
     ndim, names = spec.ndim or dimensions(facts), _channels(facts)
+    facts = _in_one_unit(facts)
     facts = [fact.of_network(ndim) for fact in facts]
     spacings = [fact.spacing for fact in facts if fact.spacing is not None]
     spacing = tuple(float(s) for s in np.median(spacings, 0)) if len(spacings) == len(facts) else None
@@ -125,6 +127,12 @@ def plan(facts: Sequence[Facts], spec: TrainSpec) -> ModelSpec:
             statistics=statistics,
         ),
     )
+
+
+def _in_one_unit(facts: Sequence[Facts]) -> list[Facts]:
+    """The facts with the size of voxels in a unit that all share; unknown where it is in pixels, of others a length."""
+    unit = shared_unit(fact.unit for fact in facts if fact.spacing)
+    return [replace(fact, spacing=in_unit(fact.spacing, fact.unit, unit), unit=unit) for fact in facts]
 
 
 def dimensions(facts: Sequence[Facts]) -> Literal[2, 3]:

@@ -39,7 +39,7 @@ def reasons(facts: Sequence[Facts], spec: TrainSpec, model: ModelSpec) -> tuple[
         Reason("patch", " x ".join(map(str, given.patch)), _patch(model)),
         Reason("batch", f"{batch_size(model, spec)} patches", "Steady steps, and still many of them in the time."),
         Reason("normalisation", given.normalisation.kind, _normalisation(model)),
-        Reason("spacing", _spacing_words(model), _spacing(facts, model)),
+        Reason("spacing", _spacing_words(model), _spacing(model)),
     )
     chosen = {name for name in spec.model_fields_set if getattr(spec, name) is not None}
     return tuple(r._replace(why="You chose it.") if r.setting in chosen else r for r in found)
@@ -102,9 +102,7 @@ def _spacing_words(model: ModelSpec) -> str:
     return " x ".join(f"{size:.3g}" for size in model.input.spacing) + f" {model.input.unit}"
 
 
-def _spacing(facts: Sequence[Facts], model: ModelSpec) -> str:
+def _spacing(model: ModelSpec) -> str:
     if model.input.spacing is not None:
         return "The usual voxel size of the images; others are resampled to it."
-    if any(fact.spacing is None for fact in facts):
-        return "Not all files say how large a voxel is."
-    return "It makes no difference here."
+    return "Not all files say how large a voxel is."

@@ -282,6 +282,27 @@ def test_a_spacing_far_from_the_others_and_one_that_is_not_known_are_told() -> N
     assert ["odd" in finding.sentence for finding in found] == [True]
 
 
+def test_the_same_size_in_another_unit_is_the_same_size() -> None:
+    def sized(name: str, step: float, unit: str, labels_step: float, labels_unit: str) -> Given:
+        case = given(name, spacing=(step, step), labels_spacing=(labels_step, labels_step))
+        return replace(case, image=replace(case.image, unit=unit), labels=replace(case.labels, unit=labels_unit))
+
+    alike = [
+        sized("a", 0.5, "um", 0.0005, "mm"),
+        sized("b", 500, "nm", 0.5, "um"),
+        sized("c", 0.0005, "mm", 500, "nm"),
+        sized("d", 0.5, "um", 1.5, "pixel"),
+    ]
+    assert check(alike, Wanted("semantic")) == ()
+    odd = sized("odd", 0.5, "mm", 0.5, "mm")
+    [finding] = check([*alike, odd], Wanted("semantic"))
+    assert "odd are far from the usual 0.5 x 0.5 um" in finding.sentence
+    [finding] = check([*alike, sized("odd", 500, "um", 500, "nm")], Wanted("semantic"))[:1]
+    assert finding.fix == "respace"
+    [finding] = check([*alike, sized("odd", 0.5, "pixel", 0.5, "pixel")], Wanted("semantic"))
+    assert "The files of odd do not say how large a voxel is" in finding.sentence
+
+
 def test_channels_of_other_names_are_told_and_another_order_is_not() -> None:
     def named(name: str, *channels: str, split: str = "train") -> Given:
         case = given(name, image=np.random.default_rng(ord(name)).integers(0, 255, (2, 40, 40), np.uint8), axes="CYX")

@@ -249,6 +249,28 @@ def test_every_network_trains_on_volumes(network: str, ndim: int, tmp_path: Path
     assert all(sample.image.shape[1:] == sample.labels.shape for sample in found)
 
 
+@pytest.mark.parametrize("units", ["um nm nm nm", "nm um um um", "um um nm mm", "nm nm um um"])
+def test_images_in_other_units_make_the_model_of_one_unit(units: str) -> None:
+    sizes = {"nm": 500.0, "um": 0.5, "mm": 0.0005, "pixel": 0.5}
+
+    def cases(*units: str) -> list[tuple[Volume, Volume]]:
+        made = []
+        for number, unit in enumerate(units):
+            image, labels = blobs(number)
+            made.append((Volume(image, "YX", (sizes[unit],) * 2, unit), Volume(labels.astype(np.int64), "YX")))
+        return made
+
+    mixed = cases(*units.split())
+    model = planned(mixed, tiny())
+    first = model.input.unit
+    assert first == units.split()[0]
+    assert model.input.spacing == pytest.approx((sizes[first],) * 2)
+    assert model.input.extent == (48, 48)
+    assert {sample.grid for case in mixed for sample in samples(*case, model)} == {(48, 48)}
+    half_known = planned([*mixed, *cases("pixel")], tiny())
+    assert (half_known.input.spacing, half_known.input.unit) == (None, "pixel")
+
+
 def test_one_image_is_in_memory_at_a_time(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images: list[weakref.ref[Volume]] = []
     load = Case.load
