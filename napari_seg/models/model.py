@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,14 @@ class Model:
         float32 = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
         network.load_state_dict(float32, assign=True)
         return cls(spec, network.eval().requires_grad_(False))
+
+    @property
+    def digest(self) -> str:
+        """By which its weights are known again, in whatever file."""
+        known = hashlib.blake2b(digest_size=16)
+        for name, tensor in self.network.state_dict().items():
+            known.update(f"{name}\0".encode() + tensor.cpu().contiguous().numpy().tobytes())
+        return known.hexdigest()
 
     def save(self, path: str | Path) -> Path:
         """Write the model file in one step; a file of that name stays whole until then.

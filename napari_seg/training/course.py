@@ -123,6 +123,7 @@ def run_course(
     save_to: Path,
     asked: str,
     images: str = "",
+    start: str = "",
     patience: int = 0,
     resume: bool = False,
     standing: Standing | None = None,
@@ -131,7 +132,8 @@ def run_course(
     """Train ``first``; returns the best model, which ``save_to`` then holds with the spec of ``kept``.
 
     ``asked``: the settings as JSON, by which a stopped training is known, and ``images``: the digest of what is learned
-    from, where that may not change when it is resumed. ``standing``: that of ``first``, if that lies in the file
+    from, where that may not change when it is resumed; nor may ``start``, the digest of the model that it goes on from,
+    empty for new weights. ``standing``: that of ``first``, if that lies in the file
     already (:func:`keep_start`). ``patience``: so many checkpoints without a better figure end it, where figures
     choose; 0 for never. ``remembered``: the samples beside the file are those of this training; else they are of the
     model that is replaced, and go with it. Closing the generator, and Ctrl+C in a step, leave the best model so far
@@ -142,13 +144,15 @@ def run_course(
     trainer = Trainer(first, material.learned, settings, length.steps, material.older)
     known, standing = material.digest, standing or Standing()
     if resume:
-        standing = _taken_up(trainer, state_file, asked, images, known)
+        standing = _taken_up(trainer, state_file, asked, images, start, known)
     elif standing.older is not None:
         trainer.old_weight = 1 - min(LEAST, 1 - settings.old_share)
     before = trainer.step
 
     def put_by() -> None:
-        trainer.store(state_file, {"training": asked, "images": images, "measured": known, **asdict(standing)})
+        trainer.store(
+            state_file, {"training": asked, "images": images, "start": start, "measured": known, **asdict(standing)}
+        )
 
     def keep(network: Network | Ensemble) -> None:
         _keep(kept, network, save_to, trainer.step, standing)
@@ -268,9 +272,13 @@ def _keep(kept: Model, network: Network | Ensemble, path: Path, step: int, stand
     told_more(replace(kept, network=network), {"kept_at": step, "scores": scores}).save(path)
 
 
-def _taken_up(trainer: Trainer, state_file: Path, asked: str, images: str, known: str) -> Standing:
+def _taken_up(trainer: Trainer, state_file: Path, asked: str, images: str, start: str, known: str) -> Standing:
     """Go on with a stopped training. If what is measured has changed since, figures of before are forgotten."""
     about = stored(state_file)
+    if (began := about.get("start", start)) != start:  # older states do not say it
+        if began:
+            raise SegError("The stopped training went on from another start; resume with the same one or start anew.")
+        raise SegError("The stopped training began without a start; resume without one or start anew.")
     if about["training"] != asked:
         raise SegError("The stopped training had other settings; resume with the same ones or start anew.")
     if about.get("images", images) != images:

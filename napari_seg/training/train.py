@@ -97,6 +97,7 @@ def train(
         save_to=save_to,
         asked=spec.to_json(),
         images="" if dividing else digest(learned),  # what was learned from is never held out where this divides
+        start=start.digest if start else "",
         resume=resume,
         remembered=dividing,
     )

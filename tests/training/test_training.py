@@ -20,7 +20,7 @@ from napari_seg.inference.backend import choose_device
 from napari_seg.jobs import Progress, run
 from napari_seg.models.model import Model
 from napari_seg.models.spec import ModelSpec
-from napari_seg.training import validation
+from napari_seg.training import course, validation
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import Case, Labelled, find_cases
 from napari_seg.training.plan import Facts, TrainSpec, lie_alike, plan
@@ -169,6 +169,34 @@ def test_resuming_needs_a_stopped_training_with_the_same_settings(folder: Path, 
     for cases in (others, [replace(learned, split="val"), *others]):  # what was learned from would choose
         with pytest.raises(SegError, match="other images"):
             train(cases, tiny(), save_to=tmp_path / "m", resume=True)
+
+
+def test_resuming_needs_the_start_with_which_a_training_began(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, path = tiny(), tmp_path / "m"
+    model = planned([case.load()[:2] for case in find_cases(folder)], spec)
+    first, other = Model.create(model, seed=1), Model.create(model, seed=2)
+
+    def stopped(start: Model | None) -> None:
+        steps = train.steps(folder, spec, save_to=path, start=start)
+        next(progress for progress in steps if progress.detail.get("step") == 2)
+        steps.close()
+
+    stopped(first)
+    for start in (None, other):
+        with pytest.raises(SegError, match="went on from another start; resume with the same one or start anew"):
+            train(folder, spec, save_to=path, start=start, resume=True)
+    first.save(tmp_path / "start")
+    again = Model.load(tmp_path / "start")
+    stopped(again)
+    assert train(folder, spec, save_to=path, start=Model.load(tmp_path / "start"), resume=True).spec.history
+    stopped(None)
+    with pytest.raises(SegError, match="began without a start; resume without one or start anew"):
+        train(folder, spec, save_to=path, start=first, resume=True)
+    known = course.stored
+    monkeypatch.setattr(course, "stored", lambda path: {k: v for k, v in known(path).items() if k != "start"})
+    assert train(folder, spec, save_to=path, start=first, resume=True).spec.history  # a state that knows no start
 
 
 def test_minutes_become_a_recorded_number_of_steps(folder: Path, tmp_path: Path) -> None:
