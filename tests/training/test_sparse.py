@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from lessons import InMemory, discs, lesson, memory_for, model_for, quick, samples_for
 
+from napari_seg.data.formats import write as write_volume
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.training.augment import Augmentation
@@ -179,6 +180,24 @@ def test_erasing_alone_teaches_where_older_samples_show_objects(tmp_path: Path) 
 def write(folder: Path, name: str, data: Any) -> None:
     folder.mkdir(exist_ok=True, parents=True)
     tifffile.imwrite(folder / f"{name}.tif", data)
+
+
+def test_masks_that_say_where_they_lie_count_there(tmp_path: Path) -> None:
+    """A mask with as many voxels as the image, of another place, and one that is cut to its extent."""
+    counts = np.zeros((6, 12, 12), np.uint8)
+    counts[2:4, 3:9, 3:9] = 1
+    affine = np.zeros((4, 4))
+    affine[[0, 1, 2, 3], [2, 1, 0, 3]] = (-1, -1, 1, 1)  # as a volume is shown
+    image = Volume(counts * 9, "ZYX", (1.0, 1.0, 1.0), "mm", affine)
+    moved, cut = affine.copy(), affine.copy()
+    moved[2, 3] = cut[2, 3] = 2
+    masks = {"there": image, "moved": replace(image, data=np.roll(counts, -2, 0), affine=moved)}
+    masks["cut"] = replace(image, data=counts[2:4], affine=cut)
+    for name, mask in masks.items():
+        for part, volume in (("images", image), ("labels", replace(image, data=counts)), ("masks", mask)):
+            write_volume(volume, tmp_path / part / f"{name}.nii.gz")
+    for case in find_cases(tmp_path, masks=tmp_path / "masks"):
+        np.testing.assert_array_equal(case.load().mask, counts > 0)
 
 
 def test_masks_of_files(tmp_path: Path) -> None:
