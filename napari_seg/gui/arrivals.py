@@ -180,7 +180,7 @@ class Arrivals:
             volume = volume_as_kept(layer if image is None else image)
             sure = image is None or tells_all(volume)  # what is painted on has no hash that lasts
             self._open(layer, volume, True, sure, lambda found: self._attach(layer, image, found))
-        elif isinstance(layer, Image):
+        elif isinstance(layer, Image) and is_volume(layer):
             for mask in self._orphans():
                 if _mask_shape(volume_as_kept(layer)) == tuple(mask.data.shape) and len(self.images_for(mask)) == 1:
                     self.came(mask)
@@ -491,7 +491,7 @@ class Arrivals:
         return found
 
     def _images(self) -> list[Any]:
-        return [other for other in self._viewer.layers if isinstance(other, Image)]
+        return [other for other in self._viewer.layers if isinstance(other, Image) and is_volume(other)]
 
 
 def show_only(layer: Any) -> None:
@@ -507,9 +507,9 @@ def is_only_shown(layer: Any) -> bool:
 def files_of(layers: Iterable[Any]) -> list[Path]:
     """The files of those layers that are images, whoever has read them."""
     images = [layer for layer in layers if isinstance(layer, Image) and not is_only_shown(layer)]
-    sources = [volume_as_kept(image).source for image in images]
+    known = [image.metadata[KEY].source for image in images if isinstance(image.metadata.get(KEY), Volume)]
     paths = [Path(image.source.path) for image in images if image.source.path]
-    return [*(source.path for source in sources if source is not None), *paths]
+    return [*(source.path for source in known if source is not None), *paths]
 
 
 def same_image(image: Any, other: Any) -> bool:
@@ -530,6 +530,15 @@ def _of_one_file(known: Any, other: Volume) -> bool:
     if not isinstance(known, Volume) or known.source is None or other.source is None:
         return False
     return (known.source.path, known.source.series) == (other.source.path, other.source.series)
+
+
+def is_volume(layer: Any) -> bool:
+    """Whether an image layer has no more axes than an image that can be segmented."""
+    try:
+        volume_as_kept(layer)
+    except SegError:
+        return False
+    return True
 
 
 def volume_as_kept(layer: Any) -> Volume:

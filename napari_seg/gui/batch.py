@@ -22,7 +22,7 @@ from napari_seg.data.formats import read_answered
 from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Entry, State
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import files_of, is_only_shown, volume_as_kept
+from napari_seg.gui.arrivals import files_of, is_only_shown, is_volume, volume_as_kept
 from napari_seg.gui.case_view import CaseView
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.folder_sample import Sample, sample_of
@@ -131,7 +131,7 @@ class Batch:
         """The images that the viewer shows, each once, and whether the project knows them."""
         found: dict[object, tuple[Volume, bool]] = {}
         for layer in self._viewer.layers:
-            if isinstance(layer, Image) and not is_only_shown(layer):
+            if isinstance(layer, Image) and not is_only_shown(layer) and is_volume(layer):
                 volume = volume_as_kept(layer)
                 key = id(volume.data) if volume.source is None else (volume.source.path, volume.source.series)
                 known = volume.source is not None and self.project.listed_as(volume.source.path) in self.project.cases

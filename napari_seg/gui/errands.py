@@ -104,7 +104,7 @@ class Errands:
         return self._threads.submit(work)
 
     def may_be_overtaken(self, key: Hashable) -> bool:
-        """Whether what is under way heeds what is done before it is done itself."""
+        """Whether what is under way heeds what is done before it is done itself: it begins again then."""
         queue = self._queues.get(key)
         return queue is not None and queue[0].heeds
 
@@ -116,16 +116,21 @@ class Errands:
         *,
         optional: bool = False,
         heeds: bool = False,
+        heeded: bool = False,
         ahead: bool = False,
     ) -> None:
         """Begin an errand of an image, after those that were begun before. ``optional``: it may be given up.
-        ``heeds``: it begins again where something is done ahead of it. ``ahead``: it does not wait for one that may be
-        given up, or heeds it."""
-        overtakes = ahead and (self.may_be_given_up(key) or self.may_be_overtaken(key))
+        ``heeds``: it begins again where something is done ahead of it; what is ``heeded`` does not wait for such ones,
+        where nothing else waits behind them. ``ahead``: nor for one that may be given up."""
+        may_go = self.may_be_given_up(key)
         queue = self._queues.setdefault(key, deque())
-        first = not queue or (overtakes and key not in self._going)
-        queue.insert(0 if first else len(queue), _Errand(steps, words, optional, heeds))
-        if first:
+        place = 0 if ahead and may_go else len(queue)
+        while (heeded or ahead) and place and queue[place - 1].heeds:
+            place -= 1
+        if key in self._going:
+            place = len(queue)
+        queue.insert(place, _Errand(steps, words, optional, heeds))
+        if place == 0:
             began = time.monotonic()
             self._go_on(key, began + self._patience, patient=True)
             self._patience = max(0.0, self._patience + began - time.monotonic())

@@ -55,10 +55,12 @@ def is_on_screen(viewer: Any, layer: Any, box: Box) -> bool:
     if viewer.dims.ndisplay == 3:
         return True
     corners = np.array([layer.data_to_world(corner) for corner in itertools.product(*spans)])
-    corners = corners[:, [axis - first for axis in viewer.dims.displayed]]
+    low, high = (np.full(viewer.dims.ndim, ends) for ends in (-np.inf, np.inf))  # of axes that the layer lacks
+    low[first:], high[first:] = corners.min(0), corners.max(0)
+    shown = list(viewer.dims.displayed)
     centre = np.asarray(viewer.scene.camera.center, float)[-2:]
     half = np.asarray(viewer.canvas.size, float) / viewer.scene.camera.zoom / 2
-    return bool((corners.max(0) >= centre - half).all() and (corners.min(0) <= centre + half).all())
+    return bool((high[shown] >= centre - half).all() and (low[shown] <= centre + half).all())
 
 
 def bring_into_view(viewer: Any, layer: Any) -> None:

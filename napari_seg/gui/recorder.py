@@ -320,12 +320,12 @@ class Recorder:
     def say(self, track: Track, rows: Mapping[str, Entry | None], what: str) -> None:
         """Change rows of the table alone, such as that an object is accepted."""
         self._gather()
-        self._errands.begin(track.key, self._said(track, rows, what), ahead=self._is_heeded(track))
+        self._errands.begin(track.key, self._said(track, rows, what), heeded=self._is_heeded(track))
 
     def alter(self, track: Track, key: str, what: str, **values: Any) -> None:
         """Change some values of one row, as it is when what is under way is done; a row that says nothing goes."""
         self._gather()
-        self._errands.begin(track.key, self._altered(track, key, what, values), ahead=self._is_heeded(track))
+        self._errands.begin(track.key, self._altered(track, key, what, values), heeded=self._is_heeded(track))
 
     def lock(self, track: Track, label: int, locked: bool) -> None:
         """Let an object, or a class, neither gain nor lose a voxel from now on; or let it again."""
@@ -594,7 +594,7 @@ class Recorder:
         self._gather()
         same = [other for other in self._masks.tracks.values() if other.key == track.key]
         stepping = self._stepped(track, same, work(track, time.time()), lambda store: reach(store, track.row.id))
-        self._errands.begin(track.key, stepping, "Taking the step")
+        self._errands.begin(track.key, stepping, "Taking the step", heeded=self._is_heeded(track))
 
     def _stepped(
         self,
@@ -667,8 +667,8 @@ class Recorder:
         return {t: replace(known[t], labels=copies[t], extents=known[t].extents.copy()) for t in times}
 
     def _is_heeded(self, track: Track) -> bool:
-        """Whether what is said of an object now is heeded by what a model says anew, which is not shown yet."""
-        return self._errands.may_be_overtaken(track.key) and not track.laying
+        """Whether what is done now is heeded by what a model says anew: that is not being shown yet."""
+        return not (self._errands.may_be_overtaken(track.key) and track.laying)
 
     def _handing_out(
         self, track: Track, file: str, then: Callable[[Labels, Future[dict[str, Any]] | None], None]

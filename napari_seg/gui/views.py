@@ -298,7 +298,9 @@ def shown_at(layer: Any, position: Any, displayed: Sequence[int]) -> NDArray[np.
     where = np.empty(layer.ndim)
     shown = [axis for axis in range(layer.ndim) if first + axis in displayed]
     hidden = [axis for axis in range(layer.ndim) if first + axis not in displayed]
-    if shown:
+    if len(shown) == 1:  # a flat layer, seen from its side
+        where[shown] = layer.world_to_data(world)[shown]
+    elif shown:
         where[shown] = layer._data_to_world.set_slice(shown).inverse(world[shown])
     if hidden:
         where[hidden] = np.round(layer._data_to_world.inverse.set_slice(hidden)(world[hidden]))

@@ -37,8 +37,8 @@ class NetworkSpec(Spec):
         return f"{self.kind}, {self.ndim}D, width {self.width}, depth {self.depth}, {self.norm} norm"
 
 
-_LEAST = 1e-6
-"""Intensities that differ by less, as a share of what they are, are one: that is how exact they are in float32."""
+_LEAST = np.finfo(np.float32)
+"""Intensities that differ by less, as a share of what they are or at all, are one: networks are shown float32."""
 
 
 class Normalisation(Spec):
@@ -62,7 +62,8 @@ class Normalisation(Spec):
         else:
             low, high = (float(value) for value in np.percentile(values, (self.low, self.high)))
             width = high - low
-        return low, low + (max(width, _LEAST * abs(low)) or _LEAST)
+        width = max(width, float(_LEAST.eps) * abs(low))
+        return low, low + (width if width > _LEAST.tiny else 1e-6)
 
     @staticmethod
     def apply(values: NDArray[Any], limits: tuple[float, float]) -> NDArray[np.float32]:

@@ -276,6 +276,16 @@ def test_a_way_back_from_a_file_that_was_changed_elsewhere(window: Any) -> None:
     np.testing.assert_array_equal(layer.data, newer)
 
 
+def test_an_image_of_more_axes_than_can_be_segmented_is_let_be(window: Any) -> None:
+    shown = window()
+    shown.image(np.zeros((2, 2, 2, 2, 8, 8), np.uint8), "positions")
+    shown.image(np.ones((40, 50)))
+    mask = shown.mask(np.zeros((40, 50), np.uint16))
+    shown.paint(mask, (10, 10), 3)
+    assert (shown.kept(mask) == mask.data).all()
+    assert shown.recorder.track(mask).image.name == "scan"
+
+
 def test_nobody_paints_on_a_mask_before_it_is_kept(window: Any) -> None:
     here = window()
     here.image(noise(0))

@@ -78,6 +78,32 @@ def test_errands_of_an_image_come_one_after_the_other(slow: None) -> None:
     errands.close()
 
 
+def test_what_is_heeded_comes_before_what_heeds_it_but_never_before_what_was_asked_earlier(slow: None) -> None:
+    done: list[str] = []
+    errands = Errands(done.append)
+    heeding, working = Future[str](), Future[str]()
+
+    def steps(future: Future[str] | None, word: str) -> Any:
+        if future is not None:
+            yield future
+        done.append(word)
+
+    errands.begin("image", steps(heeding, "renewal"), heeds=True)
+    errands.begin("image", steps(None, "verdict"), heeded=True)
+    assert done == ["verdict"]
+    errands.begin("image", steps(working, "undo"), heeded=True)
+    errands.begin("image", steps(None, "second verdict"), heeded=True)
+    assert done == ["verdict"]  # it waits for the undo, which goes before the renewal
+    errands.begin("image", steps(None, "tool"))
+    errands.begin("image", steps(None, "third verdict"), heeded=True)
+    heeding.set_result("")
+    working.set_result("")
+    for _ in range(9):
+        errands.tick()
+    assert done == ["verdict", "undo", "second verdict", "renewal", "tool", "third verdict"]
+    errands.close()
+
+
 def test_all_that_is_begun_between_two_ticks_is_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_seg.gui.nearing import bring_into_view, come_near
+from napari_seg.gui.nearing import bring_into_view, come_near, is_on_screen
 
 
 @pytest.fixture
@@ -31,6 +31,29 @@ def test_a_whole_slice_fills_the_canvas_and_no_more(viewer: Any) -> None:
     assert viewer.dims.current_step[0] == 10
     assert viewer.scene.camera.center[-2:] == (49.5, 99.5)
     assert viewer.scene.camera.zoom == pytest.approx(0.95 * 800 / 200, rel=0.01)
+
+
+def test_what_lies_in_another_slice_or_beside_the_canvas_is_not_on_the_screen(viewer: Any) -> None:
+    layer, box = viewer.layers[0], (slice(8, 12), slice(20, 40), slice(140, 160))
+    come_near(viewer, np.array([20.0, 30.0, 150.0]), np.array([24.0, 24.0, 24.0]))
+    assert is_on_screen(viewer, layer, box)
+    viewer.dims.set_point(0, 24.0)
+    assert not is_on_screen(viewer, layer, box)
+    viewer.dims.set_point(0, 22.0)
+    viewer.scene.camera.center = (0, 30, 20)
+    assert not is_on_screen(viewer, layer, box)
+    viewer.dims.ndisplay = 3
+    assert is_on_screen(viewer, layer, box)
+
+
+def test_a_flat_layer_is_on_the_screen_from_its_side_too(viewer: Any) -> None:
+    flat = viewer.add_image(np.zeros((50, 60), np.uint8), translate=(10, 20), units=("um", "um"))
+    viewer.dims.order = (1, 2, 0)
+    viewer.dims.set_point(1, 30.0)
+    viewer.scene.camera.center = (0, 40, 20)
+    viewer.scene.camera.zoom = 10
+    assert is_on_screen(viewer, flat, (slice(15, 25), slice(10, 30)))
+    assert not is_on_screen(viewer, flat, (slice(40, 45), slice(10, 30)))  # it is no slice of what is shown
 
 
 def test_an_image_that_lies_elsewhere_is_brought_into_view(viewer: Any) -> None:

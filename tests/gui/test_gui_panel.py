@@ -129,12 +129,14 @@ def test_thresholds_of_a_large_image_are_seen_first_where_it_is_looked_at(
     shown: list[np.ndarray] = []
     renew = controller.recorder.renew
 
-    def watched(track: Any, edits: Any, tool: str, predicted: Any, still: Any, then: Callable[[bool], None]) -> None:
+    def watched(*about: Any, **known: Any) -> None:
+        *others, then, failed = about
+
         def done(how: bool) -> None:
             shown.append(mask.data.copy())
             then(how)
 
-        renew(track, edits, tool, predicted, still, done)
+        renew(*others, done, failed, **known)
 
     monkeypatch.setattr(controller.recorder, "renew", watched)
     page(panel).outcome.sliders.edge.setValue(0.3)

@@ -12,13 +12,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.gui import manifest, saving
+from napari_seg.gui.arrivals import files_of
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Finished
 from napari_seg.gui.layers import KEY, layer_data
@@ -201,6 +202,11 @@ def test_an_image_is_never_replaced(shown: Controller, tmp_path: Path) -> None:
         settle(shown)
         assert "is an image, and images are never replaced" in shown._saving.trouble
         assert path.read_bytes() == before
+
+
+def test_an_image_of_many_axes_beside_it_does_not_hinder_saving() -> None:
+    six = Image(np.zeros((2, 2, 2, 2, 8, 8), np.uint8))
+    assert files_of([six]) == []
 
 
 @pytest.mark.parametrize("panel", [True, False])
