@@ -10,8 +10,11 @@ class SegError(Exception):
     """A user's mistake or a limit of the machine. Its text is shown as it is; anything else raised is a bug."""
 
 
-def limit_of(error: BaseException) -> SegError | None:
-    """The limit of the machine that an error of Python's own is about, for where nobody nearer to it said more."""
+def plain(error: Exception) -> SegError | None:
+    """An error as it is told to a person: itself, or the limit of the machine that an error of Python's own is about,
+    for where nobody nearer to it said more; ``None`` for a bug."""
+    if isinstance(error, SegError):
+        return error
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return SegError("The memory ran out; close other programs, or take smaller images or a box of them.")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

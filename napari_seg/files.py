@@ -52,11 +52,16 @@ def exists(path: Path) -> bool:
         return False
 
 
+def cause_of(error: OSError) -> str:
+    """Why the disk refused, in the words of the system."""
+    return (error.strerror or str(error)).lower()
+
+
 def reason(error: OSError, cure: str) -> str:
     """Why a file could not be written, and the cure: the end of a sentence. Where its name is too long, no other
     folder helps."""
     cure = "choose a shorter name" if error.errno == errno.ENAMETOOLONG else cure
-    return f"({(error.strerror or str(error)).lower()}); {cure}."
+    return f"({cause_of(error)}); {cure}."
 
 
 def as_text(name: str) -> str:

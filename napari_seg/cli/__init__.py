@@ -11,7 +11,7 @@ import sys
 
 from napari_seg.cli.app import app
 from napari_seg.cli.console import say, say_error
-from napari_seg.errors import SegError, limit_of
+from napari_seg.errors import SegError, plain
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     try:
         app()
     except (SegError, MemoryError, OSError) as error:
-        told = error if isinstance(error, SegError) else limit_of(error)
+        told = plain(error)
         if told is None:
             raise
         say_error(told)

@@ -12,7 +12,7 @@ from napari_seg.cli.box import region_of, where
 from napari_seg.cli.console import put_json, say, say_error, watch
 from napari_seg.cli.masks import plan, refuse_unwritable
 from napari_seg.cli.options import Axes, Device, Json, JsonProgress, Overwrite, Precision, Series, given, keep_existing
-from napari_seg.errors import SegError, limit_of
+from napari_seg.errors import SegError, plain
 
 if TYPE_CHECKING:
     from napari_seg.inference.predict import Prediction, PredictSpec, Region
@@ -106,7 +106,7 @@ def predict(
         try:
             done.append(_segment(one, loaded, model_hash, spec, json_progress))
         except (SegError, MemoryError, OSError) as error:
-            told = error if isinstance(error, SegError) else limit_of(error)
+            told = plain(error)
             if told is None:
                 raise
             say_error(told, where=str(one.image))

@@ -20,7 +20,7 @@ from napari_seg.data.ngff import Node, letters_of, node_at
 from napari_seg.data.ome_zarr import claims, is_mask, open_level, read
 from napari_seg.data.volume import MADE, Volume, labels_dtype
 from napari_seg.errors import SegError
-from napari_seg.files import aside_of, remove, settle, written
+from napari_seg.files import aside_of, cause_of, remove, settle, written
 
 _UNITS = {"nm": "nanometer", "um": "micrometer", "mm": "millimeter", "m": "meter"}
 _SMALLEST = 256
@@ -91,7 +91,7 @@ def add(mask: Volume, image_path: Path, name: str) -> Path:
         _list(folder, node, [*_listed(folder), name])  # another program may have added one meanwhile
     except OSError as error:
         raise SegError(
-            f"The mask cannot be added to {image_path.name} ({(error.strerror or str(error)).lower()}); "
+            f"The mask cannot be added to {image_path.name} ({cause_of(error)}); "
             "write it to a file of its own, where you may write."
         ) from error
     return folder / name

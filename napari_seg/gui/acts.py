@@ -86,7 +86,7 @@ class Acts:
             yield from self._kept_where_it_differs(track, within=True)  # what another program has written is said, too
             frozen = yield from freeze()
             version, rows = track.version, self._ledger.rows(track)
-            said = yield track.session.writer.call(partial(_labels, row, plane, [*frozen]))
+            said = yield track.session.writer.call(partial(labels_at, row, plane, [*frozen]))
             edits = yield self._errands.thread(partial(work_out, frozen, said))
             yield from self.quiet(track, within=True)
             if not wanted():
@@ -196,5 +196,6 @@ def rows_of(edit: Edit) -> dict[str, Entry | None]:
     return {key: after for key, (_, after) in edit.rows.items()}
 
 
-def _labels(image: int, plane: str, times: Iterable[int], store: Store) -> dict[int, Labels]:
+def labels_at(image: int, plane: str, times: Iterable[int], store: Store) -> dict[int, Labels]:
+    """What a session keeps of a plane, by time point."""
     return {time: store.labels(image, plane, time) for time in times}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_seg.errors import SegError
-from napari_seg.files import written
+from napari_seg.files import cause_of, written
 from napari_seg.session.session import home
 
 PALETTE = (
@@ -95,7 +95,7 @@ def choose(name: str, colour: str) -> None:
         with written(path) as aside:
             aside.write_text(json.dumps(chosen() | {name: colour}, indent=1, ensure_ascii=False), encoding="utf-8")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = cause_of(error)
         raise SegError(f"The colour could not be kept ({reason}); make room in {path.parent}.") from None
 
 

@@ -28,6 +28,7 @@ import psutil
 from psygnal import Signal
 
 from napari_seg.data.volume import Volume
+from napari_seg.files import cause_of
 from napari_seg.jobs import Progress
 
 PATIENCE = 0.5
@@ -213,7 +214,7 @@ class Engine:
                         lesson["volume"] = self._describe(lesson["volume"], f"{order['id']}-{k}")
                 order |= {"lessons": lessons} if lessons else {}
             except OSError as error:
-                reason = (error.strerror or str(error)).lower()
+                reason = cause_of(error)
                 sentence = f"The image could not be handed over ({reason}); free some space in {self._folder.parent}."
                 self._inbox.put((process, Failed(order["id"], sentence)))
                 return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject
@@ -37,7 +38,6 @@ class Leaving(QObject):
         """``keep`` keeps what is being typed."""
         super().__init__(panel)
         self._viewer, self._recorder, self._panel, self._keep = viewer, recorder, panel, keep
-        self._until = 0.0
         viewer.window._qt_window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
@@ -45,8 +45,8 @@ class Leaving(QObject):
             return False  # a script that closes the viewer has taken the layers out before
         self._keep()
         self._recorder.tick()
-        self._until = time.monotonic() + COMING
-        if not (self._at_rest() or wait_until(self._panel.window(), KEEPING, self._at_rest, way_out="Stay")):
+        at_rest = partial(self._at_rest, time.monotonic() + COMING)
+        if not (at_rest() or wait_until(self._panel.window(), KEEPING, at_rest, way_out="Stay")):
             event.ignore()
             return True
         safe = self._recorder.safe
@@ -55,10 +55,10 @@ class Leaving(QObject):
         event.ignore()
         return True
 
-    def _at_rest(self) -> bool:
-        """Whether there is nothing to wait for, or nothing that comes."""
+    def _at_rest(self, until: float) -> bool:
+        """Whether there is nothing to wait for, or nothing that comes; masks are waited for ``until`` then."""
         safe = self._recorder.safe
-        coming = safe.coming and time.monotonic() < self._until
+        coming = safe.coming and time.monotonic() < until
         return bool(safe.trouble) or not (coming or safe.waiting or self._recorder.at_work)
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_seg.editing.annotation import Annotation
+from napari_seg.gui.acts import labels_at
 from napari_seg.gui.arrivals import volume_as_kept
 from napari_seg.gui.display import is_seen
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message
@@ -37,7 +38,6 @@ from napari_seg.inference.predict import Region
 from napari_seg.session.heard import has_spoken
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import SAID
-from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
 
 REST = 0.6
@@ -270,14 +270,11 @@ class Live:
         renewal = Renewal(answer["labels"], where, TOOL, predicted)
         row, plane, times = track.row, track.plane + SAID, times_of(renewal, track)
 
-        def read(store: Store) -> dict[int, Labels]:
-            return {t: store.labels(row.id, plane, t) for t in times}
-
         def ask(frozen: dict[int, Annotation]) -> None:
             def work_out(said: dict[int, Labels]) -> None:
                 self._engine.later(lambda: _changes(frozen, said, renewal, track.layer.data.shape), show, "edits")
 
-            self._recorder.ask(track, read, work_out, self._not_kept)
+            self._recorder.ask(track, partial(labels_at, row.id, plane, times), work_out, self._not_kept)
 
         def show(changes: NDArray[np.uint8]) -> None:
             if self._wanted(track):

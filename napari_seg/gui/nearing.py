@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,7 @@ def come_near(viewer: Any, point: NDArray[np.float64], sides: NDArray[np.float64
 
 def is_in_view(viewer: Any, layer: Any) -> bool:
     """Whether the slice that is shown goes through a layer."""
-    first = viewer.dims.ndim - layer.ndim
-    low, high = layer.extent.data
-    here = voxel_at(layer, viewer.dims)
-    hidden = (k for k in range(layer.ndim) if first + k not in viewer.dims.displayed)
-    return all(low[k] <= here[k] <= high[k] for k in hidden)
+    return _goes_through(viewer, layer, zip(*layer.extent.data, strict=True))
 
 
 def is_on_screen(viewer: Any, layer: Any, box: Box) -> bool:
@@ -48,9 +45,7 @@ def is_on_screen(viewer: Any, layer: Any, box: Box) -> bool:
     first, lead = viewer.dims.ndim - layer.ndim, layer.ndim - len(box)
     here = voxel_at(layer, viewer.dims)
     spans = [(here[k], here[k]) for k in range(lead)] + [(side.start, side.stop - 1) for side in box]
-    if any(
-        not spans[k][0] <= here[k] <= spans[k][1] for k in range(layer.ndim) if first + k not in viewer.dims.displayed
-    ):
+    if not _goes_through(viewer, layer, spans):
         return False
     if viewer.dims.ndisplay == 3:
         return True
@@ -61,6 +56,13 @@ def is_on_screen(viewer: Any, layer: Any, box: Box) -> bool:
     centre = np.asarray(viewer.scene.camera.center, float)[-2:]
     half = np.asarray(viewer.canvas.size, float) / viewer.scene.camera.zoom / 2
     return bool((high[shown] >= centre - half).all() and (low[shown] <= centre + half).all())
+
+
+def _goes_through(viewer: Any, layer: Any, spans: Iterable[tuple[float, float]]) -> bool:
+    """Whether the slice that is shown goes through a part of a layer, from one voxel to another along each axis."""
+    first, here = viewer.dims.ndim - layer.ndim, voxel_at(layer, viewer.dims)
+    of_axes = enumerate(spans)
+    return all(low <= here[k] <= high for k, (low, high) in of_axes if first + k not in viewer.dims.displayed)
 
 
 def bring_into_view(viewer: Any, layer: Any) -> None:

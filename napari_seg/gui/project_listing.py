@@ -12,6 +12,7 @@ from pathlib import Path
 from napari_seg.data.dicom_series import SeriesSearch
 from napari_seg.data.formats import FORMATS, images_in, is_image, read_answered, stem, suffix_of
 from napari_seg.errors import SegError
+from napari_seg.files import cause_of
 from napari_seg.session.cases import Case, cases
 from napari_seg.session.database import NAME
 from napari_seg.session.fingerprint import identity
@@ -227,7 +228,7 @@ def _images(folder: Path) -> tuple[list[Path], SeriesSearch | None]:
     except PermissionError:
         raise SegError(f"You may not read {folder}; ask its owner, or choose another folder.") from None
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = cause_of(error)
         raise SegError(f"{folder} cannot be read ({reason}); choose another folder.") from None
     return found, SeriesSearch(folder, frozenset({FOLDER}))
 

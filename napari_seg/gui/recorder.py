@@ -320,12 +320,14 @@ class Recorder:
     def say(self, track: Track, rows: Mapping[str, Entry | None], what: str) -> None:
         """Change rows of the table alone, such as that an object is accepted."""
         self._gather()
-        self._errands.begin(track.key, self._said(track, rows, what), heeded=self._is_heeded(track))
+        saying = _once(partial(self._ledger.put, track, what, {}, rows))
+        self._errands.begin(track.key, saying, heeded=self._is_heeded(track))
 
     def alter(self, track: Track, key: str, what: str, **values: Any) -> None:
         """Change some values of one row, as it is when what is under way is done; a row that says nothing goes."""
         self._gather()
-        self._errands.begin(track.key, self._altered(track, key, what, values), heeded=self._is_heeded(track))
+        altering = _once(partial(self._altered, track, key, what, values))
+        self._errands.begin(track.key, altering, heeded=self._is_heeded(track))
 
     def lock(self, track: Track, label: int, locked: bool) -> None:
         """Let an object, or a class, neither gain nor lose a voxel from now on; or let it again."""
@@ -470,7 +472,7 @@ class Recorder:
         self._held.pop(track.layer, None)
         track.layer.events.paint.disconnect(self._painted)
         track.layer.events.data.disconnect(self._replaced)
-        self._errands.begin(track.key, self._left(track))
+        self._errands.begin(track.key, _once(partial(self._left, track)))
 
     def _removed(self, event: Any) -> None:
         self._gather()
@@ -486,11 +488,10 @@ class Recorder:
         if not (track.session.read_only or track.laying):
             self._ledger.put(track, "other", track.blocks_of(labels))
 
-    def _left(self, track: Track) -> Steps[None]:
+    def _left(self, track: Track) -> None:
         """Keep what changed without an event in a layer that was taken away."""
         if not (self._closed or track.in_hand):
             self._keep_all(track, track.layer.data)
-        yield from ()
 
     def _in_turn(self, track: Track, work: Callable[[], None]) -> None:
         """Do something after what is under way with an image, but for what may be given up."""
@@ -529,13 +530,9 @@ class Recorder:
             return
         (track, tool, boxes), self._marked = self._marked, None
         if track.laying:
-            self._errands.begin(track.key, self._gathered_later(track, tool, boxes))
+            self._errands.begin(track.key, _once(partial(self._put_stroke, track, tool, boxes)))
         else:
             self._put_stroke(track, tool, boxes)
-
-    def _gathered_later(self, track: Track, tool: str, boxes: list[Box]) -> Steps[None]:
-        self._put_stroke(track, tool, boxes)
-        yield from ()
 
     def _put_stroke(self, track: Track, tool: str, boxes: list[Box]) -> None:
         forget_steps(track.layer)
@@ -616,16 +613,11 @@ class Recorder:
 
     # errands
 
-    def _said(self, track: Track, rows: Mapping[str, Entry | None], what: str) -> Steps[None]:
-        self._ledger.put(track, what, {}, rows)
-        yield from ()
-
-    def _altered(self, track: Track, key: str, what: str, values: Mapping[str, Any]) -> Steps[None]:
+    def _altered(self, track: Track, key: str, what: str, values: Mapping[str, Any]) -> None:
         before = self._ledger.row(track, key)
         after = replace(before, **values)
         if after != before:
             self._ledger.put(track, what, {}, {key: None if after == Entry() else after})
-        yield from ()
 
     def _replaced_by(self, track: Track, data: Labels, said: Literal["add", "keep"]) -> Steps[None]:
         """Keep all of the array that somebody gave a layer."""
@@ -704,7 +696,8 @@ class Recorder:
             self.arrivals.show_planes(about, found, closed, lambda: self.noted.emit(words))
 
 
-def _once(work: Callable[[], None]) -> Steps[None]:
+def _once(work: Callable[[], object]) -> Steps[None]:
+    """An errand that is over in a moment."""
     work()
     yield from ()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_seg.errors import SegError
-from napari_seg.files import written
+from napari_seg.files import cause_of, written
 
 
 def ask_where(parent: QWidget, title: str, start: Path, suffix: str, kinds: str) -> Path | None:
@@ -33,5 +33,5 @@ def save_csv(text: str, path: Path) -> None:
         with written(path) as aside:
             aside.write_text(text, encoding="utf-8-sig", newline="")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = cause_of(error)
         raise SegError(f"{path.name} could not be written ({reason}); choose another folder.") from None

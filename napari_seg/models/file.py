@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from napari_seg.errors import SegError
+from napari_seg.files import cause_of
 from napari_seg.models.spec import FORMAT, ModelSpec
 
 SUFFIX = ".safetensors"
@@ -60,7 +61,7 @@ def read_spec(path: str | Path) -> ModelSpec:
             header = file.read(length) if 0 < length <= _LONGEST_HEADER else b""
             weights = file.seek(0, 2) - 8 - length
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = cause_of(error)
         raise SegError(f"The model {path} cannot be read ({reason}); check the name and the folder.") from None
     if not header or len(header) < length:
         raise SegError(

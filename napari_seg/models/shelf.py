@@ -23,7 +23,7 @@ import platformdirs
 import psutil
 
 from napari_seg.errors import SegError
-from napari_seg.files import written
+from napari_seg.files import cause_of, written
 from napari_seg.locks import WAIT, Taken, locked
 from napari_seg.models.file import SAMPLES_SUFFIX, SUFFIX, read_spec
 from napari_seg.models.spec import ModelSpec
@@ -216,7 +216,7 @@ def _write(path: Path, known: dict[str, Any]) -> None:
 
 
 def _refused(folder: Path, error: OSError) -> SegError:
-    reason = (error.strerror or str(error)).lower()
+    reason = cause_of(error)
     return SegError(
         f"Models cannot be kept in {folder} ({reason}); free some space, or let NAPARI_SEG_MODELS name another."
     )

@@ -22,6 +22,7 @@ from urllib.parse import quote
 import psutil
 
 from napari_seg.errors import SegError
+from napari_seg.files import cause_of
 from napari_seg.locks import Taken
 
 APPLICATION = 0x6E736567
@@ -249,7 +250,7 @@ def _copy_in_memory(folder: Path) -> sqlite3.Connection:
         try:
             _copy(folder, Path(aside))
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = cause_of(error)
             raise SegError(f"{folder / NAME} cannot be read ({reason}); copy the folder and open the copy.") from None
         memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
         with contextlib.closing(sqlite3.connect(Path(aside) / NAME)) as stored:

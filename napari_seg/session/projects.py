@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from napari_seg.errors import SegError
-from napari_seg.files import written
+from napari_seg.files import cause_of, written
 from napari_seg.locks import Taken, locked
 from napari_seg.session.database import NAME, connect_to_read, is_writable
 from napari_seg.session.records import plain
@@ -115,7 +115,7 @@ def place_for(name: str, parent: Path) -> Path:
         if os.path.lexists(place) and (not place.is_dir() or any(place.iterdir())):
             raise SegError(f"{name} is in {parent} already; choose another name.")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = cause_of(error)
         raise SegError(f"{parent} cannot be read ({reason}); choose another folder.") from None
     return place
 

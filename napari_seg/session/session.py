@@ -17,6 +17,7 @@ import platformdirs
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
+from napari_seg.files import cause_of
 from napari_seg.locks import Lock, Taken
 from napari_seg.session.database import LOCK, DiskFull, connect, connect_to_read, is_writable, refusal
 from napari_seg.session.fingerprint import fingerprint
@@ -61,7 +62,7 @@ class Session:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = cause_of(error)
             raise SegError(f"{folder} cannot be made ({reason}); choose another folder for the session.") from None
         if not is_writable(folder):
             words = f"{folder} cannot be written to, so what you change is not kept; copy it to where you may write."

@@ -201,16 +201,21 @@ def test_painting_while_thresholds_move_says_nothing_of_the_rest(desk: Desk, how
     assert np.array_equal(desk.layer.data, desk.one + 2 * desk.two)
 
 
-def test_what_thresholds_showed_is_there_again(desk: Desk, engine: Any) -> None:
-    desk.put(desk.one, "thresholds", None)
-    desk.rest()
+def in_another_window(desk: Desk, engine: Any) -> Any:
+    """The mask as it is there once the window was closed, and its image is open in another."""
     image = desk.viewer.layers[0].data
     desk.recorder.close()
     viewer = ViewerModel()
     desk.recorder = Recorder(viewer, engine)
     viewer.add_image(image)
     desk.rest()
-    assert np.array_equal(viewer.layers["m"].data, desk.one)
+    return viewer.layers["m"]
+
+
+def test_what_thresholds_showed_is_there_again(desk: Desk, engine: Any) -> None:
+    desk.put(desk.one, "thresholds", None)
+    desk.rest()
+    assert np.array_equal(in_another_window(desk, engine).data, desk.one)
 
 
 def test_a_step_back_comes_after_the_renewal_that_was_asked_for_before(desk: Desk) -> None:
@@ -279,13 +284,7 @@ def test_a_window_that_is_closed_meanwhile_keeps_it(desk: Desk, engine: Any) -> 
     desk.come()
     assert desk.recorder.at_work  # so the window waits
     desk.go.set()
-    image = desk.viewer.layers[0].data
-    desk.recorder.close()
-    viewer = ViewerModel()
-    desk.recorder = Recorder(viewer, engine)
-    viewer.add_image(image)
-    desk.rest()
-    assert np.array_equal(viewer.layers["m"].data, desk.one)
+    assert np.array_equal(in_another_window(desk, engine).data, desk.one)
 
 
 def test_why_a_mask_cannot_be_renewed_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
