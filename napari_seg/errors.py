@@ -20,6 +20,8 @@ def plain(error: Exception) -> SegError | None:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         file = f" ({error.filename})" if error.filename else ""
         return SegError(f"The disk is full{file}; free some space and start again.")
+    if isinstance(error, PermissionError) and error.filename:
+        return SegError(f"You may not open {error.filename}; ask its owner, or choose another place.")
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return SegError(f"The name {error.filename} is too long for the disk; choose a shorter one.")
     return None

@@ -49,12 +49,28 @@ class TestStart:
 
         assert in_process("--version").stdout.strip() == napari_seg.__version__
 
-    @pytest.mark.parametrize("words", [["bogus"], ["predict"], ["evaluate", "--task", "nonsense", "a", "b"], ["info"]])
-    def test_wrong_usage_is_2(self, run, words):
+    @pytest.mark.parametrize(
+        ("words", "wrong", "cure"),
+        [
+            (["bogus"], "'bogus'", "napari-seg --help"),
+            (["predict"], "Missing", "napari-seg predict --help"),
+            (["info", "--jason", "a.tif"], "--jason", "napari-seg info --help"),
+            (["evaluate", "--task", "nonsense", "a", "b"], "'nonsense'", "napari-seg evaluate --help"),
+            (["train", "a", "--task", "instance", "--output", "m", "--ndim", "x"], "--ndim", "napari-seg train --help"),
+            (["test-set", "bogus"], "'bogus'", "napari-seg test-set --help"),
+        ],
+    )
+    def test_wrong_usage_is_one_sentence_and_2(self, run, words, wrong, cure):
         ended = run(*words)
-        assert ended.code == 2
-        assert ended.out == ""
-        assert ended.err
+        assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+        assert wrong in ended.err
+        assert "Value error" not in ended.err
+        assert ended.err.endswith(f"; see {cure}.\n")
+
+    def test_only_reading_says_whether_a_file_may_be_read(self, run, tmp_path, monkeypatch):
+        path = image(tmp_path / "a.tif")
+        monkeypatch.setattr(os, "access", lambda *asked, **how: False)
+        assert run("info", path).code == 0
 
     def test_no_command_shows_the_help(self, run):
         ended = run()
@@ -331,8 +347,9 @@ class TestPredict:
     @pytest.mark.parametrize(
         ("error", "words"),
         [(MemoryError(), "The memory ran out"), (OSError(errno.ENOMEM, "no"), "The memory ran out"),
-         (OSError(errno.ENOSPC, "no", "/there/a.tif"), "The disk is full (/there/a.tif); free some space")],
-        ids=["memory", "addresses", "disk"],
+         (OSError(errno.ENOSPC, "no", "/there/a.tif"), "The disk is full (/there/a.tif); free some space"),
+         (PermissionError(errno.EACCES, "no", "/there/s.csv"), "You may not open /there/s.csv; ask its owner")],
+        ids=["memory", "addresses", "disk", "permission"],
     )  # fmt: skip
     def test_a_limit_of_the_machine_ends_one_image_and_not_the_batch(
         self, run, tmp_path, model_file, monkeypatch, error, words

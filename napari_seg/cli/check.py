@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def check(
-    data: Annotated[Path, typer.Argument(help="A folder with images/ and labels/; files are paired by their names.")],
+    data: Annotated[
+        Path, typer.Argument(readable=False, help="A folder with images/ and labels/; files are paired by their names.")
+    ],
     task: Annotated[TaskKind, typer.Option(help="Learn classes of pixels (semantic) or single objects (instance).")],
     split: SplitTable = None,
     where: Where = None,

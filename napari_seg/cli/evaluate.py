@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from napari_seg.evaluation.evaluate import InstanceReport, Report, SemanticReport
 
 Masks = Annotated[
-    Path, typer.Argument(help="A mask, or a folder of masks; folders are paired by the names of their files.")
+    Path,
+    typer.Argument(
+        readable=False, help="A mask, or a folder of masks; folders are paired by the names of their files."
+    ),
 ]
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def info(
     file: Annotated[
-        Path, typer.Argument(help="An image, a folder of DICOM files, a model file or the name of a model.")
+        Path,
+        typer.Argument(readable=False, help="An image, a folder of DICOM files, a model file or the name of a model."),
     ],
     axes: Axes = None,
     series: Series = None,

@@ -30,7 +30,9 @@ Series = Annotated[
     str | None, typer.Option(help="Which image of a file or folder with several; without it they are listed.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")]
-Data = Annotated[Path, typer.Argument(help="A folder with images/ and labels/; files are paired by their names.")]
+Data = Annotated[
+    Path, typer.Argument(readable=False, help="A folder with images/ and labels/; files are paired by their names.")
+]
 ModelFile = Annotated[Path, typer.Option("--output", help="The model file, MODEL.safetensors.")]
 Ndim = Annotated[int | None, typer.Option(min=2, max=3, help="2D or 3D; without it the images decide.")]
 Classes = Annotated[
@@ -38,14 +40,18 @@ Classes = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Another number draws other random patches.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was stopped.")]
-SplitTable = Annotated[Path | None, typer.Option(help="A CSV with the columns name and split, and optionally group.")]
+SplitTable = Annotated[
+    Path | None, typer.Option(readable=False, help="A CSV with the columns name and split, and optionally group.")
+]
 Where = Annotated[list[str] | None, typer.Option(help="Only rows of the split with this, as column=value.")]
 HoldOut = Annotated[
     str | None, typer.Option(help="The value of split whose images are never looked at (default test).")
 ]
 Masks = Annotated[
     Path | None,
-    typer.Option(help="A folder with a mask for each image: labels count where it is not 0; the rest is unknown."),
+    typer.Option(
+        readable=False, help="A folder with a mask for each image: labels count where it is not 0; the rest is unknown."
+    ),
 ]
 Fixes = Annotated[
     list[str] | None, typer.Option("--fix", help="Mend this on the way; the files stay. check names what there is.")

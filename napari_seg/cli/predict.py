@@ -32,7 +32,9 @@ class Work:
 
 
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(help="Images, folders of images, or a folder of DICOM slices.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(readable=False, help="Images, folders of images, or a folder of DICOM slices.")
+    ],
     model: Annotated[str, typer.Option(help="The name of a shipped model or a model file.")],
     output: Annotated[Path, typer.Option(help="The mask; for several images or a folder, a folder for the masks.")],
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,

@@ -19,9 +19,14 @@ test_set = typer.Typer(
 
 @test_set.command()
 def add(
-    images: Annotated[list[Path], typer.Argument(help="Images, folders of images, or a folder with images/.")],
+    images: Annotated[
+        list[Path], typer.Argument(readable=False, help="Images, folders of images, or a folder with images/.")
+    ],
     split: Annotated[
-        Path | None, typer.Option(help="A CSV with the columns name and split: mark only the images held out in it.")
+        Path | None,
+        typer.Option(
+            readable=False, help="A CSV with the columns name and split: mark only the images held out in it."
+        ),
     ] = None,
     hold_out: Annotated[str, typer.Option(help="The value of split whose images are held out.")] = "test",
     axes: Axes = None,

@@ -243,7 +243,7 @@ def _decoded(path: Path, indices: Sequence[int]) -> tuple[NDArray[Any], NDArray[
         with lenient():
             dataset = pydicom.dcmread(path, force=True)
             if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-                raise SegError(f"{path.name} has a header but no pixels; get the file anew.")
+                raise SegError(f"{path.name} has no pixels or ends before them; get the file anew.")
             if "TransferSyntaxUID" not in dataset.file_meta:
                 dataset.file_meta.TransferSyntaxUID = _syntax(dataset)
             array = dicom_jpeg.pixels(dataset)

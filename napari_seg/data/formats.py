@@ -95,6 +95,9 @@ def format_of(path: Path) -> Format:
             return entry
     known = ", ".join(entry.title for entry in FORMATS.values())
     if path.is_dir():
+        if inside := _listed(path):
+            some = f"{inside[0].name} or another of its {len(inside)} images" if len(inside) > 1 else inside[0].name
+            raise SegError(f"The folder {path} is no image but holds images; choose {some}.")
         raise SegError(f"The folder {path} holds no image that can be read; choose a folder with {known}.")
     raise SegError(f"{path.name} is not in a format that can be read; convert it to one of {known}.")
 

@@ -18,6 +18,7 @@ import math
 import time as clock
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -112,6 +113,8 @@ def predict(
 ) -> Steps[Prediction]:
     """Segment an image, or a region of it. Raises ``SegError`` for an image or settings that do not fit the model."""
     began = clock.monotonic()
+    if isinstance(model, str | Path):
+        raise SegError(f"{model} is the name of a model; load it with load_model.")
     if not isinstance(volume, Volume):
         raise SegError('The image is no Volume; read a file with read(path), or name the axes: Volume(array, "YX").')
     yield Progress(0, 1, "Looking at the image")

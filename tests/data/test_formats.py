@@ -337,6 +337,12 @@ def test_names_that_say_nothing(tmp_path: Path) -> None:
         write(VOLUMES["a 2D mask"], tmp_path / "mask.xyz")
     with pytest.raises(SegError, match="holds no image"):
         read(tmp_path)
+    first = write(VOLUMES["a 2D mask"], tmp_path / "folder" / "a.png")
+    with pytest.raises(SegError, match=r"holds images; choose a\.png\.$"):
+        read(first.parent)
+    write(VOLUMES["a 2D mask"], tmp_path / "folder" / "b.png")
+    with pytest.raises(SegError, match=r"choose a\.png or another of its 2 images\.$"):
+        read(first.parent)
     (tmp_path / "notes.txt").write_text("not an image")
     with pytest.raises(SegError, match="not in a format"):
         read(tmp_path / "notes.txt")

@@ -66,6 +66,14 @@ def test_settings_that_the_task_does_not_have_or_allow_are_refused():
         predict(dark(2), volume, PredictSpec(tile=(8, 8, 8)))
 
 
+def test_names_and_arrays_are_no_models_and_images():
+    image = disks((60, 70), 20, 6)
+    with pytest.raises(SegError, match=r"^nuclei2d is the name of a model; load it with load_model\.$"):
+        predict("nuclei2d", Volume(image, "YX"), FP32)
+    with pytest.raises(SegError, match="read a file with read"):
+        predict(dark(2), image, FP32)
+
+
 def test_time_points_are_predicted_one_by_one():
     image = np.stack([disks((40, 60), 20, 6), disks((40, 60), 20, 8), 1 - disks((40, 60), 20, 6)])
     prediction = predict(dark(2), Volume(image, "TYX"), FP32)
