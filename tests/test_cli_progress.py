@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from napari_seg import jobs
 from napari_seg.cli.console import watch
 from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
@@ -62,6 +64,42 @@ def test_no_words_for_people_lie_between_the_lines_of_a_training(run: Any, tmp_p
     places = [place for place, line in enumerate(lines) if line.startswith("{") and '"score"' in line]
     assert places
     assert all(line.startswith("{") for line in lines[places[0] : places[-1]])
+
+
+@pytest.mark.parametrize("words", [("train",), ("train", "--folds", 2), ("search", "--candidates", 2)])
+def test_while_steps_are_timed_the_bar_stands_still_and_no_time_left_is_told(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...]
+) -> None:
+    monkeypatch.setattr(jobs, "SOONEST", 0.0)
+    folder(tmp_path, 4)
+    command, *more = words
+    given = ("--task", "semantic", "--minutes", 0.01, "--output", tmp_path / "m.safetensors", "--device", "cpu")
+    ended = run(command, tmp_path, *more, *given, "--json-progress")
+    assert ended.code == 0, ended.err
+    lines = objects(ended.err)
+    timed = [line for line in lines if line["message"].startswith("timing")]
+    assert {line["message"] for line in timed} > {"timing some steps"}
+    assert {(line["done"], line["detail"]["phase"], line["seconds_left"]) for line in timed} == {(0, "timing", None)}
+    assert any(line["seconds_left"] is not None for line in lines if line["detail"].get("phase") == "read")
+
+
+def test_the_bar_of_a_terminal_tells_no_other_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(jobs, "SOONEST", 0.0)
+
+    def retraining(*phases: str) -> Steps[str]:
+        for number, phase in enumerate(phases):
+            yield Progress(0.01 * min(number, 3), 1, phase, {"phase": phase})
+        return "done"
+
+    def last_seen(*phases: str) -> str:
+        watch(retraining(*phases), "Retraining")
+        return capsys.readouterr().err.rpartition(phases[-1])[2]
+
+    assert "0:00:0" in last_seen("read", "read", "read")
+    assert "0:00:0" not in last_seen("read", "read", "read", "timing", "timing")
 
 
 def test_train_and_predict_tell_it_and_standard_output_stays_one_object(run: Any, tmp_path: Path) -> None:

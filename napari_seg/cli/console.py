@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from napari_seg.errors import ChoiceNeeded, SegError
@@ -109,16 +110,19 @@ def _finite(value: Any) -> Any:
 @contextmanager
 def _bar(title: str) -> Iterator[Callable[[Progress], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    left = TimeLeft()
+    doing, remaining = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[left]}")
+    columns = (doing, BarColumn(), TaskProgressColumn(), remaining)
     with Bar(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task(title, total=None)
+        task = bar.add_task(title, total=None, left="")
 
         def show(progress: Progress) -> None:
-            words = f"{title}: {progress.message}" if progress.message else title
-            bar.update(task, completed=progress.done, total=progress.total or None, description=words)
+            words, seconds = f"{title}: {progress.message}" if progress.message else title, left(progress)
+            rest = "" if seconds is None else str(timedelta(seconds=round(seconds)))
+            bar.update(task, completed=progress.done, total=progress.total or None, description=words, left=rest)
 
         yield show
 

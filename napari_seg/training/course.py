@@ -298,7 +298,7 @@ def _timed(first: Model, material: Material, settings: Settings, seconds: float)
     checkpoint = 0.0
     if material.watched:
         start = time.perf_counter()
-        at = Progress(1, 1, "timing a look at the validation cases", {"phase": "timing"})
+        at = timing("a look at the validation cases")
         yield from material.measured(trainer.averaged(), first.spec, settings.device, at)
         checkpoint = time.perf_counter() - start
     looked = sum(math.prod(sample.grid) for sample in (*material.watched, *material.minded))
@@ -318,11 +318,16 @@ def pace_of(trainer: Trainer, steps: int = TIMED_STEPS, most: float = math.inf) 
     """Seconds that a step takes: the median of so many, after two to warm up; of fewer, where steps are so long that
     the timing takes more than ``most`` seconds."""
     paces: list[float] = []
-    for number in range(2 + steps):
+    for _ in range(2 + steps):
         start = time.perf_counter()
         trainer.advance()
         paces.append(time.perf_counter() - start)
         if len(paces) > 2 and sum(paces) > most:
             break
-        yield Progress(number, 2 + steps, "timing some steps", {"phase": "timing"})
+        yield timing("some steps")
     return float(np.median(paces[2:]))
+
+
+def timing(what: str) -> Progress:
+    """While something is timed nobody knows how long all will take: the bar stands where the training will begin."""
+    return Progress(0, 1, f"timing {what}", {"phase": "timing"})

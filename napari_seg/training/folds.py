@@ -37,7 +37,7 @@ from napari_seg.models.model import Model
 from napari_seg.models.spec import Event, ModelSpec
 from napari_seg.spec import Spec
 from napari_seg.training.cases import Lesson, find_cases
-from napari_seg.training.course import pace_of
+from napari_seg.training.course import pace_of, timing
 from napari_seg.training.memory import forget
 from napari_seg.training.plan import TrainSpec, plan
 from napari_seg.training.reading import look_at, refuse_one_sided, take_in
@@ -190,7 +190,7 @@ class _Bench:
         began = time.perf_counter()
         network = self._first(0)
         scored = max(self.parts[0], key=lambda sample: math.prod(sample.grid))
-        yield from _figures_of(network, [scored], self.device, Progress(1, 1, "timing the scoring of an image"))
+        yield from _figures_of(network, [scored], self.device, timing("the scoring of an image"))
         pixels = sum(math.prod(sample.grid) for part in self.parts for sample in part)
         scoring = (time.perf_counter() - began) * pixels / math.prod(scored.grid)
         return max(1, int((seconds - scoring) / (pace * len(self.parts))))

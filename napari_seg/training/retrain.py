@@ -67,8 +67,8 @@ nothing shows how right it is there; else as much as its score on older samples.
 MINDED = 6
 """So many older samples at most are looked at with each checkpoint; all of them when it is over."""
 
-READ, BEGUN, TRAINED = 0.05, 0.08, 0.92
-"""How far the progress has come when everything is read, when the training begins and when it ends."""
+READ, TRAINED = 0.05, 0.92
+"""How far the progress has come when everything is read and the training begins, and when it ends."""
 
 
 class RetrainSpec(Spec):
@@ -180,10 +180,10 @@ def retrain(
     yield from _within(keeping, READ, READ)
     yield Progress(READ, 1, "timing some steps", {"phase": "timing", **told})
     seconds = 60 * spec.minutes - (time.perf_counter() - began)
-    timing = settled(
+    lasting = settled(
         parts.first, material, settings, steps=spec.steps, seconds=seconds, resumed=save_to if resume else None
     )
-    length = yield from _within(timing, READ, BEGUN)
+    length = yield from _within(lasting, READ, READ)
     made = event(
         "retrained",
         settings,
@@ -212,7 +212,7 @@ def retrain(
         resume=resume,
         standing=standing,
     )
-    model = yield from _within(course, BEGUN, TRAINED)
+    model = yield from _within(course, READ, TRAINED)
     unblended = "blend" not in model.spec.history[-1].details  # else it was killed after that
     if parts.choosing and parts.minded and unblended:
         seen = replace(material, minded=parts.minded)

@@ -37,7 +37,7 @@ from napari_seg.networks import Network
 from napari_seg.spec import Spec
 from napari_seg.training.candidates import Candidate, candidates
 from napari_seg.training.cases import Lesson, find_cases
-from napari_seg.training.course import pace_of
+from napari_seg.training.course import pace_of, timing
 from napari_seg.training.halving import goals, milestones, rounds
 from napari_seg.training.memory import forget
 from napari_seg.training.plan import TrainSpec, plan
@@ -183,7 +183,7 @@ class _Bench:
         trainer = self.trainer(tried[0], 10**6)
         pace = yield from pace_of(trainer, TIMED)
         start = time.perf_counter()
-        at = Progress(1, 1, "timing a look at the validation cases")
+        at = timing("a look at the validation cases")
         yield from score(trainer.averaged(), tried[0].model, self.held_out, self.device, at)
         look = time.perf_counter() - start
 

@@ -321,10 +321,15 @@ def test_it_ends_early_where_nothing_gets_better(tmp_path: Path, monkeypatch: py
 
 
 def test_minutes_are_everything(tmp_path: Path) -> None:
-    began = time.monotonic()
-    made = retrain(MODEL, LESSONS, quick(steps=None, minutes=0.05), save_to=tmp_path / "m.safetensors", memory=MEMORY)
+    began, shown = time.monotonic(), list[Progress]()
+    spec = quick(steps=None, minutes=0.05)
+    steps = retrain.steps(MODEL, LESSONS, spec, save_to=tmp_path / "m.safetensors", memory=MEMORY)
+    made = run(steps, shown.append)
     assert made.model.spec.history[-1].details["steps"] >= 1
     assert time.monotonic() - began < 60
+    timed = [at for at in shown if at.detail.get("phase") == "timing"]
+    assert {at.message for at in timed} == {"timing some steps", "timing a look at the validation cases"}
+    assert {at.fraction for at in timed} == {retrain_module.READ}  # the bar stands still
 
 
 @pytest.mark.parametrize(
