@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,13 +84,12 @@ def retrain(
         seed=seed,
     )
     began = time.time()
+    run = _Run(settings, who, resume, json_progress)
+    job = run.from_nothing(found) if parent is None else run.from_model(found, parent)
+    named = output is not None
     output = output or shelf.free_path("model" if parent is None else shelf.name_of(parent))
-    run = _Run(found, output, settings, who, resume, json_progress)
-    verdict = None
-    if parent is None:
-        run.from_nothing()
-    else:
-        verdict = run.retrain(parent)
+    with nullcontext() if named else _free_again(output):
+        verdict = job(output)
     adopted = verdict is not None and verdict.decision == "better"
     if output.parent == shelf.shelf():
         amount = run.amount
@@ -113,6 +115,22 @@ def retrain(
         _tell(output, parent, verdict)
 
 
+@contextmanager
+def _free_again(output: Path) -> Iterator[None]:
+    """A name that nobody has chosen is taken only by a model that has learned, and where that is stopped it is said."""
+    from napari_seg.models.shelf import left_behind
+
+    try:
+        yield
+    except BaseException as error:
+        if left_behind(output):
+            words = f"--resume --output {shlex.quote(str(output))}"
+            say(f"What it has learned so far is kept in {output}; go on with the same command and {words}.")
+        elif isinstance(error, KeyboardInterrupt):
+            say("It was stopped before it had learned anything, so no model was made; start it again when you like.")
+        raise
+
+
 def _grouped(found: Sequence[Taught], path: Path) -> list[Taught]:
     """With the groups that a table gives them."""
     from napari_seg.data.formats import stem
@@ -128,16 +146,8 @@ def _grouped(found: Sequence[Taught], path: Path) -> list[Taught]:
 class _Run:
     """A training from sessions, watched."""
 
-    def __init__(
-        self,
-        found: Sequence[Taught],
-        output: Path,
-        settings: Mapping[str, Any],
-        who: str,
-        resume: bool,
-        json_progress: bool,
-    ) -> None:
-        self.found, self.output, self.settings, self.who, self.resume = found, output, settings, who, resume
+    def __init__(self, settings: Mapping[str, Any], who: str, resume: bool, json_progress: bool) -> None:
+        self.settings, self.who, self.resume = settings, who, resume
         self.lessons: Sequence[Taught] = ()
         self.scores: list[tuple[int, float]] = []
         self._json_progress = json_progress
@@ -147,8 +157,8 @@ class _Run:
         first, *rest = (one.amount for one in self.lessons)
         return sum(rest, first)
 
-    def retrain(self, parent: Path) -> Verdict | None:
-        """What the new model is worth, compared with its parent."""
+    def from_model(self, found: Sequence[Taught], parent: Path) -> Callable[[Path], Verdict | None]:
+        """What makes the new model in a file, and says what it is worth, compared with its parent."""
         from napari_seg.models.file import file_hash
         from napari_seg.models.zoo import load_model, samples_of
         from napari_seg.session.pupils import pupil
@@ -156,27 +166,24 @@ class _Run:
         from napari_seg.training.retrain import RetrainSpec, retrain
 
         model, known_by = load_model(parent), file_hash(parent)
-        learning = pupil(model.spec, known_by, self.found)
+        learning = pupil(model.spec, known_by, found)
         self.lessons = learning.lessons
         self._say(model.spec.name, learning.left_out)
         spec = RetrainSpec.from_person(
             {**self.settings, "new_classes": learning.new_classes, "channel": learning.channel}
         )
         samples = samples_of(parent)
-        job = retrain.steps(
-            model,
-            self.lessons,
-            spec,
-            save_to=self.output,
-            memory=None if samples is None else load(samples),
-            resume=self.resume,
-            parent=known_by,
-            who=self.who,
-        )
-        return watch(job, "Retraining", self._tell, as_json=self._json_progress).verdict
+        memory = None if samples is None else load(samples)
+        steps = partial(retrain.steps, model, self.lessons, spec, memory=memory, parent=known_by, who=self.who)
 
-    def from_nothing(self) -> None:
-        """A first model: no model made the masks, so there is none to compare it with."""
+        def made(output: Path) -> Verdict | None:
+            job = steps(save_to=output, resume=self.resume)
+            return watch(job, "Retraining", self._tell, as_json=self._json_progress).verdict
+
+        return made
+
+    def from_nothing(self, found: Sequence[Taught]) -> Callable[[Path], None]:
+        """What makes a first model in a file: no model made the masks, so there is none to compare it with."""
         from napari_seg.session.learning import fitting
         from napari_seg.session.pupils import classes_of
         from napari_seg.tasks.instance import Instance
@@ -184,21 +191,20 @@ class _Run:
         from napari_seg.training.plan import TrainSpec
         from napari_seg.training.train import train
 
-        first = self.found[0]
+        first = found[0]
         classes = first.classes or ("object",)
         task = Instance(ndim=len(first.image.grid)) if first.objects else Semantic.from_person({"classes": classes})
-        self.lessons = fitting(self.found, task)
-        self._say("A new model", len({(one.folder, one.image.id) for one in self.found}) - len(self.lessons))
-        spec = TrainSpec.from_person(
-            {
-                **self.settings,
-                "task": task.kind,
-                "name": self.output.stem,
-                "classes": () if first.objects else classes_of(self.lessons),
-            }
-        )
-        job = train.steps(self.lessons, spec, save_to=self.output, resume=self.resume, hold_out=True, who=self.who)
-        watch(job, "Training", self._tell, as_json=self._json_progress)
+        self.lessons = fitting(found, task)
+        self._say("A new model", len({(one.folder, one.image.id) for one in found}) - len(self.lessons))
+        named = () if first.objects else classes_of(self.lessons)
+        spec = TrainSpec.from_person({**self.settings, "task": task.kind, "classes": named})
+
+        def made(output: Path) -> None:
+            called = spec.model_copy(update={"name": output.stem})
+            job = train.steps(self.lessons, called, save_to=output, resume=self.resume, hold_out=True, who=self.who)
+            watch(job, "Training", self._tell, as_json=self._json_progress)
+
+        return made
 
     def _say(self, name: str, left_out: int) -> None:
         rest = f" {left_out} more with masks of another kind are left out." if left_out else ""

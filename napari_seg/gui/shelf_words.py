@@ -9,9 +9,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from napari_seg.errors import SegError
 from napari_seg.gui.training_state import Interrupted, Shelved
-from napari_seg.models.file import read_spec
 from napari_seg.models.shelf import Kept, name_of
 from napari_seg.models.spec import ModelSpec
 from napari_seg.models.zoo import shipped
@@ -78,12 +76,3 @@ def interrupted_of(orders: Mapping[Path, Mapping[str, Any]]) -> Interrupted | No
             words = f"The training of {when} was interrupted{share}. It learns from {record['words']}."
             return Interrupted(path, words)
     return None
-
-
-def has_learned(path: Path) -> bool:
-    """Whether the file of a training that was stopped holds more than what it began with."""
-    try:
-        history = read_spec(path).history
-    except SegError:
-        return False
-    return not history or history[-1].details.get("kept_at") != 0

@@ -21,7 +21,7 @@ from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Mes
 from napari_seg.gui.examining import Examining
 from napari_seg.gui.lessons import Lessons, Material
 from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.shelf_words import has_learned, interrupted_of, outlook_of, shelf_of, titles_of
+from napari_seg.gui.shelf_words import interrupted_of, outlook_of, shelf_of, titles_of
 from napari_seg.gui.state import Cure, Failure, Finding, Running
 from napari_seg.gui.teaching_words import (
     curve_with,
@@ -512,8 +512,8 @@ class Training:
                 if run.verb == "compare":
                     self._made(run, None)
                 else:
-                    if not shelf.state_of(run.path).exists():
-                        (shelf.end_order if has_learned(run.path) else shelf.throw_away)(run.path)
+                    if not shelf.state_of(run.path).exists() and shelf.left_behind(run.path):
+                        shelf.end_order(run.path)
                     self._fail(Failure(sentence, traceback))
         self.refresh()
 
@@ -526,8 +526,7 @@ class Training:
     def _stopped(self, run: Run) -> None:
         if run.verb == "compare":
             self._made(run, None)
-        elif not has_learned(run.path):
-            shelf.throw_away(run.path)
+        elif not shelf.left_behind(run.path):
             self._fail(Failure(_NO_BETTER if run.curve.scores else _TOO_EARLY))
         elif run.record["model"] == NEW:
             self._made(run, None)

@@ -176,6 +176,19 @@ def throw_away(path: Path) -> None:
         file.unlink(missing_ok=True)
 
 
+def left_behind(path: Path) -> bool:
+    """A training ended before its time: a model that holds no more than what it began with is thrown away, and its name
+    is free again. Whether there is one that has learned."""
+    try:
+        history = read_spec(path).history
+        learned = not history or history[-1].details.get("kept_at") != 0
+    except SegError:
+        learned = False
+    if not learned:
+        throw_away(path)
+    return learned
+
+
 def state_of(path: Path) -> Path:
     """Where a training keeps its state."""
     return path.with_name(path.name + STATE)

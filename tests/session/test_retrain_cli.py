@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from desk import Desk
 
+from napari_seg.cli import retrain as cli_retrain
 from napari_seg.data.formats import read
 from napari_seg.editing.annotation import CASE, Entry, class_key, object_key
 from napari_seg.errors import SegError
+from napari_seg.jobs import Progress
 from napari_seg.models.file import file_hash, read_spec
 from napari_seg.session.learning import lessons
 from napari_seg.session.patients import tell_patient
@@ -172,6 +174,84 @@ def test_mistakes_are_told_with_their_cure(desk: Desk, run: Callable[..., Any], 
     ended = run("retrain", desk.session.folder, *words)
     assert ended.code == 2
     assert cure in ended.err
+
+
+def stopped_at(monkeypatch: pytest.MonkeyPatch, moment: Callable[[Progress], bool]) -> None:
+    """Ctrl+C at a moment of the training."""
+    told = cli_retrain._Run._tell
+
+    def tell(self: Any, progress: Progress) -> None:
+        told(self, progress)
+        if moment(progress):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_retrain._Run, "_tell", tell)
+
+
+@pytest.mark.parametrize("from_nothing", [False, True])
+def test_stopped_before_it_has_learned_there_is_no_model_and_its_name_is_free(
+    desk: Desk,
+    run: Callable[..., Any],
+    model_file: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    from_nothing: bool,
+) -> None:
+    parent = on_the_shelf(model_file("instance"), tmp_path)
+    corrected(desk, None if from_nothing else parent)
+    stopped_at(monkeypatch, lambda at: at.detail.get("phase") == ("read" if from_nothing else "train"))
+    ended = run("retrain", desk.session.folder, "--steps", 40, "--device", "cpu")
+    assert ended.code == 130
+    assert "before it had learned anything, so no model was made; start it again" in ended.err
+    assert [found.name for found in (tmp_path / "models").iterdir()] == [parent.name]
+
+
+def test_stopped_later_it_says_where_the_model_is_and_how_to_go_on(
+    desk: Desk,
+    run: Callable[..., Any],
+    model_file: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    corrected(desk, on_the_shelf(model_file("instance"), tmp_path))
+    words = ("retrain", desk.session.folder, "--steps", 6, "--device", "cpu")
+    with monkeypatch.context() as patch:
+        stopped_at(patch, lambda at: at.detail.get("step") == 3)
+        ended = run(*words)
+    assert ended.code == 130
+    made = tmp_path / "models" / "instance2d-1.safetensors"
+    cure = f"--resume --output {made}"
+    assert f"is kept in {made}; go on with the same command and {cure}." in ended.err
+    assert read_spec(made).history[-1].details["kept_at"] > 0
+    ended = run(*words, *cure.split())
+    assert ended.code == 0, ended.err
+    assert not made.with_name("instance2d-1.order.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        (["--minutes", "0"], "correct this value"),
+        (["--device", "cuda"], "choose the device auto or cpu"),
+        (["--start", "hippocampus3d"], "choose another model"),
+    ],
+)
+def test_what_is_refused_uses_up_no_name(
+    desk: Desk,
+    run: Callable[..., Any],
+    model_file: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    cure: str,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    parent = on_the_shelf(model_file("instance"), tmp_path)
+    corrected(desk, parent)
+    ended = run("retrain", desk.session.folder, *words)
+    assert ended.code == 2
+    assert cure in ended.err
+    assert [found.name for found in (tmp_path / "models").iterdir()] == [parent.name]
 
 
 def test_where_nobody_has_spoken(desk: Desk, run: Callable[..., Any]) -> None:
