@@ -67,11 +67,14 @@ def retrain(
         model_file(context, output, resume=resume)
     from napari_seg.models import shelf
     from napari_seg.models.zoo import find, shipped
-    from napari_seg.session.pupils import parent_of, taught_in
+    from napari_seg.session.pupils import at_hand, parent_of, taught_in
 
     found = [one for named in sessions for one in taught_in(named)]
     if not found:
         raise SegError("Nobody has corrected anything there; paint, accept or finish something in the window first.")
+    found, left_out = at_hand(found)
+    for sentence in left_out:
+        say(sentence)
     if groups is not None:
         found = _grouped(found, groups)
     files = [*(one.path for one in shelf.kept()), *shipped().values()]
@@ -195,7 +198,7 @@ class _Run:
         classes = first.classes or ("object",)
         task = Instance(ndim=len(first.image.grid)) if first.objects else Semantic.from_person({"classes": classes})
         self.lessons = fitting(found, task)
-        self._say("A new model", len({(one.folder, one.image.id) for one in found}) - len(self.lessons))
+        self._say("A new model", len({one.key for one in found}) - len(self.lessons))
         named = () if first.objects else classes_of(self.lessons)
         spec = TrainSpec.from_person({**self.settings, "task": task.kind, "classes": named})
 

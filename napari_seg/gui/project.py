@@ -27,7 +27,7 @@ from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import Found
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.joining import Joined, join, settle
-from napari_seg.gui.project_listing import REPLACED, Finder, Listing, former, listing, resolved, title_of
+from napari_seg.gui.project_listing import REPLACED, Finder, Listing, former, listing, title_of
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import planes_of
 from napari_seg.models.spec import ModelSpec
@@ -38,6 +38,7 @@ from napari_seg.session.predicted import Predicted
 from napari_seg.session.projects import About, discard, made_at, place_for, session_folder, tell_failure
 from napari_seg.session.records import ImageRow, Plane
 from napari_seg.session.session import Session
+from napari_seg.session.whereabouts import resolved
 
 PIECE = 0.2
 """Seconds of a search in a thread that others wait for too."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -21,9 +20,7 @@ from napari_seg.session.projects import FOLDER, About, about, failures, remember
 from napari_seg.session.records import ImageRow, plain
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
-
-AT = "at"
-"""Under this key a session keeps where it lay when it was opened last, so that what was moved with it is found."""
+from napari_seg.session.whereabouts import AT, BEFORE, exists, listed_of, near, resolved, within
 
 GONE = "Its file is not where it was; press Find images..., or open it from where it lies now."
 
@@ -78,7 +75,7 @@ def listing(session: Session, chosen: Path) -> Listing:
         of_file[ends.setdefault(end, end)].append(found)
     by_path, missing = dict[Path, Case](), dict[Path, str]()
     for path, rows in of_file.items():
-        there = path in files or (path.is_absolute() and _exists(path))
+        there = path in files or (path.is_absolute() and exists(path))
         why = "" if there else GONE if path.is_absolute() else NO_FILE
         if path not in files:
             files.append(path)
@@ -125,7 +122,7 @@ class Finder:
         """``folders``: where the images may lie, with all that is in them; without any, where things move to."""
         self._session, self._axes = session, axes
         self._left = {row.fingerprint: row for row in rows}  # an image that is another one's twin has both hashes
-        self._candidates = self._everywhere(list(folders)) if (folders := list(folders)) else self._near()
+        self._candidates = self._all(list(folders))
         self.found = 0
 
     def go_on(self, seconds: float) -> bool:
@@ -153,25 +150,13 @@ class Finder:
         del self._left[row.fingerprint]
         self.found += 1
 
-    def _near(self) -> Iterator[Path]:
-        """Where the images would lie that were moved with the project, or stayed when it was moved; then their names in
-        the folders around."""
-        now, before = self._session.folder.resolve(), Path(self._session.writer.call(_before).result() or ".")
+    def _all(self, folders: list[Path]) -> Iterator[Path]:
         rows = list(self._left.values())
-        for row in rows:
-            path = Path(row.path)
-            for place in (before / path, now / os.path.relpath(path, before) if path.is_absolute() else now / path):
-                if _exists(place):
-                    yield resolved(place)
-        for row in rows:
-            for folder in (now, now.parent, now.parent.parent):
-                if row.path and _exists(place := folder / Path(row.path).name):
-                    yield place
-
-    def _everywhere(self, folders: list[Path]) -> Iterator[Path]:
-        names = {Path(row.path).name for row in self._left.values()}
-        images = [path for folder in folders for path in _nested(folder)]
-        yield from sorted(images, key=lambda path: path.name not in names)
+        if folders:
+            yield from within(folders, {Path(row.path).name for row in rows})
+        else:
+            before = self._session.writer.call(lambda store: store.meta(BEFORE)).result()
+            yield from near(rows, self._session.folder, before)
 
 
 def title_of(path: Path, files: Iterable[Path]) -> str:
@@ -181,31 +166,12 @@ def title_of(path: Path, files: Iterable[Path]) -> str:
     return name if alone or not path.parent.name else f"{path.parent.name}/{name}"
 
 
-def resolved(path: Path) -> Path:
-    """The path without links, where it can be followed: what a damaged session names may be no path at all."""
-    try:
-        return path.resolve()
-    except (OSError, ValueError, RuntimeError):
-        return path
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
-
-
-def _before(store: Store) -> str:
-    return store.meta(f"{AT} before")
-
-
 def _tell(store: Store, session: Session, told: About, name: str, folder: Path | None) -> None:
     where, here = "" if folder is None else session.relative(folder), str(session.folder.resolve())
     if (told.name, told.folder) != (name, where):
         tell_about(store, About(name, where))
     if store.meta(AT) != here:
-        store.put_meta(f"{AT} before", store.meta(AT))
+        store.put_meta(BEFORE, store.meta(AT))
         store.put_meta(AT, here)
 
 
@@ -213,10 +179,7 @@ def _folder_of(session: Session, chosen: Path, told: About) -> Path | None:
     """The folder of images: the one that was chosen, else the one the session lies in or names."""
     if resolved(chosen) != session.folder.resolve():
         return chosen
-    if session.folder.name == FOLDER:
-        return session.folder.resolve().parent
-    folder = session.folder / told.folder if told.folder else None
-    return resolved(folder) if folder is not None and folder.is_dir() else None
+    return listed_of(session.folder, told)
 
 
 def _images(folder: Path) -> tuple[list[Path], SeriesSearch | None]:
@@ -231,12 +194,3 @@ def _images(folder: Path) -> tuple[list[Path], SeriesSearch | None]:
         reason = cause_of(error)
         raise SegError(f"{folder} cannot be read ({reason}); choose another folder.") from None
     return found, SeriesSearch(folder, frozenset({FOLDER}))
-
-
-def _nested(folder: Path) -> Iterator[Path]:
-    """The images of a folder and of all folders in it."""
-    for parent, folders, _ in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != FOLDER]
-        stores = [name for name in folders if name.lower().endswith(".zarr")]
-        folders[:] = sorted(set(folders) - set(stores))
-        yield from images_in(Path(parent))

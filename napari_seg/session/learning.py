@@ -24,10 +24,11 @@ from napari_seg.editing.annotation import Entry
 from napari_seg.editing.said import class_names, counts_objects
 from napari_seg.editing.spoken import Amount, amount, spoken
 from napari_seg.errors import SegError
-from napari_seg.session.found_again import as_large, image_of
+from napari_seg.session.database import NAME
+from napari_seg.session.found_again import as_large, found_again
 from napari_seg.session.patients import marks, patient_of
 from napari_seg.session.predicted import Past
-from napari_seg.session.projects import name_of
+from napari_seg.session.projects import name_of, session_folder
 from napari_seg.session.provenance import BY_MODEL, OPENED, last_prediction
 from napari_seg.session.reading import reading
 from napari_seg.session.records import LEARNING, SAID, ImageRow, Plane, rows_of
@@ -86,6 +87,11 @@ class Taught:
         return self.image.name
 
     @property
+    def key(self) -> tuple[Path, int]:
+        """Its session and its image there."""
+        return self.folder, self.image.id
+
+    @property
     def group(self) -> str:
         """The image: what is learned from one part of it must not be tested in another session's copy."""
         return self.image.fingerprint
@@ -121,9 +127,9 @@ class Taught:
     def load(self) -> Labelled:
         """The image, its labels as they were when the session was looked at, and where a person has spoken.
 
-        Raises ``SegError`` where the file of the image is gone or shows another image, or the session is damaged.
+        Raises ``SegError`` where the image is nowhere to be found, or the session is damaged.
         """
-        image = self._read_image()
+        image = self.read_image()
         labels, counts = self.spoken()
         shape = counts.shape if "T" in image.axes else counts.shape[1:]
         planes = self.classes if len(self.planes) > 1 else ()
@@ -183,12 +189,13 @@ class Taught:
                 )
                 yield _Looked(labels, said, here, counts)
 
-    def _read_image(self) -> Volume:
+    def read_image(self) -> Volume:
+        """The image that was corrected. Raises ``SegError`` where it is nowhere to be found."""
         row, volume = self.image, self.volume
         if volume is None and not row.path:
             raise SegError(f"{row.name} lies in no file; open it in the window, and train there.")
         if volume is None:
-            volume = image_of(self.folder / row.path, row, self.voxels)
+            volume = found_again(self.folder, row, self.voxels)
         if (volume.grid, volume.size("T")) != (row.grid, row.times):
             raise SegError(f"{row.name} has another size than the mask that was corrected; put the right image back.")
         return as_large(volume, row)
@@ -199,16 +206,19 @@ class Taught:
 
 
 def lessons(
-    folder: Path,
+    folder: str | Path,
     images: Collection[int] | Mapping[int, str] | None = None,
     volumes: Mapping[int, Volume] | None = None,
 ) -> list[Taught]:
-    """What can be learned from the session of a folder: a lesson for each mask in which a person has spoken.
+    """What can be learned from a session, or the project of a folder: a lesson for each mask in which a person has
+    spoken.
 
     ``images``: the numbers of those that are wanted, or the plane that is wanted of each; without it all. ``volumes``:
     images that lie in no file, by their number.
     """
-    found = list[Taught]()
+    found, folder = list[Taught](), Path(folder)
+    if (session_folder(folder) / NAME).exists():
+        folder = session_folder(folder)
     with reading(folder) as store:
         told = marks(store)
         for image in store.images():
@@ -226,9 +236,8 @@ def fitting(found: Sequence[Taught], task: Semantic | Instance, model_hash: str 
     kinds = [_in_order(one, task.planes) for one in kinds if len(one.planes) == max(1, len(task.planes))]
     best: dict[tuple[Path, int], Taught] = {}
     for one in kinds:
-        key = one.folder, one.image.id
-        if key not in best or _rank(one, model_hash) > _rank(best[key], model_hash):
-            best[key] = one
+        if one.key not in best or _rank(one, model_hash) > _rank(best[one.key], model_hash):
+            best[one.key] = one
     return list(best.values())
 
 

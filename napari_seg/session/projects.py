@@ -53,12 +53,17 @@ def about(store: Store) -> About:
     return About(str(known.get("name", "")), str(known.get("folder", "")))
 
 
+def told_of(store: Store) -> About:
+    """What is kept of it; nothing where that is damaged."""
+    try:
+        return about(store)
+    except (ValueError, AttributeError):
+        return About()
+
+
 def name_of(store: Store) -> str:
     """The name of a project; empty for other sessions."""
-    try:
-        return about(store).name
-    except (ValueError, AttributeError):
-        return ""
+    return told_of(store).name
 
 
 def tell_about(store: Store, told: About) -> None:

@@ -12,10 +12,10 @@ from napari_seg.errors import SegError
 from napari_seg.models.file import file_hash
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.database import NAME
-from napari_seg.session.fingerprint import fingerprint
+from napari_seg.session.fingerprint import identity
 from napari_seg.session.found_again import readings
 from napari_seg.session.learning import Taught, fitting, lessons
-from napari_seg.session.projects import recent, session_folder
+from napari_seg.session.projects import knowing, recent, session_folder
 from napari_seg.session.reading import reading
 from napari_seg.session.session import home
 
@@ -28,13 +28,31 @@ def taught_in(named: str) -> list[Taught]:
     """
     path = Path(named).expanduser()
     if path.is_dir() and (session_folder(path) / NAME).exists():
-        return lessons(session_folder(path))
+        return lessons(path)
     known = [one.folder for one in recent() if one.name == named and (one.folder / NAME).exists()]
     if known:
         return lessons(known[0])
     if path.exists() and is_image(path):
         return _of_image(path)
     raise SegError(f"There is no session {named}; name the folder of a project, or an image that was corrected.")
+
+
+def at_hand(found: Sequence[Taught]) -> tuple[list[Taught], list[str]]:
+    """The lessons whose images can be read, and for each other image a sentence why it is left out.
+
+    Raises ``SegError`` where none is left.
+    """
+    missing = dict[tuple[Path, int], SegError]()
+    named = {one.key: one for one in found}
+    for key, one in named.items():
+        try:
+            one.read_image()
+        except SegError as error:
+            missing[key] = error
+    if missing.keys() == named.keys():
+        raise next(iter(missing.values()))
+    told = [f"{named[key].name} is left out: {error}" for key, error in missing.items()]
+    return [one for one in found if one.key not in missing], told
 
 
 def parent_of(found: Sequence[Taught], files: Iterable[Path]) -> Path | None:
@@ -108,18 +126,31 @@ def _new_classes(model: ModelSpec, chosen: Sequence[Taught]) -> tuple[str, ...]:
 
 
 def _images(found: Sequence[Taught]) -> int:
-    return len({(one.folder, one.image.id) for one in found})
+    return len({one.key for one in found})
 
 
 def _of_image(path: Path) -> list[Taught]:
-    """Of the session that an image has of its own, or of the project in which the work on it goes on."""
+    """Of the session that an image has of its own, of the project in which the work on it goes on, or else of the
+    project worked on last that knows it."""
+    known = False
     for volume in readings(path, {}):
-        known_by = fingerprint(volume)
-        folder = home() / known_by
-        if not (folder / NAME).exists():
-            continue
-        with reading(folder) as store:
-            gone = store.gone(known_by)
-        found = lessons(folder if gone is None or gone.stale else gone.folder)
-        return [one for one in found if one.image.fingerprint.partition("-")[0] == known_by]
+        known_by, voxels = identity(volume)
+        for place in (_own(known_by), knowing(known_by, voxels)):
+            if place is not None:
+                known = True
+                found = [one for one in lessons(place) if one.image.fingerprint.partition("-")[0] == known_by]
+                if found:
+                    return found
+    if known:
+        return []
     raise SegError(f"Nothing is kept of {path.name}; open it in the window and correct its mask first.")
+
+
+def _own(known_by: str) -> Path | None:
+    """The session that an image has of its own, or the project in which that goes on."""
+    folder = home() / known_by
+    if not (folder / NAME).exists():
+        return None
+    with reading(folder) as store:
+        gone = store.gone(known_by)
+    return folder if gone is None or gone.stale else gone.folder

@@ -102,8 +102,37 @@ def test_the_image_must_be_the_one_that_was_corrected(desk: Desk) -> None:
     with pytest.raises(SegError, match="another image"):
         found.load()
     (desk.folder / "cells.tif").unlink()
-    with pytest.raises(SegError, match="no file"):
+    with pytest.raises(SegError, match=r"cells\.tif is no longer in .*, and no image around shows the same"):
         found.load()
+
+
+@pytest.mark.parametrize("where", ["renamed.tif", "deep/cells.tif", "deep/renamed.tif", "replaced"])
+def test_an_image_is_found_again_by_what_it_shows(desk: Desk, where: str) -> None:
+    pixels, path = noise(60, 80), desk.folder / "cells.tif"
+    image = desk.image("cells.tif", pixels)
+    desk.plane(image)
+    desk.put(image, squares(5))
+    desk.session.writer.call(lambda store: tell_about(store, About("May", ".."))).result()
+    desk.image("others.tif", noise(60, 80, seed=1))
+    (desk.folder / "deep").mkdir()
+    path.rename(desk.folder / where.replace("replaced", "former.tif"))
+    if where == "replaced":
+        tifffile.imwrite(path, noise(60, 80, seed=5))
+    (found,) = desk.lessons()
+    assert np.array_equal(np.asarray(found.load().image.data), pixels)
+    assert found.name == "cells"
+
+
+def test_a_project_is_named_by_its_folder_too_and_as_text(desk: Desk) -> None:
+    image = desk.image("cells.tif", noise(60, 80))
+    desk.plane(image)
+    desk.put(image, squares(5))
+    for named in (desk.folder, desk.session.folder):
+        for folder in (named, str(named)):
+            (found,) = lessons(folder)
+            assert found.folder == desk.session.folder
+    with pytest.raises(SegError, match="nowhere holds no session"):
+        lessons(desk.folder / "nowhere")
 
 
 def test_an_image_of_no_file_comes_from_the_window(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from desk import Desk
 
 from napari_seg.cli import retrain as cli_retrain
@@ -296,6 +297,42 @@ def test_an_image_by_its_file_also_where_the_work_went_into_a_project(desk: Desk
     (found,) = taught_in(str(path))
     assert found.folder == desk.session.folder
     own.close()
+
+
+def test_an_image_that_was_corrected_in_a_project_is_known_by_what_it_shows(desk: Desk) -> None:
+    corrected(desk, None, count=2)
+    row = lessons(desk.session.folder)[0].image
+    remember("May", desk.session.folder, [row.fingerprint])
+    (found,) = taught_in(str(desk.folder / "cells 0.tif"))
+    assert (found.folder, found.image) == (desk.session.folder, row)
+
+
+def test_an_image_that_is_gone_is_left_out_and_the_others_are_learned(
+    desk: Desk, run: Callable[..., Any], model_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    parent = on_the_shelf(model_file("instance"), tmp_path)
+    corrected(desk, parent, count=4)
+    files = [desk.folder / f"cells {k}.tif" for k in range(4)]
+    files[0].rename(desk.folder / "renamed.tif")
+    files[1].unlink()
+    tifffile.imwrite(files[2], cells(9)[0])
+    words = ("retrain", desk.session.folder, "--steps", 2, "--device", "cpu", "--json")
+    ended = run(*words)
+    assert ended.code == 0, ended.err
+    assert [one["name"] for one in ended.json["lessons"]] == ["cells 0", "cells 3"]
+    left_out = [line for line in ended.err.splitlines() if "left out" in line]
+    where = f"is no longer in {desk.folder}, and no image around shows the same; put it back."
+    shows = "shows another image than the one that was corrected; put that one back in its place."
+    assert left_out == [
+        f"cells 1 is left out: cells 1.tif {where}",
+        f"cells 2 is left out: cells 2.tif {shows}",
+    ]
+    before = sorted((tmp_path / "models").iterdir())
+    for path in desk.folder.glob("*.tif"):
+        path.unlink()
+    ended = run(*words)
+    assert (ended.code, ended.err) == (2, f"cells 0.tif {where}\n")
+    assert sorted((tmp_path / "models").iterdir()) == before
 
 
 def test_the_parent_is_known_by_the_hash_of_its_file(desk: Desk, model_file: Callable[..., Path]) -> None:
