@@ -83,6 +83,23 @@ def test_while_steps_are_timed_the_bar_stands_still_and_no_time_left_is_told(
     assert any(line["seconds_left"] is not None for line in lines if line["detail"].get("phase") == "read")
 
 
+@pytest.mark.parametrize("words", [("train",), ("train", "--folds", 2), ("search", "--candidates", 2)])
+def test_next_to_no_time_is_said_with_its_cure(run: Any, tmp_path: Path, words: tuple[object, ...]) -> None:
+    folder(tmp_path, 4)
+    command, *more = words
+    given = ("--task", "semantic", "--output", tmp_path / "m.safetensors", "--device", "cpu")
+    ended = run(command, tmp_path, *more, *given, "--minutes", 0.0001)
+    assert ended.code == 0, ended.err
+    cure = (
+        "made 1 step only, too few to tell"
+        if command == "search"
+        else "1 step only, too few to learn from; give it more"
+    )
+    assert cure in ended.err
+    if command == "train":  # who asks for so few wants no more
+        assert "only" not in run(command, tmp_path, *more, *given, "--steps", 1, "--overwrite").err
+
+
 def test_the_bar_of_a_terminal_tells_no_other_time_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,14 @@ def say_error(error: SegError, *, where: str = "") -> None:
             say(f"  --{error.parameter} {shlex.quote(choice.value)}   {choice.title}")
 
 
+def say_if_short(asked: int | None, made: int) -> None:
+    """A training had time for too few steps, if nobody ``asked`` for so many."""
+    from napari_seg.training.course import too_short
+
+    if asked is None and too_short(made):
+        say(too_short(made))
+
+
 def put(text: str) -> None:
     """A result for a person, on standard output."""
     sys.stdout.write(as_text(text) + "\n")

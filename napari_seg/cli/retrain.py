@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_seg.cli.console import figure, put, put_json, put_table, say, watch
+from napari_seg.cli.console import figure, put, put_json, put_table, say, say_if_short, watch
 from napari_seg.cli.options import Device, Json, JsonProgress, Precision, given, model_file
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress
@@ -93,6 +93,7 @@ def retrain(
     output = output or shelf.free_path("model" if parent is None else shelf.name_of(parent))
     with nullcontext() if named else _free_again(output):
         verdict = job(output)
+    say_if_short(steps, run.made)
     adopted = verdict is not None and verdict.decision == "better"
     if output.parent == shelf.shelf():
         amount = run.amount
@@ -153,6 +154,7 @@ class _Run:
         self.settings, self.who, self.resume = settings, who, resume
         self.lessons: Sequence[Taught] = ()
         self.scores: list[tuple[int, float]] = []
+        self.made = 0
         self._json_progress = json_progress
 
     @property
@@ -214,6 +216,7 @@ class _Run:
         say(f"{name} learns from {self.amount.words}.{rest}")
 
     def _tell(self, progress: Progress) -> None:
+        self.made = progress.detail.get("step", self.made)
         if "score" in progress.detail:
             self.scores.append((int(progress.detail["step"]), float(progress.detail["score"])))
             if not self._json_progress:

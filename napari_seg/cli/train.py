@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_seg.cli.check import cases_in, checked, known_fixes
-from napari_seg.cli.console import figure, put_json, put_table, say, watch
+from napari_seg.cli.console import figure, put_json, put_table, say, say_if_short, watch
 from napari_seg.cli.options import (
     Axes,
     Classes,
@@ -112,9 +112,11 @@ def train(
     if folds:
         _cross_validate(lessons, spec, folds, output, resume=resume, json=json, json_progress=json_progress)
         return
-    began, scores = time.monotonic(), list[tuple[int, float]]()
+    began, scores, made = time.monotonic(), list[tuple[int, float]](), 0
 
     def tell(progress: Progress) -> None:
+        nonlocal made
+        made = progress.detail.get("step", made)
         if "score" in progress.detail:
             scores.append((int(progress.detail["step"]), float(progress.detail["score"])))
             if not json_progress:
@@ -123,6 +125,7 @@ def train(
 
     job = run.steps(lessons, spec, save_to=output, start=beginning, resume=resume)
     model = watch(job, "Training", tell, as_json=json_progress)
+    say_if_short(spec.steps, made)
     seconds = time.monotonic() - began
     if json:
         details = model.spec.history[-1].details
@@ -150,6 +153,7 @@ def _cross_validate(
     began = time.monotonic()
     steps = folds.steps(cases, spec, count, save_to=output, resume=resume)
     found = watch(steps, "Training", as_json=json_progress)
+    say_if_short(spec.steps, found.steps)
     seconds = time.monotonic() - began
     if json:
         put_json(

@@ -50,6 +50,9 @@ SLACK = 0.1
 watched: such figures are noisy, and weights settle as the rate falls."""
 
 TIMED_STEPS = 8
+FEW = 2
+"""So few steps teach a network nothing."""
+
 LATE = 0.9
 """A training is shortened where less than this share of its steps fits into its time."""
 
@@ -312,6 +315,12 @@ def steps_within(seconds: float, pace: float, checkpoint: float) -> int:
     """How many steps fit in with their checkpoints: of fewer steps than checkpoints each is followed by one."""
     steps = int((seconds - CHECKPOINTS * checkpoint) / pace)
     return steps if steps >= CHECKPOINTS else min(CHECKPOINTS, max(1, int(seconds / (pace + checkpoint))))
+
+
+def too_short(steps: int) -> str:
+    """What a person should know whose time was enough for so many steps; empty where they are not too few."""
+    made = "1 step" if steps == 1 else f"{steps} steps"
+    return "" if steps > FEW else f"There was time for {made} only, too few to learn from; give it more minutes."
 
 
 def pace_of(trainer: Trainer, steps: int = TIMED_STEPS, most: float = math.inf) -> Steps[float]:

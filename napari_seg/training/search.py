@@ -247,8 +247,8 @@ class _Search:
         shutil.rmtree(bench.folder, ignore_errors=True)
         fewest = min(goals(total, len(self.tried))[1] for total in self.note.totals)
         note = (
-            f"In the first round some candidates made {fewest} steps only, too few to tell them apart; search longer, "
-            "or among fewer candidates."
+            f"In the first round some candidates made {fewest} step{'s' if fewest > 1 else ''} only, too few to tell "
+            "them apart; search longer, or among fewer candidates."
         )
         return Found(model, self._table(), note if fewest < FEWEST else "")
 

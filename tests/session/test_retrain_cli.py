@@ -255,6 +255,16 @@ def test_what_is_refused_uses_up_no_name(
     assert [found.name for found in (tmp_path / "models").iterdir()] == [parent.name]
 
 
+def test_next_to_no_time_is_said_with_its_cure(
+    desk: Desk, run: Callable[..., Any], model_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    corrected(desk, on_the_shelf(model_file("instance"), tmp_path), count=2)
+    ended = run("retrain", desk.session.folder, "--minutes", 0.0001, "--device", "cpu")
+    assert ended.code == 0, ended.err
+    assert "There was time for 1 step only, too few to learn from; give it more minutes." in ended.err
+    assert "only" not in run("retrain", desk.session.folder, "--steps", 1, "--device", "cpu").err
+
+
 def test_where_nobody_has_spoken(desk: Desk, run: Callable[..., Any]) -> None:
     desk.image("cells.tif", cells(0)[0])
     ended = run("retrain", desk.session.folder)
