@@ -7,6 +7,7 @@ import hashlib
 import io
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -159,6 +160,18 @@ def test_a_users_mistake_is_a_sentence_and_a_bug_a_traceback(line: Line, spots: 
     bug = line.last(line.predict(spots, colour="green"))
     assert isinstance(bug, Failed)
     assert "ValidationError" in bug.traceback
+
+
+def test_who_waits_for_a_thread_is_told_that_it_broke_and_the_bug_is_shown(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown, told = list[Any](), list[Any]()
+    monkeypatch.setattr(threading, "excepthook", lambda about: shown.append(about.exc_value))
+    line.engine.later(lambda: 1 / 0, told.append, "checks", told.append)
+    until = time.monotonic() + 20
+    while not (told and shown) and time.monotonic() < until:
+        line.engine.poll()
+    assert [type(error) for error in (*told, *shown)] == [ZeroDivisionError] * 2
 
 
 def test_a_disk_that_fills_while_an_image_is_handed_over_is_told(

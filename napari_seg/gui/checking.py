@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_seg.errors import SegError
+from napari_seg.errors import SegError, plain
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.results import Target
 from napari_seg.gui.state import Cure, Finding, Segment
 from napari_seg.gui.words import memory, roughly
-from napari_seg.inference.fit import check
+from napari_seg.inference.fit import check, look_through
 from napari_seg.inference.forecast import forecast
 from napari_seg.inference.predict import PredictSpec, Region
 
@@ -92,12 +92,18 @@ class Looks:
             self._look = None
         self._image, self._question = wish.image, question
 
-        def then(look: Look) -> None:
+        def then(look: Look | None) -> None:
             if self._question is question:
                 self._look = look
                 self.changed.emit()
 
-        self._engine.later(lambda: look_at(wish), then, "checks")
+        def work() -> Look | None:
+            return look_at(wish) if self._question is question else None
+
+        def failed(error: Exception) -> None:
+            then(Look((Finding("refusal", f"This is a bug in napari-seg: {type(error).__name__}: {error}"),)))
+
+        self._engine.later(work, then, "checks", failed)
         return self._look
 
 
@@ -107,15 +113,20 @@ def look_at(wish: Wish) -> Look:
     by_diameter = bool(target.model.input.diameter)
     try:
         fit = check(target.model, target.volume, wish.settings, wish.region)
+        preview = fit.preview
+        look_through(fit, wish.region)
         cost = forecast(target.model, target.volume, wish.settings, wish.region, pace=wish.pace)
-    except SegError as error:
-        refusal = Finding("refusal", str(error), _cures(wish))
+    except Exception as error:
+        told = plain(error)
+        if told is None:
+            raise
+        refusal = Finding("refusal", str(told), _cures(wish))
         return Look((refusal, *doubts), estimates_diameter=by_diameter)
     findings = [*doubts, *(Finding("warning", text) for text in fit.warnings)]
     findings += [Finding("note", text) for text in fit.notes]
     return Look(
         tuple(findings),
-        fit.preview,
+        preview,
         f"{roughly(cost.seconds, measured=wish.measured)}, {memory(cost.bytes)} of memory",
         estimates_diameter=by_diameter,
     )
@@ -142,7 +153,7 @@ def _cures(wish: Wish) -> tuple[Cure, ...]:
 
 def _fits(wish: Wish, region: Region) -> bool:
     try:
-        check(wish.target.model, wish.target.volume, wish.settings, region)
+        look_through(check(wish.target.model, wish.target.volume, wish.settings, region), region)
     except SegError:
         return False
     return True

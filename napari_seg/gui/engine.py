@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,15 +148,27 @@ class Engine:
             self._waiting[number].asked = time.monotonic()
             self._porter.submit(self._send, self._process, {"id": number, "verb": "cancel"})
 
-    def later(self, work: Callable[[], Any], then: Callable[[Any], None], lane: str = "sessions") -> None:
-        """Do a piece of ``work`` that needs no torch in a thread; :meth:`poll` hands what it returns to ``then``.
+    def later(
+        self,
+        work: Callable[[], Any],
+        then: Callable[[Any], None],
+        lane: str = "sessions",
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
+        """Do a piece of ``work`` that needs no torch in a thread; :meth:`poll` hands what it returns to ``then``, and
+        what it raises to ``failed``, which is a bug and is shown as one besides.
 
         One waits for the other only within a ``lane``: nobody waits for a session because an image is being looked at.
         """
 
         def run() -> None:
-            result = work()
-            self._inbox.put((None, lambda: then(result)))
+            try:
+                answer = partial(then, work())
+            except Exception as error:
+                if failed is not None:
+                    self._inbox.put((None, partial(failed, error)))
+                raise
+            self._inbox.put((None, answer))
 
         if lane not in self._lanes:
             self._lanes[lane] = ThreadPoolExecutor(1, f"napari-seg-{lane}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from napari_seg.data.volume import UNITS, Volume
 from napari_seg.errors import SegError
 from napari_seg.inference.channels import Channels, choose_channels
-from napari_seg.inference.prepare import Box, Frame, Limits, measure, model_box
+from napari_seg.inference.prepare import Box, Frame, Limits, measure, model_box, refuse_strange, sample
 from napari_seg.inference.resample import Resampling
 from napari_seg.models.spec import ModelSpec
 
@@ -134,6 +135,27 @@ class Fit:
         return np.moveaxis(shown, 0, -1) if len(shown) == 3 else shown[0]
 
 
+def look_through(fit: Fit, region: Region | None = None) -> None:
+    """Raises ``SegError`` where a voxel that is to be predicted is NaN or infinite.
+
+    Reads them all, plane by plane; of an image that does not lie in memory the blocks that its statistics come from.
+    """
+    if fit.volume.dtype.kind != "f":
+        return
+    for time in time_points(fit.volume, region):
+        for box in _planes(fit.box) if isinstance(fit.volume.data, np.ndarray) else sample(fit.box):
+            refuse_strange(fit.channels.box(time, *box))
+
+
+def _planes(box: Box) -> Iterator[Box]:
+    (first, *start), (last, *stop) = box
+    if len(start) == 1:
+        yield box
+        return
+    for k in range(first, last):
+        yield (k, *start), (k + 1, *stop)
+
+
 def check(spec: ModelSpec, volume: Volume, settings: PredictSpec, region: Region | None = None) -> Fit:
     """How the model will see the image. Raises ``SegError``, with what to change, where it cannot be predicted."""
     if 0 in volume.shape:
@@ -188,6 +210,11 @@ def region_box(volume: Volume, region: Region | None) -> Box:
     if region.time is not None and not 0 <= region.time < volume.size("T"):
         raise SegError(f"There is no time point {region.time}; the image has {volume.size('T')}.")
     return tuple(region.start), tuple(region.stop)
+
+
+def time_points(volume: Volume, region: Region | None) -> list[int]:
+    """The time points of a region, all where it names none."""
+    return list(range(volume.size("T"))) if region is None or region.time is None else [region.time]
 
 
 def physical_scale(spec: ModelSpec, volume: Volume) -> tuple[float, ...] | None:

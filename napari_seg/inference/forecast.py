@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from napari_seg.data.volume import Volume
-from napari_seg.inference.fit import check
+from napari_seg.inference.fit import check, time_points
 from napari_seg.inference.store import IN_MEMORY
 from napari_seg.inference.tiling import tile_grid
 from napari_seg.models.spec import NetworkSpec
@@ -86,7 +86,7 @@ def forecast(
     multiple = tuple(map(max, zip(*map(multiple_of, spec.networks), strict=True)))
     axes = tile_grid(grid, tile_for(fit, scale, settings), settings.overlap, multiple)
     tile = math.prod(axis.tile for axis in axes)
-    times = volume.size("T") if region is None or region.time is None else 1
+    times = len(time_points(volume, region))
     frames = times * ((fit.box[1][0] - fit.box[0][0]) if fit.by_slices else 1)
     computed = frames * tile * math.prod(len(axis.starts) for axis in axes)
     mirrors = 2 ** len(spec.mirrors) if settings.flips else 1

@@ -28,7 +28,7 @@ from pydantic import Field
 from napari_seg.data.volume import Volume, labels_dtype
 from napari_seg.errors import SegError
 from napari_seg.inference import decoding
-from napari_seg.inference.fit import Fit, by_diameter, check
+from napari_seg.inference.fit import Fit, by_diameter, check, time_points
 from napari_seg.inference.prepare import Limits, WayBack
 from napari_seg.inference.store import scores_array
 from napari_seg.inference.tiling import computed, smaller, tile_grid
@@ -134,7 +134,7 @@ def predict(
     found: float | None = spec.diameter
     scale = fit.scale
     if scale is None:
-        measured = yield from diameter.estimate(fit, runner, model.network.multiple, _times(volume, region)[0])
+        measured = yield from diameter.estimate(fit, runner, model.network.multiple, time_points(volume, region)[0])
         found = model.spec.input.diameter if measured is None else measured
         scale = by_diameter(model.spec, volume, found)
         if measured is None:
@@ -208,7 +208,7 @@ class _Run:
 
     def steps(self) -> Steps[tuple[NDArray[Any], NDArray[Any]]]:
         fit, task = self.fit, decoding.task_with(self.fit.model.task, self.spec)
-        times = _times(fit.volume, self.region)
+        times = time_points(fit.volume, self.region)
         start, stop = fit.box
         numbers: list[int | None] = list(range(start[0], stop[0])) if fit.by_slices else [None]
         grid = tuple(b - a for a, b in zip(start, stop, strict=True))
@@ -286,10 +286,6 @@ class _Pointwise:
             self.labels = np.zeros((self._times, *planes, *self._grid), decoded.dtype)
         here = (slice(None),) * len(planes)
         self.labels[(t, *here, *(() if k is None else (k,)), where)] = decoded
-
-
-def _times(volume: Volume, region: Region | None) -> list[int]:
-    return list(range(volume.size("T"))) if region is None or region.time is None else [region.time]
 
 
 def tile_for(fit: Fit, scale: tuple[float, ...], spec: PredictSpec) -> tuple[int, ...]:

@@ -37,11 +37,27 @@ def measure(channels: Channels, time: int, box: Box, normalisation: Normalisatio
     if normalisation.kind == "window":
         return normalisation.low, normalisation.high
     voxels = np.concatenate([channels.box(time, *block).ravel() for block in sample(box)])
-    if not np.isfinite(voxels.sum(dtype=np.float64)):
+    if not _finite(voxels):
         voxels = voxels[np.isfinite(voxels)]
     if voxels.size == 0:
         raise SegError("The image holds no numbers, only NaN or infinite voxels; choose another.")
     return normalisation.fit(voxels)
+
+
+def refuse_strange(voxels: NDArray[np.float32]) -> None:
+    """Raises ``SegError`` where a voxel is NaN or infinite."""
+    if not _finite(voxels):
+        bad = int((~np.isfinite(voxels)).sum())
+        raise SegError(
+            f"The image holds {bad} or more voxels that are NaN or infinite; replace them by numbers or choose a box "
+            "without them."
+        )
+
+
+def _finite(voxels: NDArray[np.float32]) -> bool:
+    """Told by their sum, as that needs no second array."""
+    with np.errstate(invalid="ignore"):  # of infinities of both signs
+        return bool(np.isfinite(voxels.sum(dtype=np.float64)))
 
 
 def sample(box: Box) -> Iterator[Box]:
@@ -96,12 +112,7 @@ class Frame:
         array = self.channels.box(self.time, tuple(a for a, _ in spans), tuple(b for _, b in spans))
         if self.slice is not None:
             array = array[:, 0]
-        if not np.isfinite(array.sum(dtype=np.float64)):
-            bad = int((~np.isfinite(array)).sum())
-            raise SegError(
-                f"The image holds {bad} or more voxels that are NaN or infinite; replace them by numbers or choose a "
-                "box without them."
-            )
+        refuse_strange(array)
         array = self.normalisation.apply(array, self.limits)
         for number, (axis, a, b) in enumerate(zip(self.axes, start, stop, strict=True), start=1):
             array = axis.apply(array, number, a, b)

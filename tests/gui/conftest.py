@@ -41,7 +41,7 @@ class PretendEngine:
         self.examined: list[dict[str, Any]] = []  # orders to look at what is learned from
         self.cancelled: list[int] = []
         self.warmed = 0  # how often it was told to get ready for live trainings
-        self._work: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
+        self._work: list[tuple[Callable[[], Any], Callable[[Any], None], Callable[[Exception], None] | None]] = []
 
     def order(self, verb: str, **content: Any) -> int:
         if verb == "keep_scores":
@@ -60,13 +60,26 @@ class PretendEngine:
         if number != EXAMINING:
             self.cancelled.append(number)
 
-    def later(self, work: Callable[[], Any], then: Callable[[Any], None], lane: str = "") -> None:
-        self._work.append((work, then))
+    def later(
+        self,
+        work: Callable[[], Any],
+        then: Callable[[Any], None],
+        lane: str = "",
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self._work.append((work, then, failed))
 
     def poll(self) -> None:
         work, self._work = self._work, []
-        for what, then in work:
-            then(what())
+        for what, then, failed in work:
+            try:
+                found = what()
+            except Exception as error:
+                if failed is None:
+                    raise
+                failed(error)
+            else:
+                then(found)
 
     def say(self, message: Message) -> None:
         self.said.emit(message)

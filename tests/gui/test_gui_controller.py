@@ -14,7 +14,7 @@ from napari.components import ViewerModel
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
-from napari_seg.gui import errands, runs
+from napari_seg.gui import checking, errands, runs
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.late import KEPT, KEPT_OPEN, LOST
@@ -139,6 +139,53 @@ def test_what_does_not_fit_is_refused_before_the_run(
     assert "choose a 2D model" in refusal.text
     controller.run()
     assert not any(order["verb"] == "predict" for order in engine.orders)
+
+
+@pytest.mark.parametrize("bad", ["all", "those in the middle", "one in a corner"])
+def test_voxels_that_are_no_numbers_are_refused_before_the_run(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any, bad: str
+) -> None:
+    stack = np.stack([picture] * 5).astype(np.float32)
+    stack[{"all": ..., "those in the middle": (2, slice(40, 50)), "one in a corner": (0, 0, 0)}[bad]] = np.nan
+    viewer.add_image(stack, axis_labels=("z", "y", "x"))
+    settle(controller)
+    assert not controller.state.checking
+    assert not controller.state.can_run
+    (refusal,) = [finding.text for finding in controller.state.findings if finding.level == "refusal"]
+    cure = "choose another." if bad == "all" else "replace them by numbers or choose a box without them."
+    assert "NaN or infinite" in refusal
+    assert refusal.endswith(cure)
+    controller.run()
+    assert not any(order["verb"] == "predict" for order in engine.orders)
+    controller.set_options(region="slice")
+    viewer.dims.set_point(0, 4)
+    settle(controller)
+    assert controller.state.can_run is (bad != "all")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (RuntimeError("no luck"), "This is a bug in napari-seg: RuntimeError: no luck"),
+        (MemoryError(), "The memory ran out; close other programs, or take smaller images or a box of them."),
+    ],
+)
+def test_a_look_that_breaks_is_said_and_not_waited_for(
+    controller: Controller,
+    viewer: ViewerModel,
+    picture: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    words: str,
+) -> None:
+    def breaks(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(checking, "forecast", breaks)
+    viewer.add_image(picture)
+    settle(controller)
+    assert not controller.state.checking
+    assert [finding.text for finding in controller.state.findings if finding.level == "refusal"] == [words]
 
 
 def test_a_refusal_offers_the_model_that_fits(

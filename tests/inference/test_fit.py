@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import dask.array
 import numpy as np
 import pytest
 from toy_models import bright, dark
@@ -13,7 +14,7 @@ from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
 from napari_seg.inference.channels import LUMINANCE, choose_channels
 from napari_seg.inference.decoding import task_with
-from napari_seg.inference.fit import check, diameters, suited
+from napari_seg.inference.fit import check, diameters, look_through, suited
 from napari_seg.inference.forecast import forecast, multiple_of, multiplications
 from napari_seg.inference.predict import PredictSpec, Region, predict
 from napari_seg.inference.prepare import measure, sample
@@ -384,3 +385,20 @@ def test_settings_that_a_model_does_not_have_are_refused_or_left_out_where_no_mo
     assert task_with(objects, PredictSpec(smallest=7)).smallest == 7
     assert suited(PredictSpec(diameter=20, channel="red"), dark(2).spec) == PredictSpec(channel="red")
     assert suited(PredictSpec(diameter=20), bright(2, diameter=20.0).spec) == PredictSpec(diameter=20)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, dask.array.asarray])
+def test_voxels_that_are_no_numbers_are_found_before_a_prediction_where_it_would_meet_them(kind):
+    data = volume((3, 4, 20, 30), "TZYX").data
+    data[1, 3, 0, 0], data[1, 3, 0, 1] = np.inf, -np.inf
+    film = Volume(kind(data), "TZYX")
+
+    def look(region=None):
+        look_through(check(dark(2).spec, film, DEFAULTS, region), region)
+
+    for met in (None, Region((0, 0, 0), (4, 9, 9)), Region((3, 0, 0), (4, 9, 9), time=1)):
+        with pytest.raises(SegError, match="2 or more voxels that are NaN or infinite"):
+            look(met)
+    look(Region((0, 0, 0), (3, 20, 30)))
+    look(Region((0, 1, 0), (4, 20, 30)))
+    look(Region((0, 0, 0), (4, 20, 30), time=2))
