@@ -44,6 +44,46 @@ def test_every_format_is_read_and_written(manifest: npe2.PluginManifest) -> None
             assert any(entry.writes and suffix.endswith(entry.suffixes) for entry in FORMATS.values()), suffix
 
 
+@pytest.fixture
+def manager(manifest: npe2.PluginManifest) -> npe2.PluginManager:
+    """napari's list of plugins with this one alone."""
+    made = npe2.PluginManager()
+    made.register(manifest)
+    return made
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CT.1.3.12.2.1107.5.1.4.60064.30000022120808113428000016583",
+        "MR.1.2.840",
+        "PT.1.2.840.113619.5",
+        "1.2.840.113.77",
+        "1.2.276.0.7230010.3.1.4.8323329.5",
+        "ct.1.2",
+        "mr.004",
+        "IM0001",
+        "IM1",
+        "IMG-0002-00014",
+        "00000012",
+        "a.DCM",
+        "scan.IMA",
+    ],
+)
+def test_slices_are_offered_by_the_names_that_scanners_and_archives_give_them(
+    manager: npe2.PluginManager, name: str
+) -> None:
+    assert list(manager.iter_compatible_readers([f"/scans/2024.05.17/{name}"]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["film.mp4", "cells.h5", "cells.hdf5", "cells.czi", "dose.jp2", "a.nc4", "a.b.2.csv", "ct.csv", "README", "x.bz2"],
+)
+def test_files_of_others_are_not_claimed_by_their_names(manager: npe2.PluginManager, name: str) -> None:
+    assert not list(manager.iter_compatible_readers([f"/scans/2024.05.17/{name}"]))
+
+
 def test_the_samples_are_those_of_the_program(manifest: npe2.PluginManifest) -> None:
     found = {sample.key: sample.display_name for sample in manifest.contributions.sample_data or ()}
     assert found == {name: sample.title for name, sample in SAMPLES.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from napari_seg.editing.catalogue import TOOLS
@@ -15,7 +16,7 @@ from napari_seg.gui.finished_mark import FinishedMark
 from napari_seg.gui.keys import Key, napari_keys, offer_commands, tool_keys
 from napari_seg.gui.keys_sheet import KEY, KeysSheet
 from napari_seg.gui.live_box import ACCEPT, DROP
-from napari_seg.gui.manifest import PLUGIN
+from napari_seg.gui.manifest import open_paths
 from napari_seg.gui.queue_view import KEYS as REVIEW_KEYS
 from napari_seg.gui.sketchpad import Sketchpad
 from napari_seg.gui.views import canvas_of, drop_target, show_sides
@@ -37,7 +38,7 @@ class AroundCanvas:
         self._viewer, self._controller = viewer, controller
         mend_drawing(viewer)
         show_sides(viewer)
-        Dropping(drop_target(viewer), lambda paths: viewer.open(paths, plugin=PLUGIN))
+        Dropping(drop_target(viewer), partial(open_paths, viewer))
         canvas = canvas_of(viewer)
         self.sketchpad = Sketchpad(viewer, controller.hands, controller.hover, canvas)
         self.finished = FinishedMark(viewer, controller.recorder, controller.hands, canvas)

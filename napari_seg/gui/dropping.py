@@ -8,13 +8,15 @@ orientation. What a person chose for a format in napari's preferences is followe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from napari.plugins.utils import get_preferred_reader
+from npe2 import PluginManager
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QWidget
 
-from napari_seg.gui.manifest import PLUGIN, get_reader
+from napari_seg.gui.manifest import PLUGIN, get_reader, is_known
 
 
 class Dropping(QObject):
@@ -38,7 +40,19 @@ class Dropping(QObject):
 
 
 def ours(paths: Sequence[str]) -> bool:
-    """Whether all are of formats that we read, and nobody wants another reader for one of them."""
+    """Whether all are of formats that we read, and nobody wants another reader for one of them.
+
+    What we only say a sentence about is left to others, but for napari's own reader: of a folder it makes a stack.
+    """
     return bool(paths) and all(
-        get_reader(path) is not None and get_preferred_reader(path) in (None, PLUGIN) for path in paths
+        get_reader(path) is not None
+        and get_preferred_reader(path) in (None, PLUGIN)
+        and (is_known(Path(path)) or not _others(path))
+        for path in paths
     )
+
+
+def _others(path: str) -> set[str]:
+    """The other plugins that read a path."""
+    readers = PluginManager.instance().iter_compatible_readers([path])
+    return {reader.plugin_name for reader in readers} - {PLUGIN, "napari"}

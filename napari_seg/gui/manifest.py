@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_seg.data.formats import format_of, identities, spared, write
+from napari_seg.data.formats import format_of, identities, spared, suffix_of, write
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.gui.colours import class_looks
@@ -30,27 +30,50 @@ NOTHING: list[Any] = [(None,)]
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] | None:
-    """The reader of a path, or ``None`` where its format is not ours."""
-    first = path if isinstance(path, str) else path[0]
+    """The reader of a path, or ``None`` where its format is not ours. It also says what is wrong with a folder that is
+    no image, and with what only has a name as if it were one."""
+    first = Path(path if isinstance(path, str) else path[0])
+    return read_layers if is_known(first) or first.is_dir() or suffix_of(first) else None
+
+
+def is_known(path: Path) -> bool:
+    """Whether a path is of a format that we read."""
     try:
-        format_of(Path(first))
+        format_of(path)
     except SegError:
-        return None
-    return read_layers
+        return False
+    return True
 
 
 def read_layers(path: str | list[str]) -> list[Any]:
-    """Open one path or several. What goes wrong is said in one sentence and leaves the window as it was."""
+    """Open one path or several, for napari."""
     from napari import current_viewer
+
+    return _layers([path] if isinstance(path, str) else path, current_viewer()) or NOTHING
+
+
+def open_paths(viewer: Any, paths: Sequence[str]) -> None:
+    """Open paths in a viewer, as its ``open`` does; but that refuses names that the manifest does not list, and a DICOM
+    file may have any."""
+    from napari.layers._source import layer_source
+
+    for path in paths:
+        layers = _layers([path], viewer)
+        with layer_source(path=path, reader_plugin=PLUGIN):
+            for data, about, kind in layers:
+                getattr(viewer, f"add_{kind}")(data, **about)
+
+
+def _layers(paths: Sequence[str], viewer: Any) -> list[LayerData]:
+    """What goes wrong is said in one sentence and leaves the window as it was."""
     from napari.utils.notifications import show_error, show_info
 
     from napari_seg.gui.dialogs import AtTheScreen
     from napari_seg.gui.opening import open_path
     from napari_seg.gui.views import show_sides, window_of
 
-    viewer = current_viewer()
     layers: list[LayerData] = []
-    for one in [path] if isinstance(path, str) else path:
+    for one in paths:
         try:
             opened = open_path(Path(one), AtTheScreen(window_of(viewer)), viewer.layers if viewer else ())
         except SegError as error:
@@ -61,7 +84,7 @@ def read_layers(path: str | list[str]) -> list[Any]:
             show_info(note)
     if viewer is not None:
         show_sides(viewer)
-    return layers or NOTHING
+    return layers
 
 
 def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[str]:

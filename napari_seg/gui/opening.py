@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from napari_seg.data.align import one_is_placed, onto_grid, same_place
-from napari_seg.data.formats import read, stem
+from napari_seg.data.formats import images_in, read, stem
 from napari_seg.data.volume import UNITS, Source, Volume
 from napari_seg.editing.meaning import MOST, Meaning
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui.kinds import Kind, kind_of
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, LayerData, layer_data
+from napari_seg.gui.manifest import is_known
+from napari_seg.session.database import NAME
 from napari_seg.session.provenance import read_record, record_path
 
 T = TypeVar("T")
@@ -77,6 +79,7 @@ def _read(path: Path, person: Person) -> tuple[Volume, Kind | None] | None:
     answers: dict[str, str] = {}
 
     def look() -> tuple[Volume, Kind | None]:
+        _refuse_several(path)
         volume = read(path, axes=answers.get("axes"), series=answers.get("series"))
         return volume, kind_of(volume)
 
@@ -88,6 +91,17 @@ def _read(path: Path, person: Person) -> tuple[Volume, Kind | None] | None:
             if answer is None:
                 return None
             answers[question.parameter] = answer
+
+
+def _refuse_several(path: Path) -> None:
+    """Raises ``SegError`` for a project, and for a folder that is no image and holds some."""
+    if (path / NAME).exists():
+        what = "a project"
+    elif path.is_dir() and not is_known(path) and next(images_in(path), None) is not None:
+        what = "a folder of images"
+    else:
+        return
+    raise SegError(f"{path.name} is {what}; open it on the page Project of the panel.")
 
 
 def _stored_masks(image: Volume) -> Opened:

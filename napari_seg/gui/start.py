@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_seg.data.formats import FORMATS
 from napari_seg.data.samples import SAMPLES
-from napari_seg.gui.manifest import PLUGIN
+from napari_seg.gui.manifest import PLUGIN, open_paths
 from napari_seg.gui.parts import text
 
 
@@ -38,9 +38,9 @@ class StartBox(QWidget):
         patterns = " ".join(f"*{suffix}" for entry in FORMATS.values() for suffix in entry.suffixes)
         paths, _ = QFileDialog.getOpenFileNames(self, "Open images", "", f"Images ({patterns});;All files (*)")
         if paths:
-            self._viewer.open(paths, plugin=PLUGIN)
+            open_paths(self._viewer, paths)
 
     def _open_folder(self) -> None:
         path = QFileDialog.getExistingDirectory(self, "Open a folder")
         if path:
-            self._viewer.open(path, plugin=PLUGIN)
+            open_paths(self._viewer, [path])

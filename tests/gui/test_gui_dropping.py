@@ -6,7 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import npe2
 import numpy as np
+import pydicom
+import pydicom.data
 import pytest
 from napari.settings import get_settings
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
@@ -16,7 +19,9 @@ from qtpy.QtWidgets import QApplication
 from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
 from napari_seg.gui.dropping import Dropping, ours
+from napari_seg.gui.layers import KEY
 from napari_seg.gui.views import canvas_of, drop_target
+from napari_seg.session.database import NAME
 
 
 @pytest.fixture
@@ -65,6 +70,62 @@ def test_what_napari_does_with_shift_and_alt_is_left_to_it(
         drop(viewer, file)
         qtbot.waitUntil(lambda: bool(opened))
     assert (len(napari_opened), opened) == (3, [[str(scan)]])
+
+
+@pytest.mark.parametrize("name", ["CT.1.2.840.5", "1.2.840.113.77", "IM0001", "I1A3F"])
+def test_a_slice_opens_whatever_its_scanner_called_it(viewer: Any, name: str, tmp_path: Path, qtbot: Any) -> None:
+    slice_of = pydicom.dcmread(pydicom.data.get_testdata_file("CT_small.dcm"))
+    slice_of.preamble = bytes(128)
+    named = tmp_path / name
+    slice_of.save_as(named)
+    viewer.window.add_plugin_dock_widget("napari-seg")
+    drop(viewer, QUrl.fromLocalFile(str(named)))
+    qtbot.waitUntil(lambda: bool(viewer.layers))
+    (layer,) = viewer.layers
+    assert layer.metadata[KEY].source.format == "dicom"
+    assert (layer.source.path, layer.source.reader_plugin) == (str(named), "napari-seg")
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("images", "images is a folder of images; open it on the page Project of the panel"),
+        ("project", "project is a project; open it on the page Project of the panel"),
+        ("empty", "holds no image that can be read; choose"),
+        ("texts", "holds no image that can be read; choose"),
+        ("text.zarr", "text.zarr is not in a format that can be read; convert"),
+    ],
+)
+def test_what_is_no_image_is_refused_in_one_sentence(
+    viewer: Any, folder: Path, what: str, words: str, tmp_path: Path, qtbot: Any
+) -> None:
+    for name in ("empty", "texts", "project"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "project" / NAME).touch()
+    for name in ("text.zarr", "texts/a.txt"):
+        (tmp_path / name).write_text("x")
+    said: list[str] = []
+    viewer.window.add_plugin_dock_widget("napari-seg")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari.utils.notifications.show_error", said.append)
+        drop(viewer, QUrl.fromLocalFile(str(tmp_path / what)))
+        qtbot.waitUntil(lambda: bool(said))
+        assert viewer.open(tmp_path / what, plugin="napari-seg") == []
+    assert len(said) == 2
+    assert all(words in sentence for sentence in said)
+    assert not viewer.layers
+
+
+def test_a_folder_that_the_reader_of_another_knows_is_left_to_it(folder: Path, tmp_path: Path) -> None:
+    other = npe2.DynamicPlugin("other")
+    assert ours([str(folder)])
+    with other:
+
+        @other.contribute.reader(filename_patterns=["*"], accepts_directories=True)
+        def read(path: str) -> None:
+            """Reads it."""
+
+        assert not ours([str(folder)])
 
 
 def test_formats_of_others_and_wishes_are_respected(scan: Path, tmp_path: Path, make_napari_viewer: Any) -> None:
