@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -58,6 +58,7 @@ class ClassList(QWidget):
         self._icons: dict[str, QIcon] = {}
         self._filling = False
         self.of: Any = None  # the mask whose classes are shown
+        self._typed: tuple[int, str] | None = None
         self.title = QLabel("Classes")
         self.only = QPushButton("Only this")
         self.only.setCheckable(True)
@@ -109,6 +110,7 @@ class ClassList(QWidget):
         layout.addWidget(self.foot)
         self.table.cellClicked.connect(self._act)
         self.table.itemChanged.connect(self._edited)
+        self.table.itemDelegate().closeEditor.connect(self._rename)
         self.new.clicked.connect(lambda: self.asked_for_new.emit())
         self.only.clicked.connect(lambda on: self.alone.emit(on))
         self.unlock.clicked.connect(lambda: self.unlocked_all.emit())
@@ -121,13 +123,16 @@ class ClassList(QWidget):
         if rows:
             self._draw(*rows)
 
-    def render(self, rows: tuple[ClassRow, ...], *, in_hand: int, objects: bool, locked: int, alone: bool) -> None:
-        """Show these lines. ``locked``: how many ``objects`` are."""
+    def render(
+        self, rows: tuple[ClassRow, ...], *, in_hand: int, objects: bool, locked: int, alone: bool, of: Any = None
+    ) -> None:
+        """Show these lines ``of`` a mask. ``locked``: how many ``objects`` are."""
         self.only.setChecked(alone)
         self.foot.setVisible(bool(locked))
         self.count.setText(f"{locked} object{'s' if locked != 1 else ''} locked")
         if self.table.state() == QAbstractItemView.State.EditingState:
             return
+        self.of = of
         self._draw(rows, objects)
         if not 0 < in_hand <= len(rows):
             self.table.clearSelection()
@@ -206,17 +211,14 @@ class ClassList(QWidget):
 
     def _edited(self, item: QTableWidgetItem) -> None:
         if not self._filling and item.column() == _NAME:
-            number, name = self._rows[item.row()].number, item.text()
+            self._typed = self._rows[item.row()].number, item.text()
             self._drawn = ()  # what was typed may be refused
-            of = self.of
-            QTimer.singleShot(0, lambda: self._rename(number, name, of))  # when the item is no longer at work
 
-    def _rename(self, number: int, name: str, of: object) -> None:
-        """Another mask may be shown by now."""
-        now, self.of = self.of, of
-        self.renamed.emit(number, name)
-        if self.of is of:
-            self.of = now
+    def _rename(self) -> None:
+        """When the item is no longer at work."""
+        typed, self._typed = self._typed, None
+        if typed is not None:
+            self.renamed.emit(*typed)
 
 
 def _swatch(colour: str) -> QIcon:

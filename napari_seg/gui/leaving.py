@@ -15,6 +15,7 @@ from typing import Any
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QMessageBox, QWidget
 
+from napari_seg.gui.fields import leave_field
 from napari_seg.gui.ledger import Safe
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.waiting import wait_until
@@ -35,15 +36,18 @@ class Leaving(QObject):
     """Looks at the closing of a window, as long as its panel lives."""
 
     def __init__(self, viewer: Any, recorder: Recorder, panel: QWidget, keep: Callable[[], object]) -> None:
-        """``keep`` keeps what is being typed."""
+        """``keep`` keeps what was typed and is not kept yet."""
         super().__init__(panel)
         self._viewer, self._recorder, self._panel, self._keep = viewer, recorder, panel, keep
         viewer.window._qt_window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() != QEvent.Type.Close or not (self._viewer.layers or _would_lose(self._recorder.safe)):
-            return False  # a script that closes the viewer has taken the layers out before
+        if event.type() != QEvent.Type.Close:
+            return False
+        leave_field(self._panel)
         self._keep()
+        if not (self._viewer.layers or _would_lose(self._recorder.safe)):
+            return False  # a script that closes the viewer has taken the layers out before
         self._recorder.tick()
         at_rest = partial(self._at_rest, time.monotonic() + COMING)
         if not (at_rest() or wait_until(self._panel.window(), KEEPING, at_rest, way_out="Stay")):

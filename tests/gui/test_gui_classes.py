@@ -294,11 +294,18 @@ def test_the_same_by_keys(rows: ClassList, qtbot: Any) -> None:
     assert words == [("locked", 1, True), ("taken", 2)]
 
 
-def test_a_name_is_typed_and_shown_only_when_it_is_taken(rows: ClassList, qtbot: Any) -> None:
-    words = said(rows)
+def name_editor(rows: ClassList) -> QLineEdit:
+    """Where the name of the first class is typed."""
     rows.table.editItem(rows.table.item(0, 1))
     editor = rows.table.findChild(QLineEdit)
+    assert isinstance(editor, QLineEdit)
     editor.selectAll()
+    return editor
+
+
+def test_a_name_is_typed_and_shown_only_when_it_is_taken(rows: ClassList, qtbot: Any) -> None:
+    words = said(rows)
+    editor = name_editor(rows)
     qtbot.keyClicks(editor, "kidney")
     qtbot.keyClick(editor, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: words == [("renamed", 1, "kidney")])
@@ -346,7 +353,7 @@ def test_the_page_takes_a_class_into_the_hand(controller: Controller, qtbot: Any
 
 
 def test_a_name_that_is_typed_goes_to_the_mask_whose_class_it_is(controller: Controller, qtbot: Any) -> None:
-    """Also when another mask is in hand by the time that the list hears of it."""
+    """Also when another mask comes into the hand meanwhile."""
     page = CorrectPage(controller)
     qtbot.addWidget(page)
     track = organs(controller)
@@ -355,12 +362,14 @@ def test_a_name_that_is_typed_goes_to_the_mask_whose_class_it_is(controller: Con
     rest(controller)
     controller.viewer.layers.selection.active = track.layer
     rest(controller)
+    page.show()
     page.render()
-    page.classes.table.item(0, 1).setText("kidney")
+    editor = name_editor(page.classes)
+    qtbot.keyClicks(editor, "kidney")
     controller.viewer.layers.selection.active = other
     page.render()
-    rest(controller)
-    qtbot.wait(20)
+    qtbot.keyClick(editor, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: page.classes.table.state() == page.classes.table.State.NoState)
     rest(controller)
     assert [row.name for row in controller.classes.rows(track)] == ["kidney", *names[1:]]
     mine = controller.recorder.track(other)

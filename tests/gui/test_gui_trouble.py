@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QApplication, QMessageBox, QPushButton, QWidget
+from qtpy.QtWidgets import QApplication, QLineEdit, QMessageBox, QPushButton, QWidget
 
-from napari_seg.editing.annotation import Entry, object_key
+from napari_seg.editing.annotation import Entry, class_key, object_key
 from napari_seg.gui import arrivals as arriving
 from napari_seg.gui import errands, leaving, waiting
 from napari_seg.gui.engine import Engine
+from napari_seg.gui.layers import CLASSES, OBJECTS
 from napari_seg.gui.leaving import wants_to_leave
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.safety import safe_words
@@ -434,6 +435,76 @@ def test_a_mask_that_came_a_moment_before_the_window_closes_is_kept(
     monkeypatch.setattr(leaving, "COMING", 0.1)
     assert not panel.leaving.eventFilter(window, QEvent(QEvent.Type.Close))
     assert recorder.safe.coming == "another"
+
+
+@pytest.mark.parametrize("active", [True, False])
+@pytest.mark.parametrize("where", ["comment", "table", "class"])
+def test_what_is_being_typed_is_kept_when_the_window_closes(
+    make_napari_viewer: Callable[..., Any], plugin: None, qtbot: Any, where: str, active: bool
+) -> None:
+    """Also where the window is not the active one."""
+    viewer = make_napari_viewer(show=True)
+    panel = viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")[1]
+    controller, window = panel.controller, viewer.window._qt_window
+    labels = np.zeros((64, 64), np.uint16)
+    labels[3:20, 3:20], labels[30:40, 30:40] = 1, 2
+    viewer.add_image(labels * 50.0, name="scan")
+    layer = viewer.add_labels(labels, name="mask", metadata={OBJECTS: where != "class", CLASSES: ("liver", "spleen")})
+    qtbot.waitUntil(lambda: bool(controller.recorder.tracks()) and controller.recorder.rests, timeout=20_000)
+    track = controller.recorder.track(layer)
+    with qtbot.waitActive(window):
+        window.activateWindow()
+    panel.tabs.setCurrentIndex(1 if where == "class" else 2)
+    page = panel.pages.currentWidget()
+    if where == "class":
+        page.classes.table.editItem(page.classes.table.item(1, 1))
+        key, field = class_key(2), page.classes.table.findChild(QLineEdit)
+    else:
+        page.begin.click()
+        qtbot.waitUntil(lambda: controller.reviewing.current, timeout=20_000)
+        page.queue.act("next")
+        key, field = page.queue.current.key, page.queue.comment
+    if where == "table":
+        model = page.table.model
+        cell = model.index(0, [column.name for column in model.shown_columns].index("comment"))
+        page.table.view.edit(cell)
+        key, field = object_key(model.label_at(0)), page.table.view.findChild(QLineEdit)
+    field.setFocus()
+    qtbot.waitUntil(field.hasFocus)
+    field.selectAll()
+    qtbot.keyClicks(field, "ask Ada")
+    other = QWidget()
+    qtbot.addWidget(other)
+    if not active:
+        with qtbot.waitActive(other):
+            other.show()
+            other.activateWindow()
+    assert not panel.leaving.eventFilter(window, QEvent(QEvent.Type.Close))
+    assert controller.recorder.rows(track)[key].comment == "ask Ada"
+    assert not controller.recorder.safe.waiting
+
+
+def test_what_is_typed_of_a_case_is_kept_when_the_window_closes_without_layers(
+    make_napari_viewer: Callable[..., Any], plugin: None, qtbot: Any, folder: Path
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    panel = viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")[1]
+    batch, recorder = panel.controller.batch, panel.controller.recorder
+    batch.choose_folder(folder)
+    qtbot.waitUntil(lambda: len(batch.state.rows) == 3, timeout=20_000)
+    path = batch.state.rows[0].path
+    batch.open(path)
+    qtbot.waitUntil(lambda: bool(viewer.layers), timeout=20_000)
+    viewer.add_labels(np.ones((40, 50), np.uint8), name="mask")
+    qtbot.waitUntil(lambda: batch.state.rows[0].known and recorder.rests, timeout=20_000)
+    viewer.layers.clear()
+    qtbot.waitUntil(lambda: recorder.rests, timeout=20_000)
+    panel.tabs.setCurrentIndex(4)
+    page = panel.pages.currentWidget()
+    page.list.selectRow(page.list.cases.place_of(path))
+    qtbot.keyClicks(page.card.comment, "ask Ada")
+    assert not panel.leaving.eventFilter(viewer.window._qt_window, QEvent(QEvent.Type.Close))
+    qtbot.waitUntil(lambda: batch.state.rows[0].comment == "ask Ada", timeout=20_000)
 
 
 def _press(word: str) -> None:

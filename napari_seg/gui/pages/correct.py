@@ -255,13 +255,13 @@ class CorrectPage(QWidget):
     def _render_classes(self, track: Track) -> None:
         objects = self._controller.recorder.counts_objects(track)
         category = getattr(self._hands.options["change class"], "category", 1)
-        self.classes.of = track
         self.classes.render(
             self._classes.rows(track),
             in_hand=category if objects else int(track.layer.selected_label),
             objects=objects,
             locked=self._classes.locked_objects(track),
             alone=bool(track.layer.show_selected_label),
+            of=track,
         )
 
     def _apply(self) -> None:
