@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qtpy.QtCore import QEvent, Qt
-from qtpy.QtGui import QFocusEvent
+from qtpy.QtGui import QFocusEvent, QKeySequence, QShortcut
 from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QLineEdit, QWidget
 
 
@@ -17,3 +19,9 @@ def leave_field(within: QWidget) -> bool:
     if not had_focus:  # in a window that is not active nobody tells it
         QApplication.sendEvent(field, QFocusEvent(QEvent.Type.FocusOut, Qt.FocusReason.OtherFocusReason))
     return True
+
+
+def on_escape(page: QWidget, cancel: Callable[[], object]) -> None:
+    """Escape on a page cancels what runs there; in a field it only leaves that."""
+    key = QShortcut(QKeySequence("Escape"), page, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+    key.activated.connect(lambda: leave_field(page) or cancel())

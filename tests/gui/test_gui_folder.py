@@ -268,6 +268,25 @@ def test_a_comment_that_is_being_written_is_not_taken_away(page: Page) -> None:
     assert page.shown.list.cases.shown[page.row("a")].comment == "half a sent"
 
 
+def test_escape_in_a_field_leaves_it_and_elsewhere_stops_the_run(page: Page) -> None:
+    shown, bot, batch = page.shown, page.bot, page.controller.batch
+    page.click(shown.segment)
+    page._answer(read(page.engine.orders[-1]["path"]))
+    page.rest()
+    shown.list.selectRow(next(place for place, row in enumerate(shown.list.cases.shown) if row.known))
+    for field, words in ((shown.card.comment, "half a sent"), (shown.card.patient, "P1")):
+        field.setFocus()
+        bot.keyClicks(field, words)
+        bot.keyClick(field, Qt.Key.Key_Escape)
+        page.rest()
+        assert batch.state.running.words.startswith("2 of 4")
+        assert not field.hasFocus()
+        assert field.text() == words
+    bot.keyClick(shown, Qt.Key.Key_Escape)
+    page.rest()
+    assert batch.state.running.words == "Stopping"
+
+
 def test_what_is_typed_goes_to_the_image_that_was_chosen(page: Page) -> None:
     """Also when others come into the list meanwhile."""
     shown, bot, batch = page.shown, page.bot, page.controller.batch

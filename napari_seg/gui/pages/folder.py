@@ -13,6 +13,7 @@ from napari_seg.gui.boxes import QuestionBox, RunningBox
 from napari_seg.gui.case_card import CaseCard
 from napari_seg.gui.case_list import CaseList
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.fields import on_escape
 from napari_seg.gui.folder_state import Folder
 from napari_seg.gui.parts import Findings, combo, fill, row, say, text
 from napari_seg.gui.words import shortened
@@ -137,8 +138,7 @@ class FolderPage(QScrollArea):
         self.find.clicked.connect(self._find)
         self.following.clicked.connect(self._open_next)
         QShortcut(QKeySequence("Ctrl+Return"), self).activated.connect(self._batch.segment)
-        leave = QShortcut(QKeySequence("Escape"), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        leave.activated.connect(self._batch.cancel)
+        on_escape(self, self._batch.cancel)
 
     def render(self, state: Folder) -> None:
         """Draw a state; what did not change is left alone, so that nothing flickers."""

@@ -20,6 +20,7 @@ from napari_seg.data.formats import suffix_of
 from napari_seg.gui.boxes import QuestionBox, RunningBox
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.dialogs import Facts
+from napari_seg.gui.fields import on_escape
 from napari_seg.gui.form import OptionsForm
 from napari_seg.gui.parts import Findings, Preview, ThresholdSliders, combo, fill, info_button, row, say, text
 from napari_seg.gui.patient import names_patient, patient_of
@@ -100,8 +101,7 @@ class SegmentPage(QScrollArea):
         self.run.clicked.connect(self._controller.run)
         self.running.cancel.clicked.connect(self._controller.cancel)
         QShortcut(QKeySequence("Ctrl+Return"), self).activated.connect(self._controller.run)
-        leave = QShortcut(QKeySequence("Escape"), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        leave.activated.connect(self._controller.cancel)
+        on_escape(self, self._controller.cancel)
         self.options.changed.connect(lambda name, value: self._controller.set_options(**{name: value}))
         self.outcome.sliders.changed.connect(self._controller.set_thresholds)
         self.outcome.save.clicked.connect(self._save)

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QDoubleSpinBox, QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_seg.gui.boxes import RunningBox
 from napari_seg.gui.comparison import KEY, VerdictBox
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.fields import on_escape
 from napari_seg.gui.learning_curve_view import LearningCurveView
 from napari_seg.gui.live_box import ACCEPT, DROP, LiveBox
 from napari_seg.gui.pages.segment import FailureBox
@@ -158,8 +158,7 @@ class TrainPage(QScrollArea):
         self.verdict.again.connect(self._segment_again)
         self.verdict.once_more.connect(self._once_more)
         self.verdict.compared.connect(self._room.compare)
-        leave = QShortcut(QKeySequence("Escape"), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        leave.activated.connect(training.stop)
+        on_escape(self, training.stop)
         live = self._room.live
         for key, act in ((KEY, self._flick), (ACCEPT, live.accept), (DROP, live.drop)):
             self._controller.viewer.bind_key(key, lambda _, act=act: act(), overwrite=True)
