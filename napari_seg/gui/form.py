@@ -1,11 +1,11 @@
-"""The options of a run, folded away; each has its default written beside it."""
+"""The options of a run, folded away; each has its default written beside it, and the title says what is another."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QSizePolicy, QWidget
-from superqt import QCollapsible
 
+from napari_seg.gui.parts import Fold
 from napari_seg.gui.state import Options, Segment
 
 REGIONS = {
@@ -18,17 +18,13 @@ DEVICES = {"auto": "automatic (default)", "cpu": "CPU", "cuda": "GPU (CUDA)", "m
 PRECISIONS = {"auto": "automatic (default)", "bf16": "fast (bf16)", "fp32": "exact (fp32)"}
 
 
-class OptionsForm(QCollapsible):
+class OptionsForm(Fold):
     """Emits ``changed(name, value)`` for each option of :class:`Options` a person changes."""
 
     changed = Signal(str, object)
 
     def __init__(self) -> None:
         super().__init__("Options")
-        self.setDuration(0)
-        self.setCollapsedIcon("▸")
-        self.setExpandedIcon("▾")
-        self.layout().setContentsMargins(0, 0, 0, 0)
         self.channel = _combo("Channel", "Which channel, or which stain of a colour image, the model gets.")
         self.diameter = QDoubleSpinBox()
         self.diameter.setRange(0, 10_000)
@@ -41,12 +37,10 @@ class OptionsForm(QCollapsible):
         self.region = _combo("Region", "How much of the image is segmented. The rest of the mask stays as it is.")
         self.device = _combo("Device", "What computes. Automatic takes a GPU where there is one.", DEVICES)
         self.precision = _combo("Precision", "bf16 is several times faster where the processor has it.", PRECISIONS)
-        sheet = QWidget()
-        self.rows = QFormLayout(sheet)
-        self.rows.setContentsMargins(0, 0, 0, 0)
+        self.form = QFormLayout()
         for widget in (self.channel, self.diameter, self.region, self.device, self.precision):
-            self.rows.addRow(widget.accessibleName(), widget)
-        self.addWidget(sheet)
+            self.form.addRow(widget.accessibleName(), widget)
+        self.rows.addLayout(self.form)
         for name in ("channel", "region", "device", "precision"):
             combo: QComboBox = getattr(self, name)
             combo.activated.connect(lambda _, n=name, c=combo: self.changed.emit(n, c.currentData()))
@@ -54,7 +48,7 @@ class OptionsForm(QCollapsible):
 
     def lead_to(self, option: str) -> None:
         """Unfold the form at an option that the person has to set."""
-        self.expand(animate=False)
+        self.unfold(True)
         combo: QComboBox = getattr(self, option)
         combo.setFocus()
         combo.showPopup()
@@ -70,8 +64,23 @@ class OptionsForm(QCollapsible):
         self.diameter.blockSignals(True)
         self.diameter.setValue(options.diameter)
         self.diameter.blockSignals(False)
-        self.rows.setRowVisible(self.channel, bool(state.channels))
-        self.rows.setRowVisible(self.diameter, state.estimates_diameter)
+        self.form.setRowVisible(self.channel, bool(state.channels))
+        self.form.setRowVisible(self.diameter, state.estimates_diameter)
+        changed = _changed(state)
+        self.rename(f"Options: {', '.join(changed)}" if changed else "Options")
+
+
+def _changed(state: Segment) -> list[str]:
+    """The options that are not as they are by default, of those that are shown."""
+    options, default = state.options, Options()
+    shown = {
+        "channel": options.channel if state.channels else "",
+        "diameter": f"objects of {options.diameter:g} px" if state.estimates_diameter else "",
+        "region": REGIONS[options.region] if options.region in state.regions else "",
+        "device": DEVICES[options.device],
+        "precision": PRECISIONS[options.precision],
+    }
+    return [words for name, words in shown.items() if words and getattr(options, name) != getattr(default, name)]
 
 
 def _combo(name: str, tip: str, items: dict[str, str] | None = None) -> QComboBox:

@@ -100,8 +100,13 @@ def say(label: QLabel, words: str) -> None:
     label.setVisible(bool(words))
 
 
+_BESIDE = 8
+"""Pixels beside the title of a fold."""
+
+
 class Fold(QWidget):
-    """A title that shows and hides what lies below it. Its content is as high as it needs to be, at any width."""
+    """A title, cut off where it is long, that shows and hides what lies below it. Its content is as high as it needs to
+    be, at any width."""
 
     def __init__(self, title: str) -> None:
         super().__init__()
@@ -109,6 +114,7 @@ class Fold(QWidget):
         self.button = QPushButton()
         self.button.setCheckable(True)
         self.button.setObjectName("fold")
+        self.button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.content = QWidget()
         self.rows = QVBoxLayout(self.content)
         self.rows.setContentsMargins(4, 0, 0, 0)
@@ -128,7 +134,14 @@ class Fold(QWidget):
 
     def rename(self, title: str) -> None:
         self._title = title
-        self.button.setText(f"{'▾' if self.button.isChecked() else '▸'} {title}")
+        whole = f"{'▾' if self.button.isChecked() else '▸'} {title}"
+        shown = self.fontMetrics().elidedText(whole, Qt.TextElideMode.ElideRight, self.width() - _BESIDE)
+        self.button.setText(shown)
+        self.button.setToolTip("" if shown == whole else title)
+
+    def resizeEvent(self, event: Any) -> None:
+        super().resizeEvent(event)
+        self.rename(self._title)
 
 
 class Findings(QWidget):

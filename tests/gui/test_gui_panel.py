@@ -157,7 +157,7 @@ def test_every_control_has_a_name_and_is_reached_by_tab(
     viewer.add_image(picture)
     panel.controller.choose_model(spots)
     panel.controller.tick()
-    page(panel).options.expand(animate=False)
+    page(panel).options.unfold(True)
     kinds = (QAbstractButton, QComboBox, QAbstractSpinBox)
     controls = [w for kind in kinds for w in page(panel).findChildren(kind) if w.isVisible() and w.isEnabled()]
     assert len(controls) >= 8
@@ -165,6 +165,35 @@ def test_every_control_has_a_name_and_is_reached_by_tab(
         name = control.accessibleName() or getattr(control, "text", str)()
         assert name, control
         assert control.focusPolicy() & Qt.FocusPolicy.TabFocus, name
+
+
+def test_options_that_are_folded_away_are_not_reached_and_say_what_is_not_as_by_default(
+    viewer: Any, panel: Panel, picture: np.ndarray, spots: Path, qtbot: Any
+) -> None:
+    viewer.add_image(picture)
+    panel.controller.choose_model(spots)
+    panel.controller.tick()
+    options = page(panel).options
+    assert options.button.text() == "▸ Options"
+    fields = (options.channel, options.diameter, options.region, options.device, options.precision)
+    window = viewer.window._qt_window
+    with qtbot.waitActive(window):
+        window.activateWindow()
+    options.button.setFocus()
+    qtbot.keyClick(options.button, Qt.Key.Key_Tab)
+    assert not any(field.isVisible() or field.hasFocus() for field in fields)
+    panel.controller.set_options(region="box", precision="fp32")
+    panel.controller.tick()
+    assert options.button.text() == "▸ Options: only what is visible, exact (fp32)"
+    panel.resize(280, panel.height())
+    qtbot.waitUntil(lambda: options.button.text().endswith("…"))
+    assert options.button.toolTip() == "Options: only what is visible, exact (fp32)"
+    qtbot.mouseClick(options.button, Qt.MouseButton.LeftButton)
+    assert options.region.isVisible()
+    options.unfold(False)
+    options.lead_to("region")
+    assert options.region.isVisible()
+    options.region.hidePopup()
 
 
 def test_letters_lie_over_the_canvas_and_let_the_mouse_through(viewer: Any, tmp_path: Path, qtbot: Any) -> None:
