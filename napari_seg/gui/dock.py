@@ -86,7 +86,7 @@ class Panel(QWidget):
         QTimer.singleShot(0, self._settle)
         self.destroyed.connect(self.controller.close)
         self.around = AroundCanvas(viewer, self.controller)
-        self.leaving = Leaving(viewer, self.controller.recorder, self, self.controller.batch.leaving.emit)
+        self.leaving = Leaving(viewer, self.controller.recorder, self.controller.batch, self)
 
     def changeEvent(self, event: QEvent) -> None:
         """The X of its dock hides it, as the button beside that does: what is painted is kept as before, and the

@@ -8,13 +8,13 @@ second or two for 512 x 512 x 512): nothing else could say that nothing was chan
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QMessageBox, QWidget
 
+from napari_seg.gui.batch import Batch
 from napari_seg.gui.fields import leave_field
 from napari_seg.gui.ledger import Safe
 from napari_seg.gui.recorder import Recorder
@@ -35,22 +35,21 @@ def leaving_words(safe: Safe) -> str:
 class Leaving(QObject):
     """Looks at the closing of a window, as long as its panel lives."""
 
-    def __init__(self, viewer: Any, recorder: Recorder, panel: QWidget, keep: Callable[[], object]) -> None:
-        """``keep`` keeps what was typed and is not kept yet."""
+    def __init__(self, viewer: Any, recorder: Recorder, batch: Batch, panel: QWidget) -> None:
         super().__init__(panel)
-        self._viewer, self._recorder, self._panel, self._keep = viewer, recorder, panel, keep
+        self._viewer, self._recorder, self._batch, self._panel = viewer, recorder, batch, panel
         viewer.window._qt_window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() != QEvent.Type.Close:
             return False
         leave_field(self._panel)
-        self._keep()
-        if not (self._viewer.layers or _would_lose(self._recorder.safe)):
+        self._batch.leaving.emit()
+        if not (self._viewer.layers or self._batch.outgoing.due or _would_lose(self._recorder.safe)):
             return False  # a script that closes the viewer has taken the layers out before
         self._recorder.tick()
         at_rest = partial(self._at_rest, time.monotonic() + COMING)
-        if not (at_rest() or wait_until(self._panel.window(), KEEPING, at_rest, way_out="Stay")):
+        if not (at_rest() or wait_until(self._panel.window(), self._words, at_rest, way_out="Stay")):
             event.ignore()
             return True
         safe = self._recorder.safe
@@ -59,11 +58,19 @@ class Leaving(QObject):
         event.ignore()
         return True
 
+    def _words(self) -> str:
+        """What is waited for."""
+        saving = self._batch.outgoing.running
+        return KEEPING if saving is None else saving.words
+
     def _at_rest(self, until: float) -> bool:
         """Whether there is nothing to wait for, or nothing that comes; masks are waited for ``until`` then."""
         safe = self._recorder.safe
+        if _would_lose(safe):
+            return True
         coming = safe.coming and time.monotonic() < until
-        return bool(safe.trouble) or not (coming or safe.waiting or self._recorder.at_work)
+        keeping = not safe.trouble and (coming or safe.waiting or self._recorder.at_work)
+        return not (keeping or self._batch.outgoing.due)
 
 
 def _would_lose(safe: Safe) -> bool:

@@ -68,6 +68,11 @@ class Outgoing:
         done = run.total - len(run.left)
         return Running(done / run.total, f"Saving mask {min(done + 1, run.total)} of {run.total}")
 
+    @property
+    def due(self) -> bool:
+        """Whether masks are still to be written, and nobody has cancelled that."""
+        return self._run is not None and bool(self._run.left)
+
     def start(self, paths: list[Path], folder: Path, left_out: int = 0) -> None:
         """Write the masks of these images into a folder; files of the same names there are replaced, but no image.
         ``left_out``: how many more have a mask, which cannot be written as they are not where they were."""

@@ -28,16 +28,11 @@ class Waiting(QDialog):
 
     def __init__(self, parent: QWidget | None, words: str, way_out: str) -> None:
         super().__init__(parent)
-        self.setWindowTitle(words)
         self.setWindowModality(Qt.WindowModality.WindowModal)
-        bar = QProgressBar()
-        bar.setRange(0, 0)
-        bar.setAccessibleName(words)
+        self._bar, self._label = QProgressBar(), QLabel()
+        self._bar.setRange(0, 0)
         layout = QVBoxLayout(self)
-        label = QLabel()
-        label.setText(label.fontMetrics().elidedText(f"{words}...", Qt.TextElideMode.ElideMiddle, WIDTH))
-        label.setToolTip(words)
-        for widget in (label, bar):
+        for widget in (self._label, self._bar):
             layout.addWidget(widget)
         self._ends = bool(way_out)
         if way_out:
@@ -45,6 +40,15 @@ class Waiting(QDialog):
             button.clicked.connect(self.reject)
             layout.addWidget(button, 0, Qt.AlignmentFlag.AlignRight)
         self.setMinimumWidth(320)
+        self.say(words)
+
+    def say(self, words: str) -> None:
+        """What is being done now."""
+        self.setWindowTitle(words)
+        self._bar.setAccessibleName(words)
+        metrics = self._label.fontMetrics()
+        self._label.setText(metrics.elidedText(f"{words}...", Qt.TextElideMode.ElideMiddle, WIDTH))
+        self._label.setToolTip(words)
 
     def reject(self) -> None:
         if self._ends:
@@ -63,17 +67,19 @@ def wait_for(parent: QWidget | None, words: str, work: Callable[[], T], *, way_o
     except TimeoutError:
         if future.done():
             raise  # the work's own
-    wait_until(parent, words, future.done, way_out=way_out)
+    wait_until(parent, lambda: words, future.done, way_out=way_out)
     return future.result() if future.done() else None
 
 
-def wait_until(parent: QWidget | None, words: str, done: Callable[[], bool], *, way_out: str = "Cancel") -> bool:
+def wait_until(
+    parent: QWidget | None, words: Callable[[], str], done: Callable[[], bool], *, way_out: str = "Cancel"
+) -> bool:
     """Let the window live until something is ``done``, and say what; whether it was, or the ``way_out`` was taken."""
-    dialog = Waiting(parent, words, way_out)
+    dialog = Waiting(parent, words(), way_out)
     loop = QEventLoop()
     dialog.rejected.connect(loop.quit)
     beat = QTimer()
-    beat.timeout.connect(lambda: loop.quit() if done() else None)
+    beat.timeout.connect(lambda: loop.quit() if done() else dialog.say(words()))
     beat.start(10)
     late = QTimer()
     late.setSingleShot(True)

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QApplication, QLineEdit, QMessageBox, QPushButton, QW
 
 from napari_seg.editing.annotation import Entry, class_key, object_key
 from napari_seg.gui import arrivals as arriving
-from napari_seg.gui import errands, leaving, waiting
+from napari_seg.gui import errands, leaving, outgoing, waiting
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.layers import CLASSES, OBJECTS
 from napari_seg.gui.leaving import wants_to_leave
@@ -484,27 +484,72 @@ def test_what_is_being_typed_is_kept_when_the_window_closes(
     assert not controller.recorder.safe.waiting
 
 
+def project(viewer: Any, panel: Any, folder: Path, qtbot: Any) -> list[Path]:
+    """A project of three images in the window, two of which have a mask; none is open any more."""
+    batch, recorder = panel.controller.batch, panel.controller.recorder
+    batch.choose_folder(folder)
+    qtbot.waitUntil(lambda: len(batch.state.rows) == 3, timeout=20_000)
+    paths = sorted(row.path for row in batch.state.rows)[:2]
+    for path in paths:
+        batch.open(path)
+        qtbot.waitUntil(lambda path=path: batch.state.current == path, timeout=20_000)
+        mask = viewer.add_labels(np.ones((40, 50), np.uint8), name="mask")
+        qtbot.waitUntil(lambda mask=mask: recorder.track(mask) is not None and recorder.rests, timeout=20_000)
+    viewer.layers.clear()
+    qtbot.waitUntil(lambda: sum(row.known for row in batch.state.rows) == 2 and recorder.rests, timeout=20_000)
+    return paths
+
+
 def test_what_is_typed_of_a_case_is_kept_when_the_window_closes_without_layers(
     make_napari_viewer: Callable[..., Any], plugin: None, qtbot: Any, folder: Path
 ) -> None:
     viewer = make_napari_viewer(show=True)
     panel = viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")[1]
-    batch, recorder = panel.controller.batch, panel.controller.recorder
-    batch.choose_folder(folder)
-    qtbot.waitUntil(lambda: len(batch.state.rows) == 3, timeout=20_000)
-    path = batch.state.rows[0].path
-    batch.open(path)
-    qtbot.waitUntil(lambda: bool(viewer.layers), timeout=20_000)
-    viewer.add_labels(np.ones((40, 50), np.uint8), name="mask")
-    qtbot.waitUntil(lambda: batch.state.rows[0].known and recorder.rests, timeout=20_000)
-    viewer.layers.clear()
-    qtbot.waitUntil(lambda: recorder.rests, timeout=20_000)
+    path = project(viewer, panel, folder, qtbot)[0]
     panel.tabs.setCurrentIndex(4)
-    page = panel.pages.currentWidget()
+    page, state = panel.pages.currentWidget(), panel.controller.batch.state
     page.list.selectRow(page.list.cases.place_of(path))
     qtbot.keyClicks(page.card.comment, "ask Ada")
     assert not panel.leaving.eventFilter(viewer.window._qt_window, QEvent(QEvent.Type.Close))
-    qtbot.waitUntil(lambda: batch.state.rows[0].comment == "ask Ada", timeout=20_000)
+    place = [row.path for row in state.rows].index(path)
+    qtbot.waitUntil(lambda: panel.controller.batch.state.rows[place].comment == "ask Ada", timeout=20_000)
+
+
+def test_a_window_lives_until_the_masks_of_a_project_are_saved(
+    make_napari_viewer: Callable[..., Any],
+    plugin: None,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: Any,
+    folder: Path,
+    tmp_path: Path,
+) -> None:
+    """The person who cannot wait stays, and cancels it."""
+    viewer = make_napari_viewer(show=True)
+    panel = viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")[1]
+    window, batch = viewer.window._qt_window, panel.controller.batch
+    project(viewer, panel, folder, qtbot)
+    monkeypatch.setattr(waiting, "PATIENCE", 0)
+    gate, write = threading.Event(), outgoing._written
+    monkeypatch.setattr(outgoing, "_written", lambda *about: (gate.wait(30), write(*about))[1])
+    batch.save(tmp_path / "first")
+    QTimer.singleShot(0, lambda: _press("Stay"))
+    assert panel.leaving.eventFilter(window, QEvent(QEvent.Type.Close))
+    said: list[str] = []
+
+    def look() -> None:
+        found = [w.windowTitle() for w in QApplication.topLevelWidgets() if isinstance(w, waiting.Waiting)]
+        said.extend(found)
+        gate.set() if found else QTimer.singleShot(5, look)
+
+    QTimer.singleShot(0, look)
+    assert not panel.leaving.eventFilter(window, QEvent(QEvent.Type.Close))
+    assert "Saving mask 1 of 2" in said
+    assert sorted(path.suffix for path in (tmp_path / "first").iterdir()) == [".json", ".json", ".png", ".png"]
+    gate.clear()
+    batch.save(tmp_path / "second")
+    batch.cancel()
+    assert not panel.leaving.eventFilter(window, QEvent(QEvent.Type.Close))
+    gate.set()
 
 
 def _press(word: str) -> None:
