@@ -14,6 +14,9 @@ from napari_seg.gui.folder_state import CaseRow, Folder
 _LEAST = 150
 """Pixels of height: some five rows are always seen."""
 
+_WIDE = 300
+"""Pixels from which on all columns have the room that their cells need."""
+
 
 class CaseList(QTableView):
     """``opened`` carries the path of the row that was double-clicked, or on which Enter was pressed; ``chosen`` says
@@ -42,10 +45,11 @@ class CaseList(QTableView):
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header = self.horizontalHeader()
         header.setHighlightSections(False)
+        header.setTextElideMode(Qt.TextElideMode.ElideRight)
         header.setResizeContentsPrecision(30)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setMinimumSectionSize(48)
+        header.setMinimumSectionSize(32)
         self.setSortingEnabled(True)
         self.sortByColumn(DOUBT, Qt.SortOrder.DescendingOrder)
         self.doubleClicked.connect(lambda index: self.opened.emit(self.cases.row(index).path))
@@ -53,6 +57,10 @@ class CaseList(QTableView):
 
     def sizeHint(self) -> QSize:
         return QSize(200, 260)
+
+    def sizeHintForColumn(self, column: int) -> int:
+        """In a narrow panel no column is wider than its heading needs, so that the last one is seen as a whole."""
+        return super().sizeHintForColumn(column) if self.width() >= _WIDE else 0
 
     def render(self, state: Folder) -> None:
         """Show the rows of a page; those that were chosen stay so. The case that is opened becomes the chosen one."""

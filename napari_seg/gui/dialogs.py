@@ -25,7 +25,7 @@ from napari_seg.errors import Choice, ChoiceNeeded
 from napari_seg.gui.kinds import Kind
 from napari_seg.gui.settings import settings
 from napari_seg.gui.waiting import wait_for
-from napari_seg.gui.words import describe_volume
+from napari_seg.gui.words import breakable, describe_volume
 
 T = TypeVar("T")
 
@@ -154,7 +154,8 @@ class Facts(QDialog):
 
 
 def _label(text: str, *, bold: bool = False) -> QLabel:
-    label = QLabel(text)
+    label = QLabel(breakable(text))
+    label.setToolTip("" if label.text() == text else text)
     label.setTextFormat(Qt.TextFormat.PlainText)
     label.setWordWrap(not bold)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

@@ -25,6 +25,9 @@ from napari_seg.gui.parts import row, text
 from napari_seg.gui.save_as import ask_for_csv, save_csv
 from napari_seg.gui.table_model import STATE_WORDS, TableModel
 
+_LEAST = 120
+"""Pixels of height: some three rows are always seen below the headings."""
+
 _PAUSE = 120
 """Milliseconds without a key before the filter works."""
 
@@ -59,6 +62,7 @@ class ObjectTable(QWidget):
         self.view.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.view.setObjectName("plain")
+        self.view.setMinimumHeight(_LEAST)
         self.view.setShowGrid(False)
         self.view.setWordWrap(False)
         self.view.setTabKeyNavigation(False)

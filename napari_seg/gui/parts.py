@@ -100,7 +100,7 @@ def say(label: QLabel, words: str) -> None:
     label.setVisible(bool(words))
 
 
-_BESIDE = 8
+_BESIDE = 14
 """Pixels beside the title of a fold."""
 
 
@@ -135,7 +135,7 @@ class Fold(QWidget):
     def rename(self, title: str) -> None:
         self._title = title
         whole = f"{'▾' if self.button.isChecked() else '▸'} {title}"
-        shown = self.fontMetrics().elidedText(whole, Qt.TextElideMode.ElideRight, self.width() - _BESIDE)
+        shown = self.button.fontMetrics().elidedText(whole, Qt.TextElideMode.ElideRight, self.width() - _BESIDE)
         self.button.setText(shown)
         self.button.setToolTip("" if shown == whole else title)
 

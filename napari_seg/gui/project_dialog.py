@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_seg.data.formats import stem
 from napari_seg.data.volume import Volume
 from napari_seg.gui.parts import row, say, text
+from napari_seg.gui.words import breakable
 
 Save = Callable[[str, Path, Sequence[Volume], Callable[[str], None]], None]
 """Makes a project of a name, a folder and images, and tells the last why that is not possible, or nothing."""
@@ -81,7 +82,9 @@ class ProjectDialog(QDialog):
 
     def _render(self) -> None:
         name, folder = self.name.text().strip(), self.folder.text().strip()
-        say(self.where, f"The project goes to {Path(folder) / name}. Your images stay where they are." if name else "")
+        whole = f"The project goes to {Path(folder) / name}. Your images stay where they are." if name else ""
+        say(self.where, breakable(whole))
+        self.where.setToolTip(whole)
         say(self.trouble, "")
         self.save.setEnabled(bool(name and folder and self.chosen))
 

@@ -34,6 +34,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 LIST_KEYS: Mapping[str, tuple[str, ...]] = {"next": ("Space", "Return")}
 """Keys of the list alone: Space on the canvas is napari's own, and on a button it presses the button."""
 
+_LEAST = 150
+"""Pixels of height: some two pictures are always seen."""
+
 _BUTTONS = (
     ("accept", "Accept", "It is right"),
     ("reject", "Reject", "It is wrong and stays out of what is learned from"),
@@ -75,6 +78,7 @@ class QueueView(QWidget):
         self.list.setIconSize(QSize(PICTURE, PICTURE))
         self.list.setWordWrap(True)
         self.list.setUniformItemSizes(True)
+        self.list.setMinimumHeight(_LEAST)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.progress = QProgressBar()
         self.progress.setAccessibleName("How many were seen")

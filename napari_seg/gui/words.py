@@ -106,8 +106,9 @@ def shortened(name: str, most: int = 32) -> str:
 
 
 def breakable(sentence: str) -> str:
-    """A sentence in which no word is so long that it would be cut off at the edge of the panel."""
-    return re.sub(r"\S{33,}", lambda word: shortened(word[0]), sentence)
+    """A sentence in which no word is so long that it would be cut off at the edge of the panel; a path is broken at its
+    slashes."""
+    return re.sub(r"[^\s/]{33,}", lambda word: shortened(word[0]), sentence)
 
 
 def duration(seconds: float) -> str:

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
+from napari_seg.gui.case_list import CaseList
 from napari_seg.gui.cases_model import COLUMNS, DOUBT, CasesModel
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Failed, Finished
@@ -100,6 +101,18 @@ class TestModel:
             model.render(rows, None)
         assert (time.thread_time() - began) / 20 < 0.02
         assert model.shown[0].path == rows[19].path
+
+
+@pytest.mark.parametrize("width", [243, 299, 360])
+def test_no_column_of_the_list_is_cut_off(qtbot: Any, width: int) -> None:
+    shown = CaseList()
+    qtbot.addWidget(shown)
+    shown.resize(width, 200)
+    shown.show()
+    shown.render(Folder(rows=ROWS))
+    header = shown.horizontalHeader()
+    qtbot.waitUntil(lambda: header.length() <= shown.viewport().width())
+    assert shown.columnWidth(DOUBT) >= header.sectionSizeHint(DOUBT)
 
 
 def test_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,18 +13,20 @@ import pytest
 from controlled import rest
 from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QLabel, QScrollArea
 
 from napari_seg.data.formats import read
 from napari_seg.data.volume import Source, Volume
 from napari_seg.gui import watch
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.dialogs import Facts
 from napari_seg.gui.folder_state import CaseRow, row_of, seen_words
 from napari_seg.gui.layers import layer_data
 from napari_seg.gui.outgoing import mask_names
 from napari_seg.gui.pages.folder import FolderPage
-from napari_seg.gui.project_dialog import proposed
+from napari_seg.gui.project_dialog import ProjectDialog, proposed
 from napari_seg.gui.project_menu import SAVE, ProjectMenu
+from napari_seg.gui.words import facts_of_volume
 from napari_seg.session.cases import case
 from napari_seg.session.projects import recent
 
@@ -155,6 +158,25 @@ def test_what_is_proposed(tmp_path: Path) -> None:
     assert proposed([at(a)]) == ("a", tmp_path / "study")
     assert proposed([at(a), at(b)]) == ("study", tmp_path / "study")
     assert proposed([at(None)]) == ("made", Path.home())
+
+
+def test_a_long_name_is_not_cut_off_in_the_dialogs(qtbot: Any, tmp_path: Path) -> None:
+    """Nor does a dialog scroll sideways for it; the whole name is in the tool tip."""
+    image = Volume(np.zeros((20, 30), np.uint8), "YX", source=Source(tmp_path / f"{'cells_0x' * 8}.tif", "tiff"))
+    making = ProjectDialog(None, [image], lambda *_: None)
+    about = Facts(None, "About", "", facts_of_volume(image))
+    for dialog in (making, about):
+        qtbot.addWidget(dialog)
+        dialog.show()
+    qtbot.waitExposed(about)
+    shown = making.where
+    widest = max(shown.fontMetrics().horizontalAdvance(word) for word in re.split(r"[\s/]", shown.text()))
+    assert widest <= shown.width()
+    assert "cells_0x" * 8 in shown.toolTip()
+    scroll = about.findChild(QScrollArea)
+    assert isinstance(scroll, QScrollArea)
+    assert scroll.horizontalScrollBar().maximum() == 0
+    assert str(image.source.path) in [label.toolTip() for label in about.findChildren(QLabel)]
 
 
 def test_words_of_what_was_seen(shown: Shown, folder: Path) -> None:

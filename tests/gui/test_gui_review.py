@@ -26,7 +26,7 @@ from napari_seg.gui.errands import TICK
 from napari_seg.gui.finished_mark import FinishedMark
 from napari_seg.gui.hands import HIDDEN, UNSEEN
 from napari_seg.gui.pages.review import ReviewPage
-from napari_seg.gui.suspects_model import SuspectsModel
+from napari_seg.gui.suspects_model import PICTURE, SuspectsModel
 from napari_seg.gui.thumbnail import thumbnail
 
 
@@ -393,6 +393,25 @@ def test_a_verdict_by_a_key_is_about_what_is_seen(page: ReviewPage, controller: 
     assert controller.recorder.rows(track) == {}
     assert pressed("reject") == f"Object {first.label} rejected"
     assert controller.recorder.rows(track)[first.key].state == "rejected"
+
+
+@pytest.mark.parametrize("size", [(272, 200), (352, 430)])
+def test_in_a_low_panel_the_page_scrolls_and_nothing_is_squeezed(
+    page: ReviewPage, controller: Controller, qtbot: Any, size: tuple[int, int]
+) -> None:
+    opened(controller, twelve_cells())
+    look(page, controller, qtbot)
+    page.queue.act("next")
+    page.resize(*size)
+    parts = (*page.queue.buttons.values(), page.queue.comment, page.table.filter, page.table.save, page.order)
+    qtbot.waitUntil(lambda: page.verticalScrollBar().maximum() > 0)
+    for part in parts:
+        assert part.height() >= part.minimumSizeHint().height()
+        page.ensureWidgetVisible(part)
+        assert part.visibleRegion().boundingRect().size() == part.size()
+    assert page.queue.list.height() >= 2 * PICTURE
+    assert page.table.view.height() >= 100
+    assert page.horizontalScrollBar().maximum() == 0
 
 
 def test_comments_are_rows_of_the_session(page: ReviewPage, controller: Controller, qtbot: Any, tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def test_a_long_name_does_not_run_over_the_edge() -> None:
     assert found.startswith("There is a single image (aaaa")
     assert found.endswith("aaa), a part of it is held out.")
     assert max(map(len, found.split())) == 32
+    path = f"/home/ann/{'data/' * 12}cells.tif"
+    assert breakable(path) == path  # it has places to break
 
 
 def test_a_volume_in_a_line_and_on_a_sheet() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QPushButton, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
 
 from napari_seg.editing.annotation import Entry, object_key
 from napari_seg.editing.suspicion import Suspect
@@ -28,7 +28,7 @@ _ORDERS: tuple[tuple[str, Order, str], ...] = (
 )
 
 
-class ReviewPage(QWidget):
+class ReviewPage(QScrollArea):
     """The title is what the tab says."""
 
     title = "Review"
@@ -36,6 +36,8 @@ class ReviewPage(QWidget):
     def __init__(self, controller: Controller) -> None:
         super().__init__()
         self._controller, self._reviewing = controller, controller.reviewing
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.begin = QPushButton("Find what to look at")
         self.begin.setToolTip("Look through the mask: what is most likely wrong comes first")
         self.headline, self.words = text("Look through this mask", name="headline"), text()
@@ -48,12 +50,14 @@ class ReviewPage(QWidget):
         self.parts.addWidget(self.table)
         self.parts.setChildrenCollapsible(False)
         self.parts.setSizes([600, 400])  # shares
-        layout = QVBoxLayout(self)
+        sheet = QWidget()
+        layout = QVBoxLayout(sheet)
         layout.setContentsMargins(6, 6, 6, 6)
         for part in (self.headline, self.words, self.begin, self.mirror, self.finished, self.order):
             layout.addWidget(part)
         layout.addWidget(self.parts, 1)
         layout.addStretch()  # the empty page stands at the top
+        self.setWidget(sheet)
         self.begin.clicked.connect(self._reviewing.look)
         self.order.currentIndexChanged.connect(lambda row: self._reviewing.sort(self.order.itemData(row)))
         self.queue.chosen.connect(self._reviewing.go_to)
