@@ -46,8 +46,9 @@ def claims(path: Path) -> bool:
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        start = file.read(4)
-    return start in _MAGIC or path.name.lower().endswith(_SUFFIXES)
+        start = file.read(132)
+    dicom = start[128:] == b"DICM"  # whose first bytes may be those of a TIFF, for programs that know only that
+    return (start[:4] in _MAGIC and not dicom) or path.name.lower().endswith(_SUFFIXES)
 
 
 def read(path: Path, *, axes: str | None = None, series: str | None = None) -> Volume:

@@ -486,6 +486,14 @@ def test_files_without_preamble_and_without_a_suffix(tmp_path: Path) -> None:
     assert np.array_equal(read(folder).data, counted(3, 5, 6))
 
 
+def test_a_preamble_that_begins_like_a_tiff(tmp_path: Path) -> None:
+    path = tmp_path / "IM0001"
+    made = dataset(counted(4, 5))
+    made.preamble = b"II*\0" + b"\0" * 124
+    made.save_as(path)
+    assert np.array_equal(read(path).data, counted(4, 5))
+
+
 def test_photographs_and_films(tmp_path: Path) -> None:
     colours = counted(5, 6, 3, dtype=np.uint8)
     dataset(colours, Modality="US").save_as(tmp_path / "photo.dcm")
