@@ -113,10 +113,14 @@ class Classroom:
             self._window.run()
 
     def _image_is_open(self, track: Track) -> bool:
-        """Whether the image of a mask is there; what to do where it was closed is said."""
+        """Whether the image of a mask is there; what to do where it was closed, or is another, is said."""
         if track.image is not None and track.image not in self._viewer.layers:
             say(self._viewer, f"{track.image.name} is closed; open it again first.")
-        return track.image in self._viewer.layers
+            return False
+        if not self._recorder.shows_its_image(track):
+            say(self._viewer, f"{track.image.name} shows another image by now; press Segment on the first page.")
+            return False
+        return track.image is not None
 
     def _part(self, target: Target) -> Region | None:
         if math.prod(target.volume.grid) * target.volume.size("T") <= LARGE:

@@ -13,6 +13,7 @@ writes voxels in portions. While one changes an image, nobody paints on it.
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Container, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
@@ -56,6 +57,11 @@ PAUSE = 1.0
 
 CLOSED = "That step was made in a mask that is not open, which is shown again: {names}."
 
+ANOTHER_SHOWN = (
+    "{name} shows another image by now, and {masks} stays with the one before; press Segment or add a new mask for the "
+    "new one."
+)
+
 TOOLS = {"paint": "brush", "erase": "eraser", "fill": "fill", "polygon": "polygon"}
 """napari's tools by their mode, as the history names them."""
 
@@ -89,6 +95,7 @@ class Recorder:
         self._held: dict[Any, str] = {}  # layers that nobody may paint on for a moment, and their modes
         self._acts = Acts(self._ledger, self._errands, self._gather, self._keeps)
         self._watch = Watch(self._ledger, self._differs, self._acts.is_quiet)
+        self._pictures = weakref.WeakKeyDictionary[Track, Callable[[], Any]]()  # what the images of masks showed
         self._marked: tuple[Track, str, list[Box]] | None = None  # the last stroke, its tool and the boxes it touched
         self._closed = False
         self._told = Safe()
@@ -97,7 +104,7 @@ class Recorder:
         self._masks.changed.connect(self.changed.emit)
         self._masks.resumed.connect(self.resumed.emit)
         self._masks.noted.connect(self.noted.emit)
-        self._masks.rejoined.connect(self._follow_size)
+        self._masks.rejoined.connect(self._follow_image)
         self.arrivals = self._masks.arrivals
         viewer.layers.events.removed.connect(self._removed)
         viewer.mouse_drag_callbacks.append(self._pressed)
@@ -112,6 +119,12 @@ class Recorder:
 
     def tracks(self) -> list[Track]:
         return list(self._masks.tracks.values())
+
+    def shows_its_image(self, track: Track) -> bool:
+        """Whether the layer of its image shows what it did when the mask came: another program may have given it
+        another array."""
+        picture = self._pictures.get(track)
+        return picture is None or picture() is volume_as_kept(track.image).data
 
     @property
     def who(self) -> str:
@@ -460,12 +473,15 @@ class Recorder:
         take_over_history(layer, lambda: self.undo(layer), lambda: self.redo(layer))
         layer.events.paint.connect(self._painted)
         layer.events.data.connect(self._replaced)
-        self._follow_size(track)
+        self._follow_image(track)
 
-    def _follow_size(self, track: Track) -> None:
+    def _follow_image(self, track: Track) -> None:
         sized = (track.layer if track.image is None else track.image).events
         sized.scale.connect(self._resized)
         sized.affine.connect(self._resized)
+        if track.image is not None:
+            self._pictures[track] = _without_holding(volume_as_kept(track.image).data)
+            track.image.events.data.connect(self._another_shown)
 
     def _let_go(self, track: Track) -> None:
         """Keep no more of a layer than what it holds now."""
@@ -512,6 +528,15 @@ class Recorder:
                 row = track.row = replace(track.row, spacing=found.spacing or (), unit=found.unit)
                 if not track.session.read_only:
                     track.session.writer.send(partial(_resize, row))
+
+    def _another_shown(self, event: Any) -> None:
+        """A layer was given another array. That is said once, as films are shown so too."""
+        image = event.source
+        tracks = [track for track in self._masks.tracks.values() if track.image is image]
+        names = [track.layer.name for track in tracks if not self.shows_its_image(track)]
+        if names:
+            image.events.data.disconnect(self._another_shown)
+            self.noted.emit(ANOTHER_SHOWN.format(name=image.name, masks=" and ".join(names)))
 
     def _painted(self, event: Any) -> None:
         track = self._masks.tracks.get(event.source)
@@ -700,6 +725,14 @@ def _once(work: Callable[[], object]) -> Steps[None]:
     """An errand that is over in a moment."""
     work()
     yield from ()
+
+
+def _without_holding(data: Any) -> Callable[[], Any]:
+    """What hands out an array while somebody else holds it."""
+    try:
+        return weakref.ref(data)
+    except TypeError:  # of a kind that cannot be referred to so
+        return lambda: data
 
 
 def _resize(row: ImageRow, store: Store) -> None:

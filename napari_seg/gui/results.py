@@ -15,7 +15,7 @@ from napari_seg.data.volume import SPATIAL, Volume
 from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import IMAGE, MADE, PREDICTED, volume_as_kept
 from napari_seg.gui.colours import class_looks
-from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, beside, volume_of
+from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, beside, lies_elsewhere, volume_of
 from napari_seg.gui.views import adding, shown_at, voxel_at
 from napari_seg.inference.fit import physical_scale
 from napari_seg.inference.predict import Region
@@ -110,6 +110,13 @@ def new_mask(viewer: Any, target: Target, labels: NDArray[Any], predicted: Predi
             **({} if target.objects else class_looks(names)),
         )
     return Mask(layer, target, predicted)
+
+
+def lay_on(layer: Any, target: Target) -> None:
+    """Put the layer of a mask where its image is, if one of them was moved."""
+    if target.layer is not None and lies_elsewhere(layer, target.layer):
+        for name, value in beside(target.layer, target.volume).items():
+            setattr(layer, name, value)
 
 
 def empty_mask(viewer: Any, image: Any, *, objects: bool = True) -> Any:

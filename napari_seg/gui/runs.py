@@ -23,6 +23,7 @@ from napari_seg.gui.results import (
     Target,
     blank,
     box_of,
+    lay_on,
     near_box,
     new_mask,
     pasted,
@@ -275,6 +276,7 @@ class Runs:
             self.changed.emit()
 
         for mask, (_, labels) in zip(masks, planes, strict=True):
+            lay_on(mask.layer, target)
             self._no_longer_of_others(mask)
             self._renew(mask, Renewal(labels, where, "predict", predicted), one_more, failed, wanted)
 
@@ -402,10 +404,12 @@ class Runs:
         return seen_box(target.layer, target.volume, self._viewer.dims, AT_ONCE // 2)  # what lies around is decoded too
 
     def _alive(self, target: Target) -> list[Mask]:
-        """The masks of earlier runs that the next one goes into: all that it has, and they still mean the same."""
+        """The masks of earlier runs that the next one goes into: all that it has, if they are of the image that is
+        shown now and still mean the same."""
         masks = self._masks.get(target.key, [])
         shape = tuple(target.volume.size(axis) for axis in target.axes)
-        fit = all(
+        same = all(mask.target.volume.data is target.volume.data for mask in masks)
+        fit = same and all(
             layer in self._viewer.layers and layer.data.shape == shape and self._means(target, layer)
             for layer in (mask.layer for mask in masks)
         )

@@ -19,6 +19,7 @@ from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.late import KEPT, KEPT_OPEN, LOST
 from napari_seg.gui.layers import layer_data
+from napari_seg.gui.recorder import ANOTHER_SHOWN
 from napari_seg.gui.state import Failure, Outcome, Thresholds
 from napari_seg.jobs import Progress
 from napari_seg.models.zoo import shipped
@@ -385,6 +386,51 @@ def test_the_mask_of_an_array_that_was_replaced_meanwhile_is_dropped(
     controller.run()
     finish(controller, engine, objects(shape, 2))
     assert viewer.layers[-1].data.shape == shape
+
+
+def test_a_run_on_an_array_that_was_put_in_another_s_place_leaves_the_mask_of_that(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    said = noted(controller)
+    image = viewer.add_image(picture, name="cells")
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 2))
+    settle(controller)
+    before = viewer.layers[-1]
+    image.data = image.data  # as some programs do to have it drawn anew
+    assert said == []
+    other = picture[::-1].copy()
+    for _ in range(2):
+        image.data = other
+    assert said == [ANOTHER_SHOWN.format(name="cells", masks=before.name)]
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 3))
+    settle(controller)
+    assert [layer.data.max() for layer in (before, viewer.layers[-1])] == [2, 3]
+    tracks = [controller.recorder.track(layer) for layer in (before, viewer.layers[-1])]
+    assert len({track.key for track in tracks if track is not None}) == 2
+    viewer.layers.clear()
+    viewer.add_image(picture, name="cells")
+    settle(controller)
+    assert viewer.layers[-1].data.max() == 2
+
+
+@pytest.mark.parametrize("place", [{"translate": (5.0, 7.0)}, {"scale": (0.5, 0.5)}])
+def test_a_second_run_lies_on_an_image_that_was_moved(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any, place: dict[str, Any]
+) -> None:
+    image = viewer.add_image(picture, name="cells")
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 2))
+    settle(controller)
+    for name, value in place.items():
+        setattr(image, name, value)
+    controller.run()
+    finish(controller, engine, objects(picture.shape, 3))
+    settle(controller)
+    (mask,) = (layer for layer in viewer.layers if layer is not image)
+    assert mask.data.max() == 3
+    np.testing.assert_allclose(mask.data_to_world((1, 2)), image.data_to_world((1, 2)))
 
 
 def noted(controller: Controller) -> list[str]:
