@@ -325,7 +325,7 @@ def measure(side: int, only: str, where: bool) -> None:
 
     def save() -> None:
         handed.clear()
-        recorder.hand_out(window.track, "mask.tif", lambda labels, record: handed.append(record))
+        recorder.hand_out([window.track], "mask.tif", lambda labels, record: handed.append(record))
 
     def is_handed_out() -> bool:
         return bool(handed) and window.rests()

@@ -63,12 +63,12 @@ def open_path(path: Path, person: Person, shown: Iterable[Any] = ()) -> Opened:
         placed = _beside_its_image(volume, known) if kind == "labels" else volume
         stored = _stored_masks(volume) if kind == "image" else Opened()
         notes = [f"{placed.name}: {note}" for note in (*placed.notes, *stored.notes)]
-        layers = layer_data(placed, kind)
+        layers = layer_data(_with_names(placed) if kind == "labels" else placed, kind)
         if kind == "labels":
             image = next((one for one in known if isinstance(one, Volume) and _is_stored_in(volume, one)), None)
             if image is not None:
                 layers = [(data, {**about, **_place_on(image, volume, about)}, what) for data, about, what in layers]
-            layers = [_told(layer, volume) for layer in layers]
+            layers = layers if "C" in volume.axes else [_told(layer, volume) for layer in layers]
         return Opened([*layers, *stored.layers], notes)
 
     return person.wait_for(f"Preparing {path.name}", prepare) or Opened()
@@ -150,6 +150,13 @@ def _told(layer: LayerData, mask: Volume) -> LayerData:
         return layer
     said = {OBJECTS: meaning.objects, CLASSES: meaning.classes, WHY: meaning.why}
     return data, {**about, "metadata": {**about["metadata"], **said}}, kind
+
+
+def _with_names(mask: Volume) -> Volume:
+    """A mask with a plane for each class whose format has no names for them, with those of the record of ours."""
+    meaning = None if mask.source is None or mask.channels or "C" not in mask.axes else _meaning(mask.source)
+    fits = meaning is not None and len(meaning.classes) == mask.size("C")
+    return replace(mask, channels=meaning.classes) if meaning is not None and fits else mask
 
 
 def _meaning(source: Source) -> Meaning | None:

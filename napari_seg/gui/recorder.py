@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -366,10 +366,12 @@ class Recorder:
         """What a layer holds at one moment, for a thread: ``then`` gets annotations of copies, by time point."""
         self._errands.beside(self._freezing(track, tuple(times), self._while_open(then)))
 
-    def hand_out(self, track: Track, file: str, then: Callable[[Labels, Future[dict[str, Any]] | None], None]) -> None:
-        """Like :meth:`export`, without waiting: ``then`` gets a copy of the layer and the record of it, if one is
-        kept."""
-        self._errands.beside(self._handing_out(track, file, self._while_open(then)))
+    def hand_out(
+        self, tracks: Sequence[Track], file: str, then: Callable[[list[Labels], Future[dict[str, Any]] | None], None]
+    ) -> None:
+        """Like :meth:`export`, without waiting, of masks of one image that go out together: ``then`` gets copies of the
+        layers as they are at one moment, and the record of them, if one is kept."""
+        self._errands.beside(self._handing_out(tracks, file, self._while_open(then)))
 
     def export(self, track: Track, file: str) -> tuple[Labels, Future[dict[str, Any]]]:
         """Keep all of a layer, and write into the log that it goes out as ``file``, as it is now: a copy of it. The
@@ -378,16 +380,17 @@ class Recorder:
         self._gather()
         labels = track.layer.data.copy()
         self._keep_all(track, labels)
-        return labels, self._going_out(track, file)
+        return labels, self._going_out([track], file)
 
-    def _going_out(self, track: Track, file: str) -> Future[dict[str, Any]]:
-        image, plane, at, who = track.row.id, track.plane, time.time(), self.who
+    def _going_out(self, tracks: Sequence[Track], file: str) -> Future[dict[str, Any]]:
+        image, planes, at, who = tracks[0].row.id, [track.plane for track in tracks], time.time(), self.who
 
         def work(store: Store) -> dict[str, Any]:
-            store.note(image, at, who, EXPORT, file=file, **went_out(store, image, plane))
-            return provenance(store, image, plane)
+            for plane in planes:
+                store.note(image, at, who, EXPORT, file=file, **went_out(store, image, plane))
+            return provenance(store, image, *planes)
 
-        return track.session.writer.call(work)
+        return tracks[0].session.writer.call(work)
 
     def rehome(
         self, tracks: list[Track], session: Session, row: ImageRow, fill: Callable[[Store], object]
@@ -688,16 +691,18 @@ class Recorder:
         return not (self._errands.may_be_overtaken(track.key) and track.laying)
 
     def _handing_out(
-        self, track: Track, file: str, then: Callable[[Labels, Future[dict[str, Any]] | None], None]
+        self, tracks: Sequence[Track], file: str, then: Callable[[list[Labels], Future[dict[str, Any]] | None], None]
     ) -> Steps[None]:
-        yield from self._acts.compared(track)
+        for track in tracks:
+            yield from self._acts.compared(track)
         while True:
-            yield from self._acts.quiet(track)
-            version = track.version
-            labels = yield self._errands.thread(track.layer.data.copy)
-            if track.version == version and self._acts.is_quiet(track):
+            for track in tracks:
+                yield from self._acts.quiet(track)
+            versions = [track.version for track in tracks]
+            labels = yield self._errands.thread(partial(_copied, [track.layer.data for track in tracks]))
+            if [track.version for track in tracks] == versions and all(map(self._acts.is_quiet, tracks)):
                 break
-        then(labels, None if track.session.read_only else self._going_out(track, file))
+        then(labels, None if tracks[0].session.read_only else self._going_out(tracks, file))
 
     def _hold(self) -> None:
         """Let nobody paint on an image while something is done with it that takes long."""
@@ -719,6 +724,10 @@ class Recorder:
             about = track.layer if track.image is None else track.image
             words = CLOSED.format(names=", ".join(sorted(closed)))
             self.arrivals.show_planes(about, found, closed, lambda: self.noted.emit(words))
+
+
+def _copied(labels: Iterable[Labels]) -> list[Labels]:
+    return [one.copy() for one in labels]
 
 
 def _once(work: Callable[[], object]) -> Steps[None]:

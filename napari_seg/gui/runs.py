@@ -112,10 +112,14 @@ class Runs:
         viewer.layers.events.removed.connect(self._removed)
 
     @property
+    def masks(self) -> list[Mask]:
+        """What the last run has made, while all its layers are there: one mask, or one for each overlapping class."""
+        return self._alive(self._done.target) if self._done else []
+
+    @property
     def mask(self) -> Mask | None:
-        """The mask of the last run, while its layer is there."""
-        masks = self._alive(self._done.target) if self._done else []
-        return masks[0] if masks else None
+        """The first of :attr:`masks`."""
+        return next(iter(self.masks), None)
 
     def mask_of(self, layer: Any) -> Mask | None:
         """The mask that a run of this window put into a layer."""

@@ -13,18 +13,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from psygnal import Signal
 
 from napari_seg.data.formats import identities, spared, stem, write
 from napari_seg.data.volume import Volume
+from napari_seg.editing.said import class_names
 from napari_seg.errors import SegError
 from napari_seg.gui.engine import Engine
-from napari_seg.gui.layers import MOVED, lies_elsewhere, volume_of
+from napari_seg.gui.layers import CLASSES, MOVED, lies_elsewhere, volume_of
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Mask
 from napari_seg.gui.runs import Runs
 from napari_seg.gui.track import Track
 from napari_seg.session.provenance import EXPORT, made, made_by_model, record_path, write_record
+from napari_seg.tasks.base import Labels
 
 
 class Saving:
@@ -53,40 +56,44 @@ class Saving:
         self.tick()
 
     def tick(self) -> None:
-        mask, path = self._runs.mask, self._wanted
+        masks, path = self._runs.masks, self._wanted
         if path is None or not self._runs.settled:
             return
         self._wanted = None
-        if mask is None or mask.layer is None:
+        if not masks:
             self._done(("", f"{path.name} was not saved, as the mask is no longer open; press Segment again."))
             return
-        if lies_elsewhere(mask.layer, mask.target.layer):
+        if any(lies_elsewhere(mask.layer, mask.target.layer) for mask in masks):
             self._done(("", f"{path.name} was not saved, as the mask {MOVED}"))
             return
-        known, track = volume_of(mask.layer), self._recorder.track(mask.layer)
-        if track is None:
+        predicted, known, planes = masks[0].predicted, volume_of(masks[0].layer), self._planes(masks)
+        tracks = [track for mask in masks if (track := self._recorder.track(mask.layer)) is not None]
+        if len(tracks) < len(masks):
             told = made_by_model(
                 {
-                    "model": mask.predicted.model,
-                    "model_hash": mask.predicted.model_hash,
-                    "settings": dict(mask.predicted.settings),
+                    "model": predicted.model,
+                    "model_hash": predicted.model_hash,
+                    "settings": dict(predicted.settings),
                 }
             )
-            known = replace(known, data=known.data.copy(), made=told)
-            self._write(known, Record(self._recorder, None, path, None), path)
+            labels = [mask.layer.data.copy() for mask in masks]
+            self._write(replace(known, made=told), labels, planes, Record(self._recorder, None, path, None), path)
         else:
             self._recorder.hand_out(
-                track,
+                tracks,
                 path.name,
                 lambda labels, record: self._write(
-                    replace(known, data=labels), Record(self._recorder, track, path, record), path
+                    known, labels, planes, Record(self._recorder, tracks[0], path, record), path
                 ),
             )
 
-    def _write(self, volume: Volume, record: Record, path: Path) -> None:
+    def _write(self, known: Volume, labels: list[Labels], planes: tuple[str, ...], record: Record, path: Path) -> None:
+        each = f" (a plane for each class: {', '.join(planes)})" if planes else ""
+
         def work() -> tuple[str, str]:
+            volume = _in_one(known, labels, planes) if planes else replace(known, data=labels[0])
             try:
-                write(replace(volume, made=record.made() or volume.made), path)
+                write(replace(volume, made=record.made() or known.made), path)
             except SegError as error:
                 record.give_up()
                 return "", str(error)
@@ -94,9 +101,19 @@ class Saving:
                 words = record.write()
             except SegError as error:
                 return "", f"Saved {path.name}, but not where it comes from. {error}"
-            return f"Saved {path.name} at {datetime.now():%H:%M:%S}{words}", ""
+            return f"Saved {path.name}{each} at {datetime.now():%H:%M:%S}{words}", ""
 
         self._engine.later(work, self._done, "files")
+
+    def _planes(self, masks: list[Mask]) -> tuple[str, ...]:
+        """What the overlapping classes of masks are called now, one plane each; nothing for a mask of one plane."""
+        if len(masks) != len(masks[0].target.model.task.planes):
+            return ()
+        tracks = [(mask.layer.metadata[CLASSES], self._recorder.track(mask.layer)) for mask in masks]
+        return tuple(
+            class_names(made_with, {} if track is None else self._recorder.rows(track))[0]
+            for made_with, track in tracks
+        )
 
     def forget(self) -> None:
         """Another mask is on its way, which nobody has saved."""
@@ -139,6 +156,12 @@ class Record:
         if self._known is not None and self._track is not None:
             image, at, who, file = self._track.row.id, time.time(), self._who, self._path.name
             self._track.session.writer.send(lambda store: store.note(image, at, who, f"{EXPORT} failed", file=file))
+
+
+def _in_one(known: Volume, labels: list[Labels], planes: tuple[str, ...]) -> Volume:
+    """The masks of overlapping classes as one, laid out as a model answers: with a plane for each class."""
+    axes = known.mask_axes(planes)
+    return replace(known.mask(np.stack(labels, axes.index("C")), axes=axes), channels=planes)
 
 
 def proposed_path(mask: Mask) -> Path:

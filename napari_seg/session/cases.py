@@ -164,10 +164,8 @@ def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any
     state: CaseState
     if not names:
         state = "new"
-    elif any(entry.state in ("flagged", "rejected") for entry in said):
-        state = next(entry.state for entry in said if entry.state in ("flagged", "rejected"))
-    elif said and all(entry.state == "accepted" for entry in said):
-        state = "accepted"
+    elif spoken := state_of_case(said):
+        state = spoken
     elif any(what not in _NO_WORK for what, _ in log[_first_mask(log) :]):
         state = "in work"
     else:
@@ -183,6 +181,15 @@ def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any
         patient_of(row, told),
         tuple(names),
     )
+
+
+def state_of_case(said: Sequence[Entry]) -> Literal["", "accepted", "rejected", "flagged"]:
+    """What a person has said of a case, by what they said of each of its masks: it is accepted where all of them are;
+    empty where that leaves it open."""
+    for entry in said:
+        if entry.state == "flagged" or entry.state == "rejected":
+            return entry.state
+    return "accepted" if said and all(entry.state == "accepted" for entry in said) else ""
 
 
 def _first_mask(log: Sequence[tuple[str, Mapping[str, Any]]]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from napari_seg.editing.counting import counted
 from napari_seg.editing.said import class_names, counts_objects
 from napari_seg.errors import SegError
 from napari_seg.files import reason, written
-from napari_seg.session.cases import COUNTED
+from napari_seg.session.cases import COUNTED, state_of_case
 from napari_seg.session.openings import passed
 from napari_seg.session.predicted import Past, predictions
 from napari_seg.session.records import ImageRow, Plane, rows_of
@@ -44,20 +44,25 @@ STATES: tuple[State, ...] = ("accepted", "rejected", "flagged", "unseen")
 SUFFIX = ".review.json"
 
 
-def provenance(store: Store, image: int, plane: str) -> dict[str, Any]:
+def provenance(store: Store, image: int, *planes: str) -> dict[str, Any]:
     """All that the session knows of how the labels of a plane came about, as they are now; plain values for JSON.
 
-    Times are UTC. ``steps_by_hand`` counts the steps in all masks of the image, without those that were undone.
-    ``review`` counts the objects that are there now, ``rejected`` also those that are gone. ``seconds_spent`` is the
-    time on the image. Raises ``SegError`` where there is no such plane.
+    Several planes, each of a class, go into one file, and what is said of all of them is finished. Times are UTC.
+    ``steps_by_hand`` counts the steps in all masks of the image, without those that were undone. ``review`` counts the objects
+    that are there now, ``rejected`` also those that are gone. ``seconds_spent`` is the time on the image. Raises
+    ``SegError`` where there is no such plane.
     """
     row, known = store.image(image), {known.name: known for known in store.planes(image)}
-    if plane not in known:
-        raise SegError(f"There is no mask {plane} in the session; choose one of {', '.join(known) or 'another image'}.")
+    for plane in planes:
+        if plane not in known:
+            there = ", ".join(known) or "another image"
+            raise SegError(f"There is no mask {plane} in the session; choose one of {there}.")
     entries = store.rows(image)
-    rows = rows_of(entries, plane)
-    case = rows.get(CASE) or entries.get(CASE) or Entry()
-    objects = counts_objects(known[plane].objects, rows)
+    rows = {plane: rows_of(entries, plane) for plane in planes}
+    cases = [rows[plane].get(CASE) or entries.get(CASE) or Entry() for plane in planes]
+    objects = {plane: counts_objects(known[plane].objects, rows[plane]) for plane in planes}
+    names = [class_names(known[plane].classes, rows[plane]) for plane in planes]
+    reviews = [_review(store, row, replace(known[plane], objects=objects[plane]), rows[plane]) for plane in planes]
     return {
         "format": FORMAT,
         "program": f"napari-seg {napari_seg.__version__}",
@@ -70,14 +75,17 @@ def provenance(store: Store, image: int, plane: str) -> dict[str, Any]:
         },
         "mask": {
             "revision": row.head,
-            "numbers": "objects" if objects else "classes",
-            "classes": list(class_names(known[plane].classes, rows)),
+            "numbers": "objects" if any(objects.values()) else "classes",
+            "classes": list(names[0]) if len(names) == 1 else [name for own in names for name in own[:1]],
         },
-        "prediction": _prediction(store, image, plane),
+        "prediction": _prediction(store, image, planes),
         "steps_by_hand": _by_hand(store, image),
-        "review": _review(store, row, replace(known[plane], objects=objects), rows),
-        "finished": _finished(rows, row),
-        "case": {"state": case.state, "comment": case.comment},
+        "review": {state: sum(review[state] for review in reviews) for state in reviews[0]},
+        "finished": _finished([*rows.values()], row),
+        "case": {
+            "state": state_of_case(cases) or "unseen",
+            "comment": next((case.comment for case in cases if case.comment), ""),
+        },
         "seconds_spent": round(store.spent(image), 1),
     }
 
@@ -141,10 +149,11 @@ def last_prediction(store: Store, image: int, plane: str) -> Past | None:
     return found[-1] if found else None
 
 
-def _prediction(store: Store, image: int, plane: str) -> dict[str, Any] | None:
-    last = last_prediction(store, image, plane)
-    if last is None:
+def _prediction(store: Store, image: int, planes: Iterable[str]) -> dict[str, Any] | None:
+    found = [past for plane in planes if (past := last_prediction(store, image, plane)) is not None]
+    if not found:
         return None
+    last = max(found, key=lambda past: past.revision)
     told = last.predicted
     return {
         "model": told.model,
@@ -195,13 +204,13 @@ def _labels(store: Store, row: ImageRow, plane: str) -> set[int]:
     return found - {0}
 
 
-def _finished(rows: Mapping[str, Entry], row: ImageRow) -> dict[str, Any]:
-    """Slices by their axis, from 0, and boxes as ``from:to`` along each axis."""
+def _finished(rows: Sequence[Mapping[str, Entry]], row: ImageRow) -> dict[str, Any]:
+    """Slices by their axis, from 0, and boxes as ``from:to`` along each axis, that are finished in every plane."""
     slices: dict[str, list[int]] = {}
     boxes = []
-    for key, entry in rows.items():
+    for key in rows[0]:
         kind, _, where = key.partition(" ")
-        if entry.state != "accepted":
+        if any(of_plane.get(key, Entry()).state != "accepted" for of_plane in rows):
             continue
         if kind == "slice":
             axis, index = map(int, where.split()[:2])

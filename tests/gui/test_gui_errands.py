@@ -451,7 +451,7 @@ def test_what_is_written_while_an_edit_is_shown_takes_it_back_first(desk: Desk) 
 def test_what_nobody_told_of_is_kept_before_a_mask_goes_out(desk: Desk) -> None:
     desk.layer.data[:, 3] = 90
     handed: list[np.ndarray] = []
-    desk.recorder.hand_out(desk.track, "mask.tif", lambda labels, record: handed.append(labels))
+    desk.recorder.hand_out([desk.track], "mask.tif", lambda labels, record: handed.extend(labels))
     desk.until(lambda: bool(handed))
     np.testing.assert_array_equal(desk.kept(), desk.layer.data)
     np.testing.assert_array_equal(handed[0], desk.layer.data)

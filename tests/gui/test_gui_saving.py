@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
@@ -17,12 +18,14 @@ from qtpy.QtCore import QTimer
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
+from napari_seg.editing.annotation import Entry
 from napari_seg.errors import SegError
 from napari_seg.gui import manifest, saving
 from napari_seg.gui.arrivals import files_of
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Finished
-from napari_seg.gui.layers import KEY, layer_data
+from napari_seg.gui.layers import CLASSES, KEY, layer_data
+from napari_seg.gui.opening import open_path
 from napari_seg.session.provenance import EXPORT
 
 SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
@@ -43,6 +46,25 @@ def shown(engine: Any, spots: Path, picture: np.ndarray) -> Iterator[Controller]
     told = {"notes": [], "seconds": 1.0, "settings": SETTINGS, "model_hash": "0f", "doubt": 0.1}
     sizes = [[k, 20] for k in (1, 2, 3)]
     engine.say(Finished(len(engine.orders), {"labels": labels, "axes": "YX", "sizes": sizes, **told}))
+    settle(controller)
+    yield controller
+    controller.close()
+
+
+@pytest.fixture
+def overlapping(engine: Any, model_file: Callable[..., Path]) -> Iterator[Controller]:
+    """A window with an image and the masks of two classes that overlap."""
+    controller = Controller(ViewerModel(), engine, who="Ann")
+    controller.choose_model(model_file("overlapping", ndim=3, classes=("liver", "tumour")))
+    scan = Volume(np.random.default_rng(0).random((8, 40, 50), np.float32), "ZYX", (1.0, 1.0, 1.0), "mm", name="scan")
+    ((data, about, _),) = layer_data(scan, "image")
+    controller.viewer.add_image(data, **about)
+    settle(controller)
+    controller.run()
+    labels = np.zeros((2, 8, 40, 50), np.uint8)
+    labels[0, :, 10:30, 10:30] = labels[1, :, 15:20, 15:20] = 1
+    told = {"notes": [], "seconds": 1.0, "settings": SETTINGS, "model_hash": "0f", "doubt": 0.1}
+    engine.say(Finished(len(engine.orders), {"labels": labels, "axes": "CZYX", "sizes": [[1, 3200], [2, 200]], **told}))
     settle(controller)
     yield controller
     controller.close()
@@ -86,6 +108,41 @@ def test_the_record_lies_beside_the_mask(shown: Controller, tmp_path: Path) -> N
         key: found["prediction"][key] for key in ("model", "model_hash")
     }
     assert (told["revision"], told["steps_by_hand"]) == (head, 1)
+
+
+@pytest.mark.parametrize("suffix", [".ome.tif", ".nii.gz", ".nrrd", ".ome.zarr"])
+def test_classes_that_overlap_are_saved_together(overlapping: Controller, tmp_path: Path, suffix: str) -> None:
+    person: Any = SimpleNamespace(image_or_labels=lambda _: "labels", wait_for=lambda _, work: work())
+    liver, tumour = overlapping.viewer.layers[-2:]
+    tumour.data_setitem((np.array([3, 3]), np.array([35, 35]), np.array([40, 41])), 1)
+    track = overlapping.recorder.track(tumour)
+    overlapping.recorder.say(track, {"class 1": Entry(comment="tumor")}, "rename")
+    overlapping.save(tmp_path / f"mask{suffix}")
+    settle(overlapping)
+    assert overlapping.state.findings == ()
+    assert overlapping.state.saved.startswith(f"Saved mask{suffix} (a plane for each class: liver, tumor) at ")
+    assert overlapping.state.saved.endswith(", with mask.review.json")
+    found = read(tmp_path / f"mask{suffix}")
+    assert found.axes == "CZYX"
+    assert found.channels == (() if suffix in (".nii.gz", ".nrrd") else ("liver", "tumor"))  # these hold no names
+    np.testing.assert_array_equal(found.data, [liver.data, tumour.data])
+    record = json.loads((tmp_path / "mask.review.json").read_text())
+    assert (record["mask"]["numbers"], record["mask"]["classes"]) == ("classes", ["liver", "tumor"])
+    assert [(step["tool"], step["steps"], step["voxels"]) for step in record["steps_by_hand"]] == [
+        ("edit", 1, 2),
+        ("rename", 1, 0),
+    ]
+    opened = open_path(tmp_path / f"mask{suffix}", person)
+    assert [about["metadata"][CLASSES] for _, about, _ in opened.layers] == [("liver",), ("tumor",)]
+
+
+def test_a_format_without_planes_says_which_has_them(overlapping: Controller, tmp_path: Path) -> None:
+    overlapping.save(tmp_path / "mask.png")
+    settle(overlapping)
+    assert (
+        "A PNG holds one 2D picture, not the axes CZYX; end the name with .tif." in overlapping.state.findings[0].text
+    )
+    assert list(tmp_path.glob("mask*")) == []
 
 
 def test_what_is_painted_while_the_file_is_written_is_not_in_it(shown: Controller, tmp_path: Path) -> None:
