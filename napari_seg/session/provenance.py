@@ -7,6 +7,7 @@ fingerprint instead.
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -48,7 +49,7 @@ def provenance(store: Store, image: int, *planes: str) -> dict[str, Any]:
     """All that the session knows of how the labels of a plane came about, as they are now; plain values for JSON.
 
     Several planes, each of a class, go into one file, and what is said of all of them is finished. Times are UTC.
-    ``steps_by_hand`` counts the steps in all masks of the image, without those that were undone. ``review`` counts the objects
+    ``steps_by_hand`` counts the steps in these planes, without those that were undone. ``review`` counts the objects
     that are there now, ``rejected`` also those that are gone. ``seconds_spent`` is the time on the image. Raises
     ``SegError`` where there is no such plane.
     """
@@ -79,7 +80,7 @@ def provenance(store: Store, image: int, *planes: str) -> dict[str, Any]:
             "classes": list(names[0]) if len(names) == 1 else [name for own in names for name in own[:1]],
         },
         "prediction": _prediction(store, image, planes),
-        "steps_by_hand": _by_hand(store, image),
+        "steps_by_hand": _by_hand(store, image, {*planes}),
         "review": {state: sum(review[state] for review in reviews) for state in reviews[0]},
         "finished": _finished([*rows.values()], row),
         "case": {
@@ -165,12 +166,18 @@ def _prediction(store: Store, image: int, planes: Iterable[str]) -> dict[str, An
     }
 
 
-def _by_hand(store: Store, image: int) -> list[dict[str, Any]]:
-    """From the log, which keeps every step also where old revisions were joined."""
+def _by_hand(store: Store, image: int, planes: set[str]) -> list[dict[str, Any]]:
+    """From the log, which keeps every step also where old revisions were joined: these count for all planes that the
+    one they became has changed. What is said of the image as a whole counts for every plane."""
     made: dict[int, tuple[str, str]] = {}
+    touched = store.touched(image)
+    there = sorted(touched)
     steps, voxels = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for _, who, _, what, revision, details in store.log(image):
         if what == COUNTED or "voxels" not in details:
+            continue
+        changed = next((touched[number] for number in there[bisect_left(there, revision) :][:1]), None)
+        if changed and not changed & {"", *planes}:
             continue
         if what not in (UNDO, REDO):
             made[revision] = (who, what)

@@ -26,6 +26,7 @@ from napari_seg.session.database import connect_to_read, transaction
 from napari_seg.session.records import (
     CAME,
     IMAGE,
+    LEARNING,
     NAMED,
     REVISION,
     SAID,
@@ -52,6 +53,8 @@ T = TypeVar("T")
 
 BEAT = 10_000
 """Instructions of the database between two beats: a millisecond or so."""
+
+OF_IMAGE = "SELECT id FROM revisions WHERE image = ?"
 
 UNDO, REDO, RESTORE = "undo", "redo", "restore"
 
@@ -275,6 +278,20 @@ class Store:
             (image,),
         )
         return {row[0] for row in found}
+
+    def touched(self, image: int) -> dict[int, set[str]]:
+        """By every revision of an image the planes that it changed, or where one may learn from them, or their rows;
+        with an empty name, where it changed a row of the image as a whole."""
+        found: dict[int, set[str]] = {row[0]: set() for row in self._sql.execute(OF_IMAGE, (image,))}
+        for number, plane in self._sql.execute(
+            f"SELECT DISTINCT revision, plane FROM block_changes WHERE revision IN ({OF_IMAGE})", (image,)
+        ):
+            found[number].add(plane.removesuffix(SAID).removesuffix(LEARNING))
+        for number, key in self._sql.execute(
+            f"SELECT revision, key FROM row_changes WHERE revision IN ({OF_IMAGE})", (image,)
+        ):
+            found[number].add(key.rpartition(": ")[0].removesuffix(LEARNING))
+        return found
 
     def rows(self, image: int) -> dict[str, Entry]:
         found = self._sql.execute("SELECT key, value FROM rows WHERE image = ?", (image,))

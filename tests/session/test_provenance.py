@@ -122,6 +122,40 @@ def test_classes_and_their_regions(tmp_path: Path) -> None:
         provenance(store, image, "kidneys")
 
 
+def test_a_file_counts_the_steps_in_its_own_planes(tmp_path: Path) -> None:
+    store, image = a_store(tmp_path)
+    other = Plane("tumour", False, ("tumour",))
+    store.put_plane(image, Plane("mask", False, ("liver",)))
+    store.put_plane(image, other)
+    predict(store, image, 1)
+    for k in range(2):
+        blocks = {
+            place._replace(plane="tumour"): b for place, b in blocks_of(store, image, squares(*[1] * k, 1)).items()
+        }
+        store.commit(image, step(blocks, tool="brush", who="Ann", at=float(k)))
+    store.commit(image, step(blocks_of(store, image, squares(1, 1)), tool="eraser", who="Ann"))
+    say(store, image, "flag", "Ann", slice_0_1=Entry(state="accepted"))
+    accepted = {
+        row_key(plane, key): Entry(state="accepted") for plane in ("mask", "tumour") for key in (CASE, "slice 0 2")
+    }
+    store.commit(image, step({}, tool="accept", who="Ann", rows=accepted))
+
+    def counted(*planes: str) -> list[tuple[str, int]]:
+        return [(s["tool"], s["steps"]) for s in provenance(store, image, *planes)["steps_by_hand"]]
+
+    assert counted("mask") == [("accept", 1), ("eraser", 1), ("flag", 1)]
+    assert counted("tumour") == [("accept", 1), ("brush", 2)]
+    assert counted("mask", "tumour") == [("accept", 1), ("brush", 2), ("eraser", 1), ("flag", 1)]
+    both = provenance(store, image, "mask", "tumour")
+    assert both["mask"]["classes"] == ["liver", "tumour"]
+    assert both["prediction"]["model"] == "nuclei2d"
+    assert both["finished"]["slices"] == {"y": [2]}  # slice 1 only in one of them
+    assert both["case"]["state"] == "accepted"
+    month_of_work(store, image, 1e9)
+    assert store.thin(1e9) > 0
+    assert ("brush", 2) in counted("tumour")
+
+
 def test_settings_that_were_kept_plainly_are_read(tmp_path: Path) -> None:
     store, image = a_store(tmp_path)
     store.commit(image, step({}, at=5.0, origin=Origin("old", "1e", json.dumps({"threshold": 0.4}))))
