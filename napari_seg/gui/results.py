@@ -114,7 +114,7 @@ def new_mask(viewer: Any, target: Target, labels: NDArray[Any], predicted: Predi
 
 def lay_on(layer: Any, target: Target) -> None:
     """Put the layer of a mask where its image is, if one of them was moved."""
-    if target.layer is not None and lies_elsewhere(layer, target.layer):
+    if lies_elsewhere(layer, target.layer):
         for name, value in beside(target.layer, target.volume).items():
             setattr(layer, name, value)
 
