@@ -121,12 +121,14 @@ class Lessons:
         return found
 
     def with_volumes(self, lessons: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Lessons for the engine: images that are open are handed over as they are, others are read from files."""
+        """Lessons for the engine: images that are open are handed over as they are, others are read from files; so is
+        one in whose layer another is shown by now."""
         volumes = dict(self._volumes())
         return [{**one, "volume": volumes.get((Path(one["session"]), one["image"]))} for one in lessons]
 
     def _volumes(self) -> Iterable[tuple[tuple[Path, int], Volume]]:
-        return ((t.key, volume_as_kept(t.image)) for t in self._recorder.tracks() if t.image is not None)
+        tracks = [track for track in self._recorder.tracks() if track.image is not None]
+        return ((t.key, volume_as_kept(t.image)) for t in tracks if self._recorder.shows_its_image(t))
 
     def _sessions(self) -> list[Session]:
         project = self._recorder.arrivals.project

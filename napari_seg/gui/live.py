@@ -133,7 +133,7 @@ class Live:
 
     def accept(self) -> None:
         """Take the suggestion over: one step of the history. What a person has said stays, also what was said since."""
-        if self._suggestion is None:
+        if self._suggestion is None or not self._recorder.shows_its_image(self._suggestion.track):
             return
         why = self._unseen(self._suggestion)
         if why:
@@ -162,8 +162,10 @@ class Live:
             self.changed.emit()
 
     def tick(self) -> None:
-        """Look whether a person has paused. A suggestion is gone once another mask is in hand."""
+        """Look whether a person has paused. A suggestion is gone once another mask or image is in hand."""
         track = self._lessons.track
+        if track is not None and not self._recorder.shows_its_image(track):
+            track = None
         if self._suggestion is not None and self._suggestion.track is not track:
             self._take_away()
             self.words = ""
@@ -287,7 +289,7 @@ class Live:
 
     def _wanted(self, track: Track) -> bool:
         """Whether a suggestion for this mask is of use now."""
-        return self.on and self._lessons.track is track
+        return self.on and self._lessons.track is track and self._recorder.shows_its_image(track)
 
     def _suggest(self, track: Track, renewal: Renewal, changes: NDArray[np.uint8]) -> None:
         if not changes.any():

@@ -124,7 +124,7 @@ class Recorder:
         """Whether the layer of its image shows what it did when the mask came: another program may have given it
         another array."""
         picture = self._pictures.get(track)
-        return picture is None or picture() is volume_as_kept(track.image).data
+        return picture is None or track.image is None or picture() is volume_as_kept(track.image).data
 
     @property
     def who(self) -> str:

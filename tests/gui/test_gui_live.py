@@ -109,6 +109,43 @@ def test_a_pause_in_painting_brings_a_suggestion_and_nothing_else_does(
     np.testing.assert_array_equal(layer.data, before)
 
 
+def test_a_layer_that_was_given_another_image_ends_suggestions_and_teaches_nothing(
+    controller: Controller, trainer: Any
+) -> None:
+    live = controller.classroom.live
+    live.switch(True)
+    stroke(controller)
+    paused(controller)
+    answered(controller, trainer)
+    assert live.ready
+    (lesson,) = trainer.orders[0]["lessons"]
+    lessons = live._lessons
+    assert lessons.with_volumes([lesson])[0]["volume"] is not None
+    before = controller.viewer.layers["mask"].data.copy()
+    controller.viewer.layers["cells"].data = np.zeros_like(before, np.float64)
+    live.accept()
+    rest(controller)
+    assert not live.ready
+    assert NAME not in controller.viewer.layers
+    np.testing.assert_array_equal(controller.viewer.layers["mask"].data, before)
+    stroke(controller, 2)
+    paused(controller)
+    assert len(trainer.orders) == 1
+    assert lessons.with_volumes([lesson])[0]["volume"] is None
+
+
+def test_an_answer_is_dropped_where_another_image_is_shown_by_now(controller: Controller, trainer: Any) -> None:
+    live = controller.classroom.live
+    live.switch(True)
+    stroke(controller)
+    paused(controller)
+    layer = controller.viewer.layers["cells"]
+    layer.data = np.zeros_like(layer.data)
+    answered(controller, trainer)
+    assert not live.ready
+    assert NAME not in controller.viewer.layers
+
+
 def test_every_further_pause_brings_another_and_dropping_changes_nothing(
     controller: Controller, trainer: Any, qtbot: Any
 ) -> None:
