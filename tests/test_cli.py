@@ -18,6 +18,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from napari_seg import cli
 from napari_seg.data.formats import read, write
 from napari_seg.data.ome_zarr import masks_of
 from napari_seg.data.volume import Volume
@@ -115,6 +116,16 @@ class TestEnds:
         assert ended.returncode == 128 + signal.SIGINT
         assert "Traceback" not in ended.stderr
         assert ended.stderr.startswith("Stopped")
+
+    def test_stopped_before_the_command_has_begun_is_130_too(self, monkeypatch, capsys):
+        def stopped(**about):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(cli, "app", stopped)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 130
+        assert capsys.readouterr().err.startswith("Stopped")
 
 
 class TestInfo:

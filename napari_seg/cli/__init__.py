@@ -35,6 +35,8 @@ def main() -> None:
             raise
         say_error(told)
         code = 2
+    except KeyboardInterrupt:  # before the command itself has begun
+        code = 130
     if code == 130:
         say("Stopped; what was finished before is kept, nothing is half written.")
     sys.exit(code)

@@ -248,11 +248,14 @@ def write(volume: Volume, path: str | Path) -> Path:
     The file is written aside, read again and compared: values, spacing and, in a patient's space, the place of its
     corners. Only then does it take its name; what stood there stays whole until then (see :mod:`napari_seg.files`).
     A path such as ``image.zarr/labels/nuclei`` adds the mask to the OME-Zarr image there. Raises ``SegError`` where the
-    format cannot hold the volume, or the file could not be written or came back different.
+    format cannot hold the volume, where a mask would replace its image, or the file could not be written or came back
+    different.
     """
     from napari_seg.data import ome_zarr  # here, as zarr takes a third of a second to import
 
     path = Path(path).expanduser()
+    if words := spared(path, identities(() if volume.image is None else [volume.image])):
+        raise SegError(words)
     if path.parent.name == "labels" and ome_zarr.claims(path.parent.parent):
         return ome_zarr.add_labels(volume, path.parent.parent, path.name)
     entry = _format_for_writing(path)

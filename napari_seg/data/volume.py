@@ -53,7 +53,8 @@ class Volume:
     ``affine`` (see :mod:`~napari_seg.data.geometry`) is ``None`` for images that do not lie in a patient's space.
     ``channels`` names the planes along ``C``. ``levels`` are the coarser levels of a pyramid, finest first, without
     ``data`` itself. ``notes`` are sentences about the file that a person should read. ``made`` says how a mask came
-    about (program, model, settings; plain values), and is written into the file itself.
+    about (program, model, settings; plain values), and is written into the file itself. ``image`` is the file of the
+    image that a mask was made of, which no mask ever replaces.
     """
 
     data: Any
@@ -67,6 +68,7 @@ class Volume:
     notes: tuple[str, ...] = ()
     levels: tuple[Any, ...] = ()
     made: Mapping[str, Any] = field(default_factory=dict)
+    image: Path | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", as_text(self.name))
@@ -146,7 +148,17 @@ class Volume:
             raise SegError(
                 f"The mask has shape {labels.shape}, the image {self.shape} ({self.axes}); use a mask of that image."
             )
-        return replace(self, data=labels, axes=axes, channels=(), name=name or self.name, notes=(), levels=(), made={})
+        return replace(
+            self,
+            data=labels,
+            axes=axes,
+            channels=(),
+            name=name or self.name,
+            notes=(),
+            levels=(),
+            made={},
+            image=None if self.source is None else self.source.path,
+        )
 
 
 def is_axes(axes: str) -> bool:

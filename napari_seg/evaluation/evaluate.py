@@ -108,7 +108,10 @@ def evaluate(
     cases: list[Any] = []
     said: dict[str, list[str]] = {}
     names: tuple[str, ...] = ()
-    measure = {"semantic": _semantic_case, "instance": _instance_case}[task]
+    kinds = {"semantic": _semantic_case, "instance": _instance_case}
+    if task not in kinds:
+        raise SegError(f"A task {task!r} is not known; choose one of {', '.join(kinds)}.")
+    measure = kinds[task]
     for done, (name, mask, other) in enumerate(pairs):
         yield Progress(done, len(pairs), name)
         mask, other = _load(mask, name, axes, series), _load(other, name, axes, series)

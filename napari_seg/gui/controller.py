@@ -220,6 +220,10 @@ class Controller:
         """Write the mask of the last run, in a thread."""
         self._saving.save(path)
 
+    def was_saved(self, labels: Any, path: Path) -> None:
+        """The array of a layer was written in another way: by napari's own menu."""
+        self._saving.was_saved(labels, path)
+
     def close(self) -> None:
         self.reviewing.close()
         self.classroom.close()

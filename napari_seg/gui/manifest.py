@@ -126,7 +126,10 @@ def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[
     viewer = current_viewer()
     if viewer is None or threading.current_thread() is not threading.main_thread():
         return work()
-    return wait_for(window_of(viewer), f"Saving {Path(path).name}", work, way_out="") or []
+    saved = wait_for(window_of(viewer), f"Saving {Path(path).name}", work, way_out="") or []
+    for controller in _controllers() if saved else ():
+        controller.was_saved(data, Path(path))
+    return saved
 
 
 def _controllers() -> list[Controller]:

@@ -101,7 +101,7 @@ class Saving:
                 words = record.write()
             except SegError as error:
                 return "", f"Saved {path.name}, but not where it comes from. {error}"
-            return f"Saved {path.name}{each} at {datetime.now():%H:%M:%S}{words}", ""
+            return f"{_saved(path, each)}{words}", ""
 
         self._engine.later(work, self._done, "files")
 
@@ -114,6 +114,12 @@ class Saving:
             class_names(made_with, {} if track is None else self._recorder.rows(track))[0]
             for made_with, track in tracks
         )
+
+    def was_saved(self, labels: Any, path: Path) -> None:
+        """An array was written in another way. Nothing is said where it is not all of the mask of the last run."""
+        masks = self._runs.masks
+        if len(masks) == 1 and masks[0].layer.data is labels and self._wanted is None:
+            self._done((_saved(path), ""))
 
     def forget(self) -> None:
         """Another mask is on its way, which nobody has saved."""
@@ -156,6 +162,10 @@ class Record:
         if self._known is not None and self._track is not None:
             image, at, who, file = self._track.row.id, time.time(), self._who, self._path.name
             self._track.session.writer.send(lambda store: store.note(image, at, who, f"{EXPORT} failed", file=file))
+
+
+def _saved(path: Path, each: str = "") -> str:
+    return f"Saved {path.name}{each} at {datetime.now():%H:%M:%S}"
 
 
 def _in_one(known: Volume, labels: list[Labels], planes: tuple[str, ...]) -> Volume:

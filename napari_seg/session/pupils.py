@@ -112,15 +112,16 @@ def classes_of(found: Sequence[Taught]) -> tuple[str, ...]:
 
 def _new_classes(model: ModelSpec, chosen: Sequence[Taught]) -> tuple[str, ...]:
     task = model.task
-    if task.kind == "instance" or task.planes:
+    if task.kind == "instance":
         return ()
+    several = len(task.planes) > 1  # then their names alone say which plane is which
     for one in chosen:
-        if not task.taught_by(one.classes):
+        if {*one.classes} != {*task.planes} if several else not task.planes and not task.taught_by(one.classes):
             raise SegError(
                 f"{one.name}: the classes are {', '.join(one.classes)}, those of {model.name} are "
-                f"{', '.join(task.names)}; name them alike, in the same order."
+                f"{', '.join(task.planes or task.names)}; name them alike{'' if several else ', in the same order'}."
             )
-    if all(len(one.classes) <= len(task.names) for one in chosen):
+    if task.planes or all(len(one.classes) <= len(task.names) for one in chosen):
         return ()
     return classes_of(chosen)[len(task.names) :]
 

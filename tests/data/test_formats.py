@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -377,3 +378,16 @@ def test_a_palette_is_told_and_not_asked_but_may_be_answered(tmp_path):
     drawing.save(tmp_path / "a.png")
     found = [read_answered(tmp_path / "a.png", series=series).axes for series in (None, "1", "indices", "colours")]
     assert found == ["YX", "YX", "YX", "YXS"]
+
+
+def test_a_mask_never_replaces_its_image(tmp_path: Path) -> None:
+    path = write(Volume(np.full((8, 9), 77, np.uint8), "YX"), tmp_path / "cells.png")
+    before = path.read_bytes()
+    os.link(path, tmp_path / "other.png")
+    mask = read(path).mask(np.ones((8, 9), np.uint8))
+    for place in (path, tmp_path / "other.png"):
+        with pytest.raises(SegError, match="is an image, and images are never replaced; choose another name"):
+            write(mask, place)
+    assert path.read_bytes() == before
+    again = read(write(mask, tmp_path / "mask.png"))
+    assert write(again, tmp_path / "mask.png").exists()  # a mask may be written anew

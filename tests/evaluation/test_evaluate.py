@@ -64,6 +64,11 @@ def test_instance_layout_and_averages(folders):
     assert (report["per_case"][0]["truth"], report["per_case"][0]["found"]) == (2, 1)
 
 
+def test_a_task_that_there_is_not():
+    with pytest.raises(SegError, match="'panoptic' is not known; choose one of semantic, instance"):
+        evaluate(np.ones((3, 4), np.uint8), np.ones((3, 4), np.uint8), "panoptic")
+
+
 def test_nothing_at_all_is_null_not_nan():
     empty = np.zeros((3, 3), np.uint8)
     assert json.loads(evaluate(empty, empty, "instance").to_json())["mean_ap"] is None

@@ -82,6 +82,9 @@ def test_segment_with_mouse_and_keyboard(
     assert mask.metadata[KEY].spacing == pytest.approx((0.5, 0.5))
     assert shown.outcome.isVisible()
     assert panel.saved.text() == "Not exported to a file yet"
+    viewer.layers.selection = {mask}
+    viewer.layers.save(str(tmp_path / "by_menu.ome.tif"), selected=True, plugin="napari-seg")
+    qtbot.waitUntil(lambda: panel.saved.text().startswith("Saved by_menu.ome.tif at "), timeout=5_000)
     panel.controller.save(tmp_path / "mask.ome.tif")
     qtbot.waitUntil(lambda: panel.saved.text().startswith("Saved mask.ome.tif"), timeout=20_000)
     np.testing.assert_array_equal(read(tmp_path / "mask.ome.tif").data, mask.data)

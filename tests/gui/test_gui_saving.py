@@ -128,6 +128,8 @@ def test_classes_that_overlap_are_saved_together(overlapping: Controller, tmp_pa
     np.testing.assert_array_equal(found.data, [liver.data, tumour.data])
     record = json.loads((tmp_path / "mask.review.json").read_text())
     assert (record["mask"]["numbers"], record["mask"]["classes"]) == ("classes", ["liver", "tumor"])
+    overlapping.was_saved(tumour.data, tmp_path / "one.nii.gz")
+    assert "one.nii.gz" not in overlapping.state.saved
     assert [(step["tool"], step["steps"], step["voxels"]) for step in record["steps_by_hand"]] == [
         ("edit", 1, 2),
         ("rename", 1, 0),

@@ -25,6 +25,7 @@ from napari_seg.session.predicted import Predicted
 from napari_seg.session.projects import About, remember, tell_about
 from napari_seg.session.pupils import parent_of, pupil, taught_in
 from napari_seg.session.session import Session, home
+from napari_seg.tasks.semantic import Semantic
 
 ACCEPTED = Entry(state="accepted")
 
@@ -368,6 +369,22 @@ def test_classes_that_the_model_does_not_know_are_added_and_others_refused(
         pupil(spec, "", lessons(desk.session.folder))
     with pytest.raises(SegError, match="choose another model"):
         pupil(read_spec(model_file("instance")), "", found)
+
+
+def test_overlapping_classes_that_were_all_renamed_are_refused(desk: Desk, model_file: Callable[..., Path]) -> None:
+    image = desk.image("cells.tif", np.zeros((60, 80), np.uint8))
+    for name in ("nucleus", "cell"):
+        desk.plane(image, f"mask {name}", objects=False, classes=(name,))
+        desk.predict(image, np.ones((1, 60, 80), np.uint8), f"mask {name}", Predicted("two", "ab", {}, None))
+        desk.say(image, {CASE: Entry(state="accepted")}, f"mask {name}")
+    task = Semantic(classes=("nucleus", "cell"), overlapping=True)
+    spec = read_spec(model_file("semantic")).model_copy(update={"task": task})
+    (taught,) = pupil(spec, "", lessons(desk.session.folder)).lessons
+    assert taught.classes == ("nucleus", "cell")
+    for name, other in (("nucleus", "kern"), ("cell", "zelle")):
+        desk.say(image, {class_key(1): Entry(comment=other)}, f"mask {name}")
+    with pytest.raises(SegError, match="are nucleus, cell; name them alike"):
+        pupil(spec, "", lessons(desk.session.folder))
 
 
 def test_classes_of_several_projects_must_be_the_same(
