@@ -65,6 +65,15 @@ def answered(controller: Controller, trainer: Any) -> np.ndarray[Any, Any]:
     return labels
 
 
+def offered(controller: Controller, trainer: Any, label: int = 1) -> Live:
+    """A person has painted, paused and been answered."""
+    controller.classroom.live.switch(True)
+    stroke(controller, label)
+    live = paused(controller)
+    answered(controller, trainer)
+    return live
+
+
 def test_a_pause_in_painting_brings_a_suggestion_and_nothing_else_does(
     controller: Controller, trainer: Any, qtbot: Any
 ) -> None:
@@ -112,11 +121,7 @@ def test_a_pause_in_painting_brings_a_suggestion_and_nothing_else_does(
 def test_a_layer_that_was_given_another_image_ends_suggestions_and_teaches_nothing(
     controller: Controller, trainer: Any
 ) -> None:
-    live = controller.classroom.live
-    live.switch(True)
-    stroke(controller)
-    paused(controller)
-    answered(controller, trainer)
+    live = offered(controller, trainer)
     assert live.ready
     (lesson,) = trainer.orders[0]["lessons"]
     lessons = live._lessons
@@ -187,11 +192,7 @@ def test_it_waits_while_a_model_is_trained_and_says_what_is_wrong(controller: Co
 
 
 def test_a_suggestion_for_one_mask_never_goes_into_another(controller: Controller, trainer: Any) -> None:
-    live = controller.classroom.live
-    live.switch(True)
-    stroke(controller)
-    paused(controller)
-    answered(controller, trainer)
+    live = offered(controller, trainer)
     first = controller.viewer.layers["mask"]
     second = controller.viewer.add_labels(np.zeros((60, 80), np.uint16), name="another")
     rest(controller)
@@ -242,11 +243,7 @@ def test_a_question_of_the_mask_before_is_not_asked_for_the_one_in_hand(controll
 def test_a_step_back_comes_after_the_suggestion_that_was_accepted_before(
     controller: Controller, trainer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live, layer = controller.classroom.live, controller.viewer.layers["mask"]
-    live.switch(True)
-    stroke(controller, 2)
-    paused(controller)
-    answered(controller, trainer)
+    live, layer = offered(controller, trainer, 2), controller.viewer.layers["mask"]
     painted = layer.data.copy()
     live._busy = lambda: True  # no further question
     monkeypatch.setattr(errands, "PATIENCE", 0.0)
@@ -273,11 +270,7 @@ def test_a_step_back_comes_after_the_suggestion_that_was_accepted_before(
 def test_why_a_suggestion_cannot_be_taken_over_is_said(
     controller: Controller, trainer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    live = controller.classroom.live
-    live.switch(True)
-    stroke(controller)
-    paused(controller)
-    answered(controller, trainer)
+    live = offered(controller, trainer)
 
     def damaged(*about: Any) -> Any:
         raise SegError("The disk is damaged; restore it.")
