@@ -100,6 +100,11 @@ class Volume:
         return dtype
 
     @property
+    def path(self) -> Path | None:
+        """The file it came from."""
+        return None if self.source is None else self.source.path
+
+    @property
     def spatial(self) -> str:
         """The spatial axes: ``"ZYX"`` or ``"YX"``."""
         return "".join(axis for axis in self.axes if axis in SPATIAL)
@@ -157,7 +162,7 @@ class Volume:
             notes=(),
             levels=(),
             made={},
-            image=None if self.source is None else self.source.path,
+            image=self.path,
         )
 
 

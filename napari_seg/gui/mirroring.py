@@ -112,6 +112,8 @@ class Mirroring:
             return track, mask.target, mask.predicted
         if seen.track is not track or seen.predicted is None or track.image is None:
             return None
+        if not self._surroundings.shows_its_image(track):
+            return None
         known = ((path, spec) for path, spec in self._models().items() if spec.name == seen.predicted.model)
         path, spec = next(known, (None, None))
         if path is None or spec is None:

@@ -46,7 +46,7 @@ class ProjectDialog(QDialog):
         self.list.setAccessibleName("Images of the project")
         for image in self._images:
             item = QListWidgetItem(image.name or "image")
-            item.setToolTip("" if image.source is None else str(image.source.path))
+            item.setToolTip("" if image.path is None else str(image.path))
             item.setFlags(Qt.ItemFlag.ItemIsUserCheckable | Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
             item.setCheckState(Qt.CheckState.Checked)
             self.list.addItem(item)
@@ -112,7 +112,7 @@ class ProjectDialog(QDialog):
 
 def proposed(images: Sequence[Volume]) -> tuple[str, Path]:
     """The name and the folder that are offered: of the only image, or of where several lie."""
-    paths = [image.source.path for image in images if image.source is not None]
+    paths = [image.path for image in images if image.path is not None]
     folder = paths[0].absolute().parent if paths else Path.home()
     if len(images) == 1:
         return (stem(paths[0]) if paths else images[0].name), folder

@@ -62,6 +62,9 @@ class Surroundings:
         """The labels that neither gain nor lose a voxel."""
         return self._recorder.locked(track)
 
+    def shows_its_image(self, track: Track) -> bool:
+        return self._recorder.shows_its_image(track)
+
     def done(self, track: Track, edit: Edit) -> None:
         """An edit was made; some tools repeat it."""
         self._last[track] = edit

@@ -110,9 +110,10 @@ def choose_channels(volume: Volume, wanted: int, setting: str | None, learned: S
 
     Raises ``SegError`` where the channels do not fit, ``ChoiceNeeded`` where a choice is missing or does not exist.
     """
-    planes, samples = volume.size("C"), min(volume.size("S"), 3) if "S" in volume.axes else 0
-    if samples not in (0, 3):
-        raise SegError(f"The image has {samples} samples per pixel, RGB has 3; save it as grey or as RGB.")
+    planes, samples = volume.size("C"), 3 if "S" in volume.axes else 0
+    if samples and volume.size("S") not in (3, 4):
+        words = f"The image has {volume.size('S')} samples per pixel, RGB has 3"
+        raise SegError(f"{words}; save it as grey or as RGB, or as channels (C) before its rows.")
     there = planes * max(samples, 1)
     named = () if unnamed(learned) else learned
     if wanted > 1:

@@ -318,5 +318,4 @@ def _labels_volume(fit: Fit, labels: NDArray[Any], region: Region | None) -> Vol
         offset = np.array([0.0] * (3 - volume.ndim) + list(fit.box[0]) + [1.0])
         affine = affine.copy()
         affine[:, 3] = volume.affine @ offset
-    image = None if volume.source is None else volume.source.path
-    return Volume(labels, axes, volume.spacing, volume.unit, affine, planes, volume.name, image=image)
+    return Volume(labels, axes, volume.spacing, volume.unit, affine, planes, volume.name, image=volume.path)

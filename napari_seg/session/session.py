@@ -128,7 +128,7 @@ class Session:
         row = ImageRow(
             id=0,
             name=plain(volume.name),
-            path="" if volume.source is None else plain(self.relative(volume.source.path)),
+            path="" if volume.path is None else plain(self.relative(volume.path)),
             fingerprint=known_by or fingerprint(volume),
             grid=volume.grid,
             times=volume.size("T"),

@@ -137,3 +137,18 @@ def test_a_mask_of_an_earlier_session_can_be_compared_too(
     order = engine.orders[-1]
     assert (order["model"], order["model_hash"], order["settings"]["precision"]) == (str(spots), "0f", "fp32")
     again.close()
+
+
+def test_the_scores_of_an_image_that_was_replaced_are_not_compared(
+    segmented: Controller, engine: Any, spots: Path, picture: np.ndarray[Any, Any], qtbot: Any
+) -> None:
+    segmented.close()
+    again = Controller(ViewerModel(), engine)
+    again.choose_model(spots)
+    image = again.viewer.add_image(picture, name="cells")
+    rest(again)
+    look(again, qtbot)
+    assert again.mirroring.seconds() is not None
+    image.data = picture[::-1].copy()
+    assert again.mirroring.seconds() is None
+    again.close()

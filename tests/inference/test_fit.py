@@ -200,6 +200,12 @@ def test_the_colours_of_a_picture_are_channels_too():
     assert choose_channels(rgb, 3, None, ("DAPI", "GFP", "RFP")).warning
 
 
+@pytest.mark.parametrize("samples", [1, 2, 5, 7])
+def test_samples_that_are_no_colours_are_refused(samples: int) -> None:
+    with pytest.raises(SegError, match=f"has {samples} samples per pixel, RGB has 3; save it as"):
+        choose_channels(volume((40, 50, samples), "YXS"), 1, None)
+
+
 def test_rgb_becomes_luminance_or_a_chosen_stain():
     rgb = volume((40, 50, 4), "YXS")
     grey = choose_channels(rgb, 1, None)
