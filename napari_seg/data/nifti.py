@@ -19,6 +19,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -32,10 +33,11 @@ from napari_seg.data.geometry import Reorder
 from napari_seg.data.intensity import compact, rescaled
 from napari_seg.data.nifti_grid import grid_of_source, grid_of_volume, place_of
 from napari_seg.data.place import as_stored, upright
+from napari_seg.data.units import seconds
 from napari_seg.data.volume import Volume
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
-_TIME_UNITS = (8, 16, 24)  # seconds, milliseconds, microseconds
+_TIME_UNITS = {8: "s", 16: "ms", 24: "us"}
 _MAPPED_FROM = 256 * 2**20  # bytes from which an uncompressed file is mapped instead of loaded
 _COMMENT = 6  # the code of an extension that holds a text
 _REST = 16  # MiB that may follow the voxels
@@ -53,7 +55,8 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
     stored, names = _named(stored, _file_axes(path, header, axes))
     stored = rescaled(stored, float(header["scl_slope"]), float(header["scl_inter"]))
     name = path.name[: -7 if path.name.lower().endswith(".gz") else -4]
-    return upright(stored, names, place_of(header, "Z" not in names), name, path, "nifti")
+    volume = upright(stored, names, place_of(header, "Z" not in names), name, path, "nifti")
+    return replace(volume, interval=_interval(header)) if "T" in names else volume
 
 
 def write(volume: Volume, path: Path) -> None:
@@ -69,10 +72,7 @@ def write(volume: Volume, path: Path) -> None:
     if not set(volume.axes) & set("TC") and math.prod(same) == stored.size:
         stored = stored.reshape(same)
     if "T" in volume.axes:
-        if int(header["xyzt_units"]) & 0x38 not in _TIME_UNITS:
-            header["xyzt_units"] = (int(header["xyzt_units"]) & 0x07) | _TIME_UNITS[0]
-        if not header["pixdim"][4] > 0:
-            header["pixdim"][4] = 1
+        _say_interval(header, volume.interval)
     if "C" in volume.axes:
         header["intent_code"] = 1007  # a vector of values at each voxel
     pixdim = np.array(header["pixdim"])
@@ -204,7 +204,22 @@ def _in_file_order(names: str) -> bool:
 
 
 def _counts_time(header: Any) -> bool:
-    return int(header["xyzt_units"]) & 0x38 in _TIME_UNITS and bool(header["pixdim"][4] > 0)
+    return _interval(header) is not None
+
+
+def _interval(header: Any) -> float | None:
+    """The seconds between volumes; ``None`` where the header gives no unit or no step of time."""
+    unit = _TIME_UNITS.get(int(header["xyzt_units"]) & 0x38)
+    return None if unit is None else seconds(f"{header['pixdim'][4]:.7g}", unit)  # it is a float32
+
+
+def _say_interval(header: Any, interval: float | None) -> None:
+    """In the unit that the header has; what nobody knows is 1 s, as the axis would not be one of time without it."""
+    if _interval(header) is None:
+        header["xyzt_units"] = (int(header["xyzt_units"]) & 0x07) | 8
+        header["pixdim"][4] = 1
+    if interval is not None:
+        header["pixdim"][4] *= interval / (_interval(header) or 1)
 
 
 def _named(stored: NDArray[Any], names: str) -> tuple[NDArray[Any], str]:

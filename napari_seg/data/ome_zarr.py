@@ -18,7 +18,7 @@ import zarr
 from napari_seg.data.axes import arrange, name_axes
 from napari_seg.data.lazy import LazyView
 from napari_seg.data.ngff import Node, datasets_of, letters_of, node_at, scale_of, translation_of
-from napari_seg.data.units import length, spacing_from
+from napari_seg.data.units import length, seconds, spacing_from
 from napari_seg.data.volume import AXES, SPATIAL, Source, Volume
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
@@ -184,6 +184,7 @@ def _image(node: Node, multiscale: dict[str, Any], axes: str | None, only: str |
         source=Source(node.path, "ome_zarr", str(entry["path"]), modality, header=header),
         notes=(*notes, *doubts),
         levels=tuple(levels[1:]) if only is None else (),
+        interval=seconds(said["T"][0], said["T"][2]) if "T" in said and said["T"][2] else None,
     )
 
 

@@ -191,13 +191,15 @@ def _said(volume: Volume) -> dict[str, tuple[float, float, str]]:
         origin = header.get("origin", ())
         shifts = origin if len(origin) == volume.ndim else (0.0,) * volume.ndim
         stored |= {axis: (step, by, unit) for axis, step, by in zip(volume.spatial, steps, shifts, strict=True)}
+    if volume.interval is not None:
+        stored.setdefault("T", (volume.interval, 0.0, "second"))
     return {axis: stored.get(axis, (1.0, 0.0, "")) for axis in volume.axes}
 
 
 def _dataset(
     path: str, shape: tuple[int, ...], full: tuple[int, ...], said: Mapping[str, tuple[float, float, str]]
 ) -> dict[str, Any]:
-    scale = [step * n / m for (step, _, _), m, n in zip(said.values(), shape, full, strict=True)]
+    scale = [step * (n / m) for (step, _, _), m, n in zip(said.values(), shape, full, strict=True)]
     shifts = [shift for _, shift, _ in said.values()]
     transforms: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
     if any(shifts):

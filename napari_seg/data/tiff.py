@@ -85,6 +85,8 @@ def write(volume: Volume, path: Path) -> None:
         for axis, size in zip(volume.spatial, volume.spacing, strict=True):
             said[f"PhysicalSize{axis}"] = size
             said[f"PhysicalSize{axis}Unit"] = "µm" if volume.unit == "um" else volume.unit
+    if volume.interval is not None and "T" in volume.axes:
+        said |= {"TimeIncrement": volume.interval, "TimeIncrementUnit": "s"}
     tifffile.imwrite(
         path,
         data,
@@ -153,6 +155,7 @@ def _volume(
         source=Source(path, "tiff", str(index) if len(images) > 1 else ""),
         notes=(*said.notes, *doubts, *notes, *_gaps(image), *_not_finite(data)),
         levels=tuple(level for level, _, _ in levels[1:]),
+        interval=said.interval if "T" in ordered else None,
     )
     return volume, any(isinstance(level, LazyView) for level, _, _ in levels)
 

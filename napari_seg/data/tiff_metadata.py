@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from xml.etree import ElementTree
 
 from tifffile import TiffFile, TiffPageSeries
 
-from napari_seg.data.units import Length, length
+from napari_seg.data.units import Length, length, seconds
 from napari_seg.data.volume import AXES
 
 NAMESPACE = "napari-seg/axes"
@@ -26,12 +26,14 @@ _FINEST_PRINT = 1e-2
 
 @dataclass(frozen=True)
 class Metadata:
-    """``lengths`` of a voxel by axis; ``channels`` by name, empty where unnamed; ``axes`` where we wrote the file."""
+    """``lengths`` of a voxel by axis; ``channels`` by name, empty where unnamed; ``axes`` where we wrote the file;
+    ``interval`` in seconds."""
 
     lengths: Mapping[str, Length] = field(default_factory=dict)
     channels: tuple[str, ...] = ()
     axes: str = ""
     notes: tuple[str, ...] = ()
+    interval: float | None = None
 
 
 def metadata(file: TiffFile, series: TiffPageSeries, index: int) -> Metadata:
@@ -50,7 +52,7 @@ def metadata(file: TiffFile, series: TiffPageSeries, index: int) -> Metadata:
         found = Metadata(_physical(said)) if _physical(said) else _imagej(said, series.keyframe.tags)
     if found.lengths:
         return found
-    return Metadata(_resolution(series.keyframe.tags), found.channels, found.axes, found.notes)
+    return replace(found, lengths=_resolution(series.keyframe.tags))
 
 
 def _ome(xml: str, index: int, count: int) -> Metadata:
@@ -70,9 +72,9 @@ def _ome(xml: str, index: int, count: int) -> Metadata:
     for annotation in root.iter():
         if _tag(annotation) == "MapAnnotation" and annotation.get("Namespace") == NAMESPACE:
             axes = next((part.text or "" for part in annotation.iter() if part.get("K") == "axes"), "")
-    interval = length(pixels.get("TimeIncrement"), "pixel")
-    said = _apart(interval[0], pixels.get("TimeIncrementUnit", "s")) if interval else ()
-    return Metadata(_physical(pixels.attrib), channels, axes if set(axes) <= set(AXES) else "", said)
+    interval = seconds(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit"))
+    axes = axes if set(axes) <= set(AXES) else ""
+    return Metadata(_physical(pixels.attrib), channels, axes, interval=interval)
 
 
 def declared_planes(xml: str) -> int:
@@ -102,12 +104,13 @@ def _physical(said: Mapping[str, Any]) -> dict[str, Length]:
 
 def _imagej(said: Mapping[str, Any], tags: Any) -> Metadata:
     """ImageJ gives pixels per unit in the tags, and leaves the distance of slices out where it is 1."""
+    timed = Metadata(interval=seconds(said.get("finterval"), said.get("tunit")))
     if "unit" not in said and "spacing" not in said:
-        return Metadata()
+        return timed
     unit = said.get("unit", "pixel")
     steps = {axis: _per(tags, f"{axis}Resolution") for axis in "YX"}
     if length(1, unit) is None or None in steps.values():
-        return Metadata()
+        return timed
     lengths = {
         "Z": length(said.get("spacing", 1.0), unit),
         "Y": length(steps["Y"], unit),
@@ -115,14 +118,8 @@ def _imagej(said: Mapping[str, Any], tags: Any) -> Metadata:
     }
     notes: tuple[str, ...] = ()
     if "spacing" not in said and int(said.get("slices", 1)) > 1:
-        notes += (f"The file gives no distance of slices; as ImageJ means by that, 1 {unit} was taken.",)
-    if length(said.get("finterval"), "pixel"):
-        notes += _apart(said["finterval"], said.get("tunit", "s"))
-    return Metadata({axis: size for axis, size in lengths.items() if size is not None}, notes=notes)
-
-
-def _apart(interval: object, unit: object) -> tuple[str, ...]:
-    return (f"Time points are {interval:g} {unit} apart.",)
+        notes = (f"The file gives no distance of slices; as ImageJ means by that, 1 {unit} was taken.",)
+    return replace(timed, lengths={axis: size for axis, size in lengths.items() if size is not None}, notes=notes)
 
 
 def _resolution(tags: Any) -> dict[str, Length]:

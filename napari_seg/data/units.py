@@ -1,4 +1,4 @@
-"""Lengths as files spell them, and the spacing of a grid made from them."""
+"""Lengths and times as files spell them, and the spacing of a grid made from them."""
 
 from __future__ import annotations
 
@@ -42,17 +42,54 @@ _SPELLINGS = {
     "metre": ("m", 1.0),
 }
 
+_SECONDS = {
+    "": 1.0,
+    "s": 1.0,
+    "sec": 1.0,
+    "second": 1.0,
+    "seconds": 1.0,
+    "ns": 1e-9,
+    "nanosecond": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "microsecond": 1e-6,
+    "ms": 1e-3,
+    "msec": 1e-3,
+    "millisecond": 1e-3,
+    "min": 60.0,
+    "minute": 60.0,
+    "minutes": 60.0,
+    "h": 3600.0,
+    "hour": 3600.0,
+    "hours": 3600.0,
+    "d": 86400.0,
+    "day": 86400.0,
+}
+
 
 def length(value: object, unit: object) -> Length | None:
     """A length as a file gives it, in a unit of ours; ``None`` where it is missing, not positive or not understood."""
-    spelling = _SPELLINGS.get(str(unit if unit is not None else "").strip().lower())
+    spelling, number = _SPELLINGS.get(_spelled(unit)), _positive(value)
+    return None if spelling is None or number is None else (number * spelling[1], spelling[0])
+
+
+def seconds(value: object, unit: object) -> float | None:
+    """A time as a file gives it, without a unit in seconds; ``None`` as for a length."""
+    factor, number = _SECONDS.get(_spelled(unit)), _positive(value)
+    return None if factor is None or number is None else number * factor
+
+
+def _spelled(unit: object) -> str:
+    return str(unit if unit is not None else "").strip().lower()
+
+
+def _positive(value: object) -> float | None:
     try:
         number = float(value)  # type: ignore[arg-type]  # anything a file may hold
     except (TypeError, ValueError):
         return None
-    if spelling is None or not math.isfinite(number) or number <= 0:
-        return None
-    return number * spelling[1], spelling[0]
+    return number if math.isfinite(number) and number > 0 else None
 
 
 def shared_unit(units: Iterable[str]) -> str:

@@ -54,7 +54,8 @@ class Volume:
     ``channels`` names the planes along ``C``. ``levels`` are the coarser levels of a pyramid, finest first, without
     ``data`` itself. ``notes`` are sentences about the file that a person should read. ``made`` says how a mask came
     about (program, model, settings; plain values), and is written into the file itself. ``image`` is the file of the
-    image that a mask was made of, which no mask ever replaces.
+    image that a mask was made of, which no mask ever replaces. ``interval`` is the seconds between two time points,
+    ``None`` where the file does not say.
     """
 
     data: Any
@@ -69,6 +70,7 @@ class Volume:
     levels: tuple[Any, ...] = ()
     made: Mapping[str, Any] = field(default_factory=dict)
     image: Path | None = None
+    interval: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", as_text(self.name))
@@ -87,6 +89,8 @@ class Volume:
             raise SegError(f"The axes {self.axes} need {self.ndim} spacings; give one for each of {self.spatial}.")
         if self.spacing is not None and not all(np.isfinite(s) and s > 0 for s in self.spacing):
             raise SegError(f"The spacing {self.spacing} is not positive; correct it in the file.")
+        if self.interval is not None and not (np.isfinite(self.interval) and self.interval > 0):
+            raise SegError(f"The time between frames is {self.interval}, no positive number; correct it in the file.")
         if self.unit not in UNITS:
             raise SegError(f"The unit {self.unit!r} is not known; use one of {', '.join(UNITS)}.")
 

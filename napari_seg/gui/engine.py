@@ -255,6 +255,7 @@ class Engine:
             "affine": None if image.affine is None else image.affine.tolist(),
             "channels": image.channels,
             "name": image.name,
+            "interval": image.interval,
             "source": source
             and {
                 "path": str(source.path),

@@ -50,6 +50,8 @@ def facts_of_volume(volume: Volume) -> list[tuple[str, str]]:
     facts = [("Axes", sizes), ("Voxel", spacing_words(volume.spacing, volume.unit)), ("Values", str(volume.dtype))]
     if volume.channels:
         facts.append(("Channels", ", ".join(volume.channels)))
+    if volume.interval is not None:
+        facts.append(("Time points", f"{number(volume.interval)} s apart"))
     if volume.affine is not None:
         towards = ", ".join(
             f"{axis} towards the {_SIDES[side]}" for axis, side in zip(volume.spatial, volume.orientation, strict=True)

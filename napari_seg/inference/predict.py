@@ -318,4 +318,5 @@ def _labels_volume(fit: Fit, labels: NDArray[Any], region: Region | None) -> Vol
         offset = np.array([0.0] * (3 - volume.ndim) + list(fit.box[0]) + [1.0])
         affine = affine.copy()
         affine[:, 3] = volume.affine @ offset
-    return Volume(labels, axes, volume.spacing, volume.unit, affine, planes, volume.name, image=volume.path)
+    mask = Volume(labels, axes, volume.spacing, volume.unit, affine, planes, volume.name, image=volume.path)
+    return replace(mask, interval=volume.interval)

@@ -391,3 +391,18 @@ def test_a_mask_never_replaces_its_image(tmp_path: Path) -> None:
     assert path.read_bytes() == before
     again = read(write(mask, tmp_path / "mask.png"))
     assert write(again, tmp_path / "mask.png").exists()  # a mask may be written anew
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".nii.gz", ".zarr"])
+@pytest.mark.parametrize("first", [".tif", ".nii", ".ome.zarr"])
+@pytest.mark.parametrize("interval", [0.1, 30.0])
+def test_the_time_between_frames_goes_from_a_film_to_its_mask(
+    tmp_path: Path, first: str, suffix: str, interval: float
+) -> None:
+    film = Volume(RNG.integers(0, 300, (3, 40, 60), dtype=np.uint16), "TYX", (0.5, 0.25), "um", interval=interval)
+    image = read(write(film, tmp_path / f"film{first}"))
+    assert image.interval == interval
+    mask = image.mask(np.ones((3, 40, 60), np.uint8))
+    assert read(write(mask, tmp_path / f"mask{suffix}")).interval == interval
+    still = Volume(mask.data[0], "YX", (0.5, 0.25), "um", interval=interval)
+    assert read(write(still, tmp_path / f"still{suffix}")).interval is None

@@ -79,7 +79,9 @@ def test_time_points_are_predicted_one_by_one():
     prediction = predict(dark(2), Volume(image, "TYX"), FP32)
     assert prediction.labels.axes == "TYX"
     assert np.array_equal(prediction.labels.data, image > 0)
-    one = predict(dark(2), Volume(image, "TYX"), FP32, region=Region((0, 0), (40, 60), time=1))
+    film = Volume(image, "TYX", interval=20.0)
+    one = predict(dark(2), film, FP32, region=Region((0, 0), (40, 60), time=1))
+    assert one.labels.interval == 20
     assert np.array_equal(one.labels.data, image[1:2] > 0)
     assert np.array_equal(redecode(prediction, region=Region((5, 5), (30, 30), time=2)), image[2:, 5:30, 5:30] > 0)
 
