@@ -51,6 +51,7 @@ class Panel(QWidget):
         self.tabs.setUsesScrollButtons(False)
         self.tabs.setElideMode(Qt.TextElideMode.ElideRight)
         self.pages = QStackedWidget()
+        self.pages.setMinimumHeight(1)  # in a low panel they make room for what is said; they scroll
         for number, kind in enumerate(PAGES, 1):
             self.tabs.addTab(f"{number} {kind.title}")
             self.tabs.setTabToolTip(number - 1, f"{kind.title} (Alt+{number})")

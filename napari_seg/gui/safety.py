@@ -81,6 +81,7 @@ class ResumedStrip(QFrame):
         self._found, self._there = found, False  # its masks come in a moment
         self.afresh.setVisible(found is not None)
         self.words.setText(words)
+        self.words.setToolTip(words)  # where the panel is too low for all of it
         self.show()
 
     def _follow(self) -> None:
