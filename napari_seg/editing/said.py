@@ -24,6 +24,9 @@ NUMBERS = "numbers"
 """The key of the row that says what the numbers of a mask mean, where a person said otherwise than the mask came: its
 comment is ``objects`` or ``classes``."""
 
+TITLE = "title"
+"""The key of the row whose comment is the name that a person gave to a mask."""
+
 
 def counts_objects(came_so: bool, rows: Mapping[str, Entry]) -> bool:
     """Whether numbers count objects: as the mask ``came``, unless a person has said otherwise."""

@@ -42,6 +42,7 @@ from napari_seg.gui.runs import Runs
 from napari_seg.gui.saving import Saving, proposed_path
 from napari_seg.gui.state import Device, Finding, Options, Question, Segment, Thresholds
 from napari_seg.gui.surroundings import Surroundings
+from napari_seg.gui.titles import Titles
 from napari_seg.gui.training import NICENESS, PATIENCE
 from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, finds
 from napari_seg.inference.channels import channel_names
@@ -115,6 +116,7 @@ class Controller:
         engine.said.connect(self._hear)
         self.recorder = Recorder(viewer, engine, who)
         around = Surroundings(self.recorder)
+        self._titles = Titles(self.recorder)
         self.hands = Hands(viewer, self.recorder, around)
         self.classes = Classes(self.recorder, engine)
         self.hover = Hover(viewer, self.hands, self.recorder, around)

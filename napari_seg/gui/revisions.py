@@ -28,6 +28,7 @@ OTHERS = {
     "unlock all": "All unlocked",
     "new class": "New class",
     "rename class": "Class renamed",
+    "rename mask": "Mask renamed",
     "numbers are objects": "Numbers taken for objects",
     "numbers are classes": "Numbers taken for classes",
     "undo": "Undone",
