@@ -35,9 +35,10 @@ from napari_seg.gui.engine import Engine
 from napari_seg.gui.errands import Errands, Steps
 from napari_seg.gui.layers import OBJECTS, along_of
 from napari_seg.gui.ledger import Ledger, Safe
+from napari_seg.gui.notice import say
 from napari_seg.gui.portions import copied, looked_through
 from napari_seg.gui.track import Track
-from napari_seg.gui.views import boxes_of, forget_steps, in_stroke, is_own_step, take_over_history
+from napari_seg.gui.views import boxes_of, forget_steps, in_stroke, is_own_step, repaint, spare, take_over_history
 from napari_seg.gui.watch import Watch
 from napari_seg.session.openings import afresh, went_out
 from napari_seg.session.predicted import Predicted
@@ -61,6 +62,8 @@ ANOTHER_SHOWN = (
     "{name} shows another image by now, and {masks} stays with the one before; press Segment or add a new mask for the "
     "new one."
 )
+
+LOCKED = "What is locked stayed as it was; unlock it to paint there or with it."
 
 TOOLS = {"paint": "brush", "erase": "eraser", "fill": "fill", "polygon": "polygon"}
 """napari's tools by their mode, as the history names them."""
@@ -96,7 +99,7 @@ class Recorder:
         self._acts = Acts(self._ledger, self._errands, self._gather, self._keeps)
         self._watch = Watch(self._ledger, self._differs, self._acts.is_quiet)
         self._pictures = weakref.WeakKeyDictionary[Track, Callable[[], Any]]()  # what the images of masks showed
-        self._marked: tuple[Track, str, list[Box]] | None = None  # the last stroke, its tool and the boxes it touched
+        self._marked: tuple[Track, str, Any] | None = None  # the last stroke, its tool and what napari tells of it
         self._closed = False
         self._told = Safe()
         overtaken = partial(self._take_array, said="keep")
@@ -546,17 +549,21 @@ class Recorder:
         if track is None:
             return
         self._gather()  # what was painted before is in the array by now; this stroke perhaps not yet
-        self._marked = track, TOOLS.get(str(track.layer.mode), "edit"), boxes_of(event.value)
+        self._marked = track, TOOLS.get(str(track.layer.mode), "edit"), event.value
 
     def _pressed(self, viewer: Any, event: Any) -> None:
         """A stroke may begin, even before the next tick: the one before it is a step by itself."""
         self._gather()
 
     def _gather(self) -> None:
-        """Copy the blocks that the last stroke touched and hand them over."""
+        """Copy the blocks that the last stroke touched and hand them over, without what it did to locked labels."""
         if self._marked is None:
             return
-        (track, tool, boxes), self._marked = self._marked, None
+        (track, tool, stroke), self._marked = self._marked, None
+        boxes = boxes_of(stroke)
+        if spare(track.layer, stroke, self.locked(track)):
+            repaint(track.layer, boxes)
+            say(self._viewer, LOCKED)
         if track.laying:
             self._errands.begin(track.key, _once(partial(self._put_stroke, track, tool, boxes)))
         else:

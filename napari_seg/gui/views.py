@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -427,6 +427,24 @@ def boxes_of(step: Any) -> list[tuple[slice, ...]]:
             places = [np.asarray(axis).ravel() for axis in atom[0]]
             boxes.append(tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in places))
     return boxes
+
+
+def spare(layer: Any, step: Any, locked: Collection[int]) -> bool:
+    """Take back, of a step of napari's own tools, what labels that are locked lost or gained; whether there was any."""
+    dtype = layer.data.dtype
+    held = np.array([label for label in locked if label <= np.iinfo(dtype).max], dtype)
+    spared = False
+    for atom in reversed(step):
+        if hasattr(atom, "slice_key"):
+            place, old, new = layer.data[atom.slice_key], atom.old_values, atom.new_value
+            where = ... if atom.mask is None else atom.mask
+        else:
+            place, (where, old, new) = layer.data, atom
+        kept = np.isin(old, held) | np.isin(new, held)
+        if kept.any():
+            place[where] = np.where(kept, old, place[where])
+            spared = True
+    return spared
 
 
 def repaint(layer: Any, boxes: Sequence[tuple[slice, ...]]) -> None:

@@ -349,3 +349,41 @@ def test_an_array_with_numbers_below_0_is_refused_and_what_was_kept_stays(
     assert not layer.editable
     frames = track.session.writer.call(lambda store: store.labels(track.row.id, track.plane, 0)).result()
     assert (frames == 1).all()
+
+
+@pytest.mark.parametrize("tool", ["paint", "fill", "polygon", "voxels"])
+@pytest.mark.parametrize("what", ["over what is locked", "with what is locked"])
+def test_naparis_own_tools_leave_locked_labels_as_they_are(opened: Any, scan: np.ndarray, tool: str, what: str) -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[5, 10:30, 10:30], labels[5, 10:30, 30:50] = 1, 2
+    viewer, recorder = opened(scan, labels.copy())
+    layer = viewer.layers["mask"]
+    track = recorder.track(layer)
+    viewer.dims.set_point(0, 5)
+    locked, value = (2, 3) if what == "over what is locked" else (3, 3)
+    recorder.lock(track, locked, True)
+    let_arrive(recorder)
+    steps = recorder.safe.steps
+    layer.brush_size, layer.mode = 9, "pan_zoom" if tool == "voxels" else tool
+    if tool == "paint":
+        with layer.block_history():
+            for x in range(20, 40):
+                layer.paint((5, 20, x), value)
+    elif tool == "fill":
+        layer.fill((5, 20, 40), value)
+    elif tool == "polygon":
+        layer.paint_polygon([(5, 15, 20), (5, 25, 20), (5, 25, 40), (5, 15, 40)], value)
+    else:
+        layer.data_setitem((np.full(20, 5), np.full(20, 20), np.arange(20, 40)), value)
+    let_arrive(recorder)
+    np.testing.assert_array_equal(layer.data == 2, labels == 2)
+    changed = layer.data != labels
+    assert changed.any() == (what == "over what is locked" and tool != "fill")
+    assert (layer.data[changed] == value).all()
+    assert recorder.safe.steps == steps + changed.any()
+    np.testing.assert_array_equal(kept(recorder, layer), layer.data)
+    assert "is locked stayed as it was" in viewer.status
+    recorder.lock(track, locked, False)
+    layer.paint((5, 20, 40), value)
+    let_arrive(recorder)
+    assert layer.data[5, 20, 40] == value
