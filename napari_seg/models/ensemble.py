@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from napari_seg.errors import SegError
 from napari_seg.models.model import Model
-from napari_seg.models.spec import FORMAT, ModelSpec
+from napari_seg.models.spec import FORMAT, Event, ModelSpec
 from napari_seg.networks import Ensemble, Network
 
 SEEN = ("channels", "spacing", "unit", "normalisation", "diameter")
@@ -17,7 +18,8 @@ SEEN = ("channels", "spacing", "unit", "normalisation", "diameter")
 def ensemble(models: Sequence[Model]) -> Model:
     """The mean of models, with the name, the decoding settings, the card and the history of the first.
 
-    Networks may differ, task and input may not. Raises ``SegError`` naming what differs, and for an empty list.
+    Networks may differ, task and input may not. It knows mirror images along the axes along which all of its members
+    learned them. Raises ``SegError`` naming what differs, and for an empty list.
     """
     if not models:
         raise SegError("An ensemble of no models cannot be made; give one at least.")
@@ -31,7 +33,8 @@ def ensemble(models: Sequence[Model]) -> Model:
             )
     members = tuple(spec for model in models for spec in model.spec.networks)
     networks = [network for model in models for network in _networks(model)]
-    return Model(first.model_copy(update={"members": members, "format": FORMAT}), Ensemble(networks).eval())
+    told = {"members": members, "format": FORMAT, "history": _joined(first, models)}
+    return Model(first.model_copy(update=told), Ensemble(networks).eval())
 
 
 def first_of(model: Model) -> Model:
@@ -40,6 +43,15 @@ def first_of(model: Model) -> Model:
         return model
     spec = model.spec.model_copy(update={"members": (), "format": 1})
     return replace(model, spec=spec, network=_networks(model)[0])
+
+
+def _joined(first: ModelSpec, models: Sequence[Model]) -> tuple[Event, ...]:
+    """The history of the first member, and what the others did not learn of that."""
+    common = sorted(set.intersection(*(set(model.spec.mirrors) for model in models)))
+    if common == [*first.mirrors]:
+        return first.history
+    details = {"augmentation": {**first.augmentation, "flips": common}}
+    return (*first.history, Event(what="joined", when=datetime.now(UTC).isoformat(timespec="seconds"), details=details))
 
 
 def _networks(model: Model) -> list[Network]:

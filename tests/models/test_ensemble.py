@@ -23,7 +23,7 @@ from napari_seg.models import shelf
 from napari_seg.models.ensemble import ensemble, first_of
 from napari_seg.models.file import read_spec
 from napari_seg.models.model import Model
-from napari_seg.models.spec import FORMAT, InputSpec, ModelSpec, NetworkSpec, Normalisation
+from napari_seg.models.spec import FORMAT, Event, InputSpec, ModelSpec, NetworkSpec, Normalisation
 from napari_seg.models.zoo import load_model
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
@@ -109,6 +109,19 @@ def test_what_does_not_fit_is_not_averaged(other, word):
         ensemble([tiny(1), other()])
     with pytest.raises(SegError, match="one at least"):
         ensemble([])
+
+
+def test_mirror_images_are_used_where_all_members_learned_them(tmp_path):
+    def learned(seed: int, flips: object) -> Model:
+        model = tiny(seed)
+        event = Event(what="trained", when="2026-11-30", details={"augmentation": {"flips": flips, "noise": 0.1}})
+        return Model(model.spec.model_copy(update={"history": (event,)}), model.network)
+
+    for first, second, mirrors in ((True, [1], (1,)), ([0], [1], ()), ([1], True, (1,)), (True, True, (0, 1))):
+        joined = Model.load(ensemble([learned(1, first), learned(2, second)]).save(tmp_path / "joined.safetensors"))
+        assert joined.spec.mirrors == mirrors
+        assert joined.spec.augmentation["noise"] == 0.1
+        assert len(joined.spec.history) == 1 + (mirrors != learned(1, first).spec.mirrors)
 
 
 def test_the_forecast_counts_every_network():
