@@ -9,8 +9,12 @@ import pytest
 
 import napari_seg
 from napari_seg.errors import SegError
+from napari_seg.inference.predict import PredictSpec
 from napari_seg.jobs import Progress, Steps, TimeLeft, job, run
+from napari_seg.models.spec import Card, Event
 from napari_seg.spec import Spec
+from napari_seg.training.augment import Augmentation
+from napari_seg.training.plan import TrainSpec
 
 
 @job
@@ -102,7 +106,7 @@ class Settings(Spec):
 
 
 def test_people_get_a_sentence_files_keep_what_they_say() -> None:
-    with pytest.raises(SegError, match=r"^colour: .*; correct this value\.$"):
+    with pytest.raises(SegError, match=r"^colour: there is no such setting, only number; correct this name\.$"):
         Settings.from_person({"colour": 1})
     with pytest.raises(SegError, match=r"^number: "):
         Settings.from_person({"number": "many"})
@@ -111,6 +115,32 @@ def test_people_get_a_sentence_files_keep_what_they_say() -> None:
     kept = Settings.from_file('{"number": 2, "later": [1]}')
     assert Settings.from_file(kept.to_json()) == kept
     assert '"later": [1]' in kept.to_json()
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "sentence"),
+    [
+        (PredictSpec, {"diameter": float("nan")}, "diameter: it should be a number, not nan"),
+        (PredictSpec, {"diameter": -1}, "diameter: it should be greater than 0, not -1"),
+        (PredictSpec, {"device": "gpu"}, "device: it should be 'auto', 'cpu', 'cuda' or 'mps', not 'gpu'"),
+        (PredictSpec, {"tile": (7.5, 9)}, "tile.0: it should be a whole number, not 7.5"),
+        (PredictSpec, {"tile": 64}, "tile: it should be a tuple or a list, not 64"),
+        (PredictSpec, {"channel": True}, "channel: it should be text, not True"),
+        (TrainSpec, {"steps": 0}, "steps: it should be greater than or equal to 1, not 0"),
+        (TrainSpec, {"classes": ("a", "a")}, "classes: two classes are named a"),
+        (
+            TrainSpec,
+            {"augmentation": {"rotation": 999}},
+            "augmentation.rotation: it should be less than .* 180, not 999",
+        ),
+        (Augmentation, {"flips": 3}, r"flips: it should be True, False or the numbers of axes such as \(0, 1\), not 3"),
+        (Card, {"summary": ["x" * 1000]}, r"summary: it should be text, not \['x+\.\.\.x+'\]"),
+        (Event, {"what": "trained"}, "when: it is missing"),
+    ],
+)
+def test_a_wrong_value_in_python_is_one_sentence(kind: type[Spec], values: dict[str, object], sentence: str) -> None:
+    with pytest.raises(SegError, match=f"^{sentence}; correct this value\\.$"):
+        kind(**values)
 
 
 @pytest.mark.parametrize("name", napari_seg.__all__)

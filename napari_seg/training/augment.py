@@ -8,16 +8,27 @@ by the nearest voxel. Places outside the image count as unknown.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from reprlib import repr as short
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from torch import Tensor
 from torch.nn import functional
 
 from napari_seg.spec import Spec
+
+
+def _axes(value: Any, usual: ValidatorFunctionWrapHandler) -> Any:
+    """One sentence for a value that is neither of the two that it may be."""
+    try:
+        return usual(value)
+    except ValidationError:
+        raise ValueError(
+            f"it should be True, False or the numbers of axes such as (0, 1), not {short(value)}"
+        ) from None
 
 
 class Augmentation(Spec):
@@ -29,7 +40,7 @@ class Augmentation(Spec):
     of the distance of the control points. The intensities are those after normalisation.
     """
 
-    flips: bool | tuple[Annotated[int, Field(ge=0, le=2)], ...] = True
+    flips: Annotated[bool | tuple[Annotated[int, Field(ge=0, le=2)], ...], WrapValidator(_axes)] = True
     turns: bool = True
     rotation: float = Field(30.0, ge=0, le=180)
     scaling: float = Field(1.4, ge=1, le=4)
