@@ -6,9 +6,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
@@ -21,6 +24,13 @@ STAINS = {"hematoxylin": 0, "eosin": 1}
 OF_RGB = ("luminance", *COLOURS, *STAINS)
 """What a model of one channel may be given of an RGB image; the first is the default."""
 
+
+def _as_text(value: object) -> object:
+    return value if isinstance(value, bool) or not isinstance(value, Integral) else str(value)
+
+
+ChannelChoice = Annotated[str | None, BeforeValidator(_as_text)]
+"""A channel as a person chooses it: by its name, or by its number from 0, which is kept as text."""
 
 _NUMBERED = re.compile(r"(intensity|((channel|ch|c)?[\s_:.-]*\d+([:.-]\d+)*)?)", re.IGNORECASE)
 """Names that say nothing of what a channel shows, such as ``channel 2`` and ``Channel:0:1``."""

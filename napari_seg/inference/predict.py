@@ -28,6 +28,7 @@ from pydantic import Field
 from napari_seg.data.volume import Volume, labels_dtype
 from napari_seg.errors import SegError
 from napari_seg.inference import decoding
+from napari_seg.inference.channels import ChannelChoice
 from napari_seg.inference.fit import Fit, by_diameter, check, time_points
 from napari_seg.inference.prepare import Limits, WayBack
 from napari_seg.inference.store import scores_array
@@ -65,7 +66,7 @@ class PredictSpec(Spec):
     tile: tuple[int, ...] | None = None
     overlap: float = Field(0.25, ge=0, le=0.9)
     diameter: float | None = Field(None, gt=0)
-    channel: str | None = None
+    channel: ChannelChoice = None
     threshold: float | None = None
     seeds: float | None = None
     smallest: float | None = None

@@ -24,6 +24,7 @@ from pydantic import Field
 
 from napari_seg.errors import SegError
 from napari_seg.inference.backend import choose_device
+from napari_seg.inference.channels import ChannelChoice
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.ensemble import first_of
 from napari_seg.models.file import read_spec
@@ -89,7 +90,7 @@ class RetrainSpec(Spec):
     patience: int = Field(10, ge=0)
     batch: int | None = Field(None, ge=2)
     new_classes: ClassNames = ()
-    channel: str | None = None
+    channel: ChannelChoice = None
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = Field(0, ge=0)

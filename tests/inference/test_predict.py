@@ -74,6 +74,15 @@ def test_names_and_arrays_are_no_models_and_images():
         predict(dark(2), image, FP32)
 
 
+@pytest.mark.parametrize("number", [1, np.int64(1)])
+def test_a_channel_may_be_named_by_its_number(number):
+    image = Volume(np.stack([disks((40, 40), step, 6) for step in (20, 40)]), "CYX")
+    named, numbered = (predict(dark(2), image, PredictSpec(precision="fp32", channel=k)) for k in ("1", number))
+    assert np.array_equal(named.labels.data, numbered.labels.data)
+    assert named.spec == numbered.spec
+    assert numbered.notes == ("Channel 1 of 2 is used.",)
+
+
 def test_time_points_are_predicted_one_by_one():
     image = np.stack([disks((40, 60), 20, 6), disks((40, 60), 20, 8), 1 - disks((40, 60), 20, 6)])
     prediction = predict(dark(2), Volume(image, "TYX"), FP32)
