@@ -50,6 +50,13 @@ class Spec(BaseModel):
         return cls(**values)
 
     @classmethod
+    def refuse_other(cls, given: object) -> None:
+        """Raises ``SegError`` where what a function was given as its settings are none of this kind."""
+        if not isinstance(given, cls):
+            words = f"The settings are of the type {type(given).__name__}; give a {cls.__name__}"
+            raise SegError(f"{words}, as {cls.__name__}(**settings) makes of a dictionary.")
+
+    @classmethod
     def from_file(cls, text: str | bytes) -> Self:
         """Settings stored as JSON. Unknown keys are kept. Raises ``SegError`` naming the first value that is wrong."""
         try:

@@ -20,7 +20,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from napari_seg.data.geometry import same_world, turn
-from napari_seg.data.volume import UNITS, Volume
+from napari_seg.data.volume import UNITS, Predicted, Volume, the_volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.files import as_text, bring_back, bring_back_all, exists, reason, written
 
@@ -242,8 +242,9 @@ def tells_how_made(path: Path) -> bool:
     return False
 
 
-def write(volume: Volume, path: str | Path) -> Path:
-    """Write a mask or an image under ``path`` and return it; the suffix chooses the format.
+def write(volume: Volume | Predicted, path: str | Path) -> Path:
+    """Write a mask or an image under ``path`` and return it; the suffix chooses the format. Of a prediction the labels
+    are written.
 
     The file is written aside, read again and compared: values, spacing and, in a patient's space, the place of its
     corners. Only then does it take its name; what stood there stays whole until then (see :mod:`napari_seg.files`).
@@ -253,6 +254,7 @@ def write(volume: Volume, path: str | Path) -> Path:
     """
     from napari_seg.data import ome_zarr  # here, as zarr takes a third of a second to import
 
+    volume = the_volume(getattr(volume, "labels", volume))
     path = Path(path).expanduser()
     if words := spared(path, identities(() if volume.image is None else [volume.image])):
         raise SegError(words)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +76,9 @@ class Volume:
         object.__setattr__(self, "name", as_text(self.name))
         if not is_axes(self.axes):
             raise SegError(f"Axes {self.axes!r} are not a selection of {AXES} in that order; name them again.")
+        if not hasattr(self.data, "ndim"):
+            words = f"The voxels are of the type {type(self.data).__name__}"
+            raise SegError(f"{words}; give an array of them, such as numpy.asarray(...).")
         if len(self.axes) != self.data.ndim:
             raise SegError(
                 f"The image has {self.data.ndim} dimensions, the axes {self.axes} name {len(self.axes)}; "
@@ -168,6 +171,21 @@ class Volume:
             made={},
             image=self.path,
         )
+
+
+class Predicted(Protocol):
+    """What has labels, as a prediction: where a mask is wanted, these are meant."""
+
+    @property
+    def labels(self) -> Volume: ...
+
+
+def the_volume(given: object) -> Volume:
+    """What was given, where a ``Volume`` is wanted. Raises ``SegError`` for anything else."""
+    if isinstance(given, Volume):
+        return given
+    words = f"What was given is of the type {type(given).__name__} and no Volume; read a file with read(path)"
+    raise SegError(f'{words}, or name the axes of an array: Volume(array, "YX").')
 
 
 def is_axes(axes: str) -> bool:

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from napari_seg.data.align import as_its_image, same_place
 from napari_seg.data.formats import images_by_stem, is_image, read_answered, stem
-from napari_seg.data.volume import Volume
+from napari_seg.data.volume import Predicted, Volume, the_volume
 from napari_seg.errors import SegError
 from napari_seg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS, THRESHOLDS, Counts, Overlap, overlap
 from napari_seg.inference.channels import places, unnamed
@@ -28,6 +28,9 @@ _BY_NUMBER = "The planes of truth and prediction do not have the same names, so 
 
 Masks = str | Path | Volume | NDArray[Any]
 """A mask (an array has the axes YX or ZYX), its file, or a folder of such files."""
+
+Given = Masks | Predicted
+"""Masks, or a prediction, whose labels are meant."""
 
 
 class SemanticCase(Spec):
@@ -90,8 +93,8 @@ Report = SemanticReport | InstanceReport
 
 @job
 def evaluate(
-    truth: Masks,
-    prediction: Masks,
+    truth: Given,
+    prediction: Given,
     task: Literal["semantic", "instance"] = "semantic",
     *,
     axes: str | None = None,
@@ -104,7 +107,7 @@ def evaluate(
     the masks were read and laid on each other. Raises ``SegError`` where nothing pairs, or where two masks do not lie
     on the same grid.
     """
-    pairs, alone = _pairs(truth, prediction)
+    pairs, alone = _pairs(_masks(truth), _masks(prediction))
     cases: list[Any] = []
     said: dict[str, list[str]] = {}
     names: tuple[str, ...] = ()
@@ -129,6 +132,11 @@ def evaluate(
     notes = (*_notes(alone), *(f"{_named(names)}: {note}" for note, names in said.items()), *_numbered_apart(cases))
     told = {} if task == "instance" or _BY_NUMBER in said else {"names": names}
     return report.model_copy(update={"left_out": left_out, "notes": notes, **told})
+
+
+def _masks(given: Any) -> Masks:
+    masks: Masks = getattr(given, "labels", given)
+    return masks
 
 
 def _pairs(truth: Masks, prediction: Masks) -> tuple[list[tuple[str, Masks, Masks]], dict[str, list[Path]]]:
@@ -192,8 +200,9 @@ def _name(masks: Masks) -> str:
 def _load(mask: Masks, name: str, axes: str | None, series: str | None) -> Volume:
     if isinstance(mask, str | Path):
         mask = read_answered(mask, axes, series)
-    elif not isinstance(mask, Volume):
+    elif not isinstance(mask, Volume) and getattr(mask, "ndim", 0) in (2, 3):
         mask = Volume(mask, "ZYX"[-mask.ndim :], name=name)
+    mask = the_volume(mask)
     if "S" in mask.axes:
         raise SegError(f"{name} is a colour picture, not a mask; save its labels as whole numbers in one channel.")
     return mask

@@ -18,14 +18,13 @@ import math
 import time as clock
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from napari_seg.data.volume import Volume, labels_dtype
+from napari_seg.data.volume import Volume, labels_dtype, the_volume
 from napari_seg.errors import SegError
 from napari_seg.inference import decoding
 from napari_seg.inference.channels import ChannelChoice
@@ -35,6 +34,7 @@ from napari_seg.inference.store import scores_array
 from napari_seg.inference.tiling import computed, smaller, tile_grid
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.spec import ModelSpec
+from napari_seg.models.zoo import refuse_unloaded
 from napari_seg.spec import Spec
 
 if TYPE_CHECKING:
@@ -114,10 +114,14 @@ def predict(
 ) -> Steps[Prediction]:
     """Segment an image, or a region of it. Raises ``SegError`` for an image or settings that do not fit the model."""
     began = clock.monotonic()
-    if isinstance(model, str | Path):
-        raise SegError(f"{model} is the name of a model; load it with load_model.")
-    if not isinstance(volume, Volume):
-        raise SegError('The image is no Volume; read a file with read(path), or name the axes: Volume(array, "YX").')
+    refuse_unloaded(model)
+    volume = the_volume(volume)
+    PredictSpec.refuse_other(spec)
+    if region is not None and not isinstance(region, Region):
+        raise SegError(
+            f"The region is of the type {type(region).__name__}; give a Region of napari_seg.inference.predict, such "
+            "as Region((0, 0), (64, 64))."
+        )
     yield Progress(0, 1, "Looking at the image")
     fit = check(model.spec, volume, spec, region)
     decoding.task_with(model.spec.task, spec)

@@ -31,6 +31,14 @@ def find(name_or_path: str | Path) -> Path:
     return path
 
 
+def refuse_unloaded(model: object) -> None:
+    """Raises ``SegError`` for what is no model, such as its name."""
+    if isinstance(model, str | Path):
+        raise SegError(f"{model} is the name of a model; load it with load_model.")
+    if not (hasattr(model, "spec") and hasattr(model, "network")):
+        raise SegError(f"The model is of the type {type(model).__name__}; give one that load_model loaded.")
+
+
 def samples_of(model: str | Path) -> Path | None:
     """The file with samples of the first training beside a model file, where there is one."""
     model = Path(model)

@@ -90,6 +90,7 @@ def folds(
     ``spec.minutes`` is the time for all folds together, ``spec.steps`` the steps of each. Whether cases are marked for
     training or validation makes no difference. Raises ``SegError`` for fewer groups than folds.
     """
+    TrainSpec.refuse_other(spec)
     save_to = Path(save_to)
     cases = find_cases(data) if isinstance(data, str | Path) else tuple(data)
     dealt = deal(cases, count, spec.seed)

@@ -31,6 +31,7 @@ from napari_seg.models.file import read_spec
 from napari_seg.models.model import Model
 from napari_seg.models.shelf import state_of
 from napari_seg.models.spec import ModelSpec
+from napari_seg.models.zoo import refuse_unloaded
 from napari_seg.spec import Spec
 from napari_seg.tasks.base import ClassNames, LossKind
 from napari_seg.training.adopt import Verdict, compare
@@ -148,6 +149,8 @@ def retrain(
     once ``before``: the score of ``start``. Raises ``SegError`` for images of the independent test set, for lessons
     that do not fit the model, and where there is too little to learn from.
     """
+    refuse_unloaded(start)
+    RetrainSpec.refuse_other(spec)
     began, save_to, asked = time.perf_counter(), Path(save_to), spec.to_json()
     if resume:
         _refuse_other_parent(save_to, start, parent)

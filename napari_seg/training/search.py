@@ -101,6 +101,7 @@ def search(
     the best so far in the file. ``Progress.detail`` holds ``candidate``, ``round``, ``step``, ``loss`` and after a
     measurement ``score``. Raises ``SegError`` where there are no validation cases, or nothing to vary.
     """
+    TrainSpec.refuse_other(spec)
     began = time.perf_counter()
     if count is not None and count < 2:
         raise SegError(f"A search needs 2 candidates or more, not {count}; train without a search instead.")

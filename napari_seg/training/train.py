@@ -20,6 +20,7 @@ from napari_seg.models.ensemble import first_of
 from napari_seg.models.model import Model
 from napari_seg.models.shelf import state_of
 from napari_seg.models.spec import ModelSpec
+from napari_seg.models.zoo import refuse_unloaded
 from napari_seg.training.cases import Lesson, find_cases
 from napari_seg.training.course import Material, event, named_anew, run_course, settled, with_event
 from napari_seg.training.division import NOTHING
@@ -56,6 +57,9 @@ def train(
     ``Progress.detail`` holds ``phase`` ("read", "keep", "timing", "train", "score", "tune"), ``step``, ``loss`` and,
     after a checkpoint and where there are validation cases, ``score`` (their mean Dice or mean AP).
     """
+    TrainSpec.refuse_other(spec)
+    if start is not None:
+        refuse_unloaded(start)
     save_to = Path(save_to)
     start = None if start is None else first_of(start)
     lessons: Sequence[Lesson] = find_cases(data) if isinstance(data, str | Path) else tuple(data)

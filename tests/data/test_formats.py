@@ -331,6 +331,14 @@ def test_a_file_that_may_not_be_read_is_said(tmp_path: Path, monkeypatch: pytest
         read(path)
 
 
+@pytest.mark.parametrize("wrong", [np.zeros((4, 4), np.uint8), [[0, 1]], None])
+def test_what_is_no_volume_is_refused_in_a_sentence(wrong: Any, tmp_path: Path) -> None:
+    with pytest.raises(SegError, match=r"no Volume; .* name the axes of an array") as caught:
+        write(wrong, tmp_path / "mask.tif")
+    assert is_one_sentence(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_names_that_say_nothing(tmp_path: Path) -> None:
     with pytest.raises(SegError, match="no file"):
         read(tmp_path / "missing.nii.gz")

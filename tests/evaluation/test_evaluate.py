@@ -46,6 +46,14 @@ def test_semantic_layout_and_averages(folders):
     assert report["per_case"][0]["per_class"]["1"] == {"dice": 1.0, "jaccard": 1.0}
 
 
+@pytest.mark.parametrize("wrong", [[[0, 1]], None, np.zeros(5, int), np.zeros((2, 2, 2, 2), int)])
+def test_what_is_no_mask_is_refused_in_a_sentence(wrong):
+    with pytest.raises(
+        SegError, match=r"no Volume; read a file with read\(path\), or name the axes of an array: .*\.$"
+    ):
+        evaluate(wrong, np.zeros((4, 4), int))
+
+
 def test_instance_layout_and_averages(folders):
     truth, prediction = folders
     picture(truth, "a", [[1, 1, 1, 1, 0, 2]])

@@ -9,8 +9,10 @@ import zarr
 from numpy.testing import assert_allclose
 from toy_models import AsIs, bright, dark
 
+from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
+from napari_seg.evaluation.evaluate import evaluate
 from napari_seg.inference import backend
 from napari_seg.inference.predict import PredictSpec, Region, placed, predict, redecode
 from napari_seg.models.model import Model
@@ -72,6 +74,24 @@ def test_names_and_arrays_are_no_models_and_images():
         predict("nuclei2d", Volume(image, "YX"), FP32)
     with pytest.raises(SegError, match="read a file with read"):
         predict(dark(2), image, FP32)
+    with pytest.raises(SegError, match=r"^The model is of the type ModelSpec; give one that load_model loaded\.$"):
+        predict(dark(2).spec, Volume(image, "YX"), FP32)
+    with pytest.raises(SegError, match=r"^The settings are of the type dict; give a PredictSpec, as PredictSpec\(\*\*"):
+        predict(dark(2), Volume(image, "YX"), {"diameter": 30})
+    with pytest.raises(
+        SegError, match=r"^The region is of the type list; give a Region .* Region\(\(0, 0\), \(64, 64\)\)\.$"
+    ):
+        predict(dark(2), Volume(image, "YX"), FP32, region=[(0, 0), (10, 10)])
+    with pytest.raises(SegError, match=r"^The voxels are of the type list; give an array"):
+        Volume(image.tolist(), "YX")
+
+
+def test_where_a_mask_is_wanted_the_labels_of_a_prediction_are_meant(tmp_path):
+    prediction = predict(dark(2), Volume(disks((60, 70), 20, 6), "YX"), FP32)
+    truth = disks((60, 70), 20, 7).astype(np.uint8)
+    assert evaluate(truth, prediction) == evaluate(truth, prediction.labels)
+    assert evaluate(prediction, prediction).mean["dice"] == 1
+    assert np.array_equal(read(write(prediction, tmp_path / "mask.tif")).data, prediction.labels.data)
 
 
 @pytest.mark.parametrize("number", [1, np.int64(1)])

@@ -5,7 +5,9 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,8 +25,10 @@ from napari_seg.models.spec import ModelSpec
 from napari_seg.training import course, validation
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import Case, Labelled, find_cases
+from napari_seg.training.folds import folds
 from napari_seg.training.plan import Facts, TrainSpec, lie_alike, plan
 from napari_seg.training.sample import Sample, samples
+from napari_seg.training.search import search
 from napari_seg.training.train import train
 from napari_seg.training.trainer import Trainer
 from napari_seg.training.validation import figure
@@ -155,6 +159,15 @@ def test_without_validation_cases_there_is_no_score_and_the_last_checkpoint_is_k
     last = load_file(tmp_path / "m")
     assert all(torch.equal(details[2][1][key], last[key]) for key in last)
     assert any(not torch.equal(details[1][1][key], last[key]) for key in last)
+
+
+def test_settings_and_start_of_other_types_are_refused_in_a_sentence(folder: Path, tmp_path: Path) -> None:
+    wrong: Any = {"steps": 1}
+    for job in (train, partial(folds, count=3), search):
+        with pytest.raises(SegError, match=r"^The settings are of the type dict; give a TrainSpec, as TrainSpec\(\*\*"):
+            job(folder, spec=wrong, save_to=tmp_path / "m")
+    with pytest.raises(SegError, match=r"^nuclei2d is the name of a model; load it with load_model\.$"):
+        train(folder, tiny(), save_to=tmp_path / "m", start=cast("Model", "nuclei2d"))
 
 
 def test_resuming_needs_a_stopped_training_with_the_same_settings(folder: Path, tmp_path: Path) -> None:
