@@ -211,6 +211,15 @@ def test_output_under_a_file(refused, tmp_path, model_file):
     assert contents(tmp_path) == before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows counts the whole path")
+@pytest.mark.parametrize("command", ["train", "search"])
+def test_the_name_of_a_model_leaves_room_for_the_names_beside_it(refused, tmp_path, command):
+    for letters, said in ((235, "There is no folder"), (236, "choose a shorter name"), (242, "choose a shorter name")):
+        output = tmp_path / "new" / f"{'a' * letters}.safetensors"
+        assert said in refused(command, tmp_path / "data", "--task", "semantic", "--steps", 1, "--output", output)
+    assert contents(tmp_path) == {}
+
+
 def full_disk(code: str, *words: object) -> subprocess.CompletedProcess[str]:
     """Run Python code where no file may grow beyond 60 bytes, which stands for a disk that is full."""
     begin = "import resource; import torch._dynamo\n"  # older versions write a file when that is imported

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_seg.errors import SegError
-from napari_seg.files import as_text
+from napari_seg.files import as_text, reason
 from napari_seg.locks import WAIT, Taken, locked
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
@@ -151,7 +151,7 @@ def model_file(context: typer.Context, output: Path, *, resume: bool, overwrite:
     except Taken:
         raise SegError(f"Another training is writing {output}; wait for its end or choose another name.") from None
     except OSError as error:
-        raise SegError(f"{output} cannot be written ({error.strerror or error}); choose another folder.") from None
+        raise SegError(f"{output} cannot be written {reason(error, 'choose another folder')}") from None
     if output.exists() and not (resume or overwrite):
         folders = any(output.with_name(f"{output.name}.{what}").is_dir() for what in ("folds", "search"))
         cures = [
@@ -164,9 +164,14 @@ def model_file(context: typer.Context, output: Path, *, resume: bool, overwrite:
 
 @contextmanager
 def _alone(output: Path) -> Iterator[None]:
-    """While a model is made no other command makes one of this name; the lock goes with the command."""
+    """While a model is made no other command makes one of this name; the lock goes with the command. Raises ``OSError``
+    where the longest of the names that a training gives to files beside it is too long for the disk."""
+    from napari_seg.training.memory import beside
+
     lock = output.with_name(f".{output.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        beside(output).stat()
     with locked(lock, WAIT):
         try:
             yield

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from napari_seg.errors import SegError
-from napari_seg.files import written
+from napari_seg.files import reason, written
 from napari_seg.models.file import KEY, damaged_weights, read_spec
 from napari_seg.models.spec import ModelSpec, NetworkSpec
 from napari_seg.networks import NETWORKS, Ensemble, Network
@@ -76,7 +76,8 @@ class Model:
             with written(path) as aside:
                 aside.write_bytes(save(weights, {KEY: self.spec.to_json()}))
         except OSError as error:
-            raise SegError(f"The model {path} could not be written ({error}); choose a folder with space.") from None
+            words = reason(error, "choose a folder with space")
+            raise SegError(f"The model {path} could not be written {words}") from None
         return path
 
 

@@ -26,7 +26,7 @@ from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
 from napari_seg.errors import SegError
-from napari_seg.files import written
+from napari_seg.files import exists, reason, written
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.file import SAMPLES_SUFFIX, SUFFIX
 from napari_seg.models.spec import ModelSpec
@@ -116,7 +116,8 @@ def remember(
 def forget(model: str | Path) -> None:
     """Remove the samples beside a model file that another model has taken the place of. Raises ``SegError``."""
     try:
-        beside(model).unlink(missing_ok=True)
+        if exists(beside(model)):
+            beside(model).unlink()
     except OSError as error:
         raise SegError(
             f"The samples {beside(model)} of another model could not be removed ({error}); delete the file."
@@ -192,7 +193,8 @@ def _write(parts: Mapping[Part, Iterable[_Packed]], kept: Memory, path: Path) ->
         with written(path) as aside:
             aside.write_bytes(to_bytes(tensors, {KEY: contents.to_json()}))
     except OSError as error:
-        raise SegError(f"The samples {path} could not be written ({error}); choose a folder with space.") from None
+        words = reason(error, "choose a folder with space")
+        raise SegError(f"The samples {path} could not be written {words}") from None
     return path
 
 

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from napari_seg.errors import SegError
-from napari_seg.files import written
+from napari_seg.files import reason, written
 from napari_seg.inference.backend import Device, out_of_memory
 from napari_seg.models.model import Model
 from napari_seg.networks import Network
@@ -161,7 +161,8 @@ class Trainer:
             with written(path) as aside:
                 aside.write_bytes(save({k: v.contiguous().clone() for k, v in tensors.items()}, {"state": text}))
         except OSError as error:
-            raise SegError(f"The state of the training could not be kept ({error}); free some space there.") from None
+            words = reason(error, "free some space there")
+            raise SegError(f"The state of the training could not be kept in {path} {words}") from None
 
     def resume(self, path: Path) -> None:
         """Take up the state that :meth:`store` wrote. Raises ``SegError`` where it is that of another network."""

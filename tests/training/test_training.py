@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -168,6 +169,15 @@ def test_settings_and_start_of_other_types_are_refused_in_a_sentence(folder: Pat
             job(folder, spec=wrong, save_to=tmp_path / "m")
     with pytest.raises(SegError, match=r"^nuclei2d is the name of a model; load it with load_model\.$"):
         train(folder, tiny(), save_to=tmp_path / "m", start=cast("Model", "nuclei2d"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows counts the whole path")
+def test_a_name_that_is_too_long_is_refused_before_the_first_step(folder: Path, tmp_path: Path) -> None:
+    train(folder, tiny(steps=1), save_to=tmp_path / f"{'a' * 236}.safetensors")
+    steps = train.steps(folder, tiny(steps=1), save_to=tmp_path / f"{'a' * 237}.safetensors")
+    with pytest.raises(SegError, match=r"\(file name too long\); choose a shorter name\.$"):
+        next(progress for progress in steps if progress.detail.get("step"))
+    assert not list(tmp_path.glob(f"*{'a' * 237}*"))
 
 
 def test_resuming_needs_a_stopped_training_with_the_same_settings(folder: Path, tmp_path: Path) -> None:
