@@ -173,10 +173,10 @@ class _Run:
         model, known_by = load_model(parent), file_hash(parent)
         learning = pupil(model.spec, known_by, found)
         self.lessons = learning.lessons
-        self._say(model.spec.name, learning.left_out)
         spec = RetrainSpec.from_person(
             {**self.settings, "new_classes": learning.new_classes, "channel": learning.channel}
         )
+        self._say(model.spec.name, learning.left_out)
         samples = samples_of(parent)
         memory = None if samples is None else load(samples)
         steps = partial(retrain.steps, model, self.lessons, spec, memory=memory, parent=known_by, who=self.who)
@@ -200,9 +200,9 @@ class _Run:
         classes = first.classes or ("object",)
         task = Instance(ndim=len(first.image.grid)) if first.objects else Semantic.from_person({"classes": classes})
         self.lessons = fitting(found, task)
-        self._say("A new model", len({one.key for one in found}) - len(self.lessons))
         named = () if first.objects else classes_of(self.lessons)
         spec = TrainSpec.from_person({**self.settings, "task": task.kind, "classes": named})
+        self._say("A new model", len({one.key for one in found}) - len(self.lessons))
 
         def made(output: Path) -> None:
             called = spec.model_copy(update={"name": output.stem})

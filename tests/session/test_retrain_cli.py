@@ -178,6 +178,23 @@ def test_mistakes_are_told_with_their_cure(desk: Desk, run: Callable[..., Any], 
     assert cure in ended.err
 
 
+@pytest.mark.parametrize("words", [["--steps", "0"], ["--minutes", "nan"]])
+@pytest.mark.parametrize("from_nothing", [False, True])
+def test_a_wrong_number_is_refused_before_anything_is_said_of_what_is_learned(
+    desk: Desk,
+    run: Callable[..., Any],
+    model_file: Callable[..., Path],
+    tmp_path: Path,
+    words: list[str],
+    from_nothing: bool,
+) -> None:
+    corrected(desk, None if from_nothing else on_the_shelf(model_file("instance"), tmp_path), count=2)
+    ended = run("retrain", desk.session.folder, *words)
+    assert ended.code == 2
+    assert ended.err.startswith(words[0].removeprefix("--"))
+    assert ended.err.count("\n") == 1
+
+
 def stopped_at(monkeypatch: pytest.MonkeyPatch, moment: Callable[[Progress], bool]) -> None:
     """Ctrl+C at a moment of the training."""
     told = cli_retrain._Run._tell
