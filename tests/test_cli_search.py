@@ -13,6 +13,8 @@ import pytest
 from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
 from napari_seg.models.file import read_spec
+from napari_seg.training.cases import Case
+from napari_seg.training.trainer import Trainer
 
 
 @pytest.fixture
@@ -93,6 +95,36 @@ def test_folds_for_scripts_and_the_ensemble_predicts(run: Any, data: Path, tmp_p
     scan = data / "images" / "c0.png"
     assert run("predict", scan, "--model", path, "--output", mask).code == 0
     assert mask.exists()
+
+
+@pytest.mark.parametrize("asked", [("train",), ("train", "--folds", 2), ("search", "--candidates", 2)])
+def test_other_settings_are_refused_by_name_before_anything_is_read(
+    asked: Any, run: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, *flags = asked
+    call = (command, data, *words(tmp_path / "m.safetensors"), *flags, "--steps", 4, "--resume")
+    stop(monkeypatch, run, *call[:-1])
+    monkeypatch.setattr(Case, "read", lambda case: pytest.fail(f"{case.name} was read"))
+    ended = run(*call, "--seed", 7)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "had other settings: seed was 0 and is 7; resume with the same ones or" in ended.err
+
+
+def stop(monkeypatch: pytest.MonkeyPatch, run: Any, *call: object) -> Any:
+    """Ctrl+C in the second step."""
+    advance, taken = Trainer.advance, list[int]()
+
+    def interrupted(trainer: Trainer) -> float:
+        taken.append(trainer.step)
+        if len(taken) == 2:
+            raise KeyboardInterrupt
+        return advance(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "advance", interrupted)
+        ended = run(*call)
+    assert ended.code == 130
+    return ended
 
 
 @pytest.mark.parametrize(

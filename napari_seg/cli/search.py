@@ -77,6 +77,7 @@ def search(
     from napari_seg.training.check import Wanted
     from napari_seg.training.plan import TrainSpec
     from napari_seg.training.search import search as run
+    from napari_seg.training.search import stopped_search
 
     spec = TrainSpec.from_person(
         given(
@@ -92,6 +93,8 @@ def search(
             seed=seed,
         )
     )
+    if resume:
+        stopped_search(output, spec)
     cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks)
     lessons = checked(cases, Wanted(task.value, len(spec.classes)), agreed, as_json=json_progress)
     began = time.monotonic()

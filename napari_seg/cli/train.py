@@ -84,8 +84,11 @@ def train(
         raise SegError("--folds trains new models, --start goes on from one; give one of them.")
     model_file(context, output, resume=resume, overwrite=overwrite)
     agreed = known_fixes(fix)
+    from napari_seg.models.ensemble import first_of
     from napari_seg.models.zoo import load_model
     from napari_seg.training.check import Wanted
+    from napari_seg.training.course import refuse_another
+    from napari_seg.training.folds import stopped_folds
     from napari_seg.training.plan import TrainSpec
     from napari_seg.training.train import train as run
 
@@ -104,8 +107,12 @@ def train(
             seed=seed,
         )
     )
-    cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks)
     beginning = load_model(start) if start else None
+    if resume and folds:
+        stopped_folds(output, spec, folds)
+    elif resume:
+        refuse_another(output, spec.to_json(), first_of(beginning).digest if beginning else "")
+    cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks)
     named = beginning.spec.task.classes if beginning else spec.classes
     channels = beginning.spec.input.channels if beginning else ()
     lessons = checked(cases, Wanted(task.value, len(named), channels), agreed, as_json=json_progress)

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -134,9 +135,9 @@ def run_course(
 ) -> Steps[Model]:
     """Train ``first``; returns the best model, which ``save_to`` then holds with the spec of ``kept``.
 
-    ``asked``: the settings as JSON, by which a stopped training is known, and ``images``: the digest of what is learned
-    from, where that may not change when it is resumed; nor may ``start``, the digest of the model that it goes on from,
-    empty for new weights. ``standing``: that of ``first``, if that lies in the file
+    ``asked``: the settings as JSON, by which a stopped training is known (:func:`refuse_another`), and ``images``: the
+    digest of what is learned from, where that may not change when it is resumed; nor may ``start``, the digest of the
+    model that it goes on from, empty for new weights. ``standing``: that of ``first``, if that lies in the file
     already (:func:`keep_start`). ``patience``: so many checkpoints without a better figure end it, where figures
     choose; 0 for never. ``remembered``: the samples beside the file are those of this training; else they are of the
     model that is replaced, and go with it. Closing the generator, and Ctrl+C in a step, leave the best model so far
@@ -147,7 +148,7 @@ def run_course(
     trainer = Trainer(first, material.learned, settings, length.steps, material.older)
     known, standing = material.digest, standing or Standing()
     if resume:
-        standing = _taken_up(trainer, state_file, asked, images, start, known)
+        standing = _taken_up(trainer, state_file, images, known)
     elif standing.older is not None:
         trainer.old_weight = 1 - min(LEAST, 1 - settings.old_share)
     before = trainer.step
@@ -275,15 +276,35 @@ def _keep(kept: Model, network: Network | Ensemble, path: Path, step: int, stand
     told_more(replace(kept, network=network), {"kept_at": step, "scores": scores}).save(path)
 
 
-def _taken_up(trainer: Trainer, state_file: Path, asked: str, images: str, start: str, known: str) -> Standing:
-    """Go on with a stopped training. If what is measured has changed since, figures of before are forgotten."""
-    about = stored(state_file)
+def refuse_another(save_to: Path, asked: str, start: str = "") -> None:
+    """Raises ``SegError`` where beside a model file no training was stopped that had these settings and this ``start``
+    (see :func:`run_course`): it is found out before anything is read."""
+    about = stored(state_of(save_to))
     if (began := about.get("start", start)) != start:  # older states do not say it
         if began:
             raise SegError("The stopped training went on from another start; resume with the same one or start anew.")
         raise SegError("The stopped training began without a start; resume without one or start anew.")
-    if about["training"] != asked:
-        raise SegError("The stopped training had other settings; resume with the same ones or start anew.")
+    refuse_changes(json.loads(about["training"]), json.loads(asked), "The stopped training", "start anew")
+
+
+def refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], what: str, instead: str) -> None:
+    """Raises ``SegError``, with what differs, where what was stopped had other settings than it is to go on with."""
+    changes = [
+        f"{name} was {_given(before.get(name))} and is {_given(now.get(name))}"
+        for name in {**before, **now}
+        if before.get(name) != now.get(name)
+    ]
+    if changes:
+        raise SegError(f"{what} had other settings: {', '.join(changes)}; resume with the same ones or {instead}.")
+
+
+def _given(value: object) -> str:
+    return "not given" if value in (None, []) else short(value)
+
+
+def _taken_up(trainer: Trainer, state_file: Path, images: str, known: str) -> Standing:
+    """Go on with a stopped training. If what is measured has changed since, figures of before are forgotten."""
+    about = stored(state_file)
     if about.get("images", images) != images:
         raise SegError("The stopped training learned from other images; resume with the same ones or start anew.")
     trainer.resume(state_file)

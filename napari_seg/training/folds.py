@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ from napari_seg.models.model import Model
 from napari_seg.models.spec import Event, ModelSpec
 from napari_seg.spec import Spec
 from napari_seg.training.cases import Lesson, find_cases
-from napari_seg.training.course import pace_of, timing
+from napari_seg.training.course import pace_of, refuse_changes, timing
 from napari_seg.training.memory import forget
 from napari_seg.training.plan import TrainSpec, plan
 from napari_seg.training.reading import look_at, refuse_one_sided, take_in
@@ -52,6 +53,8 @@ Figures = Mapping[str, float | None]
 
 STORED = 10
 """So often the state of a training is put by."""
+
+NOTE = "folds.json"
 
 
 class Fold(Spec):
@@ -92,6 +95,7 @@ def folds(
     """
     TrainSpec.refuse_other(spec)
     save_to = Path(save_to)
+    before = stopped_folds(save_to, spec, count) if resume else None
     cases = find_cases(data) if isinstance(data, str | Path) else tuple(data)
     dealt = deal(cases, count, spec.seed)
     yield from refuse(cases)
@@ -102,7 +106,7 @@ def folds(
     bench = _Bench(model, spec, [[s for k in fold for s in taken[k]] for fold in dealt], save_to)
     for number in range(count):
         refuse_one_sided(bench.learned(number))
-    total = yield from bench.begin(60 * spec.minutes - (time.perf_counter() - began), resume)
+    total = yield from bench.begin(60 * spec.minutes - (time.perf_counter() - began), before)
     networks, by_case = list[Model](), dict[int, list[Figures]]()
     for number, fold in enumerate(dealt):
         networks.append((yield from bench.trained(number, total)))
@@ -130,6 +134,23 @@ def folds(
     return replace(folded, model=Model.load(save_to))
 
 
+def stopped_folds(save_to: Path, spec: TrainSpec, count: int) -> Mapping[str, Any]:
+    """What folds that were stopped wrote down. Raises ``SegError`` where there are none, or they were others."""
+    folder = _folder(save_to)
+    try:
+        note: dict[str, Any] = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+        before, _ = {**note["training"], "folds": len(note["images"])}, int(note["steps"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SegError(f"There are no stopped folds {folder}; start anew without resuming.") from None
+    now = {**json.loads(spec.to_json()), "folds": count}
+    refuse_changes(before, now, "The training that was stopped", f"delete {folder} and start anew")
+    return note
+
+
+def _folder(save_to: Path) -> Path:
+    return save_to.with_name(f"{save_to.name}.folds")
+
+
 def deal(cases: Sequence[Lesson], count: int, seed: int) -> list[list[int]]:
     """The numbers of the cases of each fold. Groups stay whole; the same for the same names, groups and seed.
 
@@ -153,37 +174,34 @@ class _Bench:
 
     def __init__(self, model: ModelSpec, spec: TrainSpec, parts: Sequence[Sequence[Sample]], save_to: Path) -> None:
         self.model, self.spec, self.parts = model, spec, parts
-        self.folder = save_to.with_name(f"{save_to.name}.folds")
+        self.folder = _folder(save_to)
         self.device = choose_device(spec.device, spec.precision)
 
     def learned(self, number: int) -> list[Sample]:
         """What the network of a fold learns from."""
         return [sample for k, part in enumerate(self.parts) if k != number for sample in part]
 
-    def begin(self, seconds: float, resume: bool) -> Steps[int]:
-        """How many steps each fold gets, in ``seconds`` for all of them; what an earlier run left is thrown away or
-        taken up."""
-        note = self.folder / "folds.json"
+    def begin(self, seconds: float, before: Mapping[str, Any] | None) -> Steps[int]:
+        """How many steps each fold gets, in ``seconds`` for all of them; what an earlier run left is thrown away, or
+        taken up where there is what it wrote down ``before``."""
+        note = self.folder / NOTE
         images = [digest(part) for part in self.parts]
-        about = {"training": json.loads(self.spec.to_json()), "images": images}
-        if resume:
-            try:
-                stored = json.loads(note.read_text(encoding="utf-8"))
-                total = int(stored.pop("steps"))
-            except (OSError, ValueError, KeyError):
-                raise SegError(f"There are no stopped folds {self.folder}; start anew without resuming.") from None
-            if stored != about:
+        if before is not None:
+            if before["images"] != images:
                 raise SegError(
-                    "The stopped folds had other settings or other images; resume with the same, or delete the folder."
+                    f"The stopped folds were of other images; resume with the same ones or delete {self.folder}."
                 )
-            return total
+            return int(before["steps"])
         if note.exists():
             raise SegError(f"Folds that were stopped lie in {self.folder}; resume them, or delete that folder first.")
         shutil.rmtree(self.folder, ignore_errors=True)
         total = self.spec.steps or (yield from self._timed(seconds))
         self.folder.mkdir(parents=True)
         with written(note) as aside:
-            aside.write_text(json.dumps({**about, "steps": total}), encoding="utf-8")
+            aside.write_text(
+                json.dumps({"training": json.loads(self.spec.to_json()), "images": images, "steps": total}),
+                encoding="utf-8",
+            )
         return total
 
     def _timed(self, seconds: float) -> Steps[int]:

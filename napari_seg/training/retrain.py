@@ -44,6 +44,7 @@ from napari_seg.training.course import (
     event,
     keep_start,
     named_anew,
+    refuse_another,
     run_course,
     settled,
     told_more,
@@ -154,6 +155,7 @@ def retrain(
     began, save_to, asked = time.perf_counter(), Path(save_to), spec.to_json()
     if resume:
         _refuse_other_parent(save_to, start, parent)
+        refuse_another(save_to, asked)
     parts = yield from _within(_read(start, lessons, spec, memory, save_to if resume else None), 0, READ)
     settings = _settings(parts, spec)
     material = Material(

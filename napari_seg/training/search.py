@@ -37,7 +37,7 @@ from napari_seg.networks import Network
 from napari_seg.spec import Spec
 from napari_seg.training.candidates import Candidate, candidates
 from napari_seg.training.cases import Lesson, find_cases
-from napari_seg.training.course import pace_of, timing
+from napari_seg.training.course import pace_of, refuse_changes, timing
 from napari_seg.training.halving import goals, milestones, rounds
 from napari_seg.training.memory import forget
 from napari_seg.training.plan import TrainSpec, plan
@@ -54,6 +54,7 @@ COUNTS = (27, 9, 3)
 FEWEST = 100
 TIMED = 3
 SEARCHED = "found by search"
+NOTE = "search.json"
 
 LAST_LOOKS = 10
 """How often the last candidate is measured."""
@@ -105,6 +106,7 @@ def search(
     began = time.perf_counter()
     if count is not None and count < 2:
         raise SegError(f"A search needs 2 candidates or more, not {count}; train without a search instead.")
+    note = stopped_search(Path(save_to), spec) if resume else None
     lessons = tuple(find_cases(data)) if isinstance(data, str | Path) else tuple(data)
     yield from refuse(lessons)
     shown = [lesson for lesson in lessons if lesson.split == "train"]
@@ -122,14 +124,17 @@ def search(
     refuse_one_sided(parts["train"])
     bench = _Bench(parts["train"], parts["val"], spec, Path(save_to))
     tried = candidates(facts, spec, count or max(COUNTS))
-    note = bench.stored() if resume else None
+    if note is not None and note.images != bench.images:
+        raise SegError(
+            f"The stopped search was among other images; resume with the same ones or delete {bench.folder}."
+        )
     if note is not None and count is not None and len(tried) != len(note.totals):
         raise SegError(
             f"The stopped search is among {len(note.totals)} candidates, not {count}; resume it with that number, or "
             f"delete {bench.folder} and start anew."
         )
     if note is None:
-        if (bench.folder / "search.json").exists():
+        if (bench.folder / NOTE).exists():
             raise SegError(f"A search that was stopped lies in {bench.folder}; resume it, or delete that folder first.")
         shutil.rmtree(bench.folder, ignore_errors=True)
         left = 60 * spec.minutes - (time.perf_counter() - began)
@@ -149,12 +154,28 @@ class _Note(Spec):
     best: float = -1.0
 
 
+def stopped_search(save_to: Path, spec: TrainSpec) -> _Note:
+    """What a search that was stopped wrote down. Raises ``SegError`` where there is none, or it was another."""
+    folder = _folder(save_to)
+    try:
+        note = _Note.from_file((folder / NOTE).read_bytes())
+    except (OSError, SegError):
+        raise SegError(f"There is no stopped search {folder}; start anew without resuming.") from None
+    before, now = (json.loads(one.to_json()) for one in (note.training, spec))
+    refuse_changes(before, now, "The stopped search", f"delete {folder} and start anew")
+    return note
+
+
+def _folder(save_to: Path) -> Path:
+    return save_to.with_name(f"{save_to.name}.search")
+
+
 class _Bench:
     """The samples, the machine, and the folder beside the model."""
 
     def __init__(self, learned: Sequence[Sample], held_out: Sequence[Sample], spec: TrainSpec, save_to: Path) -> None:
         self.learned, self.held_out, self.spec, self.save_to = learned, held_out, spec, save_to
-        self.folder = save_to.with_name(f"{save_to.name}.search")
+        self.folder = _folder(save_to)
         self.device: Device = choose_device(spec.device, spec.precision)
         self.images = digest((*learned, *held_out))
 
@@ -206,20 +227,8 @@ class _Bench:
         return self.folder / f"{k}.resume"
 
     def keep(self, note: _Note) -> None:
-        with written(self.folder / "search.json") as aside:
+        with written(self.folder / NOTE) as aside:
             aside.write_text(note.to_json(), encoding="utf-8")
-
-    def stored(self) -> _Note:
-        """What a search that was stopped wrote down. Raises ``SegError`` where there is none, or it was another."""
-        try:
-            note = _Note.from_file((self.folder / "search.json").read_bytes())
-        except (OSError, SegError):
-            raise SegError(f"There is no stopped search {self.folder}; start anew without resuming.") from None
-        if (note.training.to_json(), note.images) != (self.spec.to_json(), self.images):
-            raise SegError(
-                "The stopped search had other settings or other images; resume with the same, or delete the folder."
-            )
-        return note
 
 
 class _Search:

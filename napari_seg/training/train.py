@@ -22,7 +22,7 @@ from napari_seg.models.shelf import state_of
 from napari_seg.models.spec import ModelSpec
 from napari_seg.models.zoo import refuse_unloaded
 from napari_seg.training.cases import Lesson, find_cases
-from napari_seg.training.course import Material, event, named_anew, run_course, settled, with_event
+from napari_seg.training.course import Material, event, named_anew, refuse_another, run_course, settled, with_event
 from napari_seg.training.division import NOTHING
 from napari_seg.training.holding_out import divided
 from napari_seg.training.memory import Memory, division_of, remember
@@ -62,6 +62,8 @@ def train(
         refuse_unloaded(start)
     save_to = Path(save_to)
     start = None if start is None else first_of(start)
+    if resume:
+        refuse_another(save_to, spec.to_json(), start.digest if start else "")
     lessons: Sequence[Lesson] = find_cases(data) if isinstance(data, str | Path) else tuple(data)
     learned, held_out, model_spec = yield from _prepare(lessons, spec, start)
     dividing, before = hold_out and not held_out, division_of(save_to) if resume else NOTHING

@@ -275,8 +275,8 @@ def test_a_stopped_training_of_another_model_is_refused(tmp_path: Path) -> None:
     steps.close()
     with pytest.raises(SegError, match="of another model"):
         retrain(model_for(LESSONS, width=6), LESSONS, quick(), save_to=path, resume=True)
-    with pytest.raises(SegError, match="other settings"):
-        retrain(MODEL, LESSONS, quick(steps=7), save_to=path, resume=True)
+    with pytest.raises(SegError, match="other settings: steps was 6 and is 7; resume with the same ones"):
+        retrain(MODEL, [], quick(steps=7), save_to=path, resume=True)
 
 
 def test_a_stopped_training_goes_on_from_the_file_it_began_with(tmp_path: Path) -> None:

@@ -243,9 +243,12 @@ def test_only_the_same_search_is_resumed(tmp_path):
     steps = search.steps(split(), some(), save_to=path, count=2)
     assert any("score" in progress.detail for progress in steps)
     steps.close()
-    for other, spec in ((split(), some(seed=1)), (split(6), some())):
-        with pytest.raises(SegError, match="other settings or other images"):
-            search(other, spec, save_to=path, count=2, resume=True)
+    with pytest.raises(
+        SegError, match=r"other settings: seed was 0 and is 1; resume with the same ones or delete .*search"
+    ):
+        search([], some(seed=1), save_to=path, count=2, resume=True)
+    with pytest.raises(SegError, match="was among other images; resume with the same ones or delete"):
+        search(split(6), some(), save_to=path, count=2, resume=True)
     with pytest.raises(SegError, match="among 2 candidates, not 3"):
         search(split(), some(), save_to=path, count=3, resume=True)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -186,8 +187,14 @@ def test_resuming_needs_a_stopped_training_with_the_same_settings(folder: Path, 
     steps = train.steps(folder, tiny(), save_to=tmp_path / "m")
     next(progress for progress in steps if progress.detail.get("step") == 2)
     steps.close()
-    with pytest.raises(SegError, match="other settings"):
-        train(folder, tiny(learning_rate=0.5), save_to=tmp_path / "m", resume=True)
+    unread: Any = [SimpleNamespace(split="train")]  # it is refused before any lesson is loaded
+    changes = (
+        "other settings: steps was 6 and is 11, learning_rate was 0.002 and is 0.5, loss was 'dice' and is 'focal'"
+    )
+    with pytest.raises(SegError, match=f"{changes}; resume with the same ones or start anew"):
+        train(unread, tiny(steps=11, learning_rate=0.5, loss="focal"), save_to=tmp_path / "m", resume=True)
+    with pytest.raises(SegError, match="depth was 2 and is not given; resume"):
+        train(unread, tiny(depth=None), save_to=tmp_path / "m", resume=True)
     learned, *others = (case for case in find_cases(folder) if case.split == "train")
     for cases in (others, [replace(learned, split="val"), *others]):  # what was learned from would choose
         with pytest.raises(SegError, match="other images"):
