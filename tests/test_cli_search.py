@@ -13,6 +13,7 @@ import pytest
 from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
 from napari_seg.models.file import read_spec
+from napari_seg.training import folds, search, train
 from napari_seg.training.cases import Case
 from napari_seg.training.trainer import Trainer
 
@@ -95,6 +96,29 @@ def test_folds_for_scripts_and_the_ensemble_predicts(run: Any, data: Path, tmp_p
     scan = data / "images" / "c0.png"
     assert run("predict", scan, "--model", path, "--output", mask).code == 0
     assert mask.exists()
+
+
+@pytest.mark.parametrize("asked", [("train",), ("train", "--folds", 2), ("search", "--candidates", 2)])
+def test_stopped_it_says_how_to_go_on_if_there_is_something_to_go_on_with(
+    asked: Any, run: Any, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, *flags = asked
+    path = tmp_path / "m.safetensors"
+    call = (command, data, *words(path), *flags, "--steps", 4)
+    cure = f"What it has learned so far is kept beside {path}; go on with the same command and --resume.\n"
+    assert cure in stop(monkeypatch, run, *call).err
+    assert cure in stop(monkeypatch, run, *call, "--resume").err
+    assert run(*call, "--resume").code == 0
+    monkeypatch.setattr(folds, "look_at", stopped)
+    monkeypatch.setattr(search, "look_at", stopped)
+    monkeypatch.setattr(train, "look_at", stopped)
+    ended = run(*call, "--overwrite")
+    assert (ended.code, "--resume" in ended.err) == (130, False)
+
+
+def stopped(*_: object, **about: object) -> None:
+    """Ctrl+C while images are looked at."""
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("asked", [("train",), ("train", "--folds", 2), ("search", "--candidates", 2)])

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_seg.cli.console import say
 from napari_seg.errors import SegError
 from napari_seg.files import as_text, reason
 from napari_seg.locks import WAIT, Taken, locked
@@ -153,13 +154,40 @@ def model_file(context: typer.Context, output: Path, *, resume: bool, overwrite:
     except OSError as error:
         raise SegError(f"{output} cannot be written {reason(error, 'choose another folder')}") from None
     if output.exists() and not (resume or overwrite):
-        folders = any(output.with_name(f"{output.name}.{what}").is_dir() for what in ("folds", "search"))
+        folders = any(folder.is_dir() for folder in _folders(output))
         cures = [
             *(["go on with what was stopped (--resume)"] if folders or state_of(output).exists() else []),
             "choose another name",
             *(["start anew (--overwrite)"] if overwrite is not None and not folders else []),
         ]
         raise SegError(f"{output} exists already and was left as it is; {' or '.join(cures)}.")
+
+
+@contextmanager
+def going_on(output: Path, *, resume: bool) -> Iterator[None]:
+    """Who stops a training is told how to go on with it, where there is something to go on with: what was written for
+    that since it began, or what it went on with itself."""
+    before = _put_by(output)
+    try:
+        yield
+    except KeyboardInterrupt:
+        now = _put_by(output)
+        if now and (resume or now != before):
+            say(f"What it has learned so far is kept beside {output}; go on with the same command and --resume.")
+        raise
+
+
+def _put_by(output: Path) -> dict[Path, int]:
+    """The files from which a training, folds or a search go on, by when they were written."""
+    from napari_seg.models.shelf import state_of
+
+    files = (state_of(output), *(folder / f"{folder.suffix[1:]}.json" for folder in _folders(output)))
+    return {file: file.stat().st_mtime_ns for file in files if file.exists()}
+
+
+def _folders(output: Path) -> list[Path]:
+    """Where folds and searches keep what they go on with."""
+    return [output.with_name(f"{output.name}.{what}") for what in ("folds", "search")]
 
 
 @contextmanager

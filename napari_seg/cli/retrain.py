@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_seg.cli.console import figure, put, put_json, put_table, say, say_if_short, watch
-from napari_seg.cli.options import Device, Json, JsonProgress, Precision, given, model_file
+from napari_seg.cli.options import Device, Json, JsonProgress, Precision, given, going_on, model_file
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress
 
@@ -91,7 +91,7 @@ def retrain(
     job = run.from_nothing(found) if parent is None else run.from_model(found, parent)
     named = output is not None
     output = output or shelf.free_path("model" if parent is None else shelf.name_of(parent))
-    with nullcontext() if named else _free_again(output):
+    with going_on(output, resume=resume) if named else _free_again(output):
         verdict = job(output)
     say_if_short(steps, run.made)
     adopted = verdict is not None and verdict.decision == "better"

@@ -31,6 +31,7 @@ from napari_seg.cli.options import (
     TaskKind,
     Where,
     given,
+    going_on,
     model_file,
     refuse_clashes,
 )
@@ -104,7 +105,8 @@ def search(
             say(f"{progress.message}, validation {progress.detail['score']:.3f}")
 
     job = run.steps(lessons, spec, save_to=output, count=candidates, resume=resume)
-    found = watch(job, "Searching", tell, as_json=json_progress)
+    with going_on(output, resume=resume):
+        found = watch(job, "Searching", tell, as_json=json_progress)
     seconds = time.monotonic() - began
     if found.note:
         say(found.note)

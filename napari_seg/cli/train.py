@@ -33,6 +33,7 @@ from napari_seg.cli.options import (
     TaskKind,
     Where,
     given,
+    going_on,
     model_file,
     refuse_clashes,
 )
@@ -131,7 +132,8 @@ def train(
                 say(f"{at}: {progress.message}, validation {scores[-1][1]:.3f}")
 
     job = run.steps(lessons, spec, save_to=output, start=beginning, resume=resume)
-    model = watch(job, "Training", tell, as_json=json_progress)
+    with going_on(output, resume=resume):
+        model = watch(job, "Training", tell, as_json=json_progress)
     say_if_short(spec.steps, made)
     seconds = time.monotonic() - began
     if json:
@@ -159,7 +161,8 @@ def _cross_validate(
 
     began = time.monotonic()
     steps = folds.steps(cases, spec, count, save_to=output, resume=resume)
-    found = watch(steps, "Training", as_json=json_progress)
+    with going_on(output, resume=resume):
+        found = watch(steps, "Training", as_json=json_progress)
     say_if_short(spec.steps, found.steps)
     seconds = time.monotonic() - began
     if json:

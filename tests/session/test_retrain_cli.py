@@ -242,6 +242,10 @@ def test_stopped_later_it_says_where_the_model_is_and_how_to_go_on(
     cure = f"--resume --output {made}"
     assert f"is kept in {made}; go on with the same command and {cure}." in ended.err
     assert read_spec(made).history[-1].details["kept_at"] > 0
+    with monkeypatch.context() as patch:
+        stopped_at(patch, lambda at: at.detail.get("step") == 4)
+        ended = run(*words, *cure.split())
+    assert f"is kept beside {made}; go on with the same command and --resume." in ended.err
     ended = run(*words, *cure.split())
     assert ended.code == 0, ended.err
     assert not made.with_name("instance2d-1.order.json").exists()
