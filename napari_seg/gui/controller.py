@@ -27,6 +27,7 @@ from napari_seg.gui.batch import Batch
 from napari_seg.gui.checking import Looks, Wish
 from napari_seg.gui.classes import Classes
 from napari_seg.gui.classroom import Classroom
+from napari_seg.gui.clearing import clear
 from napari_seg.gui.finished_words import told
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.hover import Hover
@@ -44,6 +45,7 @@ from napari_seg.gui.state import Device, Finding, Options, Question, Segment, Th
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.titles import Titles
 from napari_seg.gui.training import NICENESS, PATIENCE
+from napari_seg.gui.views import is_open
 from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, finds
 from napari_seg.inference.channels import channel_names
 from napari_seg.inference.fit import suited
@@ -113,6 +115,7 @@ class Controller:
         self._stale = True
         self._warming = 0
         self._device = Device()
+        self._closed = False
         engine.said.connect(self._hear)
         self.recorder = Recorder(viewer, engine, who)
         around = Surroundings(self.recorder)
@@ -226,11 +229,22 @@ class Controller:
         """The array of a layer was written in another way: by napari's own menu."""
         self._saving.was_saved(labels, path)
 
-    def close(self) -> None:
+    def close(self) -> list[Any]:
+        """Keep what is left, and let go of the viewer. Where its window lives on, its masks are closed to painting, as
+        nothing would be kept of that: those are returned."""
+        if self._closed:
+            return []
+        self._closed = True
+        self.hands.close()
         self.reviewing.close()
         self.classroom.close()
         self.recorder.close()
         self.engine.close()
+        clear(self.viewer)
+        masks = [track.layer for track in self.recorder.tracks()] if is_open(self.viewer) else []
+        for mask in masks:
+            mask.editable = False
+        return masks
 
     # what a person asks about
 

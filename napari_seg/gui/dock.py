@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+from napari.utils.notifications import show_warning
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QDockWidget, QLabel, QStackedWidget, QTabBar, QVBoxLayout, QWidget
@@ -23,7 +24,7 @@ from napari_seg.gui.safety import ResumedStrip, safe_words
 from napari_seg.gui.settings import settings
 from napari_seg.gui.state import Options, Segment
 from napari_seg.gui.theme import follow_theme
-from napari_seg.gui.views import real
+from napari_seg.gui.views import canvas_of, drop_empty_docks, is_open, real, window_of
 from napari_seg.gui.words import breakable
 
 WIDTH = 360
@@ -31,6 +32,12 @@ WIDTH = 360
 
 BEAT = 30
 """Milliseconds between two looks at what the engine said."""
+
+GONE = (
+    "The segmentation panel was closed by another program and keeps nothing any more; open it again from the Plugins "
+    "menu to paint."
+)
+"""Said where the window lives on, and has masks."""
 
 
 class Panel(QWidget):
@@ -40,6 +47,10 @@ class Panel(QWidget):
         super().__init__()
         spare_the_collector()
         viewer = real(napari_viewer)
+        self._name = ""  # of its dock
+        for before in canvas_of(viewer).window().findChildren(Panel):  # a program has taken it out, or put it elsewhere
+            before.controller.close()
+            before.deleteLater()
         kept = settings().computing
         options = Options(device=kept.device, precision=kept.precision)
         self.controller = Controller(viewer, Engine(), options, settings().reviewing.name)
@@ -85,18 +96,32 @@ class Panel(QWidget):
         self._beat.timeout.connect(self.controller.tick)
         self._beat.start(BEAT)
         QTimer.singleShot(0, self._settle)
-        self.destroyed.connect(self.controller.close)
+        controller = self.controller
+        self.destroyed.connect(lambda: _destroyed(controller))
         self.around = AroundCanvas(viewer, self.controller)
         self.leaving = Leaving(viewer, self.controller.recorder, self.controller.batch, self)
 
     def changeEvent(self, event: QEvent) -> None:
         """The X of its dock hides it, as the button beside that does: what is painted is kept as before, and the
         Plugins menu shows it again. napari would take it out and make a second one, and both would want the same
-        sessions."""
+        sessions. Where another program takes it out, it is as if it had been hidden."""
         super().changeEvent(event)
+        if event.type() != QEvent.Type.ParentChange:
+            return
         dock = self.parent()
-        if event.type() == QEvent.Type.ParentChange and isinstance(dock, QDockWidget):
+        if isinstance(dock, QDockWidget):
             dock.destroyOnClose = dock.close
+            self._name = self._name or dock.objectName()
+        elif dock is None:
+            self.setParent(window_of(self.controller.viewer))
+            self.hide()
+            QTimer.singleShot(0, self, self._dock_again)
+
+    def _dock_again(self) -> None:
+        """In a dock that is hidden, unless it lies in another one by now."""
+        viewer = self.controller.viewer
+        if self.parent() is window_of(viewer):
+            viewer.window.add_dock_widget(self, name=self._name, add_vertical_stretch=False).hide()
 
     def sizeHint(self) -> QSize:
         return QSize(WIDTH, super().sizeHint().height())
@@ -138,6 +163,15 @@ class Panel(QWidget):
         """How many of a list a person has seen: of the images of a project, and of what the review asks about."""
         parts = seen_words(self.controller.batch.state.rows), self.controller.reviewing.seen_words
         self.seen.setText(", ".join(part for part in parts if part))
+
+
+def _destroyed(controller: Controller) -> None:
+    """A panel is gone; its window may live on."""
+    masks, viewer = controller.close(), controller.viewer
+    if is_open(viewer):
+        QTimer.singleShot(0, window_of(viewer), partial(drop_empty_docks, viewer))
+    if masks:
+        show_warning(GONE)
 
 
 @cache

@@ -225,6 +225,15 @@ class Hands:
         self._say("")
         self.drawn.emit()
 
+    def close(self) -> None:
+        """Hold nothing any more. What was painted of a stroke stays, and whoever keeps the mask finds it there."""
+        for signal in (self.changed, self.drawn):
+            signal.disconnect()  # whoever listened may be gone with the window
+        doing, self.doing = self.doing, None
+        if doing is not None:
+            doing.track.in_hand = False
+        self.put_down()
+
     def _bind_keys(self, layer: Any) -> None:
         """On the layer, where napari's own tools have them too: those of ours mean the same with a tool in hand."""
         keys = {**self._keys, **dict.fromkeys(keys_of("hold_for_pan_zoom"), self._move_view)}

@@ -209,6 +209,7 @@ class KeysSheet(QWidget):
         canvas.installEventFilter(self)
         self.shortcut = QShortcut(QKeySequence(KEY), canvas)
         self.shortcut.activated.connect(self.toggle)
+        self.destroyed.connect(self.shortcut.deleteLater)
         viewer.events.theme.connect(self._fit)
         self.destroyed.connect(lambda: viewer.events.theme.disconnect(self._fit))
 

@@ -38,7 +38,16 @@ from napari_seg.gui.ledger import Ledger, Safe
 from napari_seg.gui.notice import say
 from napari_seg.gui.portions import copied, looked_through
 from napari_seg.gui.track import Track
-from napari_seg.gui.views import boxes_of, forget_steps, in_stroke, is_own_step, repaint, spare, take_over_history
+from napari_seg.gui.views import (
+    boxes_of,
+    forget_steps,
+    give_back_history,
+    in_stroke,
+    is_own_step,
+    repaint,
+    spare,
+    take_over_history,
+)
 from napari_seg.gui.watch import Watch
 from napari_seg.session.openings import afresh, went_out
 from napari_seg.session.predicted import Predicted
@@ -460,6 +469,8 @@ class Recorder:
         self._watch.settle()
         self.settle()
         self._errands.close()
+        for layer in self._masks.tracks:
+            give_back_history(layer)
         return self._masks.close()
 
     def _while_open(self, then: Callable[P, None]) -> Callable[P, None]:
@@ -492,6 +503,7 @@ class Recorder:
     def _let_go(self, track: Track) -> None:
         """Keep no more of a layer than what it holds now."""
         self._held.pop(track.layer, None)
+        give_back_history(track.layer)
         track.layer.events.paint.disconnect(self._painted)
         track.layer.events.data.disconnect(self._replaced)
         self._errands.begin(track.key, _once(partial(self._left, track)))

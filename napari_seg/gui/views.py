@@ -13,6 +13,7 @@ from napari._vispy.canvas import VispyCanvas
 from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 from numpy.typing import NDArray
 from pydantic import PrivateAttr
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QRectF, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
 from qtpy.QtWidgets import QDockWidget, QWidget
@@ -219,6 +220,22 @@ def window_of(viewer: Any) -> QWidget | None:
     return None if viewer is None else viewer.window._qt_window
 
 
+def is_open(viewer: Any) -> bool:
+    """Whether a viewer has a window, and that is not closed."""
+    window = getattr(getattr(viewer, "window", None), "_qt_window", None)
+    return window is not None and isalive(window) and isalive(canvas_of(viewer))
+
+
+def drop_empty_docks(viewer: Any) -> None:
+    """Take docks out of the window whose content was destroyed: their entry in the menu would show nothing."""
+    docks = viewer.window._wrapped_dock_widgets
+    for name, dock in list(docks.items()):
+        if not isalive(dock):
+            del docks[name]
+        elif dock.widget() is None:
+            viewer.window.remove_dock_widget(dock)
+
+
 @contextmanager
 def adding_to(canvas: QWidget) -> Iterator[None]:
     """:func:`adding` for the canvas of any view."""
@@ -396,6 +413,12 @@ def take_over_history(layer: Any, undo: Callable[[], None], redo: Callable[[], N
     """Undo and redo of a labels layer, by key or by code, become those given; napari's own stack stays empty."""
     layer.undo, layer.redo = undo, redo
     forget_steps(layer)
+
+
+def give_back_history(layer: Any) -> None:
+    """Undo and redo of a labels layer are those of napari again."""
+    for name in ("undo", "redo"):
+        vars(layer).pop(name, None)
 
 
 def forget_steps(layer: Any) -> None:
