@@ -60,7 +60,7 @@ class Watch:
                 self.settle()
 
     def _look(self, track: Track, share: float) -> None:
-        if track.session.read_only or not self._quiet(track):
+        if track.session.read_only or track.session.writer.closed or not self._quiet(track):
             return
         count = min(track.places, max(1, int(np.ceil(track.places * share))))
         numbers = [(track.scanned + k) % track.places for k in range(count)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -17,7 +18,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_seg.editing.annotation import Entry, object_key, slice_key
 from napari_seg.errors import SegError
-from napari_seg.gui import classroom, spotlight
+from napari_seg.gui import classroom, spotlight, watch
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.learning_curve_view import legend_of
@@ -244,6 +245,7 @@ def test_a_training_that_was_stopped_too_early_leaves_nothing(
 def test_what_cannot_be_kept_is_not_waited_for(
     controller: Controller, trainer: Any, page: TrainPage, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(watch, "LOOK", math.inf)  # nobody else asks the session
     layer = corrected(controller)
     track = controller.recorder.track(layer)
     assert track is not None
