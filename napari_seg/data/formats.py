@@ -109,7 +109,7 @@ def read(path: str | Path, *, axes: str | None = None, series: str | None = None
     does not say; ``series`` chooses one image of several. Raises ``ChoiceNeeded`` where one of them is needed and
     missing, ``SegError`` for a file that is missing, broken or of another kind.
     """
-    path = Path(path).expanduser()
+    path = Path(path).expanduser().absolute()  # what is read later, and never replaced, is found from everywhere
     note = bring_back(path)
     try:
         volume = format_of(path).codec.read(path, axes=axes, series=series)

@@ -37,6 +37,15 @@ def task_with(task: AnyTask, settings: PredictSpec) -> AnyTask:
     return type(task).from_person({**task.model_dump(), **given}) if given else task
 
 
+def in_pixels(settings: PredictSpec, task: AnyTask, scale: tuple[float, ...]) -> PredictSpec:
+    """The settings for an image with ``scale`` pixels of the model's grid per pixel, along each axis: in a coarser one
+    the smallest object that the model knows has fewer pixels. What a person gave stays as it is."""
+    finer = math.prod(scale)
+    if settings.smallest is not None or not isinstance(task, Instance) or finer <= 1:
+        return settings
+    return settings.model_copy(update={"smallest": float(max(1, round(task.smallest / finer)))})
+
+
 def objects(
     task: AnyTask, scores: NDArray[Any], spacing: tuple[float, ...], *, by_slices: bool
 ) -> Iterator[float | NDArray[Any]]:

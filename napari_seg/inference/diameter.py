@@ -21,12 +21,16 @@ SAMPLE = {2: (512, 512), 3: (64, 128, 128)}
 FEWEST = 5
 """With fewer objects the image is taken as it is."""
 
+NEAR = 1.5
+"""Up to so many times the smallest learned size the image is enlarged and looked at again: of objects that are smaller
+than what the model learned only the largest are found at first."""
+
 KNOWN = 1.25
 """Where the model does not say which sizes it learned, objects that differ by less than this factor count as known."""
 
 
 def estimate(fit: Fit, runner: Runner, multiple: tuple[int, ...], time: int) -> Steps[float | None]:
-    """The diameter of the objects in pixels of the image, after two looks at a sample of a time point.
+    """The diameter of the objects in pixels of the image, after two looks at most at a sample of a time point.
 
     It is the median over the objects of the diameter of a disk, or a ball, of the same size; that of the model, so that
     nothing is rescaled, where it lies among the sizes the model learned; ``None`` where there are too few to tell.
@@ -39,7 +43,7 @@ def estimate(fit: Fit, runner: Runner, multiple: tuple[int, ...], time: int) -> 
         seen = _look(fit, runner, multiple, time, by_diameter(fit.model, fit.volume, found))
         if seen is None:
             return None
-        if low <= seen <= high and found == wanted:
+        if NEAR * low <= seen <= high and found == wanted:
             return wanted
         found = float(np.clip(seen, *diameters(fit.model)))
     return wanted if low <= found <= high else found

@@ -92,7 +92,8 @@ class Prediction:
     ``labels`` and ``scores`` cover the ``region`` of the image, all of it where that is ``None``: ``labels`` then has
     the shape and place of the box (:func:`placed` puts it into the whole grid). ``scores`` is float16, ``(channels,
     *grid)``, with time in front where the image has it; large ones are mapped from a file that vanishes with them.
-    ``spec`` has device, precision, tile and diameter filled in.
+    ``spec`` has device, precision, tile and diameter filled in, and on an image that is coarser than the model's grid
+    the smallest object in pixels of the image.
     """
 
     labels: Volume = field(repr=False)
@@ -149,6 +150,7 @@ def predict(
         else:
             words = f"Objects are about {found:.0f} pixels wide; they were rescaled."
         notes = (*notes, words)
+    spec = decoding.in_pixels(spec, model.spec.task, scale)
     run = _Run(fit, scale, spec, runner, tile_for(fit, scale, spec), model.network.multiple, region)
     while True:
         try:
@@ -177,10 +179,13 @@ def redecode(
 ) -> NDArray[Any]:
     """New labels from the stored scores: an array with the axes of ``prediction.labels``. The network is not run.
 
+    Settings that are ``None`` are those of the prediction.
+
     ``region``, in voxels of the image, must lie inside that of the prediction; objects at its border are decoded with
     what lies beyond it and then cut.
     """
-    settings = prediction.spec.model_copy(update={"threshold": threshold, "seeds": seeds, "smallest": smallest})
+    given = {"threshold": threshold, "seeds": seeds, "smallest": smallest}
+    settings = prediction.spec.model_copy(update={name: value for name, value in given.items() if value is not None})
     return decoding.decode_region(prediction, settings, region)
 
 

@@ -414,3 +414,21 @@ def test_the_time_between_frames_goes_from_a_film_to_its_mask(
     assert read(write(mask, tmp_path / f"mask{suffix}")).interval == interval
     still = Volume(mask.data[0], "YX", (0.5, 0.25), "um", interval=interval)
     assert read(write(still, tmp_path / f"still{suffix}")).interval is None
+
+
+@pytest.mark.parametrize("name", ["image.tif", "image.ome.zarr"])
+def test_a_relative_path_means_the_same_image_in_another_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for folder, value in (("a", 10), ("b", 20)):
+        (tmp_path / folder).mkdir()
+        write(Volume(np.full((40, 60), value, np.uint8), "YX"), tmp_path / folder / name)
+    monkeypatch.chdir(tmp_path / "a")
+    image = read(name)
+    monkeypatch.chdir(tmp_path / "b")
+    assert (np.asarray(image.data) == 10).all()
+    mask = image.mask(np.ones((40, 60), np.uint8))
+    monkeypatch.chdir(tmp_path / "a")
+    with pytest.raises(SegError, match="images are never replaced"):
+        write(mask, name)
+    assert (np.asarray(read(name).data) == 10).all()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -214,6 +216,44 @@ def test_the_size_of_the_objects_is_estimated(learned, seen):
     assert len(np.unique(prediction.labels.data)) == 111
     given = predict(bright(2, diameter=learned), image, prediction.spec)
     assert np.array_equal(given.scores, prediction.scores)
+
+
+def knowing(smallest: float, ndim: int = 2, **given: Any) -> Model:
+    """A model that learned no objects of fewer pixels."""
+    model = bright(ndim, **given)
+    task = model.spec.task.model_copy(update={"smallest": smallest})
+    return replace(model, spec=model.spec.model_copy(update={"task": task}))
+
+
+@pytest.mark.parametrize("spacing", [None, (2.0, 2.0)], ids=["by the size of objects", "by the size of pixels"])
+def test_the_smallest_object_has_fewer_pixels_in_a_coarser_image(spacing):
+    image = Volume(disks((200, 220), 20, 4), "YX", spacing, "pixel" if spacing is None else "um")  # 49 pixels each
+    learned = {"diameter": 16.0} if spacing is None else {"spacing": (1.0, 1.0), "unit": "um"}
+    settings = FP32.model_copy(update={"diameter": 8.0 if spacing is None else None})
+    found = predict(knowing(120.0, **learned), image, settings)
+    assert found.labels.data.max() == 110
+    assert found.spec.smallest == 30
+    assert redecode(found, threshold=0.6).max() == 110
+    assert redecode(found, smallest=60).max() == 0
+    asked = predict(knowing(120.0, **learned), image, settings.model_copy(update={"smallest": 60.0}))
+    assert (asked.spec.smallest, asked.labels.data.max()) == (60, 0)
+
+
+def test_in_finer_images_the_smallest_object_is_the_same():
+    image = Volume(disks((200, 220), 20, 8), "YX")
+    found = predict(knowing(150.0, diameter=8.0), image, FP32.model_copy(update={"diameter": 16.0}))
+    assert found.labels.data.max() == 110
+    assert found.spec.smallest is None
+
+
+def test_objects_of_which_only_the_largest_are_seen_at_first_are_measured_enlarged():
+    small, large = disks((400, 400), 20, 3.2), disks((400, 400), 20, 5.2)
+    small[:, :80] = large[:, :80]
+    image = Volume(small, "YX")
+    model = knowing(60.0, diameter=20.0, statistics={"diameter_low": 7.5, "diameter_high": 50.0})
+    found = predict(model, image, FP32)
+    assert found.spec.diameter == pytest.approx(6.5, abs=0.5)
+    assert found.labels.data.max() == 400
 
 
 def test_the_size_is_estimated_in_smaller_tiles_when_memory_runs_out(monkeypatch):
