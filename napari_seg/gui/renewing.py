@@ -7,7 +7,7 @@ back that is asked for meanwhile comes after it. What others write meanwhile is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from napari_seg.editing.annotation import Annotation, Box
@@ -61,12 +61,14 @@ def times_of(renewal: Renewal, track: Track) -> range:
 
 def edits_of(renewal: Renewal, frozen: Mapping[int, Annotation], said: Mapping[int, Labels]) -> dict[int, Edit]:
     """In a thread: what new labels change at each time point of a mask, given where a person has ``said`` something."""
-    edits = {}
+    edits, taken = dict[int, Edit](), 0
     for number, (time, annotation) in enumerate(frozen.items()):
+        annotation = replace(annotation, following=max(annotation.following, taken + 1))
         ndim = len(annotation.grid)
         labels = renewal.labels[number] if renewal.labels.ndim > ndim else renewal.labels
         box = None if renewal.where is None else _whole_sides(renewal.where[-ndim:], annotation.grid)
         edits[time] = renewed(annotation, labels, said[time] > 0, box, renewal.tool)
+        taken = max(taken, *(int(patch.after.max(initial=0)) for patch in edits[time].patches), 0)
     return edits
 
 

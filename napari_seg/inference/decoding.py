@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.data.volume import labels_dtype
 from napari_seg.errors import SegError
 from napari_seg.inference.stitch import decode_blocks, link_slices
 from napari_seg.tasks.instance import Instance
@@ -92,8 +94,22 @@ def decode_region(prediction: Prediction, settings: PredictSpec, region: Region 
     spacing = labels.spacing or (1.0,) * labels.ndim
     by_slices = prediction.model.network.ndim < labels.ndim
     keep: tuple[Any, ...] = (..., *cut)
-    found = [_decode(task, frame[(slice(None), *box)], spacing, by_slices)[keep] for frame in frames]
-    return np.stack(found) if has_time else found[0]
+    found: list[NDArray[Any]] = [
+        _decode(task, frame[(slice(None), *box)], spacing, by_slices)[keep] for frame in frames
+    ]
+    if not has_time:
+        return found[0]
+    return np.stack(found) if task.pointwise else apart(found)
+
+
+def apart(frames: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """The objects of several time points, each numbered from 1, as one array in which no number occurs at two of them:
+    what is said of a number is said of one object."""
+    tops = [int(frame.max(initial=0)) for frame in frames]
+    found: NDArray[Any] = np.stack(frames).astype(labels_dtype(sum(tops)))
+    for frame, offset in zip(found[1:], itertools.accumulate(tops), strict=False):
+        frame[frame > 0] += found.dtype.type(offset)
+    return found
 
 
 def _margin(prediction: Prediction) -> int:

@@ -92,6 +92,7 @@ class Prediction:
     ``labels`` and ``scores`` cover the ``region`` of the image, all of it where that is ``None``: ``labels`` then has
     the shape and place of the box (:func:`placed` puts it into the whole grid). ``scores`` is float16, ``(channels,
     *grid)``, with time in front where the image has it; large ones are mapped from a file that vanishes with them.
+    Objects of different time points have different numbers: nothing says which of them are the same.
     ``spec`` has device, precision, tile and diameter filled in, and on an image that is coarser than the model's grid
     the smallest object in pixels of the image.
     """
@@ -251,7 +252,7 @@ class _Run:
                         )
                 done += DECODING / (1 + DECODING) * total / len(times)
         has_time = "T" in fit.volume.axes
-        labels = pointwise.labels if pointwise is not None else np.stack(objects)
+        labels = pointwise.labels if pointwise is not None else decoding.apart(objects)
         assert labels is not None
         return (labels, scores) if has_time else (labels[0], scores[0])
 

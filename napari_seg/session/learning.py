@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import Volume
-from napari_seg.editing.annotation import Entry
+from napari_seg.editing.annotation import Entry, label_of
+from napari_seg.editing.counting import counted
 from napari_seg.editing.said import class_names, counts_objects
 from napari_seg.editing.spoken import Amount, amount, spoken
 from napari_seg.errors import SegError
@@ -165,6 +166,7 @@ class Taught:
         The session is let go while it is worked out what counts: on some disks nobody can write to it meanwhile.
         """
         row, endings = self.image, ("", SAID, LEARNING)
+        alone = {plane.name: self._alone(plane) for plane in self.planes} if row.times > 1 else {}
         for time in range(row.times):
             with reading(self.folder) as store:
                 found = [
@@ -177,7 +179,7 @@ class Taught:
                         f"{self.folder.name} from a backup, or leave this image out."
                     )
             for plane, rows, (labels, said, override) in zip(self.planes, self.rows, found, strict=True):
-                here = _at_one_time(rows) if row.times > 1 else rows
+                here = _at_one_time(rows, labels, alone[plane.name]) if row.times > 1 else rows
                 counts = spoken(
                     labels,
                     said,
@@ -188,6 +190,17 @@ class Taught:
                     changed=self.changed,
                 )
                 yield _Looked(labels, said, here, counts)
+
+    def _alone(self, plane: Plane) -> frozenset[int]:
+        """The numbers of objects that occur at one time point only."""
+        seen, again = set[int](), set[int]()
+        for time in range(self.image.times if plane.objects else 0):
+            with reading(self.folder) as store:
+                labels = store.labels(self.image.id, plane.name, time, revision=self.image.head)
+            here = {int(label) for label in counted(labels)}
+            again |= seen & here
+            seen |= here
+        return frozenset(seen - again)
 
     def read_image(self) -> Volume:
         """The image that was corrected. Raises ``SegError`` where it is nowhere to be found."""
@@ -321,10 +334,14 @@ def _people(store: Store, image: ImageRow) -> tuple[str, ...]:
     return tuple(sorted({one.who for one in made} - {""}))
 
 
-def _at_one_time(rows: Rows) -> Rows:
-    """What is said of every time point of a film: what was accepted was looked at in one of them."""
-    return {
-        key: entry
-        for key, entry in rows.items()
-        if entry.state != "accepted" or key.split()[0] not in ("object", "region", "slice", "box")
-    }
+def _at_one_time(rows: Rows, labels: Labels, alone: Collection[int]) -> Rows:
+    """What is said of one time point of a film: of an object where it is ``alone`` with its number, else nobody knows
+    at what time it was looked at. So it is with classes, regions, slices and boxes."""
+    here = {int(label) for label in counted(labels)} & {*alone}
+
+    def holds(key: str, entry: Entry) -> bool:
+        if entry.state not in ("accepted", "rejected"):
+            return True
+        return label_of(key) in here if key.startswith("object ") else key.split()[0] not in ("region", "slice", "box")
+
+    return {key: entry for key, entry in rows.items() if holds(key, entry)}

@@ -12,7 +12,7 @@ import pytest
 from controlled import let_arrive
 from napari.components import ViewerModel
 
-from napari_seg.editing.annotation import Entry, object_key
+from napari_seg.editing.annotation import Annotation, Entry, object_key
 from napari_seg.editing.edit import edited
 from napari_seg.editing.renewal import renewed
 from napari_seg.errors import SegError
@@ -20,7 +20,7 @@ from napari_seg.gui import renewing
 from napari_seg.gui.acts import OTHERWISE
 from napari_seg.gui.arrivals import MADE, PREDICTED
 from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.renewing import Renewal, put
+from napari_seg.gui.renewing import Renewal, edits_of, put
 from napari_seg.gui.track import Track
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import SAID
@@ -306,3 +306,14 @@ def test_why_a_mask_cannot_be_renewed_is_told(desk: Desk, monkeypatch: pytest.Mo
     desk.go.set()
     desk.until(lambda: desk.recorder.rests)
     assert desk.told[1] == OTHERWISE.format(name="m")
+
+
+def test_new_objects_of_several_times_get_numbers_of_their_own() -> None:
+    frame = np.zeros((20, 30), np.uint8)
+    frame[2:8, 2:8], frame[2:8, 12:18] = 1, 2
+    film = np.stack([frame] * 3)
+    nothing = {time: np.zeros((20, 30), np.uint8) for time in range(3)}
+    frozen = {time: Annotation.of(nothing[time]) for time in range(3)}
+    edits = edits_of(Renewal(film, None, "predict", None), frozen, nothing)
+    found = [set(np.unique(patch.after).tolist()) - {0} for edit in edits.values() for patch in edit.patches]
+    assert sorted(number for numbers in found for number in numbers) == [1, 2, 3, 4, 5, 6]

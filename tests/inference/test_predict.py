@@ -117,6 +117,16 @@ def test_time_points_are_predicted_one_by_one():
     assert np.array_equal(redecode(prediction, region=Region((5, 5), (30, 30), time=2)), image[2:, 5:30, 5:30] > 0)
 
 
+def test_no_number_of_an_object_occurs_at_two_times():
+    film = Volume(np.stack([disks((200, 220), 20, radius) for radius in (6, 8, 6)]), "TYX")
+    prediction = predict(bright(2), film, FP32)
+    for labels in (prediction.labels.data, redecode(prediction), redecode(prediction, region=Region((0, 0), (90, 90)))):
+        numbers = [set(np.unique(frame).tolist()) - {0} for frame in labels]
+        assert sum(map(len, numbers)) == len(set.union(*numbers))
+    assert prediction.labels.data.max() == 330
+    assert prediction.labels.data.dtype == np.uint16
+
+
 def test_a_2d_model_joins_the_objects_of_a_volume():
     image = np.repeat(disks((40, 60), 20, 6)[None], 5, axis=0)
     prediction = predict(bright(2), Volume(image, "ZYX"), FP32)

@@ -200,6 +200,27 @@ def test_of_a_film_every_time_point_has_its_own_say(desk: Desk) -> None:
     assert found.amount.images == 1
 
 
+def test_of_a_film_an_object_counts_that_is_alone_with_its_number(desk: Desk) -> None:
+    film = Volume(noise(3, 60, 80), "TYX", name="film")
+    image = desk.row(film)
+    desk.plane(image)
+    frame = squares(5, 40)[0]
+    labels = np.stack([np.where(frame > 0, frame + 2 * t, 0) for t in range(3)])
+    labels[0][labels[0] == 2] = 4  # an object that goes on: 4 at the first two times
+    desk.predict(image, labels)
+    corrected = labels.copy()
+    corrected[2, 20:25, 5:15] = 6
+    desk.put(image, corrected)
+    desk.say(image, {object_key(1): ACCEPTED, object_key(4): ACCEPTED, object_key(6): Entry(state="rejected")})
+    (found,) = desk.lessons(volumes={image: film})
+    mask = found.load().mask
+    assert mask[0][corrected[0] == 1].all()
+    assert not mask[0][corrected[0] == 4].any()
+    assert not mask[1].any()
+    assert not mask[2][corrected[2] == 6].any()
+    assert found.amount.objects == 1
+
+
 def test_overlapping_classes_count_where_a_person_has_spoken_in_every_plane(desk: Desk) -> None:
     image = desk.image("heart.tif", noise(60, 80))
     told = Predicted("two", "ab", {}, None)
