@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from napari_seg.errors import SegError
 from napari_seg.models.model import Model
 from napari_seg.models.spec import FORMAT, Event, ModelSpec
+from napari_seg.models.zoo import refuse_unloaded
 from napari_seg.networks import Ensemble, Network
 
 SEEN = ("channels", "spacing", "unit", "normalisation", "diameter")
@@ -19,8 +20,12 @@ def ensemble(models: Sequence[Model]) -> Model:
     """The mean of models, with the name, the decoding settings, the card and the history of the first.
 
     Networks may differ, task and input may not. It knows mirror images along the axes along which all of its members
-    learned them. Raises ``SegError`` naming what differs, and for an empty list.
+    learned them. Raises ``SegError`` naming what differs, for an empty list and for what is no list of models.
     """
+    if not isinstance(models, list | tuple):
+        raise SegError("An ensemble is made of a list of models; put those to join between [ and ].")
+    for model in models:
+        refuse_unloaded(model)
     if not models:
         raise SegError("An ensemble of no models cannot be made; give one at least.")
     first = models[0].spec

@@ -35,6 +35,8 @@ def refuse_unloaded(model: object) -> None:
     """Raises ``SegError`` for what is no model, such as its name."""
     if isinstance(model, str | Path):
         raise SegError(f"{model} is the name of a model; load it with load_model.")
+    if isinstance(model, list | tuple):
+        raise SegError("Several models were given where one is wanted; give one, or the ensemble of them.")
     if not (hasattr(model, "spec") and hasattr(model, "network")):
         raise SegError(f"The model is of the type {type(model).__name__}; give one that load_model loaded.")
 

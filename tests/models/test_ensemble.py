@@ -111,6 +111,26 @@ def test_what_does_not_fit_is_not_averaged(other, word):
         ensemble([])
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (lambda: ["a.safetensors"], r"^a\.safetensors is the name of a model; load it with load_model\.$"),
+        (lambda: [tiny(1), 3], r"^The model is of the type int; give one that load_model loaded\.$"),
+        (lambda: [[tiny(1)]], r"^Several models were given where one is wanted; give one, or the ensemble of them\.$"),
+        (lambda: "a.safetensors", r"^An ensemble is made of a list of models; put those to join between \[ and \]\.$"),
+        (lambda: tiny(1), r"^An ensemble is made of a list of models; put those to join between \[ and \]\.$"),
+    ],
+)
+def test_what_is_no_list_of_models_is_refused_in_a_sentence(given, words):
+    with pytest.raises(SegError, match=words):
+        ensemble(given())
+
+
+def test_a_list_of_models_is_no_model():
+    with pytest.raises(SegError, match=r"^Several models were given where one is wanted; give one, or the ensemble"):
+        predict([tiny(1), tiny(2)], image(), FP32)
+
+
 def test_mirror_images_are_used_where_all_members_learned_them(tmp_path):
     def learned(seed: int, flips: object) -> Model:
         model = tiny(seed)
