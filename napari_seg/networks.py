@@ -76,13 +76,11 @@ class Network(nn.Module):
         return kind(step, return_indices=indices)  # type: ignore[no-any-return]
 
     def normalise(self, channels: int) -> nn.Module:
+        """Of those of torch the kind that takes a single value too, as which the deepest level sees a small image."""
         if self.norm == "group":
             groups = next(count for count in (8, 4, 2, 1) if channels % count == 0)
-            return nn.GroupNorm(groups, channels)
-        kinds: dict[str, Any] = {
-            "batch": (nn.BatchNorm2d, nn.BatchNorm3d),
-            "instance": (nn.InstanceNorm2d, nn.InstanceNorm3d),
-        }
+            return GroupNorm(groups, channels)
+        kinds: dict[str, Any] = {"batch": (BatchNorm2d, BatchNorm3d), "instance": (InstanceNorm2d, InstanceNorm3d)}
         return kinds[self.norm][self.ndim - 2](channels, affine=True)  # type: ignore[no-any-return]
 
     def convs(self, inputs: int, outputs: int, count: int, *, residual: bool | None = None) -> nn.Module:
@@ -94,6 +92,45 @@ class Network(nn.Module):
             return nn.Sequential(*layers)
         across = nn.Identity() if inputs == outputs else self.conv(inputs, outputs, 1)
         return Residual(nn.Sequential(*layers[:-1]), across)
+
+
+class _OfBatches:
+    """A single value says nothing of how values differ: it is normalised like a batch in a prediction."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        if self.training and x[:, 0].numel() == 1:
+            return torch.nn.functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+            )
+        return super().forward(x)  # type: ignore[no-any-return, misc]
+
+
+class _OfImages:
+    """A single value is its own mean: nothing but the bias is left of it."""
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        if x[0, 0].numel() == 1:
+            return super().forward(x.expand(*x.shape[:-1], 2))[..., :1]  # type: ignore[no-any-return, misc]
+        return super().forward(x)  # type: ignore[no-any-return, misc]
+
+
+class BatchNorm2d(_OfBatches, nn.BatchNorm2d): ...
+
+
+class BatchNorm3d(_OfBatches, nn.BatchNorm3d): ...
+
+
+class InstanceNorm2d(_OfImages, nn.InstanceNorm2d): ...
+
+
+class InstanceNorm3d(_OfImages, nn.InstanceNorm3d): ...
+
+
+class GroupNorm(nn.GroupNorm):
+    """A single value is its own mean: nothing but the bias is left of it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps, torch.backends.cudnn.enabled)
 
 
 class Residual(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_seg.networks import NETWORKS, SegNet
+from napari_seg.networks import NETWORKS, SegNet, UNet
 
 CASES = [(kind, ndim) for kind in NETWORKS for ndim in (2, 3)]
 
@@ -21,6 +21,35 @@ def test_logits_have_the_grid_of_the_input(kind: str, ndim: int, norm: str) -> N
     network = NETWORKS[kind](ndim, 3, 5, width=4, depth=2, norm=norm)
     grid = tuple(2 * n for n in network.multiple)
     assert network(torch.rand(2, 3, *grid)).shape == (2, 5, *grid)
+
+
+@pytest.mark.parametrize(("kind", "ndim"), CASES)
+@pytest.mark.parametrize("norm", ["batch", "group", "instance"])
+@pytest.mark.parametrize("training", [False, True])
+def test_one_pixel_on_the_deepest_level_is_enough(kind: str, ndim: int, norm: str, training: bool) -> None:
+    network = NETWORKS[kind](ndim, 1, 2, width=4, depth=1, norm=norm).train(training)
+    logits = network(torch.rand(1, 1, *network.multiple))
+    logits.sum().backward()
+    assert logits.shape == (1, 2, *network.multiple)
+    assert all(torch.isfinite(value).all() for value in (logits, *network.state_dict().values()))
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("norm", ["batch", "group", "instance"])
+def test_norms_of_more_than_one_pixel_are_those_of_torch(norm: str, batch: int, ndim: int) -> None:
+    of_torch = {
+        "batch": (torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)[ndim - 2](8),
+        "group": torch.nn.GroupNorm(8, 8),
+        "instance": (torch.nn.InstanceNorm2d, torch.nn.InstanceNorm3d)[ndim - 2](8, affine=True),
+    }[norm]
+    ours = UNet(ndim, norm=norm).normalise(8)
+    for _ in range(2):
+        x = torch.rand(batch, 8, *(3, 2, 4)[:ndim])
+        assert torch.equal(ours(x), of_torch(x))
+    assert ours.state_dict().keys() == of_torch.state_dict().keys()
+    for name, value in ours.state_dict().items():
+        assert torch.equal(value, of_torch.state_dict()[name])
 
 
 @pytest.mark.parametrize(("kind", "ndim"), CASES)

@@ -327,3 +327,11 @@ def test_a_device_that_is_not_there_is_refused():
     absent = "mps" if not torch.backends.mps.is_available() else "cuda"
     with pytest.raises(SegError, match="choose the device auto or cpu"):
         predict(dark(2), Volume(disks((40, 40), 20, 6), "YX"), PredictSpec(device=absent))
+
+
+@pytest.mark.parametrize("norm", ["batch", "group", "instance"])
+def test_an_image_of_few_pixels_is_predicted_with_every_norm(norm):
+    task = Semantic()
+    network = NetworkSpec(width=4, depth=2, norm=norm, out_channels=task.channels)
+    model = Model.create(ModelSpec(name="small", network=network, task=task, input=InputSpec(patch=(32, 32))))
+    assert predict(model, Volume(disks((4, 3), 1, 1), "YX"), FP32).labels.shape == (4, 3)
