@@ -314,8 +314,9 @@ class Facts:
     @classmethod
     def of(cls, image: Volume, labels: Volume, spec: TrainSpec) -> Facts:
         ndim: Literal[2, 3] = 3 if image.ndim == 3 and image.grid[0] > 1 else 2
-        if (spec.ndim or ndim) > image.ndim:
-            raise SegError(f"{image.name} is a 2D image; train a 2D network on it.")
+        if (spec.ndim or ndim) > ndim:
+            words = "a 2D image" if image.ndim == 2 else "a volume of one slice"
+            raise SegError(f"{image.name} is {words}; train a 2D network on it.")
         planes = labels.size("C") if "C" in labels.axes else 0
         ids = np.asarray(labels.data)
         diameters = dict[int, NDArray[np.float64]]()

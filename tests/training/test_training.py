@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from lessons import InMemory
 from safetensors.torch import load_file
 
 from napari_seg.data.volume import Volume
@@ -278,6 +279,18 @@ def test_a_start_that_does_not_fit_is_one_sentence(
     with pytest.raises(SegError, match=sentence):
         train(folder, spec, save_to=tmp_path / "m", start=model_of(axes, **changes))
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("shapes", [[(1, 24, 24)], [(8, 24, 24), (1, 24, 24)]])
+def test_a_volume_of_one_slice_is_refused_for_a_3d_network(shapes: list[tuple[int, int, int]], tmp_path: Path) -> None:
+    cases = []
+    for shape in shapes:
+        labels = Volume(np.indices(shape).sum(0) // 30, "ZYX")
+        image = Volume(np.random.default_rng(0).random(shape, np.float32), "ZYX", name=f"{shape[0]} deep")
+        cases.append(InMemory(image.name, image, labels))
+    words = r"^1 deep is a volume of one slice; train a 2D network on it\.$"
+    with pytest.raises(SegError, match=words):
+        train(cases, tiny(patch=None, ndim=3), save_to=tmp_path / "m")
 
 
 def test_what_a_start_already_is_may_be_said(folder: Path, tmp_path: Path) -> None:
