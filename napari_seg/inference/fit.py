@@ -30,6 +30,9 @@ FARTHEST = 4.0
 SMALLEST, LARGEST = 1 / 8, 8.0
 """Objects are expected to be at least and at most so many times as wide as those the model learned."""
 
+MOST_VOXELS = 1000
+"""An image that would be resampled to more than so many times as many voxels says a wrong size or unit of them."""
+
 _PREVIEW = 768
 """The preview shows at most this many pixels of the image along each axis, around its middle."""
 
@@ -226,6 +229,18 @@ def physical_scale(spec: ModelSpec, volume: Volume) -> tuple[float, ...] | None:
     return tuple(_near_one(s * factor / w) for s, w in zip(volume.spacing[-len(wanted) :], wanted, strict=True))
 
 
+def refuse_inflated(spec: ModelSpec, volume: Volume, name: str) -> None:
+    """Raises ``SegError`` for an image whose voxels are so much coarser than the model's that their size is wrong."""
+    scale = physical_scale(spec, volume) or ()
+    if math.prod(scale) > MOST_VOXELS:
+        given = " x ".join(f"{s:.3g}" for s in (volume.spacing or ())[-len(scale) :])
+        wanted = " x ".join(f"{s:.3g}" for s in spec.input.spacing or ())
+        raise SegError(
+            f"{name or 'The image'} has voxels of {given} {volume.unit}, which on the {wanted} {spec.input.unit} of "
+            f"the model would become {math.prod(scale):.0e} times as many; correct its spacing or its unit."
+        )
+
+
 def diameters(spec: ModelSpec) -> tuple[float, float]:
     """The smallest and the largest diameter, in pixels of an image, by which it is rescaled for a model that has one.
 
@@ -283,6 +298,7 @@ def _scale(
         )
         return scale, (words,), ()
     if scale is not None:
+        refuse_inflated(spec, volume, volume.name)
         spacing = " x ".join(f"{s:.3g}" for s in spec.input.spacing or ())
         note = () if scale == ones else (f"The image is resampled to the model's {spacing} {spec.input.unit}.",)
         change = max(max(k, 1 / k) for k in scale)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.inference.channels import Channels, choose_channels
-from napari_seg.inference.fit import by_diameter, diameters, physical_scale
+from napari_seg.inference.fit import by_diameter, diameters, physical_scale, refuse_inflated
 from napari_seg.inference.prepare import measure
 from napari_seg.inference.resample import resampled
 from napari_seg.models.spec import ModelSpec
@@ -101,6 +101,7 @@ def samples(
     if ndim > image.ndim:
         raise SegError(f"{image.name or name} is a 2D image; train a 2D network on it, or start from a 2D model.")
     channels = _channels(image, model, channel, name)
+    refuse_inflated(model, image, image.name or name)
     ids = np.asarray(labels.data) if "T" in image.axes else np.asarray(labels.data)[None]
     counts = [None] * len(ids) if mask is None else list(mask.reshape(len(ids), *image.grid))
     shape = _shape(image, model, ids, counts)

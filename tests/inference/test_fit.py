@@ -68,6 +68,18 @@ def test_a_volume_far_larger_than_the_learned_ones_asks_for_a_box():
     check(model, volume((30, 50, 60), "ZYX", spacing=(1, 1, 1), unit="mm"), DEFAULTS)
 
 
+def test_an_image_of_a_wrong_unit_is_refused_by_its_name():
+    model = dark(2, spacing=(100.0, 100.0), unit="nm").spec
+    wrong = volume((30, 40), "YX", spacing=(100, 100), unit="mm", name="cells")
+    words = (
+        r"^cells has voxels of 100 x 100 mm, which on the 100 x 100 nm of the model would become 1e\+12 times as many;"
+    )
+    with pytest.raises(SegError, match=words + r" correct its spacing or its unit\.$"):
+        check(model, wrong, DEFAULTS)
+    coarse = volume((30, 40), "YX", spacing=(3, 3), unit="um")
+    assert check(model, coarse, DEFAULTS).scale == pytest.approx((30, 30))
+
+
 def test_far_larger_images_are_normalised_by_the_box_others_by_the_whole():
     data = np.zeros((40, 90, 90), np.float32)
     data[:20, :20, :20] = np.random.default_rng(0).random((20, 20, 20)) + 5

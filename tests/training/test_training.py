@@ -293,6 +293,18 @@ def test_a_volume_of_one_slice_is_refused_for_a_3d_network(shapes: list[tuple[in
         train(cases, tiny(patch=None, ndim=3), save_to=tmp_path / "m")
 
 
+def test_an_image_of_a_wrong_unit_is_refused_by_its_name(tmp_path: Path) -> None:
+    cases = []
+    for number, unit in enumerate(("nm", "nm", "mm")):
+        given: dict[str, Any] = {"spacing": (1.0, 1.0), "unit": unit}
+        labels = Volume(np.eye(24, dtype=np.int64), "YX", **given)
+        image = Volume(np.random.default_rng(number).random((24, 24), np.float32), "YX", **given)
+        cases.append(InMemory(f"c{number}", image, labels, split="val" if unit == "mm" else "train"))
+    words = r"^c2 has voxels of 1 x 1 mm, .* 1 x 1 nm of the model .* times as many; correct its spacing or its unit\.$"
+    with pytest.raises(SegError, match=words):
+        train(cases, tiny(patch=None), save_to=tmp_path / "m")
+
+
 def test_what_a_start_already_is_may_be_said(folder: Path, tmp_path: Path) -> None:
     start = model_of("YX", network="vnet")
     spec = tiny(network="vnet", ndim=2, classes=("object",), norm="batch", patch=(16, 16), steps=1)
