@@ -25,8 +25,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from napari_seg.errors import SegError
 from napari_seg.inference.forecast import multiplications
 from napari_seg.inference.tiling import Axis
+from napari_seg.models.model import build
 from napari_seg.models.spec import NetworkSpec
-from napari_seg.networks import NETWORKS, Ensemble
+from napari_seg.networks import Ensemble
 from napari_seg.tasks.base import Task
 from napari_seg.tasks.semantic import Semantic
 
@@ -210,7 +211,7 @@ def slide(planes: Planes, axes: tuple[Axis, ...], runner: Runner) -> Iterator[Fi
 def measure_pace(device: Device) -> float:
     """How many multiplications a second a small network makes on the device."""
     spec = NetworkSpec(width=16, depth=3)
-    runner = Runner(NETWORKS[spec.kind](width=spec.width, depth=spec.depth), Semantic(), device, ndim=2)
+    runner = Runner(build(spec), Semantic(), device, ndim=2)
     tiles = torch.zeros((1, 1, 256, 256), device=runner.device)
     seconds = []
     for _ in range(3):  # the first warms up

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from napari_seg.models.file import KEY, damaged_weights, read_spec
 from napari_seg.models.spec import ModelSpec, NetworkSpec
 from napari_seg.networks import NETWORKS, Ensemble, Network
 
+_DRAWING = threading.Lock()
+
 
 @dataclass(frozen=True, eq=False)
 class Model:
@@ -26,10 +29,8 @@ class Model:
 
     @classmethod
     def create(cls, spec: ModelSpec, *, seed: int = 0) -> Model:
-        """A model with fresh weights, the same for the same seed. The generator of the process is left as it was."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return cls(spec, build(spec.network).eval())
+        """A model with fresh weights, the same for the same seed."""
+        return cls(spec, build(spec.network, seed=seed).eval())
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
@@ -81,15 +82,20 @@ class Model:
         return path
 
 
-def build(spec: NetworkSpec) -> Network:
-    """The network of a spec, with the weights that torch draws."""
-    return NETWORKS[spec.kind](
-        spec.ndim,
-        spec.in_channels,
-        spec.out_channels,
-        width=spec.width,
-        depth=spec.depth,
-        norm=spec.norm,
-        residual=spec.residual,
-        flat_levels=spec.flat_levels,
-    )
+def build(spec: NetworkSpec, *, seed: int = 0) -> Network:
+    """The network of a spec with fresh weights, the same for the same seed.
+
+    Torch draws them from the one generator of the process: threads take turns, and leave it as it was.
+    """
+    with _DRAWING, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return NETWORKS[spec.kind](
+            spec.ndim,
+            spec.in_channels,
+            spec.out_channels,
+            width=spec.width,
+            depth=spec.depth,
+            norm=spec.norm,
+            residual=spec.residual,
+            flat_levels=spec.flat_levels,
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,21 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_generator_alone() -
     a, b = (Model.create(tiny(), seed=5).network.state_dict() for _ in range(2))
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_threads_that_make_models_at_once_get_the_weights_of_their_seeds() -> None:
+    network = NetworkSpec(width=8, depth=3, out_channels=2)
+    alone = [Model.create(tiny(network=network), seed=seed).digest for seed in range(4)]
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda k: Model.create(tiny(network=network), seed=k % 4).digest, range(60)))
+    assert found == alone * 15
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_seed_gives_the_weights_that_it_always_gave() -> None:
+    head = Model.create(tiny(), seed=5).network.state_dict()["head.weight"].flatten()
+    np.testing.assert_allclose(head, [1.977433, -0.622383, 0.822426, 0.085214], atol=1e-5)
 
 
 def test_keys_of_a_newer_version_survive(saved: Path, tmp_path: Path) -> None:
