@@ -262,9 +262,15 @@ def _figures_of(model: Model, taken: Sequence[Sample], device: Device, at: Progr
                 pieces.append((sample.labels, labels, sample.mask))
             yield at
     if task.kind == "instance":
-        return [{"AP 0.5": float(ap[0]), "mean AP": float(ap.mean())} for ap in map(ap_of, counts)]
+        return [_of_objects(counted) for counted in counts]
     dice = dice_of_classes(pieces, len(task.names), planes=bool(task.planes))
     return [{f"Dice {name}": dice[k] for k, name in enumerate(task.names, 1)}]
+
+
+def _of_objects(counts: NDArray[np.float64]) -> Figures:
+    """The figures of objects that were counted; where there are none and none was found, there is nothing to tell."""
+    ap = ap_of(counts) if counts[0] else None
+    return {"AP 0.5": None if ap is None else float(ap[0]), "mean AP": None if ap is None else float(ap.mean())}
 
 
 def _figure(figures: Figures) -> float:
@@ -274,10 +280,10 @@ def _figure(figures: Figures) -> float:
 
 
 def _best(figures: NDArray[np.float64], cases: Sequence[int]) -> int:
-    """The variant with the best mean over some of the cases."""
+    """The variant with the best mean over some of the cases; where some find what is not there, others are right."""
     known = figures[list(cases)]
     known = known[~np.isnan(known).all(1)]
-    return int(np.argmax(np.nan_to_num(known).mean(0))) if len(known) else 0
+    return int(np.argmax(np.nan_to_num(known, nan=1.0).mean(0))) if len(known) else 0
 
 
 def _means(figures: Sequence[Figures]) -> Figures:

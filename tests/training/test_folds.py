@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from discs import lessons, tiny
+from discs import Disc, lessons, tiny
 from safetensors.torch import load_file
 
 from napari_seg.data.formats import write
@@ -121,6 +122,30 @@ def test_objects_get_the_settings_that_do_best_over_all_folds(tmp_path, monkeypa
     assert [name for name, *_ in found.table()] == ["AP 0.5", "mean AP"]
     assert asked == [2, 2, 4]  # of each fold by the others, of the ensemble by all
     assert found.model.spec.task.seeds == Instance().variants()[12].seeds != Instance().seeds
+
+
+@dataclass(frozen=True)
+class Blank(Disc):
+    """An image without objects."""
+
+    def load(self):
+        found = super().load()
+        return found._replace(labels=replace(found.labels, data=np.zeros_like(found.labels.data)))
+
+
+def test_images_without_objects_in_which_none_are_found_say_nothing(tmp_path, monkeypatch):
+    def none(task, scores, *rest):
+        return [np.zeros(scores.shape[1:], int) for _ in task.variants()]
+
+    monkeypatch.setattr(Instance, "decode_variants", none)
+    cases = [*lessons(2), *(Blank(f"b{k}", f"b{k}", k) for k in range(4))]
+    found = folds(cases, tiny(task="instance", steps=1), 2, save_to=tmp_path / "m.safetensors")
+    assert {name: mean for name, _, mean, _ in found.table()} == {"AP 0.5": 0.0, "mean AP": 0.0}
+    assert set(found.model.spec.card.scores.values()) == {0.0}
+
+
+def test_settings_that_find_nothing_where_nothing_is_are_better():
+    assert module._best(np.array([[0.0, np.nan], [0.5, 0.5]]), [0, 1]) == 1
 
 
 def test_slices_of_a_volume_are_counted_together(tmp_path):
