@@ -69,7 +69,7 @@ def read_spec(path: str | Path) -> ModelSpec:
         )
     try:
         tensors = json.loads(header)
-        described = _shown(json.loads(tensors.pop("__metadata__")[KEY]))
+        described = shown(json.loads(tensors.pop("__metadata__")[KEY]))
         number = described["format"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise SegError(
@@ -114,12 +114,12 @@ def _fills(tensors: Any, size: int) -> bool:
     return end == size
 
 
-def _shown(value: Any) -> Any:
+def shown(value: Any) -> Any:
     """A JSON value whose texts hold nothing that moves the cursor, colours, hides or turns around what is shown."""
     if isinstance(value, dict):
-        return {_shown(key): _shown(item) for key, item in value.items()}
+        return {shown(key): shown(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_shown(item) for item in value]
+        return [shown(item) for item in value]
     if isinstance(value, str):
         return "".join(" " if c in "\t\n\r" else "\ufffd" if _misleads(c) else c for c in value)
     return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ import napari_seg
 from napari_seg.errors import SegError
 from napari_seg.inference.backend import Device
 from napari_seg.jobs import Progress, Steps
+from napari_seg.models.file import read_spec, shown
 from napari_seg.models.model import Model
 from napari_seg.models.shelf import name_of, state_of
 from napari_seg.models.spec import Event, ModelSpec
@@ -278,13 +279,33 @@ def _keep(kept: Model, network: Network | Ensemble, path: Path, step: int, stand
 
 def refuse_another(save_to: Path, asked: str, start: str = "") -> None:
     """Raises ``SegError`` where beside a model file no training was stopped that had these settings and this ``start``
-    (see :func:`run_course`): it is found out before anything is read."""
+    (see :func:`run_course`), or the file no longer holds what it kept: it is found out before anything is read."""
     about = stored(state_of(save_to))
     if (began := about.get("start", start)) != start:  # older states do not say it
         if began:
             raise SegError("The stopped training went on from another start; resume with the same one or start anew.")
         raise SegError("The stopped training began without a start; resume without one or start anew.")
     refuse_changes(json.loads(about["training"]), json.loads(asked), "The stopped training", "start anew")
+    if about["step"] or about["best"] > -math.inf:
+        refuse_other_model(save_to, lambda told: _kept_by(about, told), "The stopped training", "start anew")
+
+
+def _kept_by(about: Mapping[str, Any], told: Mapping[str, Any]) -> bool:
+    """Whether a stopped training kept the model whose history tells this: with the same settings, and the same scores
+    as far as they go (after a kill the model may be ahead of the state)."""
+    scores = [score for score in told.get("scores", []) if score[0] <= about["step"]]
+    same: bool = told.get("training") == shown(json.loads(about["training"]))
+    return same and scores == about["scores"][: len(scores)]
+
+
+def refuse_other_model(save_to: Path, is_kept: Callable[[Mapping[str, Any]], bool], what: str, instead: str) -> None:
+    """Raises ``SegError`` where the model that was kept before a stop was moved away, or another one lies in its place;
+    ``is_kept`` tells by the details of the last entry of its history."""
+    if not save_to.exists():
+        raise SegError(f"{what} kept its model in {save_to}, where it no longer is; put it back or {instead}.")
+    history = read_spec(save_to).history
+    if not history or not is_kept(history[-1].details):
+        raise SegError(f"{what} kept another model in {save_to} than lies there now; put it back or {instead}.")
 
 
 def refuse_changes(before: Mapping[str, Any], now: Mapping[str, Any], what: str, instead: str) -> None:

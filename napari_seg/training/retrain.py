@@ -154,8 +154,8 @@ def retrain(
     RetrainSpec.refuse_other(spec)
     began, save_to, asked = time.perf_counter(), Path(save_to), spec.to_json()
     if resume:
-        _refuse_other_parent(save_to, start, parent)
         refuse_another(save_to, asked)
+        _refuse_other_parent(save_to, start, parent)
     parts = yield from _within(_read(start, lessons, spec, memory, save_to if resume else None), 0, READ)
     settings = _settings(parts, spec)
     material = Material(

@@ -31,13 +31,14 @@ from napari_seg.errors import SegError
 from napari_seg.files import written
 from napari_seg.inference.backend import Device, choose_device
 from napari_seg.jobs import Progress, Steps, job
+from napari_seg.models.file import shown
 from napari_seg.models.model import Model
 from napari_seg.models.spec import Event, ModelSpec
 from napari_seg.networks import Network
 from napari_seg.spec import Spec
 from napari_seg.training.candidates import Candidate, candidates
 from napari_seg.training.cases import Lesson, find_cases
-from napari_seg.training.course import pace_of, refuse_changes, timing
+from napari_seg.training.course import pace_of, refuse_changes, refuse_other_model, timing
 from napari_seg.training.halving import goals, milestones, rounds
 from napari_seg.training.memory import forget
 from napari_seg.training.plan import TrainSpec, plan
@@ -162,8 +163,17 @@ def stopped_search(save_to: Path, spec: TrainSpec) -> _Note:
     except (OSError, SegError):
         raise SegError(f"There is no stopped search {folder}; start anew without resuming.") from None
     before, now = (json.loads(one.to_json()) for one in (note.training, spec))
-    refuse_changes(before, now, "The stopped search", f"delete {folder} and start anew")
+    instead = f"delete {folder} and start anew"
+    refuse_changes(before, now, "The stopped search", instead)
+    if note.best >= 0:
+        refuse_other_model(save_to, lambda told: _identity(note).items() <= told.items(), "The stopped search", instead)
     return note
+
+
+def _identity(note: _Note) -> dict[str, Any]:
+    """What the history of a model says of the search that kept it."""
+    searched = shown(json.loads(note.training.to_json()))
+    return {"searched": searched, "would_make": list(note.totals), "images": note.images}
 
 
 def _folder(save_to: Path) -> Path:
@@ -341,8 +351,7 @@ class _Search:
                 "precision": settings.device.precision,
                 "learned_from": len(self.bench.learned),
                 "validated_on": len(self.bench.held_out),
-                "searched": json.loads(self.bench.spec.to_json()),
-                "would_make": list(self.note.totals),
+                **_identity(self.note),
                 "tried": [one.model_dump(mode="json") for one in self._table()],
             },
         )

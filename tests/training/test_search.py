@@ -253,6 +253,27 @@ def test_only_the_same_search_is_resumed(tmp_path):
         search(split(), some(), save_to=path, count=3, resume=True)
 
 
+def test_what_a_stopped_search_kept_is_there_to_go_on(tmp_path):
+    path, aside = tmp_path / "m.safetensors", tmp_path / "aside.safetensors"
+    steps = search.steps(split(), some(), save_to=path, count=2)
+    assert any("score" in progress.detail for progress in steps)
+    steps.close()
+    path.rename(aside)
+    with pytest.raises(
+        SegError, match=r"kept its model in .*m\.safetensors, where it no longer is; put it back or del"
+    ):
+        search([], some(), save_to=path, count=2, resume=True)
+    for cases, spec in ((split(), some(seed=1)), (split(6), some())):
+        search(cases, spec, save_to=tmp_path / "other.safetensors", count=2)
+        (tmp_path / "other.safetensors").rename(path)
+        with pytest.raises(
+            SegError, match=r"kept another model in .* than lies there now; put it back or delete .*anew"
+        ):
+            search([], some(), save_to=path, count=2, resume=True)
+    aside.replace(path)
+    assert search(split(), some(), save_to=path, count=2, resume=True).table[0].taken
+
+
 def test_stopped_in_its_first_steps_there_is_a_model_too(tmp_path):
     path = tmp_path / "m.safetensors"
     steps = search.steps(split(), some(), save_to=path, count=2)

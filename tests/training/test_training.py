@@ -230,6 +230,26 @@ def test_resuming_needs_the_start_with_which_a_training_began(
     assert train(folder, spec, save_to=path, start=first, resume=True).spec.history  # a state that knows no start
 
 
+def test_what_a_stopped_training_kept_is_there_to_go_on(folder: Path, tmp_path: Path) -> None:
+    spec, path, aside = tiny(task="semantic"), tmp_path / "m", tmp_path / "aside"
+    unread: Any = [SimpleNamespace(split="train")]  # it is refused before any lesson is loaded
+    steps = train.steps(folder, spec, save_to=path)
+    next(progress for progress in steps if progress.detail.get("step") == 3)
+    steps.close()
+    path.rename(aside)
+    with pytest.raises(SegError, match=r"kept its model in .*m, where it no longer is; put it back or start anew\.$"):
+        train(unread, spec, save_to=path, resume=True)
+    others = [case for case in find_cases(folder) if case.split == "train"][1:]
+    last = [replace(case, split="val") for case in others[-1:]]
+    for cases, given in ((folder, spec.model_copy(update={"seed": 1})), ([*others[:-1], *last], spec)):
+        train(cases, given, save_to=tmp_path / "other")
+        (tmp_path / "other").rename(path)
+        with pytest.raises(SegError, match=r"kept another model in .*m than lies there now; put it back or start anew"):
+            train(unread, spec, save_to=path, resume=True)
+    aside.replace(path)
+    assert train(folder, spec, save_to=path, resume=True).spec.history
+
+
 def test_minutes_become_a_recorded_number_of_steps(folder: Path, tmp_path: Path) -> None:
     model = train(folder, tiny(steps=None, minutes=0.03), save_to=tmp_path / "m")
     assert model.spec.history[-1].details["steps"] >= 1
