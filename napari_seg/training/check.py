@@ -421,8 +421,8 @@ def _twins(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
 
 def _alone(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     if len(cases) == 1:
-        words = "There is a single image ({}): a part of it is held out, but nothing tells how others will fare."
-        yield _finding(f"{words} Label a second one.", cases, False)
+        words = "There is a single image ({}), so nothing tells how others will fare; label a second one."
+        yield _finding(words, cases, False)
 
 
 RULES: tuple[Rule, ...] = (
