@@ -705,7 +705,10 @@ class TestTrain:
         assert "--resume" not in run(*words).err
         (tmp_path / "m.safetensors.resume").touch()
         assert "(--resume) or choose another name or start anew (--overwrite)" in run(*words).err
-        (tmp_path / "m.safetensors.folds").mkdir()  # which --overwrite does not throw away
+        (tmp_path / "m.safetensors.resume").unlink()
+        (tmp_path / "m.safetensors.folds").mkdir()  # without a note there is nothing in it to go on with
+        assert "--resume" not in run(*words, "--folds", 2).err
+        (tmp_path / "m.safetensors.folds" / "folds.json").touch()  # which --overwrite does not throw away
         assert "--overwrite" not in run(*words, "--folds", 2).err
 
     @pytest.mark.parametrize("command", ["train", "search"])

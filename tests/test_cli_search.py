@@ -73,6 +73,7 @@ def test_a_full_disk_is_one_sentence(
     ended = run(command[0], data, *words(tmp_path / "m.safetensors"), *command[1:], "--steps", 1)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.splitlines()[-1] == "The disk is full (/there/note.json); free some space and start again."
+    assert not [*tmp_path.glob("m.safetensors*")]  # nothing that seems to be there to go on with
 
 
 def test_folds_print_mean_and_spread(run: Any, data: Path, tmp_path: Path) -> None:

@@ -154,11 +154,11 @@ def model_file(context: typer.Context, output: Path, *, resume: bool, overwrite:
     except OSError as error:
         raise SegError(f"{output} cannot be written {reason(error, 'choose another folder')}") from None
     if output.exists() and not (resume or overwrite):
-        folders = any(folder.is_dir() for folder in _folders(output))
+        noted = any(note.exists() for note in _notes(output))
         cures = [
-            *(["go on with what was stopped (--resume)"] if folders or state_of(output).exists() else []),
+            *(["go on with what was stopped (--resume)"] if noted or state_of(output).exists() else []),
             "choose another name",
-            *(["start anew (--overwrite)"] if overwrite is not None and not folders else []),
+            *(["start anew (--overwrite)"] if overwrite is not None and not noted else []),
         ]
         raise SegError(f"{output} exists already and was left as it is; {' or '.join(cures)}.")
 
@@ -181,13 +181,13 @@ def _put_by(output: Path) -> dict[Path, int]:
     """The files from which a training, folds or a search go on, by when they were written."""
     from napari_seg.models.shelf import state_of
 
-    files = (state_of(output), *(folder / f"{folder.suffix[1:]}.json" for folder in _folders(output)))
+    files = (state_of(output), *_notes(output))
     return {file: file.stat().st_mtime_ns for file in files if file.exists()}
 
 
-def _folders(output: Path) -> list[Path]:
-    """Where folds and searches keep what they go on with."""
-    return [output.with_name(f"{output.name}.{what}") for what in ("folds", "search")]
+def _notes(output: Path) -> list[Path]:
+    """What folds and searches write down; without it there is nothing to go on with."""
+    return [output.with_name(f"{output.name}.{what}") / f"{what}.json" for what in ("folds", "search")]
 
 
 @contextmanager

@@ -196,9 +196,9 @@ class _Bench:
             raise SegError(f"Folds that were stopped lie in {self.folder}; resume them, or delete that folder first.")
         shutil.rmtree(self.folder, ignore_errors=True)
         total = self.spec.steps or (yield from self._timed(seconds))
-        self.folder.mkdir(parents=True)
-        with written(note) as aside:
-            aside.write_text(
+        with written(self.folder) as aside:  # never without the note
+            aside.mkdir(parents=True)
+            (aside / NOTE).write_text(
                 json.dumps({"training": json.loads(self.spec.to_json()), "images": images, "steps": total}),
                 encoding="utf-8",
             )

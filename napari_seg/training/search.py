@@ -140,8 +140,9 @@ def search(
         shutil.rmtree(bench.folder, ignore_errors=True)
         left = 60 * spec.minutes - (time.perf_counter() - began)
         note = yield from bench.divide(tried, count, left)
-        bench.folder.mkdir(parents=True)
-        bench.keep(note)
+        with written(bench.folder) as aside:  # never without the note
+            aside.mkdir(parents=True)
+            (aside / NOTE).write_text(note.to_json(), encoding="utf-8")
     return (yield from _Search(bench, tried[: len(note.totals)], note).steps())
 
 
