@@ -112,7 +112,7 @@ def volume_from(image: Mapping[str, Any]) -> Volume:
         affine=np.array(image["affine"]) if image["affine"] else None,
         channels=tuple(image["channels"]),
         name=image["name"],
-        interval=image["interval"],
+        interval=image.get("interval"),
         source=Source(Path(source["path"]), source["format"], source["series"], source["modality"]) if source else None,
     )
 

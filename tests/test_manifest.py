@@ -8,10 +8,14 @@ from importlib import import_module
 from pathlib import Path
 
 import npe2
+import numpy as np
 import pytest
 
-from napari_seg.data.formats import FORMATS
+from napari_seg.data.formats import FORMATS, read, write
 from napari_seg.data.samples import SAMPLES
+from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
+from napari_seg.gui.manifest import write_labels
 
 ROOT = Path(__file__).parents[1]
 PACKED = ROOT / "napari_seg" / "napari.yaml"
@@ -101,3 +105,16 @@ def test_registering_imports_nothing_of_the_package() -> None:
 def test_the_readers_import_no_torch() -> None:
     script = "import sys, napari_seg.gui.manifest, napari_seg.gui.opening; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_one_mask_does_not_replace_a_file_of_several(tmp_path: Path) -> None:
+    planes = Volume(np.ones((3, 40, 60), np.uint8), "CYX", channels=("liver", "spleen", "kidney"))
+    path = write(planes, tmp_path / "organs.ome.tif")
+    before = path.read_bytes()
+    with pytest.raises(SegError, match="holds 3 masks or channels, this is one of them; choose another name"):
+        write_labels(str(path), np.ones((40, 60), np.uint8), {"name": "liver"})
+    assert path.read_bytes() == before
+    one = tmp_path / "liver.ome.tif"
+    for value in (1, 2):
+        write_labels(str(one), np.full((40, 60), value, np.uint8), {"name": "liver"})
+    assert (np.asarray(read(one).data) == 2).all()

@@ -66,6 +66,7 @@ ASKEW = "Here the mask is cut along time, or where it has no depth; work in a vi
 
 _AWAY = "That began in another slice or at another time; go back there, or press Escape to begin anew."
 
+IN_3D = "Which place is meant is not seen in 3D; go back to slices first (Ctrl+Y)."
 _TURNED_OVER = "Another slice or time was shown before you were done, so nothing was changed; do it again in one."
 
 _STEP = 1.2
@@ -201,7 +202,7 @@ class Hands:
             return
         self._viewer.layers.selection.active = track.layer
         track.layer.mode = "pan_zoom"
-        track.layer.mouse_pan = False
+        track.layer.mouse_pan = self._in_3d
         track.layer.events.mode.connect(self._mode_changed)
         track.layer.events.visible.connect(self._hidden)
         self.tool, self.acted = tool, None
@@ -251,7 +252,7 @@ class Hands:
         layer.mouse_pan = self._moving_view = True
         yield
         if self._moving_view and layer is self._held_for:
-            layer.mouse_pan = self._moving_view = False
+            self._moving_view, layer.mouse_pan = False, self._in_3d
 
     def _resize(self, factor: float) -> None:
         """Make the brush in hand larger or smaller."""
@@ -313,7 +314,7 @@ class Hands:
         if self._waits(track, shown):
             return
         if len(shown) != 2 and (self.acted.hovers or self.acted.group == "slices"):
-            self._say("Which place is meant is not seen in 3D; go back to slices first (Ctrl+Y).")
+            self._say(IN_3D)
             return
         if at_mouse and mouse is None:
             self._say(UNPOINTED)
@@ -363,8 +364,12 @@ class Hands:
         return False
 
     def _turned(self, event: Any = None) -> None:
-        """The views show other axes: a gesture goes no further; clicks wait for the view in which they were made."""
+        """The views show other axes: a gesture goes no further; clicks wait for the view in which they were made. In
+        3D, where no tool works, the mouse turns the view."""
         doing, tool = self.doing, self.tool
+        if self._held_for is not None:
+            self._held_for.mouse_pan = self._in_3d or self._moving_view
+            self.drawn.emit()
         if doing is None or tool is None or not self._button_held:
             return
         if _is_brush(tool):
@@ -703,6 +708,10 @@ class Hands:
         if track.layer.ndim == len(track.row.grid) or first in self._viewer.dims.displayed:
             return False
         return not 0 <= voxel_at(track.layer, self._viewer.dims)[0] < track.row.times
+
+    @property
+    def _in_3d(self) -> bool:
+        return bool(self._viewer.dims.ndisplay == 3)
 
     @property
     def words(self) -> str:

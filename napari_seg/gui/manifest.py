@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,7 @@ def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[
 
     def work() -> list[str]:
         try:
+            _spare_planes(volume, Path(path))
             made = next((record.made() for record in records), {})
             saved = write(replace(volume, made=made), Path(path))
         except BaseException:
@@ -130,6 +132,17 @@ def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[
     for controller in _controllers() if saved else ():
         controller.was_saved(data, Path(path))
     return saved
+
+
+def _spare_planes(mask: Volume, path: Path) -> None:
+    """Raises ``SegError`` where a file of several masks, or channels, would be replaced by one of them."""
+    from napari_seg.data.formats import read
+
+    planes = 1
+    with suppress(SegError):  # there is none, or none that can be read
+        planes = read(path).size("C")
+    if planes > max(1, mask.size("C")):
+        raise SegError(f"{path.name} holds {planes} masks or channels, this is one of them; choose another name.")
 
 
 def _controllers() -> list[Controller]:

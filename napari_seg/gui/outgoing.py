@@ -112,7 +112,7 @@ class Outgoing:
 
     def _done(self, run: _Run, path: Path, error: str) -> None:
         run.left[:1] = []
-        run.written, run.failed = run.written + (not error), run.failed + bool(error)
+        run.written, run.failed = run.written + (0 if error else len(run.names[path])), run.failed + bool(error)
         if error:
             self._project.fail(path, error)
         self._next(run)

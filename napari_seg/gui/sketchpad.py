@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_seg.editing.ruler import Measure
 from napari_seg.editing.tools import Tool
-from napari_seg.gui.hands import Hands
+from napari_seg.gui.hands import IN_3D, Hands
 from napari_seg.gui.hover import Hover
 from napari_seg.gui.pointing import Place
 from napari_seg.gui.reticle import on_canvas
@@ -69,7 +69,10 @@ class Sketchpad(QWidget):
 
     @property
     def words(self) -> str:
-        return hint(self._hands.tool, self._hands.words or self._hover.words, self._hands.measured)
+        said = self._hands.words or self._hover.words
+        if self._hands.tool is not None and self._viewer.dims.ndisplay == 3:
+            said = said or IN_3D
+        return hint(self._hands.tool, said, self._hands.measured)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         kind = event.type()

@@ -519,6 +519,15 @@ def test_masks_go_out_with_their_records(window: Window, folder: Path, tmp_path:
         assert json.loads(picture.info["napari_seg"])["model_hash"] == record["prediction"]["model_hash"]
     assert window.batch.state.saved == "Saved 3 masks in masks"
     assert window.batch.replaced(out) == 3
+    window.open(folder / "c.png")
+    window.mask("second")
+    controlled.paint(window.viewer.layers["second"], 3, 1)
+    window.rest()
+    window.batch.save(tmp_path / "more")
+    for _ in range(3):
+        window.rest()
+    assert len(list((tmp_path / "more").glob("*.png"))) == 4
+    assert window.batch.state.saved == "Saved 4 masks in more"
     window.batch.save(folder)
     window.rest()
     assert "taken for images" in window.batch.state.saved

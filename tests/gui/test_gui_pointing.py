@@ -12,7 +12,7 @@ from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent, QWheelEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_seg.gui.hands import UNPOINTED, Hands
+from napari_seg.gui.hands import IN_3D, UNPOINTED, Hands
 from napari_seg.gui.hover import Hover
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.reticle import on_canvas
@@ -160,3 +160,17 @@ def test_after_the_canvas_was_resized_nothing_is_acted_on_that_the_mouse_was_on_
     desk.show()
     outlined = desk.outlined
     assert desk.delete() == ({outlined} if outlined else set())
+
+
+def test_in_3d_a_tool_in_hand_says_where_it_works_and_the_mouse_turns_the_view(desk: Desk) -> None:
+    desk.hands.pick("brush")
+    assert "Hold the button and draw." in desk.pad.words
+    assert not desk.layer.mouse_pan
+    desk.viewer.dims.ndisplay = 3
+    assert desk.pad.words == IN_3D
+    assert desk.layer.mouse_pan
+    desk.hands.pick("lasso")
+    assert desk.layer.mouse_pan
+    desk.viewer.dims.ndisplay = 2
+    assert not desk.layer.mouse_pan
+    assert "Hold the button and draw." in desk.pad.words
