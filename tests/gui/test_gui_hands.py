@@ -42,7 +42,11 @@ class Desk:
         self.rest()
 
     def rest(self) -> None:
-        let_arrive(self.recorder)
+        """All arrives that does not wait for the person."""
+        for _ in range(20):
+            let_arrive(self.recorder)
+            if self.recorder.rests:
+                break
 
     def mouse(self, *points: tuple[float, float], modifiers: tuple[str, ...] = ()) -> Iterator[None]:
         """Press at the first point (row, column of slice 2), move along the others, let go: one step at a time."""
