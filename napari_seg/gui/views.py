@@ -454,6 +454,8 @@ def boxes_of(step: Any) -> list[tuple[slice, ...]]:
 
 def spare(layer: Any, step: Any, locked: Collection[int]) -> bool:
     """Take back, of a step of napari's own tools, what labels that are locked lost or gained; whether there was any."""
+    if not locked:
+        return False
     dtype = layer.data.dtype
     held = np.array([label for label in locked if label <= np.iinfo(dtype).max], dtype)
     spared = False

@@ -329,5 +329,5 @@ def _labels_volume(fit: Fit, labels: NDArray[Any], region: Region | None) -> Vol
         offset = np.array([0.0] * (3 - volume.ndim) + list(fit.box[0]) + [1.0])
         affine = affine.copy()
         affine[:, 3] = volume.affine @ offset
-    mask = Volume(labels, axes, volume.spacing, volume.unit, affine, planes, volume.name, image=volume.path)
-    return replace(mask, interval=volume.interval)
+    place = volume.spacing, volume.unit, affine
+    return Volume(labels, axes, *place, planes, volume.name, image=volume.path, interval=volume.interval)

@@ -119,14 +119,21 @@ def test_a_model_that_learned_no_mirror_images_is_not_asked_for_them(
     assert "all lie the same way" in page.mirror.start.toolTip()
 
 
-def test_a_mask_of_an_earlier_session_can_be_compared_too(
-    segmented: Controller, engine: Any, spots: Path, picture: np.ndarray[Any, Any], qtbot: Any
-) -> None:
+@pytest.fixture
+def again(segmented: Controller, engine: Any, spots: Path, picture: np.ndarray[Any, Any]) -> Any:
+    """Another window with the same image, after the first was closed."""
     segmented.close()
-    again = Controller(ViewerModel(), engine)
-    again.choose_model(spots)
-    again.viewer.add_image(picture, name="cells")
-    rest(again)
+    controller = Controller(ViewerModel(), engine)
+    controller.choose_model(spots)
+    controller.viewer.add_image(picture, name="cells")
+    rest(controller)
+    yield controller
+    controller.close()
+
+
+def test_a_mask_of_an_earlier_session_can_be_compared_too(
+    again: Controller, engine: Any, spots: Path, qtbot: Any
+) -> None:
     assert again.hands.track is not None
     assert again.mirroring.seconds() is None  # which model it was is not known yet
     look(again, qtbot)
@@ -136,19 +143,12 @@ def test_a_mask_of_an_earlier_session_can_be_compared_too(
     again.mirroring.start()
     order = engine.orders[-1]
     assert (order["model"], order["model_hash"], order["settings"]["precision"]) == (str(spots), "0f", "fp32")
-    again.close()
 
 
 def test_the_scores_of_an_image_that_was_replaced_are_not_compared(
-    segmented: Controller, engine: Any, spots: Path, picture: np.ndarray[Any, Any], qtbot: Any
+    again: Controller, picture: np.ndarray[Any, Any], qtbot: Any
 ) -> None:
-    segmented.close()
-    again = Controller(ViewerModel(), engine)
-    again.choose_model(spots)
-    image = again.viewer.add_image(picture, name="cells")
-    rest(again)
     look(again, qtbot)
     assert again.mirroring.seconds() is not None
-    image.data = picture[::-1].copy()
+    again.viewer.layers["cells"].data = picture[::-1].copy()
     assert again.mirroring.seconds() is None
-    again.close()
