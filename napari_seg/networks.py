@@ -77,11 +77,11 @@ class Network(nn.Module):
 
     def normalise(self, channels: int) -> nn.Module:
         """Of those of torch the kind that takes a single value too, as which the deepest level sees a small image."""
-        if self.norm == "group":
-            groups = next(count for count in (8, 4, 2, 1) if channels % count == 0)
-            return GroupNorm(groups, channels)
-        kinds: dict[str, Any] = {"batch": (BatchNorm2d, BatchNorm3d), "instance": (InstanceNorm2d, InstanceNorm3d)}
-        return kinds[self.norm][self.ndim - 2](channels, affine=True)  # type: ignore[no-any-return]
+        if self.norm == "batch":
+            return (BatchNorm2d if self.ndim == 2 else BatchNorm3d)(channels)
+        if self.norm == "instance":
+            return GroupNorm(channels, channels)
+        return GroupNorm(next(count for count in (8, 4, 2, 1) if channels % count == 0), channels)
 
     def convs(self, inputs: int, outputs: int, count: int, *, residual: bool | None = None) -> nn.Module:
         layers: list[nn.Module] = []
@@ -105,31 +105,24 @@ class _OfBatches:
         return super().forward(x)  # type: ignore[no-any-return, misc]
 
 
-class _OfImages:
-    """A single value is its own mean: nothing but the bias is left of it."""
-
-    def forward(self: Any, x: Tensor) -> Tensor:
-        if x[0, 0].numel() == 1:
-            return super().forward(x.expand(*x.shape[:-1], 2))[..., :1]  # type: ignore[no-any-return, misc]
-        return super().forward(x)  # type: ignore[no-any-return, misc]
-
-
 class BatchNorm2d(_OfBatches, nn.BatchNorm2d): ...
 
 
 class BatchNorm3d(_OfBatches, nn.BatchNorm3d): ...
 
 
-class InstanceNorm2d(_OfImages, nn.InstanceNorm2d): ...
-
-
-class InstanceNorm3d(_OfImages, nn.InstanceNorm3d): ...
-
-
 class GroupNorm(nn.GroupNorm):
-    """A single value is its own mean: nothing but the bias is left of it."""
+    """With a group for each channel it is instance norm, faster than torch's own on ``channels_last`` arrays of a CPU.
+
+    Of such arrays torch takes the variance as a difference of two squares, which goes wrong where the mean is far
+    larger than what differs: the mean is taken away first, and the result stays the same. A single value is its own
+    mean: only the bias is left of it.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
+        of_channels = x.detach().mean(dim=tuple(range(2, x.ndim))).view(len(x), self.num_groups, -1)
+        mean = of_channels.mean(2, keepdim=True).expand_as(of_channels)
+        x = x - mean.reshape(*x.shape[:2], *[1] * (x.ndim - 2))
         return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps, torch.backends.cudnn.enabled)
 
 

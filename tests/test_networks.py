@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -46,10 +48,20 @@ def test_norms_of_more_than_one_pixel_are_those_of_torch(norm: str, batch: int, 
     ours = UNet(ndim, norm=norm).normalise(8)
     for _ in range(2):
         x = torch.rand(batch, 8, *(3, 2, 4)[:ndim])
-        assert torch.equal(ours(x), of_torch(x))
+        torch.testing.assert_close(ours(x), of_torch(x))
     assert ours.state_dict().keys() == of_torch.state_dict().keys()
     for name, value in ours.state_dict().items():
         assert torch.equal(value, of_torch.state_dict()[name])
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("norm", ["group", "instance"])
+def test_norms_hold_where_the_mean_is_far_larger_than_what_differs(norm: str, ndim: int) -> None:
+    ours = UNet(ndim, norm=norm).normalise(16)
+    layout: Any = (torch.channels_last, torch.channels_last_3d)[ndim - 2]
+    x = torch.randn(2, 16, *(8, 24, 24)[-ndim:]) + 1000
+    exact = torch.nn.functional.group_norm(x.double(), ours.num_groups)
+    torch.testing.assert_close(ours(x.to(memory_format=layout)), exact.float(), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize(("kind", "ndim"), CASES)
