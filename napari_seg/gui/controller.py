@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -225,8 +226,8 @@ class Controller:
         """Write the mask of the last run, in a thread."""
         self._saving.save(path)
 
-    def was_saved(self, labels: Any, path: Path) -> None:
-        """The array of a layer was written in another way: by napari's own menu."""
+    def was_saved(self, labels: Sequence[Any], path: Path) -> None:
+        """The arrays of layers were written in another way: by napari's own menu."""
         self._saving.was_saved(labels, path)
 
     def close(self) -> list[Any]:

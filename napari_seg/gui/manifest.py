@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_seg.data.align import apart
 from napari_seg.data.formats import format_of, identities, spared, suffix_of, write
 from napari_seg.data.volume import Volume
+from napari_seg.editing.said import class_names, counts_objects
 from napari_seg.errors import SegError
 from napari_seg.gui.colours import class_looks
-from napari_seg.gui.layers import CLASSES, MOVED, OBJECTS, LayerData, layer_data, lies_elsewhere, volume_of
+from napari_seg.gui.layers import CLASSES, KEY, MOVED, OBJECTS, LayerData, layer_data, lies_elsewhere, volume_of
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
+
     from napari_seg.gui.controller import Controller
     from napari_seg.gui.recorder import Recorder
     from napari_seg.gui.saving import Record
     from napari_seg.gui.track import Track
+    from napari_seg.tasks.base import Labels
 
 PLUGIN = "napari-seg"
 """How napari calls this plugin."""
@@ -88,9 +93,9 @@ def _layers(paths: Sequence[str], viewer: Any) -> list[LayerData]:
     return layers
 
 
-def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[str]:
-    """Write one layer into the grid of the image it belongs to; raises ``SegError`` where that is not possible, or
-    would replace an image.
+def write_layers(path: Path, layers: Sequence[LayerData]) -> list[str]:
+    """Write an image, a mask, or several masks of one image as planes of one, into the grid of the image; raises
+    ``SegError`` where that is not possible, or would replace an image.
 
     napari waits for its writers on the thread of the window. So a copy is made there, for as long as that takes (0.1 s
     for 512 x 512 x 512 labels of 16 bits); it is written in a thread, and the window lives and says so meanwhile.
@@ -98,25 +103,30 @@ def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[
     from napari import current_viewer
     from napari.layers import Layer
 
-    from napari_seg.gui.saving import Record
+    from napari_seg.gui.saving import Record, in_one
     from napari_seg.gui.views import window_of
     from napari_seg.gui.waiting import wait_for
 
-    if words := spared(Path(path).expanduser(), identities(_image_files())):
+    if words := spared(path.expanduser(), identities(_image_files())):
         raise SegError(words)
-    layer = Layer.create(data, about, kind)
-    volume, records = volume_of(layer), list[Record]()
-    if kind == "labels":
-        kept = _kept(data)
-        if lies_elsewhere(layer, None if kept is None else kept[1].image):
-            raise SegError(f"{layer.name} {MOVED}")
-        volume, records = _copied(volume, kept, Path(path))
+    shown = [Layer.create(*layer) for layer in layers]
+    placed = _placed(shown)
+    volume, records, planes = volume_of(placed), list[Record](), tuple[str, ...]()
+    copies = [volume.data]
+    if layers[0][2] == "labels":
+        kept = [_kept(data) for data, _, _ in layers]
+        for layer, one in zip(shown, kept, strict=True):
+            if lies_elsewhere(layer, None if one is None else one[1].image):
+                raise SegError(f"{layer.name} {MOVED}")
+        planes = _planes(shown, placed, kept)
+        copies, records = _copied(shown, kept, path)
 
     def work() -> list[str]:
         try:
-            _spare_planes(volume, Path(path))
+            whole = in_one(volume, copies, planes)
+            _spare_planes(whole, path)
             made = next((record.made() for record in records), {})
-            saved = write(replace(volume, made=made), Path(path))
+            saved = write(replace(whole, made=made), path)
         except BaseException:
             for record in records:
                 record.give_up()
@@ -128,10 +138,34 @@ def write_layer(path: str, data: Any, about: dict[str, Any], kind: str) -> list[
     viewer = current_viewer()
     if viewer is None or threading.current_thread() is not threading.main_thread():
         return work()
-    saved = wait_for(window_of(viewer), f"Saving {Path(path).name}", work, way_out="") or []
+    saved = wait_for(window_of(viewer), f"Saving {path.name}", work, way_out="") or []
     for controller in _controllers() if saved else ():
-        controller.was_saved(data, Path(path))
+        controller.was_saved([data for data, _, _ in layers], path)
     return saved
+
+
+def _placed(layers: Sequence[Layer]) -> Layer:
+    """Of layers that belong together the one that knows best where it lies."""
+    known = [layer for layer in layers if KEY in layer.metadata]
+    return next((layer for layer in known if layer.metadata[KEY].affine is not None), [*known, *layers][0])
+
+
+def _planes(masks: Sequence[Layer], placed: Layer, kept: Sequence[tuple[Recorder, Track] | None]) -> tuple[str, ...]:
+    """What the planes of one file with these masks are called; nothing for a single mask. Raises ``SegError`` for masks
+    that are no planes of one."""
+    if len(masks) == 1:
+        return ()
+    place, names = volume_of(placed), list[str]()
+    for layer, one in zip(masks, kept, strict=True):
+        alike = layer.data.shape == placed.data.shape and not lies_elsewhere(layer, placed)
+        if not alike or apart(volume_of(layer, place.axes), place):
+            raise SegError(f"{layer.name} does not lie where {placed.name} lies; save each in a file of its own.")
+        rows = {} if one is None else one[0].rows(one[1])
+        if counts_objects(bool(layer.metadata.get(OBJECTS)), rows):
+            raise SegError(f"{layer.name} counts objects, which is no class; save it in a file of its own.")
+        classes = class_names(layer.metadata.get(CLASSES, ()), rows)
+        names.append(classes[0] if len(classes) == 1 else layer.name)
+    return tuple(names)
 
 
 def _spare_planes(mask: Volume, path: Path) -> None:
@@ -142,7 +176,8 @@ def _spare_planes(mask: Volume, path: Path) -> None:
     with suppress(SegError):  # there is none, or none that can be read
         planes = read(path).size("C")
     if planes > max(1, mask.size("C")):
-        raise SegError(f"{path.name} holds {planes} masks or channels, this is one of them; choose another name.")
+        these = f"these are {mask.size('C')}" if "C" in mask.axes else "this is one"
+        raise SegError(f"{path.name} holds {planes} masks or channels, {these} of them; choose another name.")
 
 
 def _controllers() -> list[Controller]:
@@ -172,22 +207,36 @@ def _kept(data: Any) -> tuple[Recorder, Track] | None:
     return next((one for one in kept if one[1].layer.data is data), None)
 
 
-def _copied(volume: Volume, kept: tuple[Recorder, Track] | None, path: Path) -> tuple[Volume, list[Record]]:
+def _copied(
+    masks: Sequence[Layer], kept: Sequence[tuple[Recorder, Track] | None], path: Path
+) -> tuple[list[Labels], list[Record]]:
     """What is to be written, such that nobody changes it, and the record of where it comes from, if it is kept."""
     from napari_seg.gui.saving import Record
 
-    if kept is not None and not kept[1].session.read_only:
-        labels, known = kept[0].export(kept[1], path.name)
-        return replace(volume, data=labels), [Record(*kept, path, known)]
-    return replace(volume, data=np.array(volume.data)), []
+    known = [one for one in kept if one is not None]
+    tracks = [track for _, track in known]
+    if (
+        len(tracks) == len(masks)
+        and len({track.row.fingerprint for track in tracks}) == 1
+        and not tracks[0].session.read_only
+    ):
+        recorder = known[0][0]
+        labels, record = recorder.export(tracks, path.name)
+        return labels, [Record(recorder, tracks[0], path, record)]
+    return [np.array(layer.data) for layer in masks], []
 
 
 def write_labels(path: str, data: Any, about: dict[str, Any]) -> list[str]:
-    return write_layer(path, data, about, "labels")
+    return write_layers(Path(path), [(data, about, "labels")])
+
+
+def write_planes(path: str, layers: list[LayerData]) -> list[str]:
+    """Several masks of one image, as the planes of one file."""
+    return write_layers(Path(path), layers)
 
 
 def write_image(path: str, data: Any, about: dict[str, Any]) -> list[str]:
-    return write_layer(path, data, about, "image")
+    return write_layers(Path(path), [(data, about, "image")])
 
 
 def sample(name: str) -> list[Any]:

@@ -385,14 +385,15 @@ class Recorder:
         layers as they are at one moment, and the record of them, if one is kept."""
         self._errands.beside(self._handing_out(tracks, file, self._while_open(then)))
 
-    def export(self, track: Track, file: str) -> tuple[Labels, Future[dict[str, Any]]]:
-        """Keep all of a layer, and write into the log that it goes out as ``file``, as it is now: a copy of it. The
-        record of it comes later: see :func:`~napari_seg.session.provenance.provenance`."""
+    def export(self, tracks: Sequence[Track], file: str) -> tuple[list[Labels], Future[dict[str, Any]]]:
+        """Keep all of the masks of an image, and write into the log that they go out as ``file``, as they are now:
+        copies of them. The record comes later: see :func:`~napari_seg.session.provenance.provenance`."""
         self._errands.finish(give_up=False)
         self._gather()
-        labels = track.layer.data.copy()
-        self._keep_all(track, labels)
-        return labels, self._going_out([track], file)
+        labels = [track.layer.data.copy() for track in tracks]
+        for track, copy in zip(tracks, labels, strict=True):
+            self._keep_all(track, copy)
+        return labels, self._going_out(tracks, file)
 
     def _going_out(self, tracks: Sequence[Track], file: str) -> Future[dict[str, Any]]:
         image, planes, at, who = tracks[0].row.id, [track.plane for track in tracks], time.time(), self.who

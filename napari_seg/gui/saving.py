@@ -6,7 +6,7 @@ Beside each mask goes a record of where it comes from (see :mod:`~napari_seg.ses
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
@@ -91,7 +91,7 @@ class Saving:
         each = f" (a plane for each class: {', '.join(planes)})" if planes else ""
 
         def work() -> tuple[str, str]:
-            volume = _in_one(known, labels, planes) if planes else replace(known, data=labels[0])
+            volume = in_one(known, labels, planes)
             try:
                 write(replace(volume, made=record.made() or known.made), path)
             except SegError as error:
@@ -115,10 +115,10 @@ class Saving:
             for made_with, track in tracks
         )
 
-    def was_saved(self, labels: Any, path: Path) -> None:
-        """An array was written in another way. Nothing is said where it is not all of the mask of the last run."""
+    def was_saved(self, labels: Sequence[Any], path: Path) -> None:
+        """Arrays were written in another way. Nothing is said where they are not all of the mask of the last run."""
         masks = self._runs.masks
-        if len(masks) == 1 and masks[0].layer.data is labels and self._wanted is None:
+        if masks and {id(mask.layer.data) for mask in masks} == set(map(id, labels)) and self._wanted is None:
             self._done((_saved(path), ""))
 
     def forget(self) -> None:
@@ -168,10 +168,13 @@ def _saved(path: Path, each: str = "") -> str:
     return f"Saved {path.name}{each} at {datetime.now():%H:%M:%S}"
 
 
-def _in_one(known: Volume, labels: list[Labels], planes: tuple[str, ...]) -> Volume:
-    """The masks of overlapping classes as one, laid out as a model answers: with a plane for each class."""
+def in_one(known: Volume, labels: Sequence[Labels], planes: tuple[str, ...]) -> Volume:
+    """The masks of overlapping classes as one, laid out as a model answers: with a plane for each class. Without
+    ``planes`` there is a single mask, which is that."""
+    if not planes:
+        return replace(known, data=labels[0])
     axes = known.mask_axes(planes)
-    return replace(known.mask(np.stack(labels, axes.index("C")), axes=axes), channels=planes)
+    return replace(known.mask(np.stack(labels, axes.index("C")), axes=axes), channels=planes, image=known.image)
 
 
 def proposed_path(mask: Mask) -> Path:

@@ -258,7 +258,7 @@ def test_a_way_back_from_a_file_that_was_changed_elsewhere(window: Any) -> None:
     here.paint(layer, (4, 20, 20), 2)
     mine = layer.data.copy()
     track = here.recorder.track(layer)
-    here.recorder.export(track, "seg.nii.gz")[1].result()
+    here.recorder.export([track], "seg.nii.gz")[1].result()
     here.paint(layer, (3, 20, 20), 2)
     newer = layer.data.copy()
     here = window()
@@ -469,12 +469,12 @@ def test_a_new_prediction_is_shown_where_the_mask_was_closed(window: Any) -> Non
     layer = predicted(square(3, 20), "new")
     np.testing.assert_array_equal(layer.data, square(3, 20))
     track = here.recorder.track(layer)
-    record = here.recorder.export(track, "seg.nii.gz")[1].result()
+    record = here.recorder.export([track], "seg.nii.gz")[1].result()
     assert record["prediction"]["model"] == "new"
     layer.undo()
     here.rest()
     np.testing.assert_array_equal(layer.data, mine)
-    record = here.recorder.export(track, "seg.nii.gz")[1].result()
+    record = here.recorder.export([track], "seg.nii.gz")[1].result()
     assert record["prediction"]["model"] == "old"
 
 
@@ -490,11 +490,11 @@ def test_start_afresh_is_the_prediction_and_says_so(window: Any) -> None:
     np.testing.assert_array_equal(layer.data, square(1))
     np.testing.assert_array_equal(other.data, square(4, 20))
     track = here.recorder.track(layer)
-    assert here.recorder.export(track, "a")[1].result()["prediction"]["model"] == "nuclei"
+    assert here.recorder.export([track], "a")[1].result()["prediction"]["model"] == "nuclei"
     here.recorder.restore(layer, 0)  # before the prediction
     here.rest()
     assert not layer.data.any()
-    assert here.recorder.export(track, "a")[1].result()["prediction"] is None
+    assert here.recorder.export([track], "a")[1].result()["prediction"] is None
 
 
 def test_the_size_of_a_voxel_follows_the_image(window: Any) -> None:
@@ -538,7 +538,7 @@ def test_a_mask_that_came_before_its_image_is_not_taken_for_one_that_is_turned(w
 
 def test_a_mask_that_was_moved_is_not_written_as_if_it_were_not(window: Any, tmp_path: Path) -> None:
     from napari_seg.errors import SegError
-    from napari_seg.gui.manifest import write_layer
+    from napari_seg.gui.manifest import write_labels
 
     here = window()
     volume = Volume(noise(0), "ZYX", spacing=(2.0, 1.0, 1.0), unit="mm", name="ct")
@@ -550,7 +550,7 @@ def test_a_mask_that_was_moved_is_not_written_as_if_it_were_not(window: Any, tmp
     layer.translate = (0, 5, 0)
     assert lies_elsewhere(layer, image)
     with pytest.raises(SegError, match=MOVED[:20]):
-        write_layer(str(tmp_path / "seg.nii.gz"), *layer.as_layer_data_tuple())
+        write_labels(str(tmp_path / "seg.nii.gz"), *layer.as_layer_data_tuple()[:2])
     layer.translate = image.translate
     layer.scale = (2.0, 2.0, 2.0)
     assert lies_elsewhere(layer, image)

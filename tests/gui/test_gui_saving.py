@@ -24,7 +24,7 @@ from napari_seg.gui import manifest, saving
 from napari_seg.gui.arrivals import files_of
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Finished
-from napari_seg.gui.layers import CLASSES, KEY, layer_data
+from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, layer_data
 from napari_seg.gui.opening import open_path
 from napari_seg.session.provenance import EXPORT
 
@@ -128,8 +128,11 @@ def test_classes_that_overlap_are_saved_together(overlapping: Controller, tmp_pa
     np.testing.assert_array_equal(found.data, [liver.data, tumour.data])
     record = json.loads((tmp_path / "mask.review.json").read_text())
     assert (record["mask"]["numbers"], record["mask"]["classes"]) == ("classes", ["liver", "tumor"])
-    overlapping.was_saved(tumour.data, tmp_path / "one.nii.gz")
+    overlapping.was_saved([tumour.data], tmp_path / "one.nii.gz")
     assert "one.nii.gz" not in overlapping.state.saved
+    overlapping.was_saved([tumour.data, liver.data], tmp_path / "both.nii.gz")
+    settle(overlapping)
+    assert overlapping.state.saved.startswith("Saved both.nii.gz")
     assert [(step["tool"], step["steps"], step["voxels"]) for step in record["steps_by_hand"]] == [
         ("edit", 1, 2),
         ("rename", 1, 0),
@@ -209,6 +212,82 @@ def test_file_save_of_napari_writes_the_record_too(
     told = json.loads(extension.get_content().rstrip(b"\0"))
     assert told["steps_by_hand"] == 1
     assert "model" not in told
+
+
+@pytest.fixture
+def organs(tmp_path: Path, make_napari_viewer: Callable[..., Any], plugin: None) -> tuple[Any, Path, Any]:
+    """A window without the panel, with the two masks that a file had a plane for each of."""
+    planes = np.zeros((2, 4, 20, 30), np.uint8)
+    planes[0, 1:3, 3:9, 3:9], planes[1, 2, 5:7, 5:7] = 1, 1
+    path = write(
+        Volume(planes, "CZYX", (2.0, 1.0, 1.0), "mm", channels=("liver", "tumour")), tmp_path / "organs.ome.tif"
+    )
+    viewer = make_napari_viewer()
+    person: Any = SimpleNamespace(image_or_labels=lambda _: "labels", wait_for=lambda _, work: work())
+    for data, about, _ in open_path(path, person).layers:
+        viewer.add_labels(data, **about)
+    return viewer, path, planes
+
+
+@pytest.mark.parametrize("panel", [True, False])
+@pytest.mark.parametrize("name", ["new.nii.gz", "new.nrrd", "new.ome.zarr", "organs.ome.tif"])
+def test_file_save_of_napari_puts_the_planes_of_a_mask_into_one_file_again(
+    organs: tuple[Any, Path, Any], tmp_path: Path, qtbot: Any, name: str, panel: bool
+) -> None:
+    viewer, _, planes = organs
+    if panel:
+        viewer.add_image(np.random.default_rng(0).random((4, 20, 30)), scale=(2, 1, 1), units="mm")
+        viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")
+        recorder = next(panel.controller.recorder for panel in viewer.window.dock_widgets.values())
+        masks = viewer.layers[:2]
+        qtbot.waitUntil(lambda: all(recorder.track(mask) is not None for mask in masks), timeout=20_000)
+        recorder.say(recorder.track(masks[1]), {"class 1": Entry(comment="tumor")}, "rename")
+    viewer.layers[0].data_setitem((np.array([0]), np.array([19]), np.array([29])), 1)
+    planes[0, 0, 19, 29] = 1
+    viewer.layers.selection = set(viewer.layers[:2])
+    viewer.layers.save(str(tmp_path / name), selected=True, plugin="napari-seg")
+    found = read(tmp_path / name)
+    assert (found.axes, found.spacing, found.unit) == ("CZYX", (2.0, 1.0, 1.0), "mm")
+    np.testing.assert_array_equal(np.asarray(found.data), planes)
+    names = ("liver", "tumor" if panel else "tumour")
+    assert found.channels == (names if "ome" in name else ())
+    records = [json.loads(record.read_text()) for record in tmp_path.glob("*.review.json")]
+    assert [record["mask"]["classes"] for record in records] == [[*names]] * panel
+    assert [record["steps_by_hand"][0]["tool"] for record in records] == ["edit"] * panel
+
+
+def test_only_masks_that_are_classes_in_one_place_go_into_one_file(
+    organs: tuple[Any, Path, Any], tmp_path: Path
+) -> None:
+    viewer, path, planes = organs
+    before = path.read_bytes()
+
+    def refused(others: str) -> None:
+        with pytest.raises(SegError, match=others):
+            viewer.layers.save(str(path), plugin="napari-seg")
+        assert path.read_bytes() == before
+
+    third = viewer.add_labels(planes[0], scale=(2, 1, 1), units="mm", name="third")
+    third.translate = (0, 0, 0.5)
+    refused("third does not lie where organs liver lies; save each in a file of its own.")
+    third.translate = (0, 0, 0)
+    third.metadata[OBJECTS] = True
+    refused("third counts objects, which is no class; save it in a file of its own.")
+    third.metadata[OBJECTS] = False
+    viewer.layers.reverse()
+    viewer.layers.save(str(tmp_path / "three.ome.tif"), plugin="napari-seg")
+    found = read(tmp_path / "three.ome.tif")
+    assert (found.channels, found.spacing) == (("third", "tumour", "liver"), (2.0, 1.0, 1.0))
+    np.testing.assert_array_equal(np.asarray(found.data), planes[[0, 1, 0]])
+    viewer.layers.remove(third)
+    viewer.add_labels(planes[0, 0], name="picture")
+    refused("picture does not lie where")
+    viewer.layers.remove("picture")
+    more = np.concatenate([planes, planes])
+    names = ("a", "b", "c", "d")
+    write(Volume(more, "CZYX", (2.0, 1.0, 1.0), "mm", channels=names), path)
+    before = path.read_bytes()
+    refused("organs.ome.tif holds 4 masks or channels, these are 2 of them; choose another name.")
 
 
 def test_the_window_lives_while_file_save_writes_what_was_there(
