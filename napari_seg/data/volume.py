@@ -85,7 +85,7 @@ class Volume:
                 "give one letter for each dimension."
             )
         if self.spacing is not None:
-            object.__setattr__(self, "spacing", tuple(float(one) for one in self.spacing))
+            object.__setattr__(self, "spacing", tuple(float(one) for one in np.ravel(self.spacing)))
         if self.affine is not None and not (np.shape(self.affine) == (4, 4) and np.isfinite(self.affine).all()):
             raise SegError("The affine is no matrix of 4 x 4 numbers; correct it in the file.")
         if self.spacing is not None and len(self.spacing) != self.ndim:

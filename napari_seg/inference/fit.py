@@ -204,15 +204,16 @@ def region_box(volume: Volume, region: Region | None) -> Box:
     if region is None:
         return (0,) * volume.ndim, volume.grid
     sound = len(region.start) == len(region.stop) == volume.ndim and all(
-        0 <= a < b <= n for a, b, n in zip(region.start, region.stop, volume.grid, strict=True)
+        0 <= a < b <= n and int(a) == a and int(b) == b
+        for a, b, n in zip(region.start, region.stop, volume.grid, strict=True)
     )
     if not sound:
         raise SegError(
-            f"The box {region.start} to {region.stop} is not inside the image ({volume.grid}); draw it again."
+            f"{region.start} to {region.stop} is no box of voxels inside the image {volume.grid}; draw it again."
         )
     if region.time is not None and not 0 <= region.time < volume.size("T"):
         raise SegError(f"There is no time point {region.time}; the image has {volume.size('T')}.")
-    return tuple(region.start), tuple(region.stop)
+    return tuple(map(int, region.start)), tuple(map(int, region.stop))
 
 
 def time_points(volume: Volume, region: Region | None) -> list[int]:

@@ -21,6 +21,11 @@ def test_an_affine_is_a_matrix_of_numbers(affine: np.ndarray, fits: bool) -> Non
         Volume(np.zeros((2, 3, 4)), "ZYX", (1, 1, 1), "mm", affine)
 
 
+def test_one_number_for_two_axes_is_refused_by_name() -> None:
+    with pytest.raises(SegError, match="The axes YX need 2 spacings; give one for each of YX."):
+        Volume(np.zeros((4, 4)), "YX", 0.5)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("spacing", [[2, 3], np.array([2.0, 3.0], np.float32)])
 def test_a_spacing_is_a_tuple_whatever_it_was_given_as(spacing: object) -> None:
     assert Volume(np.zeros((4, 4)), "YX", spacing, "mm").spacing == (2.0, 3.0)  # type: ignore[arg-type]

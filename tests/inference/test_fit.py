@@ -49,6 +49,8 @@ def test_an_empty_image_and_complex_numbers_are_refused():
         Region((0, 0), (5, 50)),
         Region((5, 5), (5, 9)),
         Region((-1, 0), (5, 5)),
+        Region((0.5, 0), (5, 5)),  # type: ignore[arg-type]
+        Region((0, 0), (float("nan"), 5)),  # type: ignore[arg-type]
         Region((0, 0, 0), (1, 5, 5)),
         Region((0, 0), (5, 5), time=3),
     ],
