@@ -22,7 +22,7 @@ def test_an_affine_is_a_matrix_of_numbers(affine: np.ndarray, fits: bool) -> Non
 
 
 def test_one_number_for_two_axes_is_refused_by_name() -> None:
-    with pytest.raises(SegError, match="The axes YX need 2 spacings; give one for each of YX."):
+    with pytest.raises(SegError, match="The axes YX need 2 spacings; give one for each of YX"):
         Volume(np.zeros((4, 4)), "YX", 0.5)  # type: ignore[arg-type]
 
 
