@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import fastremap
 import numpy as np
@@ -93,8 +93,8 @@ def plan(facts: Sequence[Facts], spec: TrainSpec) -> ModelSpec:
     spacing = tuple(float(s) for s in np.median(spacings, 0)) if len(spacings) == len(facts) else None
     grids = [fact.grid_at(spacing) for fact in facts]
     median = np.median(grids, 0)
-    diameters = np.concatenate([fact.diameters.get(ndim, np.zeros(0)) for fact in facts])
-    task = _task(spec, facts, ndim)
+    diameters = np.concatenate([fact.diameters_at(spacing, ndim) for fact in facts])
+    task = _task(spec, facts, diameters, spacing or (1.0,) * ndim)
     depth = spec.depth or _depth(median, ndim)
     network = NetworkSpec(
         kind=spec.network,
@@ -196,17 +196,19 @@ def _common(words: set[str]) -> str:
     return next(iter(words)) if len(words) == 1 else ""
 
 
-def _task(spec: TrainSpec, facts: Sequence[Facts], ndim: Literal[2, 3]) -> Semantic | Instance:
+def _task(
+    spec: TrainSpec, facts: Sequence[Facts], diameters: NDArray[np.float64], spacing: tuple[float, ...]
+) -> Semantic | Instance:
     values = np.unique(np.concatenate([fact.values for fact in facts]))
     values = values[values != 0]
     if not len(values):
         raise SegError("The labels of all training images are empty; label something first.")
     if spec.task == "instance":
-        small = np.percentile(np.concatenate([fact.diameters[ndim] for fact in facts]), 5) / 2
+        ndim, small = len(spacing), np.percentile(diameters, 5) / 2
         return Instance(
             ndim=ndim,
             classes=spec.classes[:1] or ("object",),
-            smallest=float(round(np.pi * small**ndim * (1, 4 / 3)[ndim - 2] / 4)),
+            smallest=float(round(small**ndim * np.pi / (2 * ndim) / _thickness(spacing))),
         )
     planes = {fact.planes for fact in facts}
     if planes != {0}:
@@ -346,18 +348,28 @@ class Facts:
         spacing = self.spacing[-ndim:] if self.spacing else None
         return replace(self, ndim=ndim, grid=self.grid[-ndim:], spacing=spacing, orientation=self.orientation[-ndim:])
 
+    def diameters_at(self, spacing: tuple[float, ...] | None, ndim: int) -> NDArray[np.float64]:
+        """The diameters in pixels of the finest axis of a grid of that spacing."""
+        finer = 1.0 if spacing is None or self.spacing is None else min(self.spacing) / min(spacing)
+        return finer * self.diameters.get(ndim, np.zeros(0))
+
     def grid_at(self, spacing: tuple[float, ...] | None) -> tuple[int, ...]:
         return grid_at(self.grid, self.spacing, spacing)
 
 
 def _diameters(image: Volume, labels: Volume, ndim: int) -> NDArray[np.float64]:
     """Of discs or balls as large as the objects of each time point (of each slice for a 2D network)."""
-    units = np.asarray(image.spacing[-ndim:] if image.spacing else (1.0,) * ndim)
-    found = [np.zeros(0)]
+    thickness = _thickness(image.spacing[-ndim:] if image.spacing else (1.0,) * ndim)
+    found: list[NDArray[Any]] = [np.zeros(0)]
     for _, frame, _ in frames(image, labels, ndim):
         counts = np.bincount(fastremap.renumber(frame)[0].ravel())[1:]
-        found.append((counts * np.prod(units / units.min()) * 2 * ndim / np.pi) ** (1 / ndim))
+        found.append((counts * thickness * 2 * ndim / np.pi) ** (1 / ndim))
     return np.concatenate(found)
+
+
+def _thickness(spacing: tuple[float, ...]) -> float:
+    """How many squares or cubes of its finest side a voxel is as large as."""
+    return float(np.prod(np.asarray(spacing) / min(spacing)))
 
 
 def _plane_names(labels: Volume) -> tuple[str, ...]:

@@ -45,6 +45,34 @@ def test_volumes_are_seen_whole_unless_their_slices_are_few_or_thick(
     assert told["ndim"].chosen == f"{ndim}D"
 
 
+def boxes(grid: tuple[int, ...], side: tuple[int, ...], spacing: tuple[float, ...] | None) -> Facts:
+    """An image in which a box lies at every second place."""
+    labels = np.indices(grid) // np.reshape(side, (-1,) + (1,) * len(grid))
+    labels = np.where((labels % 2).all(0), np.ravel_multi_index(labels, grid), 0).astype(np.int32)
+    axes, unit = "ZYX"[-len(grid) :], "um" if spacing else "pixel"
+    image, mask = (Volume(data, axes, spacing, unit) for data in (np.zeros(grid, np.float32), labels))
+    return Facts.of(image, mask, TrainSpec(task="instance"))
+
+
+@pytest.mark.parametrize("thick", [1, 2, 5])
+def test_the_smallest_object_counts_in_voxels_however_thick_they_are(thick: int) -> None:
+    facts = boxes((60 // thick, 60, 60), (10 // thick, 10, 10), (float(thick), 1.0, 1.0))
+    model = plan([facts], TrainSpec(task="instance", ndim=3))
+    assert model.task.smallest == round(1000 / thick / 8)  # half as wide as the usual object
+    assert model.input.statistics["diameter_median"] == pytest.approx((6000 / np.pi) ** (1 / 3))
+
+
+def test_objects_of_images_of_another_spacing_count_as_the_model_sees_them() -> None:
+    spec = TrainSpec(task="instance")
+    fine, coarse = boxes((80, 80), (8, 8), (0.5, 0.5)), boxes((40, 40), (4, 4), (1.0, 1.0))
+    for facts, spacing, side in (([fine, coarse, coarse], 1.0, 4), ([fine, fine, coarse], 0.5, 8)):
+        model = plan(facts, spec)
+        assert model.input.spacing == (spacing, spacing)
+        assert model.task.smallest == side**2 / 4
+        for which in ("low", "median", "high"):
+            assert model.input.statistics[f"diameter_{which}"] == pytest.approx(side * np.sqrt(4 / np.pi))
+
+
 def test_a_network_is_no_deeper_than_the_image_is_wide() -> None:
     spec = TrainSpec()
     assert plan([facts_of((16, 16), spec)], spec).network.depth == 2
