@@ -61,13 +61,14 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
 
 def write(volume: Volume, path: Path) -> None:
     """Write an image or a mask; one that comes from a NIfTI file goes back into exactly the grid of that file."""
-    short = [axis for axis in volume.axes if axis in "TCZ" and volume.size(axis) == 1]
+    header, reorder, shape = grid_of_source(volume) or grid_of_volume(volume)
+    stored = _to_file(volume, reorder)
+    short = [axis for axis in volume.axes if axis in "TC" and volume.size(axis) == 1]
+    short += ["Z"] * ("Z" in volume.axes and stored.shape[2] == 1)  # as a file stores it, and not as it is shown
     if short:
         raise SegError(
             f"NIfTI does not keep an axis of length 1; leave out {', '.join(short)} or write another format."
         )
-    header, reorder, shape = grid_of_source(volume) or grid_of_volume(volume)
-    stored = _to_file(volume, reorder)
     same = shape if all(n == 1 for n in shape[3:]) else shape[:3]
     if not set(volume.axes) & set("TC") and math.prod(same) == stored.size:
         stored = stored.reshape(same)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -422,6 +423,20 @@ def test_axes_of_length_one_are_refused_in_words(axes: str, tmp_path: Path) -> N
     with pytest.raises(SegError, match="axis of length 1"):
         write(Volume(np.zeros((1,) + (3,) * (len(axes) - 1), np.uint8), axes), tmp_path / "a.nii.gz")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_single_slice_of_whatever_axis_goes_back(order: tuple[int, ...], tmp_path: Path) -> None:
+    affine = np.eye(4)
+    affine[:3, :3] = np.eye(3)[list(order)] @ np.diag([2.0, 3, 4])
+    shape = [8, 9, 10]
+    shape[int(np.argmax(np.abs(affine[2, :3])))] = 1
+    labels = np.random.default_rng(0).integers(0, 3, shape).astype(np.uint8)
+    image = read(saved(tmp_path / "image.nii.gz", labels.astype(np.float32), affine))
+    made = write(image.mask(np.asarray(image.data).astype(np.uint8)), tmp_path / "mask.nii.gz")
+    found = nib.load(made)
+    np.testing.assert_array_equal(found.dataobj, labels)
+    np.testing.assert_array_equal(found.affine, affine)
 
 
 def test_a_volume_that_was_moved_is_not_put_back_where_it_came_from(tmp_path: Path) -> None:
