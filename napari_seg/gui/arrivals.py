@@ -179,7 +179,7 @@ class Arrivals:
             image = self.image_of(layer)
             volume = volume_as_kept(layer if image is None else image)
             sure = image is None or tells_all(volume)  # what is painted on has no hash that lasts
-            self._open(layer, volume, True, sure, lambda found: self._attach(layer, image, found))
+            self._open(layer, volume, True, sure, lambda found: self._belongs(layer, image, found))
         elif isinstance(layer, Image) and is_volume(layer):
             for mask in self._orphans():
                 if _mask_shape(volume_as_kept(layer)) == tuple(mask.data.shape) and len(self.images_for(mask)) == 1:
@@ -217,11 +217,21 @@ class Arrivals:
             future.add_done_callback(_close_late)
         return sum(session.close() for session in every)
 
-    def _attach(self, layer: Any, image: Any, found: Found) -> None:
+    def _belongs(self, layer: Any, image: Any, found: Found) -> None:
+        """Attach a mask to its image; one that a person worked on without it comes there as it was left."""
         if image is None and len(self.images_for(layer)) == 1:  # it has come in the meantime
             self.came(layer)
-        else:
+            return
+        made_here = not {PLANE, MADE, PREDICTED}.isdisjoint(layer.metadata) or layer.source.path is None
+        if image is None or made_here or layer in self._orphans():
             self.attached.emit(layer, image, found)
+            return
+
+        def then(alone: Found | None) -> None:
+            self.attached.emit(layer, *((image, found) if alone is None else (None, alone)))
+
+        mask = volume_as_kept(layer)
+        self._engine.later(lambda: self._was_alone(mask, found.planes), then)
 
     def _refuse(self, layer: Any, words: str) -> None:
         self._gate.refuse(layer)
@@ -297,6 +307,15 @@ class Arrivals:
             return _Unsure(known_by)
         row = session.image(volume, known_by, voxels).result()
         return session.writer.call(lambda store: Found.of(store, session, row, note, before is None)).result()
+
+    def _was_alone(self, mask: Volume, known: Collection[str]) -> Found | None:
+        """What is known of a mask on which a person worked without its image, if that has no such plane yet."""
+        try:
+            found = self._found(mask, fingerprint(mask), "", make=False, sure=True) if np.any(mask.data) else None
+        except SegError:
+            return None
+        new = isinstance(found, Found) and found.worked_on and found.worked_on.isdisjoint(known)
+        return found if isinstance(found, Found) and new else None
 
     def open_project(self, folder: Path) -> Session:
         """Open the session of a project and work on that from now on. In the helper thread.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -29,11 +30,14 @@ from napari_seg.gui.gate import Gate
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, lies_elsewhere, volume_of
 from napari_seg.gui.ledger import Ledger
 from napari_seg.gui.track import Track
-from napari_seg.session.openings import Opened, look_up, open_mask
+from napari_seg.session.openings import Opened, look_up, open_mask, opened_as
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import SAID, Plane, Step, plain
 from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
+
+PAUSE = 1.0
+"""Seconds that one session waits for another at most."""
 
 OTHER = (
     "{name} is not the mask of that name that you worked on here, or was changed elsewhere: it is shown as it was "
@@ -169,7 +173,9 @@ class Attaching:
         if before is not None:
             self._let_go(before)
         if image is not None:
-            if IMAGE not in layer.metadata and len(self.arrivals.images_for(layer)) > 1:
+            several = len(self.arrivals.images_for(layer)) > 1
+            guessed = worked and not _is_named_after(layer, image)
+            if IMAGE not in layer.metadata and (several or guessed):
                 self.noted.emit(WHOSE.format(name=layer.name, image=image.name))
             layer.metadata[IMAGE] = str(image.unique_id)
             if KEY not in layer.metadata and not lies_elsewhere(layer, image):  # it is written on the grid of that
@@ -187,7 +193,7 @@ class Attaching:
             self._ledger.after(kept, partial(self._show_kept, track, found, data))
         else:
             layer.metadata.pop(MADE, None)
-            self._join(track, found, made, layer.metadata.pop(PREDICTED, None))
+            self._join(track, found, made, layer.metadata.pop(PREDICTED, None), before if worked else None)
         self.changed.emit()
 
     def _opened_again(self, image: Any, found: Found) -> None:
@@ -200,9 +206,9 @@ class Attaching:
                 track.layer.metadata[IMAGE] = str(image.unique_id)
                 self.rejoined.emit(track)
 
-    def _join(self, track: Track, found: Found, made: str, predicted: Predicted | None) -> None:
+    def _join(self, track: Track, found: Found, made: str, predicted: Predicted | None, before: Track | None) -> None:
         """Lay down what a layer holds, or find out what is to be shown in it. ``made``: by which step it came, where it
-        is no file that was opened."""
+        is no file that was opened. ``before``: where it was worked on before its image was there."""
         layer, data, image = track.layer, track.layer.data, track.row.id
         self._coming[layer] = track
         about = layer.metadata
@@ -214,12 +220,21 @@ class Attaching:
         without, instead = track.image is None, OTHER if predicted is None else PREDICTED_ANEW
         answer: list[_Answer | SegError] = []
         layer.events.paint.connect(self._stir)
+        as_file = None if before is None else _as_file(before)
 
         def work(store: Store) -> None:
             guess = meaning(data.reshape(-1, *track.row.grid), patient=patient) if guessing else None
             known = plane if guess is None else replace(plane, objects=guess.objects)
             try:
-                opened = open_mask(store, image, known, step, new=bool(made), blank=without and not data.any())
+                opened = open_mask(
+                    store,
+                    image,
+                    known,
+                    step,
+                    new=bool(made),
+                    blank=without and not data.any(),
+                    came_as=None if as_file is None else track.blocks_of(_as_before(as_file.result(PAUSE), data)),
+                )
             except SegError as error:  # trying again would not help
                 answer[:] = [error]
                 return
@@ -259,6 +274,8 @@ class Attaching:
         if self.tracks.get(layer) is track:
             self._gate.open(layer)
         self._tell(track, found, opened, instead)
+        if self.tracks.get(layer) is track and track.image is None and self.arrivals.image_of(layer) is not None:
+            self.arrivals.came(layer)
 
     def _tell(self, track: Track, found: Found, opened: Opened, instead: str) -> None:
         """Say what became of a mask that was opened."""
@@ -311,6 +328,17 @@ class Attaching:
 
     def _stir(self, event: Any) -> None:
         self._stirred.add(event.source)
+
+
+def _as_file(track: Track) -> Future[list[Labels]]:
+    """What the file of a mask held, by time point."""
+    image, plane = track.row.id, track.plane
+    return track.session.writer.call(lambda store: opened_as(store, image, plane))
+
+
+def _is_named_after(layer: Any, image: Any) -> bool:
+    """Whether the name of a mask says of which image it is."""
+    return bool(plain(layer.name).startswith(plain(image.name)))
 
 
 def _begin_new(track: Track, opened: Opened) -> None:

@@ -39,12 +39,45 @@ class Opened:
     plane: Plane
 
 
-def open_mask(store: Store, image: int, plane: Plane, step: Step, *, new: bool = False, blank: bool = False) -> Opened:
+def open_mask(
+    store: Store,
+    image: int,
+    plane: Plane,
+    step: Step,
+    *,
+    new: bool = False,
+    blank: bool = False,
+    came_as: Mapping[Place, Labels] | None = None,
+) -> Opened:
     """Bring a mask that is opened together with what is kept of its plane.
 
     ``step`` holds all its blocks. ``new``: it is no file that was opened again, but was just made, as by a model.
-    ``blank``: it holds nothing and belongs to no image, so that it is never taken for an earlier one.
+    ``blank``: it holds nothing and belongs to no image, so that it is never taken for an earlier one. ``came_as``: the
+    blocks of its file (see :func:`opened_as`), where it was worked on before its image was there.
     """
+    if came_as and not store.keeps(image, plane.name):
+        store.put_plane(image, plane)
+        store.lay(image, replace(step, blocks=came_as))
+        store.commit(image, step)
+        return _opened(store, image, plane.name, "", shown=False)
+    opened = _open_mask(store, image, plane, step, new=new, blank=blank)
+    if came_as:
+        store.note(image, step.at, step.who, step.tool, plane=plane.name, **{CONTENTS: _name_of(came_as)})
+    return opened
+
+
+def opened_as(store: Store, image: int, plane: str) -> list[Labels]:
+    """What a plane held at the beginning of its line, by time point."""
+    line, times = store.line(image, plane), store.image(image).times
+    return [store.labels(image, plane, time, revision=line) for time in range(times)]
+
+
+def _name_of(blocks: Mapping[Place, Labels]) -> str:
+    """What names the contents of blocks (see :meth:`Store.state`)."""
+    return named({place: digest(smallest(block)) for place, block in blocks.items()})
+
+
+def _open_mask(store: Store, image: int, plane: Plane, step: Step, *, new: bool, blank: bool) -> Opened:
     step = replace(step, note=CAME)
     if not store.keeps(image, plane.name):
         store.put_plane(image, plane)
@@ -53,7 +86,7 @@ def open_mask(store: Store, image: int, plane: Plane, step: Step, *, new: bool =
         else:
             store.lay(image, step)
         return _opened(store, image, plane.name, "", shown=False)
-    opened = named({place: digest(smallest(block)) for place, block in step.blocks.items()})
+    opened = _name_of(step.blocks)
     if opened == store.state(image, plane.name):
         return _opened(store, image, plane.name, "", shown=False)
     worked_on = plane.name in store.made_here(image)
@@ -81,7 +114,7 @@ def look_up(
     the plane holds now. ``None`` where nothing is kept of it."""
     if new or not store.keeps(image, plane):
         return None
-    opened = named({place: digest(smallest(block)) for place, block in blocks.items()})
+    opened = _name_of(blocks)
     if opened == store.state(image, plane):
         return _opened(store, image, plane, "", shown=False)
     known = _line_of(store, image, plane, opened) == store.line(image, plane)

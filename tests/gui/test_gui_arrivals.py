@@ -16,6 +16,7 @@ import pytest
 from controlled import let_arrive
 from napari.components import ViewerModel
 from napari.layers import Layer
+from napari.layers._source import layer_source
 
 from napari_seg.data.geometry import Reorder
 from napari_seg.data.volume import Source, Volume
@@ -534,6 +535,58 @@ def test_a_mask_that_came_before_its_image_is_not_taken_for_one_that_is_turned(w
         assert len(here.recorder.arrivals.images_for(layer)) == found
         here.viewer.layers.remove(image)
         here.rest()
+
+
+def opened(here: Window, labels: np.ndarray, name: str) -> Any:
+    """A mask that comes from a file."""
+    with layer_source(path=f"{name}.tif"):
+        return here.mask(labels, name)
+
+
+def test_work_on_a_mask_without_its_image_is_there_when_it_comes_with_it(window: Any) -> None:
+    here = window()
+    layer = opened(here, square(1), "scan_seg")
+    here.paint(layer, (4, 20, 20), 2)
+    mine = layer.data.copy()
+    for _ in range(2):  # from then on it is known there, and the newer work on it
+        here = window()
+        image = here.viewer.add_image(noise(0), name="scan")
+        layer = opened(here, square(1), "scan_seg")
+        assert here.recorder.track(layer).image is image
+        np.testing.assert_array_equal(layer.data, mine)
+        np.testing.assert_array_equal(here.kept(layer), mine)
+        assert "scan_seg" in here.resumed or "scan" in here.resumed
+        assert here.noted == []
+        here.paint(layer, (3, 10, 20), 3)
+        mine = layer.data.copy()
+    for _ in range(3):  # two strokes, and what came with the mask
+        layer.undo()
+        here.rest()
+    np.testing.assert_array_equal(layer.data, square(1))
+    layer.redo()
+    here.rest()
+    twice = opened(here, square(1), "scan_seg")
+    np.testing.assert_array_equal(twice.data, square(1))
+    here = window()
+    layer = opened(here, square(2), "other_seg")
+    here.image(noise(0))
+    np.testing.assert_array_equal(layer.data, square(2))
+    assert here.noted == []
+    here = window()
+    here.image(noise(1))
+    layer = opened(here, np.zeros(SHAPE, np.uint16), "empty")  # as every empty mask
+    assert here.recorder.track(layer).image is not None
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_it_is_said_of_which_image_a_mask_with_work_is_from_now_on(window: Any, named: bool) -> None:
+    here = window()
+    layer = opened(here, square(1), "scan_seg" if named else "cells_seg")
+    here.paint(layer, (4, 20, 20), 2)
+    image = here.image(noise(0))
+    assert here.recorder.track(layer).image is image
+    said = [] if named else ["cells_seg is kept as a mask of scan. If that is wrong"]
+    assert [words[: len(wanted)] for words, wanted in zip(here.noted, said, strict=True)] == said
 
 
 def test_a_mask_that_was_moved_is_not_written_as_if_it_were_not(window: Any, tmp_path: Path) -> None:
