@@ -366,19 +366,24 @@ class Hands:
     def _turned(self, event: Any = None) -> None:
         """The views show other axes: a gesture goes no further; clicks wait for the view in which they were made. In
         3D, where no tool works, the mouse turns the view."""
-        doing, tool = self.doing, self.tool
         if self._held_for is not None:
             self._held_for.mouse_pan = self._in_3d or self._moving_view
             self.drawn.emit()
-        if doing is None or tool is None or not self._button_held:
+        if not self._button_held:
             return
-        if _is_brush(tool):
-            self.doing = None
-            self._finish(tool, doing)
-        else:
+        if not self._end_stroke():
             self._take_back()
             self._say(_TURNED_OVER)
         self.drawn.emit()
+
+    def _end_stroke(self) -> bool:
+        """Make one step of what was painted of a stroke whose button is still held; whether there is such a one."""
+        doing, tool = self.doing, self.tool
+        if doing is None or not _is_brush(tool):
+            return False
+        self.doing = None
+        self._finish(tool, doing)
+        return True
 
     def _hidden(self, event: Any) -> None:
         """The mask is seen no more, or again: a gesture on what is not seen is given up."""
@@ -748,8 +753,10 @@ class Hands:
             self.put_down()
 
     def _another_layer(self, event: Any = None) -> None:
+        """The mask is no longer the active layer, also as it is being taken away: what was painted on it stays."""
         self.selected = ()
         if self.tool is not None and self._viewer.layers.selection.active is not self._held_for:
+            self._end_stroke()
             self.give_up()
             self.put_down()
 
@@ -795,6 +802,6 @@ def _paints_in_hand(options: Any) -> bool:
     return isinstance(options, Painting) and not getattr(options, "apart", False)
 
 
-def _is_brush(tool: Tool | Measure) -> TypeGuard[Tool]:
+def _is_brush(tool: Tool | Measure | None) -> TypeGuard[Tool]:
     """Whether each part of a stroke is done at once."""
     return isinstance(tool, Tool) and tool.kind == "stroke"

@@ -612,6 +612,53 @@ def test_a_stroke_ends_where_the_view_is_turned(desk: Desk) -> None:
         desk.rest()
 
 
+@pytest.mark.parametrize("all_of_them", [False, True])
+def test_a_stroke_on_a_mask_that_is_closed_is_a_step(desk: Desk, all_of_them: bool) -> None:
+    """As when the viewer closes, which takes all layers away first."""
+    track = desk.hands.track
+    assert track is not None
+    other = desk.viewer.add_labels(np.zeros(GRID, np.uint8), name="other", scale=(3, 1, 1))
+    desk.rest()
+    desk.viewer.layers.selection.active = desk.layer
+    desk.hands.take("brush")
+    drawing = desk.mouse((20, 20), (20, 30), (20, 40))
+    next(drawing)
+    next(drawing)
+    painted = desk.layer.data.copy()
+    if all_of_them:
+        desk.viewer.layers.clear()
+    else:
+        desk.viewer.layers.remove(desk.layer)
+    for _ in drawing:
+        pass
+    desk.rest()
+    assert painted.any()
+    np.testing.assert_array_equal(desk.layer.data, painted)
+    assert desk.hands.tool is None
+    if not all_of_them:
+        writer, image = track.session.writer, track.row.id
+        kept = writer.call(lambda store: store.labels(image, "mask", 0)).result()
+        np.testing.assert_array_equal(kept, painted)
+        other.undo()  # of another mask of that image: the last step is taken back
+        desk.rest()
+        assert not writer.call(lambda store: store.labels(image, "mask", 0)).result().any()
+
+
+@pytest.mark.parametrize("tool", ["lasso", "polygon"])
+def test_what_is_not_finished_on_a_mask_that_is_closed_is_dropped(desk: Desk, tool: str) -> None:
+    before = desk.layer.data.copy()
+    desk.hands.take(tool)
+    drawing = desk.mouse((20, 20), (20, 40), (40, 40))
+    next(drawing)
+    next(drawing)
+    desk.viewer.layers.remove(desk.layer)
+    for _ in drawing:
+        pass
+    desk.rest()
+    np.testing.assert_array_equal(desk.layer.data, before)
+    assert (desk.hands.tool, desk.hands.doing) == (None, None)
+
+
 def test_paint_does_not_go_over_what_is_not_drawn(desk: Desk) -> None:
     desk.layer.data[2, 40:50, 10:20] = 2
     a_bar(desk)

@@ -261,3 +261,18 @@ def test_when_the_window_closes_all_is_kept_and_layers_are_as_napari_made_them(
     viewer.layers.remove(mask)
     viewer.dims.set_point(0, 1)
     assert told == []
+
+
+def test_a_stroke_that_is_held_down_when_the_viewer_closes_is_a_step(window: Window, told: list[str]) -> None:
+    viewer, mask, controller = window.viewer, window.mask, window.panel.controller
+    track = controller.recorder.track(mask)
+    controller.hands.pick("brush")
+    window.stroke(30, 40, value=7, lift=False)
+    painted = mask.data.copy()
+    assert painted[:, 40].any()
+    viewer.layers.clear()  # what a viewer does first when it closes
+    assert track.session.writer.flush(10)
+    np.testing.assert_array_equal(kept(track), painted)
+    with reading(track.session.folder) as store:
+        assert [step.tool for step in store.history(track.row.id)] == ["brush"]
+    assert told == []
