@@ -4,13 +4,14 @@ shown again. A slice, box or case that is accepted is finished: everything in it
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.editing.annotation import CASE, Box, Entry, whole
+from napari_seg.editing.annotation import CASE, Box, Entry, label_of, whole
 from napari_seg.editing.runs import Ints
+from napari_seg.tasks.base import Labels
 
 DECIDED = ("accepted", "rejected")
 
@@ -66,6 +67,20 @@ def decided_slices(
         if match and int(match[1]) == axis and int(match[2]) < length and entry.state in states:
             which[int(match[2])] = True
     return which
+
+
+def occurs(key: str, labels: Labels, objects: Container[int]) -> bool:
+    """Whether the object, region or slice that a row is about is in ``labels``, which hold these ``objects``: one that
+    was judged in a film may lie at another time."""
+    region, one = _REGION.fullmatch(key), _SLICE.fullmatch(key)
+    if region:
+        voxel = tuple(int(k) for k in region[2].split())
+        inside = len(voxel) == labels.ndim and all(np.less(voxel, labels.shape))
+        return inside and bool(labels[voxel] == int(region[1]))
+    if one:
+        axis, index = int(one[1]), int(one[2])
+        return axis < labels.ndim and index < labels.shape[axis] and bool(labels.take(index, axis).any())
+    return label_of(key) in objects
 
 
 def finished(rows: Mapping[str, Entry], start: Ints, stop: Ints, grid: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -34,7 +34,8 @@ class Seen:
     ``annotation``: the copy, at time point ``time``. ``suspects``: of those ``found``, the ones that are there yet.
     ``labels`` and ``boxes``: what the last edit changed; ``touched``: all labels that were changed since.
     ``earlier``: the suspects before it, and ``moved``: those at these places of the queue lie elsewhere now; ``None``
-    where some are gone or have come back. ``verdicts``: see :func:`~napari_seg.session.verdicts.verdicts`.
+    where some are gone or have come back. ``verdicts``: see :func:`~napari_seg.session.verdicts.verdicts`;
+    ``done``: how many of them are about what is no longer in the queue, in a film only of this time.
     ``predicted``: what the model said last, if it did. ``differing``: how far mirrored answers differ, if known.
     ``order``: that of ``found`` and ``suspects``; ``ranks``: the places of the keys in each order.
     """
@@ -51,15 +52,11 @@ class Seen:
     earlier: tuple[Suspect, ...] = ()
     moved: Mapping[int, Suspect] | None = None
     verdicts: Mapping[str, bool] = field(default_factory=dict)
+    done: int = 0
     predicted: Predicted | None = None
     differing: NDArray[Any] | None = None
     order: Order = "worst"
     ranks: Mapping[Order, Mapping[str, int]] = field(default_factory=dict, repr=False)
-
-    @property
-    def done(self) -> int:
-        """How many were judged that are no longer in the queue."""
-        return len(self.verdicts.keys() - {suspect.key for suspect in self.found})
 
     def changed(self) -> set[str]:
         """The keys of the suspects that the last edit changed: objects and regions of its labels, and the slices."""

@@ -18,7 +18,7 @@ from psygnal import Signal
 
 from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, State
 from napari_seg.editing.measures import Table, listed, measure, relisted
-from napari_seg.editing.said import class_names
+from napari_seg.editing.said import class_names, occurs
 from napari_seg.editing.suspicion import Suspect, queue
 from napari_seg.editing.teaching import most_to_learn
 from napari_seg.errors import SegError
@@ -308,10 +308,20 @@ def _look(
         suspects,
         suspects,
         verdicts=said,
+        done=_done(said, suspects, frozen, table, film=track.row.times > 1),
         predicted=None if past is None else past.predicted,
         differing=differing,
         ranks={order: {one.key: k for k, one in enumerate(several)} for order, several in orders.items()},
     )
+
+
+def _done(
+    judged: Mapping[str, bool], suspects: Sequence[Suspect], annotation: Annotation, table: Table, *, film: bool
+) -> int:
+    """How many were judged that are not in the queue; of a film, those that are there at this time."""
+    keys = judged.keys() - {suspect.key for suspect in suspects}
+    objects = set(table.labels.tolist()) if annotation.objects else set[int]()
+    return sum(not film or occurs(key, annotation.labels, objects) for key in keys)
 
 
 def _changed_voxels(track: Track, time: int) -> NDArray[Any] | None:

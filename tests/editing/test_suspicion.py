@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from napari_seg.editing.annotation import CASE, Annotation, Entry, box_key, object_key, slice_key
 from napari_seg.editing.contact import contact
 from napari_seg.editing.measures import measure
-from napari_seg.editing.said import region_key
+from napari_seg.editing.said import occurs, region_key
 from napari_seg.editing.stopping import ENOUGH, stopping, upper_bound
 from napari_seg.editing.suspicion import (
     Suspect,
@@ -138,6 +138,15 @@ def test_what_was_decided_is_left_out() -> None:
     rows = {slice_key(0, k): Entry(state="accepted") for k in range(10, 30)}
     assert sorted(named(queue(Annotation.of(labels, rows=rows)))) == [6, 7, 8, 9, 10]
     assert queue(Annotation.of(labels, rows={CASE: Entry(state="accepted")})) == []
+
+
+def test_what_was_judged_is_in_a_frame_or_not() -> None:
+    labels = np.zeros((3, 5, 6), np.uint8)
+    labels[1, 2, 3] = 4
+    keys = (object_key(4), object_key(5), slice_key(0, 1), slice_key(0, 2), slice_key(2, 3), slice_key(2, 9), "case")
+    regions = region_key(4, (1, 2, 3)), region_key(4, (1, 2, 2)), region_key(4, (1, 2)), region_key(4, (1, 2, 9))
+    there = {key for key in (*keys, *regions) if occurs(key, labels, {4})}
+    assert there == {object_key(4), slice_key(0, 1), slice_key(2, 3), region_key(4, (1, 2, 3))}
 
 
 def test_nothing_and_one_voxel() -> None:

@@ -224,6 +224,34 @@ def test_in_a_film_table_and_queue_follow_the_slider(page: ReviewPage, controlle
     assert viewer.dims.point[0] == 0
 
 
+def test_in_a_film_what_was_judged_at_other_times_is_not_counted(
+    page: ReviewPage, controller: Controller, qtbot: Any
+) -> None:
+    viewer, axes, frames = controller.viewer, ("t", "y", "x"), film()
+    frames[1][frames[1] > 0] += 20  # each object has a number of its own
+    viewer.add_image((frames > 0) * 100.0, name="cells", axis_labels=axes)
+    layer = viewer.add_labels(frames, name="mask", axis_labels=axes)
+    rest(controller)
+    viewer.layers.selection.active = layer
+    viewer.dims.set_point(0, 0)
+    look(page, controller, qtbot)
+    page.queue.act("next")
+    page.queue.act("accept")
+    caught_up(controller, qtbot)
+
+    def counted(time: int) -> tuple[bool, str, str]:
+        viewer.dims.set_point(0, time)
+        rest(controller)
+        look(page, controller, qtbot)
+        assert controller.reviewing.seen.time == time
+        words = page.words.text()
+        return "1 seen before" in words, page.queue.progress.format(), controller.reviewing.seen_words
+
+    assert counted(1) == (False, "0 of 6 seen", "0 of 6 in the review seen")
+    assert counted(0)[1:] == ("1 of 12 seen", "1 of 12 in the review seen")
+    assert page.queue.stopping.run == 1  # the rule to stop is about all of the film
+
+
 def test_reasons_are_those_of_what_is_there_now_and_nobody_changes_places(
     page: ReviewPage, controller: Controller, qtbot: Any
 ) -> None:
