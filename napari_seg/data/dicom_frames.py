@@ -27,6 +27,9 @@ BROKEN = (
 )
 """What pydicom raises on a damaged file; it has no exception of its own for most damages."""
 
+_NOTHING = ("none", "n/a", "unknown")
+"""What stands, in small letters, where a name was taken out."""
+
 _TAGS = (
     *("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "Modality"),
     *(
@@ -194,7 +197,7 @@ def _frame(path: Path, header: Any, index: int, count: int) -> Frame:
         series=_text(header, "SeriesInstanceUID") or f"folder {path.parent.name}",
         uid=_text(header, "SOPInstanceUID"),
         modality=_text(header, "Modality"),
-        description=_text(header, "SeriesDescription") or _text(header, "ProtocolName"),
+        description=_named(header, "SeriesDescription") or _named(header, "ProtocolName"),
         series_number=_text(header, "SeriesNumber"),
         shape=(_integer(header, "Rows"), _integer(header, "Columns"), _integer(header, "SamplesPerPixel") or 1),
         number=_integer(header, "InstanceNumber"),
@@ -285,6 +288,12 @@ def _text(header: Any, name: str) -> str:
     if value is None:
         return ""
     return "\\".join(map(str, value)) if isinstance(value, pydicom.multival.MultiValue) else str(value).strip()
+
+
+def _named(header: Any, name: str) -> str:
+    """The same of a name; empty where an anonymiser put a word for nothing into its place."""
+    text = _text(header, name)
+    return "" if text.lower() in _NOTHING else text
 
 
 def _numbers(header: Any, name: str, count: int = 0) -> tuple[float, ...] | None:

@@ -475,6 +475,16 @@ def test_values_that_are_no_numbers_and_missing_tags(tmp_path: Path) -> None:
     assert volume.name == folder.name
 
 
+@pytest.mark.parametrize("nothing", ["None", "N/A", "unknown", " NONE "])
+def test_a_description_that_an_anonymiser_left_is_no_name(tmp_path: Path, nothing: str) -> None:
+    folder = series(tmp_path / "ct", counted(3, 5, 6), SeriesDescription=nothing, ProtocolName="thorax")
+    assert read(folder).name == "thorax"
+    folder = series(tmp_path / "mr", counted(3, 5, 6), SeriesDescription=nothing, ProtocolName=nothing)
+    assert read(folder).name == "mr"
+    folder = series(tmp_path / "pet", counted(3, 5, 6), SeriesDescription="none of the contrast agent")
+    assert read(folder).name == "none of the contrast agent"
+
+
 def test_files_without_preamble_and_without_a_suffix(tmp_path: Path) -> None:
     folder = series(tmp_path, counted(3, 5, 6), syntax=ImplicitVRLittleEndian)
     for path in list(folder.iterdir()):
