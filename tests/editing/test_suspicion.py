@@ -304,5 +304,7 @@ def test_words_say_what_is_known_and_no_more() -> None:
     assert worse.count > good.count  # a run among many is found by chance more easily
     last = stopping([True] * 20, 3)
     assert (last.enough, last.words) == (False, "The last 20 were right. Only 3 left.")
+    assert stopping([], 1).words == "Only 1 left to look at."
+    assert stopping([False, *[True] * 7], 1).words == "Only 1 left to look at."
     assert stopping([True, False], 0).words == "All were seen."
     assert stopping([True] * 30 + [False], 10).run == 0

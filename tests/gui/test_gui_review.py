@@ -279,6 +279,18 @@ def test_reasons_are_those_of_what_is_there_now_and_nobody_changes_places(
     assert "size of most" in model.data(model.index(0))
 
 
+@pytest.mark.parametrize(("objects", "what"), [(True, "object"), (False, "region")])
+def test_of_a_single_one_the_words_are_about_one(
+    page: ReviewPage, controller: Controller, qtbot: Any, objects: bool, what: str
+) -> None:
+    cells = twelve_cells()
+    opened(controller, (cells == 1).astype(cells.dtype), objects=objects)
+    look(page, controller, qtbot)
+    assert len(page.queue.model.suspects) == 1
+    assert page.words.text() == f"There is no reason to doubt this {what}."
+    assert page.queue.stop.text() == "Only 1 left to look at."
+
+
 def test_pictures_are_of_what_is_there_now(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
     layer = opened(controller, twelve_cells())
     look(page, controller, qtbot)

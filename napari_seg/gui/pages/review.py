@@ -156,8 +156,9 @@ class ReviewPage(QScrollArea):
         if not suspects:
             return f"{at}nothing to look at." if at else ""
         if not doubtful:
-            no = "there" if at else "There"
-            return f"{at}{no} is no reason to doubt any of these {len(suspects)}."
+            no, one = "there" if at else "There", len(suspects) == 1
+            these = f"this {self._kinds(track, 1)}" if one else f"any of these {len(suspects)}"
+            return f"{at}{no} is no reason to doubt {these}."
         rest = len(suspects) - doubtful
         what, done = self._kinds(track, doubtful), self._reviewing.seen.done
         before = f", {done} seen before" if done else ""
