@@ -10,6 +10,7 @@ set is for; they do not ask.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from napari_seg.data.content import Content, content_of, possible_sizes
 from napari_seg.data.formats import images_of, read_answered, stem
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
-from napari_seg.files import written
+from napari_seg.files import reason, written
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.locks import Taken, locked
 from napari_seg.spec import Spec
@@ -33,6 +34,9 @@ from napari_seg.training.mending import Mended
 FORMAT = 1
 NAMED = 5
 """So many names a sentence holds at most."""
+
+_PLACE = "NAPARI_SEG_TEST_SET"
+_ELSEWHERE = f"let {_PLACE} name another file"
 
 
 class Mark(Spec):
@@ -62,7 +66,7 @@ class Learnable(Protocol):
 
 def place() -> Path:
     """The file with the marks: in the user's data folder, or what ``NAPARI_SEG_TEST_SET`` names."""
-    named = os.environ.get("NAPARI_SEG_TEST_SET")
+    named = os.environ.get(_PLACE)
     return Path(named) if named else platformdirs.user_data_path("napari-seg", appauthor=False) / "test_set.json"
 
 
@@ -72,10 +76,14 @@ def marked() -> tuple[Mark, ...]:
         found = Marks.from_file(place().read_bytes())
     except FileNotFoundError:
         return ()
-    except (OSError, SegError) as error:
-        reason = str(error).partition(";")[0]
+    except OSError as error:  # the marks in it may be whole, so nothing is said of deleting it
+        denied = isinstance(error, PermissionError)
+        cure = "ask its owner for the permission" if denied else f"check the disk, or {_ELSEWHERE}"
+        raise SegError(f"The marks of the test set in {place()} cannot be read {reason(error, cure)}") from None
+    except SegError as error:
+        wrong = str(error).partition(";")[0]
         raise SegError(
-            f"The marks of the test set in {place()} cannot be read ({reason}); mend the file, or delete it and mark "
+            f"The marks of the test set in {place()} cannot be read ({wrong}); mend the file, or delete it and mark "
             "the images again."
         ) from None
     if found.format > FORMAT:
@@ -172,7 +180,7 @@ def _alone() -> Iterator[None]:
     except Taken:
         raise SegError("Another program is changing the test set; try again when it is done.") from None
     except OSError as error:
-        raise SegError(f"The marks of the test set could not be written ({error}); free some space.") from None
+        raise _unwritten(error) from None
 
 
 def _keep(marks: tuple[Mark, ...]) -> None:
@@ -183,4 +191,13 @@ def _keep(marks: tuple[Mark, ...]) -> None:
         with written(path) as aside:
             aside.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise SegError(f"The marks of the test set could not be written ({error}); free some space.") from None
+        raise _unwritten(error) from None
+
+
+def _unwritten(error: OSError) -> SegError:
+    cure = _ELSEWHERE
+    if isinstance(error, PermissionError):
+        cure = f"ask the owner of the folder for the permission, or {_ELSEWHERE}"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        cure = "free some space"
+    return SegError(f"The marks of the test set in {place()} could not be written {reason(error, cure)}")

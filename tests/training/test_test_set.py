@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from dataclasses import dataclass
@@ -170,6 +171,53 @@ def test_damaged_marks_are_never_passed_over(text: str, words: str, data: Path, 
     with pytest.raises(SegError, match=words):
         test_set.add([data])
     assert marks.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (errno.EACCES, "(permission denied); ask its owner for the permission."),
+        (errno.EIO, "(input/output error); check the disk, or let NAPARI_SEG_TEST_SET name another file."),
+    ],
+)
+def test_marks_that_may_be_whole_are_not_to_be_deleted(
+    code: int, words: str, data: Path, marks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test_set.add([data / "images" / "c0.png"])
+    whole = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path == marks:
+            raise OSError(code, os.strerror(code), str(path))
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)  # root may read anything
+    assert refused(data) == f"The marks of the test set in {marks} cannot be read {words}"
+
+
+@pytest.mark.parametrize("step", ["mkdir", "write_text"])
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (
+            errno.EACCES,
+            "(permission denied); ask the owner of the folder for the permission, or let NAPARI_SEG_TEST_SET name "
+            "another file.",
+        ),
+        (errno.EROFS, "(read-only file system); let NAPARI_SEG_TEST_SET name another file."),
+        (errno.ENOSPC, "(no space left on device); free some space."),
+    ],
+)
+def test_marks_that_could_not_be_written_say_why(
+    step: str, code: int, words: str, data: Path, marks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *answers: object, **known: object) -> None:
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(Path, step, refuse)
+    with pytest.raises(SegError) as caught:
+        test_set.add([data])
+    assert str(caught.value) == f"The marks of the test set in {marks} could not be written {words}"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no names that are no UTF-8")
