@@ -51,6 +51,35 @@ class TestStart:
         assert in_process("--version").stdout.strip() == napari_seg.__version__
 
     @pytest.mark.parametrize(
+        ("words", "named"),
+        [
+            (["info", ""], "'file'"),
+            (["demo", "--headless", "--output", ""], "'--output'"),
+            (["predict", "", "--model", "nuclei2d", "--output", "m"], "'inputs'"),
+            (["predict", "a.png", "", "--model", "nuclei2d", "--output", "m"], "'inputs'"),
+            (["predict", "a.png", "--model", "", "--output", "m"], "'--model'"),
+            (["predict", "a.png", "--model", "nuclei2d", "--output", ""], "'--output'"),
+            (["evaluate", "a.png", ""], "'prediction'"),
+            (["check", "", "--task", "semantic"], "'data'"),
+            (["check", "a", "--task", "semantic", "--split", ""], "'--split'"),
+            (["train", "a", "--task", "semantic", "--output", ""], "'--output'"),
+            (["train", "a", "--task", "semantic", "--output", "m", "--start", ""], "'--start'"),
+            (["search", "a", "--task", "semantic", "--output", "m", "--masks", ""], "'--masks'"),
+            (["retrain", ""], "'SESSION...'"),
+            (["retrain", "a", "--groups", ""], "'--groups'"),
+            (["test-set", "add", ""], "'images'"),
+            (["test-set", "remove", ""], "'images'"),
+        ],
+    )
+    def test_an_empty_name_is_not_the_current_folder(self, run, tmp_path, monkeypatch, words, named):
+        image(tmp_path / "a.png")
+        monkeypatch.chdir(tmp_path)
+        ended = run(*words)
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err.startswith(f"Invalid value for {named}: it is empty, give a name; see napari-seg ")
+        assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+    @pytest.mark.parametrize(
         ("words", "wrong", "cure"),
         [
             (["bogus"], "'bogus'", "napari-seg --help"),

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_seg.cli.console import put, put_json, put_table, say, watch
-from napari_seg.cli.options import Axes, Fixes, HoldOut, Json, SplitTable, TaskKind, Where, pairs, refuse_clashes
+from napari_seg.cli.options import (
+    Axes,
+    Fixes,
+    HoldOut,
+    Json,
+    SplitTable,
+    TaskKind,
+    Where,
+    pairs,
+    refuse_clashes,
+    typed_path,
+)
 from napari_seg.errors import SegError
 
 if TYPE_CHECKING:
@@ -19,7 +30,8 @@ if TYPE_CHECKING:
 
 def check(
     data: Annotated[
-        Path, typer.Argument(readable=False, help="A folder with images/ and labels/; files are paired by their names.")
+        Path,
+        typer.Argument(parser=typed_path, help="A folder with images/ and labels/; files are paired by their names."),
     ],
     task: Annotated[TaskKind, typer.Option(help="Learn classes of pixels (semantic) or single objects (instance).")],
     split: SplitTable = None,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_seg.cli.console import say, watch
+from napari_seg.cli.options import typed_path
 from napari_seg.errors import SegError
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def demo(
     headless: Annotated[
         bool, typer.Option("--headless", help="Open no window, even where there is a display.")
     ] = False,
-    output: Annotated[Path, typer.Option(help="The folder for what it writes without a window.")] = Path("demo_output"),
+    output: Annotated[
+        Path, typer.Option(parser=typed_path, help="The folder for what it writes without a window.")
+    ] = Path("demo_output"),
 ) -> None:
     """Segment crowded nuclei with the shipped model: in napari, or without a display into a folder."""
     from napari_seg.doctor import has_display

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_seg.cli.console import figure, put, put_json, put_table, say, watch
-from napari_seg.cli.options import Axes, Json, Series, TaskKind
+from napari_seg.cli.options import Axes, Json, Series, TaskKind, typed_path
 
 if TYPE_CHECKING:
     from napari_seg.evaluation.evaluate import InstanceReport, Report, SemanticReport
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Masks = Annotated[
     Path,
     typer.Argument(
-        readable=False, help="A mask, or a folder of masks; folders are paired by the names of their files."
+        parser=typed_path, help="A mask, or a folder of masks; folders are paired by the names of their files."
     ),
 ]
 

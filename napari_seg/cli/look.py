@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_seg.cli.console import put, put_json, put_pairs, put_table
-from napari_seg.cli.options import Axes, Json, Series
+from napari_seg.cli.options import Axes, Json, Series, typed_path
 
 if TYPE_CHECKING:
     from napari_seg.data.volume import Volume
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def info(
     file: Annotated[
         Path,
-        typer.Argument(readable=False, help="An image, a folder of DICOM files, a model file or the name of a model."),
+        typer.Argument(
+            parser=typed_path, help="An image, a folder of DICOM files, a model file or the name of a model."
+        ),
     ],
     axes: Axes = None,
     series: Series = None,

@@ -16,6 +16,19 @@ from napari_seg.errors import SegError
 from napari_seg.files import as_text, reason
 from napari_seg.locks import WAIT, Taken, locked
 
+
+def typed_path(text: str | Path) -> Path:
+    """A file or folder as it was typed. Raises ``BadParameter`` for an empty text: it would be the current folder."""
+    return Path(typed_name(text))
+
+
+def typed_name(text: str | Path) -> str:
+    """The same for what may also be the name of a model, a project or an image."""
+    if not str(text):
+        raise typer.BadParameter("it is empty, give a name")
+    return str(text)
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
 JsonProgress = Annotated[
     bool,
@@ -32,9 +45,9 @@ Series = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results that exist already.")]
 Data = Annotated[
-    Path, typer.Argument(readable=False, help="A folder with images/ and labels/; files are paired by their names.")
+    Path, typer.Argument(parser=typed_path, help="A folder with images/ and labels/; files are paired by their names.")
 ]
-ModelFile = Annotated[Path, typer.Option("--output", help="The model file, MODEL.safetensors.")]
+ModelFile = Annotated[Path, typer.Option("--output", parser=typed_path, help="The model file, MODEL.safetensors.")]
 Ndim = Annotated[int | None, typer.Option(min=2, max=3, help="2D or 3D; without it the images decide.")]
 Classes = Annotated[
     str | None, typer.Option(help="The names of labels 1, 2, ... (or of their planes), with commas between.")
@@ -42,7 +55,7 @@ Classes = Annotated[
 Seed = Annotated[int, typer.Option(help="Another number draws other random patches.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with what was stopped.")]
 SplitTable = Annotated[
-    Path | None, typer.Option(readable=False, help="A CSV with the columns name and split, and optionally group.")
+    Path | None, typer.Option(parser=typed_path, help="A CSV with the columns name and split, and optionally group.")
 ]
 Where = Annotated[list[str] | None, typer.Option(help="Only rows of the split with this, as column=value.")]
 HoldOut = Annotated[
@@ -51,7 +64,8 @@ HoldOut = Annotated[
 Masks = Annotated[
     Path | None,
     typer.Option(
-        readable=False, help="A folder with a mask for each image: labels count where it is not 0; the rest is unknown."
+        parser=typed_path,
+        help="A folder with a mask for each image: labels count where it is not 0; the rest is unknown.",
     ),
 ]
 Fixes = Annotated[

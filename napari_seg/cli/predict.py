@@ -11,7 +11,19 @@ import typer
 from napari_seg.cli.box import region_of, where
 from napari_seg.cli.console import put_json, say, say_error, watch
 from napari_seg.cli.masks import plan, refuse_unwritable
-from napari_seg.cli.options import Axes, Device, Json, JsonProgress, Overwrite, Precision, Series, given, keep_existing
+from napari_seg.cli.options import (
+    Axes,
+    Device,
+    Json,
+    JsonProgress,
+    Overwrite,
+    Precision,
+    Series,
+    given,
+    keep_existing,
+    typed_name,
+    typed_path,
+)
 from napari_seg.errors import SegError, plain
 
 if TYPE_CHECKING:
@@ -33,10 +45,12 @@ class Work:
 
 def predict(
     inputs: Annotated[
-        list[Path], typer.Argument(readable=False, help="Images, folders of images, or a folder of DICOM slices.")
+        list[Path], typer.Argument(parser=typed_path, help="Images, folders of images, or a folder of DICOM slices.")
     ],
-    model: Annotated[str, typer.Option(help="The name of a shipped model or a model file.")],
-    output: Annotated[Path, typer.Option(help="The mask; for several images or a folder, a folder for the masks.")],
+    model: Annotated[str, typer.Option(parser=typed_name, help="The name of a shipped model or a model file.")],
+    output: Annotated[
+        Path, typer.Option(parser=typed_path, help="The mask; for several images or a folder, a folder for the masks.")
+    ],
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     precision: Annotated[Precision, typer.Option(help="How precisely; auto: bf16 where it is fast.")] = Precision.auto,
     tile: Annotated[str | None, typer.Option(help="Size of a tile in pixels, one number per axis: 64,128,128.")] = None,

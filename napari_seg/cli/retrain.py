@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_seg.cli.console import figure, put, put_json, put_table, say, say_if_short, watch
-from napari_seg.cli.options import Device, Json, JsonProgress, Precision, given, going_on, model_file
+from napari_seg.cli.options import (
+    Device,
+    Json,
+    JsonProgress,
+    Precision,
+    given,
+    going_on,
+    model_file,
+    typed_name,
+    typed_path,
+)
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress
 
@@ -30,7 +40,9 @@ def retrain(
     sessions: Annotated[
         list[str],
         typer.Argument(
-            metavar="SESSION...", help="A project (its folder or its name), or an image that was corrected."
+            parser=typed_name,
+            metavar="SESSION...",
+            help="A project (its folder or its name), or an image that was corrected.",
         ),
     ],
     minutes: Annotated[float | None, typer.Option(help="How long it may take (default 5).")] = None,
@@ -38,17 +50,20 @@ def retrain(
         int | None, typer.Option(help="How many steps instead: the same steps give the same bits.")
     ] = None,
     start: Annotated[
-        str | None, typer.Option(help="The model to go on from (default: the one whose masks were corrected).")
+        str | None,
+        typer.Option(parser=typed_name, help="The model to go on from (default: the one whose masks were corrected)."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The file of the new model (default: a new one among your own models).")
+        Path | None,
+        typer.Option(parser=typed_path, help="The file of the new model (default: a new one among your own models)."),
     ] = None,
     who: Annotated[str, typer.Option(help="Your name, for the history of the model.")] = "",
     groups: Annotated[
         Path | None,
         typer.Option(
+            parser=typed_path,
             help="A CSV file with the columns name and group: images of one group (a patient) are never on both sides "
-            "of what is held out. Without it, as the session knows it."
+            "of what is held out. Without it, as the session knows it.",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,

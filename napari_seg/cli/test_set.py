@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_seg.cli.console import put_json, put_table, say, watch
-from napari_seg.cli.options import Axes, Json
+from napari_seg.cli.options import Axes, Json, typed_name, typed_path
 from napari_seg.errors import SegError
 
 test_set = typer.Typer(
@@ -20,12 +20,12 @@ test_set = typer.Typer(
 @test_set.command()
 def add(
     images: Annotated[
-        list[Path], typer.Argument(readable=False, help="Images, folders of images, or a folder with images/.")
+        list[Path], typer.Argument(parser=typed_path, help="Images, folders of images, or a folder with images/.")
     ],
     split: Annotated[
         Path | None,
         typer.Option(
-            readable=False, help="A CSV with the columns name and split: mark only the images held out in it."
+            parser=typed_path, help="A CSV with the columns name and split: mark only the images held out in it."
         ),
     ] = None,
     hold_out: Annotated[str, typer.Option(help="The value of split whose images are held out.")] = "test",
@@ -58,7 +58,8 @@ def show(json: Json = False) -> None:
 @test_set.command()
 def remove(
     images: Annotated[
-        list[str] | None, typer.Argument(help="Images, folders, or names as test-set list shows them.")
+        list[str] | None,
+        typer.Argument(parser=typed_name, help="Images, folders, or names as test-set list shows them."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Take all marks off.")] = False,
     axes: Axes = None,

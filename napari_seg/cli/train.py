@@ -36,6 +36,7 @@ from napari_seg.cli.options import (
     going_on,
     model_file,
     refuse_clashes,
+    typed_name,
 )
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress
@@ -68,7 +69,9 @@ def train(
     hold_out: HoldOut = None,
     masks: Masks = None,
     axes: Axes = None,
-    start: Annotated[str | None, typer.Option(help="Go on from this model: a name or a file.")] = None,
+    start: Annotated[
+        str | None, typer.Option(parser=typed_name, help="Go on from this model: a name or a file.")
+    ] = None,
     resume: Resume = False,
     classes: Classes = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
