@@ -102,6 +102,38 @@ class TestStart:
         monkeypatch.setattr(os, "access", lambda *asked, **how: False)
         assert run("info", path).code == 0
 
+    @pytest.mark.parametrize("inside", ["", "/a.png"])
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("info", "CLOSED"),
+            ("predict", "CLOSED", "--model", "nuclei2d", "--output", "m"),
+            ("predict", "a.png", "--model", "nuclei2d", "--output", "CLOSED"),
+            ("evaluate", "CLOSED", "a.png"),
+            ("check", "CLOSED", "--task", "semantic"),
+            ("train", "a", "--task", "semantic", "--split", "CLOSED", "--output", "m.safetensors"),
+            ("retrain", "CLOSED"),
+            ("test-set", "add", "CLOSED"),
+            ("test-set", "remove", "CLOSED"),
+        ],
+        ids=" ".join,
+    )
+    def test_what_may_not_be_looked_at_has_the_name_that_was_typed(self, run, tmp_path, monkeypatch, words, inside):
+        image(tmp_path / "closed" / "a.png")
+        monkeypatch.chdir(tmp_path)
+        look = os.stat
+
+        def stat(path, **how):  # root may look at anything
+            if "closed/" in os.fspath(path):
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return look(path, **how)
+
+        monkeypatch.setattr(os, "stat", stat)
+        named = f"closed{inside}"
+        ended = run(*(word.replace("CLOSED", named) for word in words))
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err == f"You may not open {named}; ask its owner, or choose another place.\n"
+
     def test_no_command_shows_the_help(self, run):
         ended = run()
         assert "predict" in ended.out + ended.err

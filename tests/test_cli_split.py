@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,24 @@ def test_a_hold_out_that_no_row_has(train: Run, tmp_path: Path) -> None:
     ended = train("--hold-out", "test")
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "--split" in ended.err
+
+
+def test_a_split_that_cannot_be_read_says_why(train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = tmp_path / "split.csv"
+    cannot = f"The table {split} cannot be read"
+    assert train("--split", split).err == f"{cannot} (no such file or directory); check the name.\n"
+    split.write_bytes(b"\xff\xfe\x00")
+    assert train("--split", split).err == f"{cannot}; give a CSV file with the columns name and split or group.\n"
+
+    opened = Path.open
+
+    def refuse(path: Path, *mode: Any, **how: Any) -> Any:
+        if path == split:  # root may read anything
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *mode, **how)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert train("--split", split).err == f"{cannot} (permission denied); ask its owner for the permission.\n"
 
 
 def test_what_the_split_leaves_out_is_said(train: Run, start: Path, tmp_path: Path) -> None:

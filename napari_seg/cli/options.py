@@ -18,12 +18,21 @@ from napari_seg.locks import WAIT, Taken, locked
 
 
 def typed_path(text: str | Path) -> Path:
-    """A file or folder as it was typed. Raises ``BadParameter`` for an empty text: it would be the current folder."""
-    return Path(typed_name(text))
+    """A file or folder as it was typed. Raises ``PermissionError`` for one that may not be looked at, as else something
+    in it would be named that nobody typed, and ``BadParameter`` for an empty text, which would be the current folder.
+    """
+    path = Path(typed_name(text))
+    try:
+        os.stat(f"{path}/.")  # noqa: PTH116  a Path drops the dot, and only who may enter a folder is told of that
+    except PermissionError as error:
+        raise PermissionError(error.errno, error.strerror, str(path)) from None
+    except OSError:  # whoever reads or writes it says more
+        pass
+    return path
 
 
 def typed_name(text: str | Path) -> str:
-    """The same for what may also be the name of a model, a project or an image."""
+    """A name as it was typed, also of a model that comes with the program. Raises ``BadParameter`` for an empty one."""
     if not str(text):
         raise typer.BadParameter("it is empty, give a name")
     return str(text)

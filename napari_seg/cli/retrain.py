@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 def retrain(
     context: typer.Context,
     sessions: Annotated[
-        list[str],
+        list[Path],
         typer.Argument(
-            parser=typed_name,
+            parser=typed_path,
             metavar="SESSION...",
             help="A project (its folder or its name), or an image that was corrected.",
         ),
@@ -84,7 +84,7 @@ def retrain(
     from napari_seg.models.zoo import find, shipped
     from napari_seg.session.pupils import at_hand, parent_of, taught_in
 
-    found = [one for named in sessions for one in taught_in(named)]
+    found = [one for named in sessions for one in taught_in(str(named))]
     if not found:
         raise SegError("Nobody has corrected anything there; paint, accept or finish something in the window first.")
     found, left_out = at_hand(found)

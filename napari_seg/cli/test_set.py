@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_seg.cli.console import put_json, put_table, say, watch
-from napari_seg.cli.options import Axes, Json, typed_name, typed_path
+from napari_seg.cli.options import Axes, Json, typed_path
 from napari_seg.errors import SegError
 
 test_set = typer.Typer(
@@ -58,8 +58,8 @@ def show(json: Json = False) -> None:
 @test_set.command()
 def remove(
     images: Annotated[
-        list[str] | None,
-        typer.Argument(parser=typed_name, help="Images, folders, or names as test-set list shows them."),
+        list[Path] | None,
+        typer.Argument(parser=typed_path, help="Images, folders, or names as test-set list shows them."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Take all marks off.")] = False,
     axes: Axes = None,
@@ -71,9 +71,8 @@ def remove(
 
     if everything == bool(images):
         raise SegError("Say whose mark to take off: name images, folders or names, or add --all.")
-    words = images or []
-    paths = [Path(word) for word in words if Path(word).exists()]
-    names = [mark.name for mark in marked()] if everything else [word for word in words if not Path(word).exists()]
+    paths = [path for path in images or () if path.exists()]
+    names = [mark.name for mark in marked()] if everything else [str(n) for n in images or () if not n.exists()]
     gone = watch(unmark.steps(paths, names=names, axes=axes), "Looking")
     if json:
         put_json({"removed": [one.model_dump(mode="json") for one in gone]})

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from napari_seg.errors import SegError
+from napari_seg.files import cause_of
 
 _SUBJECT = re.compile(r"sub-[0-9A-Za-z]+(?=_)")
 
@@ -119,7 +120,10 @@ def _table(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             lines = [[word.strip() for word in line] for line in csv.reader(file)]
-    except (OSError, UnicodeDecodeError, csv.Error):
+    except OSError as error:
+        cure = "ask its owner for the permission" if isinstance(error, PermissionError) else "check the name"
+        raise SegError(f"The table {path} cannot be read ({cause_of(error)}); {cure}.") from None
+    except (UnicodeDecodeError, csv.Error):
         raise SegError(
             f"The table {path} cannot be read; give a CSV file with the columns name and split or group."
         ) from None
