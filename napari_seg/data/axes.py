@@ -42,6 +42,16 @@ def name_axes(found: str, shape: tuple[int, ...], answer: str | None, name: str)
     )
 
 
+def refuse_unknown(answer: str | None, name: str) -> None:
+    """Raises ``SegError`` for an answer that names the dimensions of no image, whatever is in the file ``name``."""
+    letters = "YX" if answer is None else answer.upper()
+    if len(set(letters)) != len(letters) or not {"Y", "X"} <= set(letters) <= set(AXES):
+        raise SegError(
+            f"The axes {answer!r} cannot be those of {name}; name its dimensions in their order in the file, each with "
+            f"another letter of {AXES}, Y and X among them."
+        )
+
+
 def in_order(letters: str) -> tuple[int, ...]:
     """The permutation that brings dimensions named ``letters`` into the order of :data:`AXES`."""
     return tuple(letters.index(letter) for letter in AXES if letter in letters)
@@ -58,8 +68,7 @@ def _checked(answer: str, shape: tuple[int, ...], name: str) -> str:
         raise SegError(
             f"{name} has {len(shape)} dimensions {shape}, the axes {answer} name {len(answer)}; give one letter each."
         )
-    if len(set(answer)) != len(answer) or not {"Y", "X"} <= set(answer) <= set(AXES):
-        raise SegError(f"The axes {answer} are not {AXES} or a part of it with Y and X, each once; name them again.")
+    refuse_unknown(answer, name)
     return answer
 
 

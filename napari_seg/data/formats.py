@@ -19,6 +19,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from napari_seg.data.axes import refuse_unknown
 from napari_seg.data.geometry import same_world, turn
 from napari_seg.data.volume import UNITS, Predicted, Volume, the_volume
 from napari_seg.errors import ChoiceNeeded, SegError
@@ -107,8 +108,9 @@ def read(path: str | Path, *, axes: str | None = None, series: str | None = None
 
     ``axes`` says what the dimensions of the array in the file are, in their order in the file, where the file itself
     does not say; ``series`` chooses one image of several. Raises ``ChoiceNeeded`` where one of them is needed and
-    missing, ``SegError`` for a file that is missing, broken or of another kind.
+    missing, ``SegError`` for a file that is missing, broken or of another kind, and for axes that no image has.
     """
+    refuse_unknown(axes, Path(path).name)
     path = Path(path).expanduser().absolute()  # what is read later, and never replaced, is found from everywhere
     note = bring_back(path)
     try:
@@ -123,8 +125,10 @@ def read(path: str | Path, *, axes: str | None = None, series: str | None = None
 def read_answered(path: str | Path, axes: str | None = None, series: str | None = None) -> Volume:
     """Read an image of many: ``axes`` and ``series`` are what a person said of those whose files leave them open.
 
-    Raises ``ChoiceNeeded`` where one of them is needed and missing, or where the axes do not fit the file.
+    Raises ``ChoiceNeeded`` where one of them is needed and missing, or where the axes do not fit the file, ``SegError``
+    for axes that no image has.
     """
+    refuse_unknown(axes, Path(path).name)
     answers, given = {"axes": axes and axes.upper(), "series": series}, dict[str, str]()
     if series and Path(path).name.lower().endswith(FORMATS["picture"].suffixes):
         from napari_seg.data.picture import PALETTE  # here, as it imports Pillow

@@ -378,6 +378,22 @@ def test_what_a_person_said_of_the_axes_is_used_where_a_file_does_not_say(tmp_pa
         read_answered(stack, "TCYX")
 
 
+@pytest.mark.parametrize("axes", ["QQ", "ZYQ", "YXX", "ZX", ""])
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.nii.gz", "a.ome.zarr"])
+def test_axes_that_no_image_has_are_refused_also_where_the_file_names_its_own(
+    tmp_path: Path, name: str, axes: str
+) -> None:
+    path = write(VOLUMES["a 2D mask"], tmp_path / name)
+    for reader in (read, read_answered):
+        with pytest.raises(SegError) as caught:
+            reader(path, axes=axes)
+        assert str(caught.value) == (
+            f"The axes {axes!r} cannot be those of {name}; name its dimensions in their order in the file, each with "
+            "another letter of TCZYXS, Y and X among them."
+        )
+    assert read_answered(path, axes="zyx").axes == "YX"
+
+
 def test_a_palette_is_told_and_not_asked_but_may_be_answered(tmp_path):
     from PIL import Image
 
