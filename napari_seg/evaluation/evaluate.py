@@ -20,6 +20,7 @@ from napari_seg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS, THRESHO
 from napari_seg.inference.channels import places, unnamed
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.spec import Spec
+from napari_seg.tasks.semantic import MOST_CLASSES
 
 Figure = float | None
 """A figure in 0..1; ``None`` where there was nothing to measure."""
@@ -272,6 +273,13 @@ def _class_counts(name: str, truth: Volume, prediction: Volume) -> dict[int, Cou
             for k in range(truth.size("C"))
         }
     table = _table(name, truth.data, prediction.data)
+    for side, numbers in (("truth", table.truth), ("prediction", table.found)):
+        if len(numbers) > MOST_CLASSES:
+            raise SegError(
+                f"{f'{name}: the' if name else 'The'} {side} holds {len(numbers)} numbers besides 0, too many for "
+                "classes, as an image or numbers of objects do; give a mask of classes, or evaluate it with the task "
+                "instance."
+            )
     return {int(label): table.counts(label) for label in np.union1d(table.truth, table.found)}
 
 

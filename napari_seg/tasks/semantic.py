@@ -16,6 +16,9 @@ from napari_seg.tasks.base import ClassNames, Labels, LossKind, Scores
 if TYPE_CHECKING:
     from torch import Tensor
 
+MOST_CLASSES = 200
+"""More labels than this are taken for numbers of objects, or for grey values."""
+
 
 class Semantic(Spec):
     """Label ``k`` is the class ``classes[k - 1]``.

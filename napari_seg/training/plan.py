@@ -20,7 +20,7 @@ from napari_seg.models.spec import InputSpec, ModelSpec, NetworkSpec, Normalisat
 from napari_seg.spec import Spec
 from napari_seg.tasks.base import ClassNames, LossKind
 from napari_seg.tasks.instance import Instance
-from napari_seg.tasks.semantic import Semantic
+from napari_seg.tasks.semantic import MOST_CLASSES, Semantic
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.sample import Sample, check_labels, frames, grid_at
 
@@ -39,9 +39,6 @@ FEW_SLICES = 8
 
 THICK = 6.0
 """Slices so many times as thick as pixels are wide have little in common with their neighbours."""
-
-MOST_CLASSES = 200
-"""Labels above this are taken for numbers of objects, or for grey values."""
 
 
 class TrainSpec(Spec):

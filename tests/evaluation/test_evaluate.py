@@ -29,6 +29,25 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return truth, prediction
 
 
+@pytest.mark.parametrize("side", ["truth", "prediction"])
+def test_an_image_or_numbers_of_objects_are_no_classes(side, folders):
+    mask, other = np.arange(16 * 16, dtype=np.uint16).reshape(16, 16), np.zeros((16, 16), np.uint16)
+    for folder in folders:
+        write(Volume(mask if folder.name == side else other, "YX"), folder / "a.png")
+    with pytest.raises(SegError) as caught:
+        evaluate(*folders)
+    assert str(caught.value) == (
+        f"a: the {side} holds 255 numbers besides 0, too many for classes, as an image or numbers of objects do; give "
+        "a mask of classes, or evaluate it with the task instance."
+    )
+    with pytest.raises(SegError, match=f"^The {side} holds 255"):
+        evaluate(*((mask if folder.name == side else other) for folder in folders))
+    evaluate(*folders, "instance")
+    for folder in folders:
+        write(Volume(np.minimum(mask, 200), "YX"), folder / "a.png")
+    assert len(evaluate(*folders).per_class) == 200
+
+
 def test_semantic_layout_and_averages(folders):
     truth, prediction = folders
     picture(truth, "a", [[1, 1, 2, 2]])
