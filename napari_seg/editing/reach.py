@@ -85,6 +85,7 @@ def swept(points: Sequence[Point], radius: float, spacing: tuple[float, ...], wi
     Sides of ``within`` that are one voxel thick do not count as distance: there the area is a disc, elsewhere a ball.
     The mask is empty where the line lies far outside.
     """
+    radius *= 1 + 1e-9  # what lies on the edge is in, however the numbers were rounded
     units = np.array([s if side.stop - side.start > 1 else 0.0 for s, side in zip(spacing, within, strict=True)])
     places = np.array(points, float)
     places = places[np.append(True, (np.diff(places, axis=0) != 0).any(1))]  # a resting mouse says nothing new
@@ -125,7 +126,7 @@ def _near(a: NDArray[np.float64], b: NDArray[np.float64], radius: float, units: 
         along = sum((offset * s for offset, s in zip(offsets, step, strict=True)), np.zeros((1,) * len(box)))
         share = np.clip(along / length, 0, 1)
         squares = squares - share * (2 * along - share * length)
-    near: Mask = squares <= radius**2 * (1 + 1e-9)
+    near: Mask = squares <= radius**2
     return near
 
 

@@ -32,12 +32,10 @@ from napari_seg.gui.ledger import Ledger
 from napari_seg.gui.track import Track
 from napari_seg.session.openings import Opened, look_up, open_mask, opened_as
 from napari_seg.session.predicted import Predicted
-from napari_seg.session.records import SAID, Plane, Step, plain
+from napari_seg.session.records import SAID, Place, Plane, Step, plain
 from napari_seg.session.store import Store
+from napari_seg.session.writer import PAUSE
 from napari_seg.tasks.base import Labels
-
-PAUSE = 1.0
-"""Seconds that one session waits for another at most."""
 
 OTHER = (
     "{name} is not the mask of that name that you worked on here, or was changed elsewhere: it is shown as it was "
@@ -225,16 +223,12 @@ class Attaching:
         def work(store: Store) -> None:
             guess = meaning(data.reshape(-1, *track.row.grid), patient=patient) if guessing else None
             known = plane if guess is None else replace(plane, objects=guess.objects)
+            came_as = dict[Place, Labels]()
+            with contextlib.suppress(SegError):  # what cannot be read is only not known
+                came_as = {} if as_file is None else track.blocks_of(_as_before(as_file.result(PAUSE), data))
+            blank = without and not data.any()
             try:
-                opened = open_mask(
-                    store,
-                    image,
-                    known,
-                    step,
-                    new=bool(made),
-                    blank=without and not data.any(),
-                    came_as=None if as_file is None else track.blocks_of(_as_before(as_file.result(PAUSE), data)),
-                )
+                opened = open_mask(store, image, known, step, new=bool(made), blank=blank, came_as=came_as)
             except SegError as error:  # trying again would not help
                 answer[:] = [error]
                 return

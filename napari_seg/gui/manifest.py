@@ -214,15 +214,11 @@ def _copied(
     from napari_seg.gui.saving import Record
 
     known = [one for one in kept if one is not None]
-    tracks = [track for _, track in known]
-    if (
-        len(tracks) == len(masks)
-        and len({track.row.fingerprint for track in tracks}) == 1
-        and not tracks[0].session.read_only
-    ):
-        recorder = known[0][0]
-        labels, record = recorder.export(tracks, path.name)
-        return labels, [Record(recorder, tracks[0], path, record)]
+    images = {track.key for _, track in known}
+    if len(known) == len(masks) and len(images) == 1 and not known[0][1].session.read_only:
+        recorder, first = known[0]
+        labels, record = recorder.export([track for _, track in known], path.name)
+        return labels, [Record(recorder, first, path, record)]
     return [np.array(layer.data) for layer in masks], []
 
 

@@ -56,14 +56,12 @@ from napari_seg.session.records import Change, ImageRow, Place
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
 from napari_seg.session.writer import CLOSED as SESSION_CLOSED
+from napari_seg.session.writer import PAUSE
 from napari_seg.tasks.base import Labels
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
-
-PAUSE = 1.0
-"""Seconds that a session waits for another one's last step, before it tells so and waits on."""
 
 CLOSED = "That step was made in a mask that is not open, which is shown again: {names}."
 

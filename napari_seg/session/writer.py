@@ -38,6 +38,9 @@ RETRY = 1.0
 HURRY = 0.1
 """The same, once the session is being closed."""
 
+PAUSE = 1.0
+"""Seconds that a session waits for the last step of another one, before it tells so and waits on."""
+
 SILENT = 10.0
 """Seconds in which nothing comes of the disk, after which it is said that it does not answer."""
 
