@@ -170,6 +170,7 @@ class Attaching:
             return
         if before is not None:
             self._let_go(before)
+            self._lay_over(layer, image)
         if image is not None:
             several = len(self.arrivals.images_for(layer)) > 1
             guessed = worked and not _is_named_after(layer, image)
@@ -193,6 +194,12 @@ class Attaching:
             layer.metadata.pop(MADE, None)
             self._join(track, found, made, layer.metadata.pop(PREDICTED, None), before if worked else None)
         self.changed.emit()
+
+    def _lay_over(self, layer: Any, image: Any) -> None:
+        """A mask that was opened before its image lies under that, where nobody sees it."""
+        layers = self._viewer.layers
+        if image in layers and layers.index(layer) < layers.index(image):
+            layers.move(layers.index(layer), layers.index(image) + 1)
 
     def _opened_again(self, image: Any, found: Found) -> None:
         """The masks of an image that stayed open when it was closed belong to its new layer."""

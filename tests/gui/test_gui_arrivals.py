@@ -585,6 +585,7 @@ def test_it_is_said_of_which_image_a_mask_with_work_is_from_now_on(window: Any, 
     here.paint(layer, (4, 20, 20), 2)
     image = here.image(noise(0))
     assert here.recorder.track(layer).image is image
+    assert [*here.viewer.layers] == [image, layer]  # it is seen
     said = [] if named else ["cells_seg is kept as a mask of scan. If that is wrong"]
     assert [words[: len(wanted)] for words, wanted in zip(here.noted, said, strict=True)] == said
 
