@@ -62,7 +62,7 @@ def open_mask(
     if came_as and not store.keeps(image, plane.name):
         store.put_plane(image, plane)
         store.lay(image, replace(step, blocks=came_as))
-        store.commit(image, step)
+        store.commit(image, replace(step, said="add"))  # a person made what differs from the file
         return _opened(store, image, plane.name, "", shown=False)
     opened = _open_mask(store, image, plane, step, new=new, blank=blank)
     if came_as:

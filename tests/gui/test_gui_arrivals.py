@@ -29,6 +29,7 @@ from napari_seg.gui.results import empty_mask
 from napari_seg.gui.safety import safe_words
 from napari_seg.session.cases import say_of_case
 from napari_seg.session.predicted import Predicted
+from napari_seg.session.records import SAID
 
 SHAPE = (6, 40, 50)
 
@@ -63,10 +64,10 @@ class Window:
         layer.paint(where, label)
         self.rest()
 
-    def kept(self, layer: Any) -> np.ndarray:
+    def kept(self, layer: Any, ending: str = "") -> np.ndarray:
         track = self.recorder.track(layer)
         assert track is not None
-        number, plane = track.row.id, track.plane
+        number, plane = track.row.id, track.plane + ending
         return np.asarray(track.session.writer.call(lambda s: s.labels(number, plane)).result())
 
     def tools(self, layer: Any) -> list[str]:
@@ -555,6 +556,7 @@ def test_work_on_a_mask_without_its_image_is_there_when_it_comes_with_it(window:
         assert here.recorder.track(layer).image is image
         np.testing.assert_array_equal(layer.data, mine)
         np.testing.assert_array_equal(here.kept(layer), mine)
+        np.testing.assert_array_equal(here.kept(layer, SAID) > 0, mine != square(1))  # it is learned from
         assert "scan_seg" in here.resumed or "scan" in here.resumed
         assert here.noted == []
         here.paint(layer, (3, 10, 20), 3)
