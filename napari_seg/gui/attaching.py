@@ -32,7 +32,7 @@ from napari_seg.gui.ledger import Ledger
 from napari_seg.gui.track import Track
 from napari_seg.session.openings import Opened, look_up, open_mask, opened_as
 from napari_seg.session.predicted import Predicted
-from napari_seg.session.records import SAID, Place, Plane, Step, plain
+from napari_seg.session.records import SAID, Plane, Step, plain
 from napari_seg.session.store import Store
 from napari_seg.session.writer import PAUSE
 from napari_seg.tasks.base import Labels
@@ -173,7 +173,7 @@ class Attaching:
             self._lay_over(layer, image)
         if image is not None:
             several = len(self.arrivals.images_for(layer)) > 1
-            guessed = worked and not _is_named_after(layer, image)
+            guessed = worked and not layer.name.startswith(image.name)
             if IMAGE not in layer.metadata and (several or guessed):
                 self.noted.emit(WHOSE.format(name=layer.name, image=image.name))
             layer.metadata[IMAGE] = str(image.unique_id)
@@ -230,9 +230,9 @@ class Attaching:
         def work(store: Store) -> None:
             guess = meaning(data.reshape(-1, *track.row.grid), patient=patient) if guessing else None
             known = plane if guess is None else replace(plane, objects=guess.objects)
-            came_as = dict[Place, Labels]()
+            came_as = None
             with contextlib.suppress(SegError):  # what cannot be read is only not known
-                came_as = {} if as_file is None else track.blocks_of(_as_before(as_file.result(PAUSE), data))
+                came_as = None if as_file is None else track.blocks_of(_as_before(as_file.result(PAUSE), data))
             blank = without and not data.any()
             try:
                 opened = open_mask(store, image, known, step, new=bool(made), blank=blank, came_as=came_as)
@@ -335,11 +335,6 @@ def _as_file(track: Track) -> Future[list[Labels]]:
     """What the file of a mask held, by time point."""
     image, plane = track.row.id, track.plane
     return track.session.writer.call(lambda store: opened_as(store, image, plane))
-
-
-def _is_named_after(layer: Any, image: Any) -> bool:
-    """Whether the name of a mask says of which image it is."""
-    return bool(plain(layer.name).startswith(plain(image.name)))
 
 
 def _begin_new(track: Track, opened: Opened) -> None:

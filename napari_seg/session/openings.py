@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Literal
 
 from napari_seg.editing.annotation import Entry
@@ -21,9 +20,6 @@ from napari_seg.tasks.base import Labels
 
 CONTENTS = "contents"
 """Under this key the log holds what a mask that went out held (see :meth:`Store.state`)."""
-
-NOTHING: Mapping[Place, Labels] = MappingProxyType({})
-"""No block of a mask."""
 
 News = Literal["", "resumed", "other"]
 """What a person is told: nothing; that their work is shown; that something else was opened, and they can go back."""
@@ -51,7 +47,7 @@ def open_mask(
     *,
     new: bool = False,
     blank: bool = False,
-    came_as: Mapping[Place, Labels] = NOTHING,
+    came_as: Mapping[Place, Labels] | None = None,
 ) -> Opened:
     """Bring a mask that is opened together with what is kept of its plane.
 
