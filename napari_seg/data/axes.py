@@ -47,7 +47,7 @@ def refuse_unknown(answer: str | None, name: str) -> None:
     letters = "YX" if answer is None else answer.upper()
     if len(set(letters)) != len(letters) or not {"Y", "X"} <= set(letters) <= set(AXES):
         raise SegError(
-            f"The axes {answer!r} cannot be those of {name}; name its dimensions in their order in the file, each with "
+            f"The axes {answer!r} cannot be those of {name}; name the dimensions in their order in the file, each with "
             f"another letter of {AXES}, Y and X among them."
         )
 

@@ -152,7 +152,9 @@ def predict(
             words = f"Objects are about {found:.0f} pixels wide; they were rescaled."
         notes = (*notes, words)
     spec = decoding.in_pixels(spec, model.spec.task, scale)
-    run = _Run(fit, scale, spec, runner, tile_for(fit, scale, spec), model.network.multiple, region)
+    tile = tile_for(fit, scale, spec)
+    notes = (*notes, *_of_small(tile, fit, scale))
+    run = _Run(fit, scale, spec, runner, tile, model.network.multiple, region)
     while True:
         try:
             labels, scores = yield from run.steps()
@@ -316,6 +318,15 @@ def tile_for(fit: Fit, scale: tuple[float, ...], spec: PredictSpec) -> tuple[int
         return math.prod(computed(k, t, spec.overlap) for k, t in zip(lengths, tile, strict=True)), math.prod(tile)
 
     return min((tile for tile in itertools.product(*sizes) if math.prod(tile) <= most), key=cost)
+
+
+def _of_small(tile: tuple[int, ...], fit: Fit, scale: tuple[float, ...]) -> tuple[str, ...]:
+    """What a person should know of tiles in which the network sees less than it learned to look at."""
+    patch = fit.model.input.patch
+    if all(k >= min(n, length) for k, n, length in zip(tile, patch, fit.lengths(scale), strict=True)):
+        return ()
+    wanted = " x ".join(map(str, patch))
+    return (f"The tiles are smaller than the {wanted} pixels that the model learned from, which can cost objects.",)
 
 
 def _labels_volume(fit: Fit, labels: NDArray[Any], region: Region | None) -> Volume:

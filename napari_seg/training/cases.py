@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.align import apart, as_its_image, onto_grid
+from napari_seg.data.axes import refuse_unknown
 from napari_seg.data.formats import images_by_stem, read, read_answered
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
@@ -183,9 +184,10 @@ def find_cases(
     out before any file is opened. Without a ``split`` images of one subject, by names as in BIDS, are a group. Without
     rows marked ``val`` a part of the rest is taken for validation, whole groups
     only, the same at every call. ``masks`` is a folder with the masks of where labels count (not 0), one for each
-    image. Raises ``SegError`` where nothing pairs, or where the split divides a group.
+    image. Raises ``SegError`` where nothing pairs, where the split divides a group, and for axes that no image has.
     """
     data = Path(data)
+    refuse_unknown(axes, f"the images in {data / 'images'}")
     images, labels = (_by_stem(data / folder) for folder in ("images", "labels"))
     counting = None if masks is None else _masks_by_stem(Path(masks))
     groups = {name: subject_of(name) or name for name in images}

@@ -388,7 +388,7 @@ def test_axes_that_no_image_has_are_refused_also_where_the_file_names_its_own(
         with pytest.raises(SegError) as caught:
             reader(path, axes=axes)
         assert str(caught.value) == (
-            f"The axes {axes!r} cannot be those of {name}; name its dimensions in their order in the file, each with "
+            f"The axes {axes!r} cannot be those of {name}; name the dimensions in their order in the file, each with "
             "another letter of TCZYXS, Y and X among them."
         )
     assert read_answered(path, axes="zyx").axes == "YX"

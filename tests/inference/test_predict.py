@@ -291,6 +291,17 @@ def test_too_few_objects_leave_the_image_as_it_is():
     assert not any("sizes that the model learned" in note for note in prediction.notes)
 
 
+@pytest.mark.parametrize(
+    ("tile", "grid", "said"), [(32, (200, 210), True), (64, (200, 210), False), (32, (30, 9), False)]
+)
+def test_tiles_in_which_a_network_sees_less_than_it_learned_to_look_at_are_told(tile, grid, said):
+    model = dark(2)
+    model = replace(model, spec=model.spec.model_copy(update={"input": InputSpec(patch=(64, 64))}))
+    notes = predict(model, Volume(disks(grid, 20, 6), "YX"), PredictSpec(precision="fp32", tile=(tile, tile))).notes
+    words = "The tiles are smaller than the 64 x 64 pixels that the model learned from, which can cost objects."
+    assert (words in notes) == said
+
+
 @pytest.mark.parametrize("kind", ["unet", "vnet", "segnet"])
 @pytest.mark.parametrize("ndim", [2, 3])
 @pytest.mark.parametrize("norm", ["batch", "group", "instance"])

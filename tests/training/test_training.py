@@ -459,6 +459,11 @@ def test_no_split_divides_a_group(folder: Path) -> None:
     assert len(find_cases(folder, split=folds, hold_out="")) == 4  # nothing is held out
 
 
+def test_axes_that_no_image_has_are_refused_before_anything_is_read(folder: Path) -> None:
+    with pytest.raises(SegError, match=r"'QQ' cannot be those of the images in .*images; name the dimensions"):
+        find_cases(folder, axes="QQ")
+
+
 def test_a_table_with_one_group_for_all_has_no_groups_and_that_is_said(folder: Path) -> None:
     rows = "0,train,block\n1,train,block\n2,val,block\n3,test,block\n"
     cases = find_cases(folder, split=write_split(folder, "name,split,group\n" + rows))
