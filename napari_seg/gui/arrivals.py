@@ -97,10 +97,9 @@ class Found:
 
     @classmethod
     def of(cls, store: Store, session: Session, row: ImageRow, note: str = "", added: bool = False) -> Found:
-        planes, made = store.planes(row.id), store.made_here(row.id)
-        names = frozenset(plane.name for plane in planes)
+        names = frozenset(plane.name for plane in store.planes(row.id))
         told = store.rows(row.id), store.depth(row.id), name_of(store)
-        return cls(session, row, names, names & made, *told, note, added)
+        return cls(session, row, names, frozenset(store.worked_on(row.id)), *told, note, added)
 
 
 class _Unfit(SegError):
@@ -402,7 +401,7 @@ class Arrivals:
 
         def ask(store: Store) -> bool:
             row = None if session is None else session.found(store, known_by, voxels)
-            return row is not None and bool(store.made_here(row.id))
+            return row is not None and bool(store.worked_on(row.id))
 
         return session is not None and session.writer.call(ask).result()
 

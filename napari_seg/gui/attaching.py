@@ -30,9 +30,9 @@ from napari_seg.gui.gate import Gate
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, lies_elsewhere, volume_of
 from napari_seg.gui.ledger import Ledger
 from napari_seg.gui.track import Track
-from napari_seg.session.openings import Opened, look_up, open_mask, opened_as
+from napari_seg.session.openings import Opened, left_alone, look_up, open_mask
 from napari_seg.session.predicted import Predicted
-from napari_seg.session.records import SAID, Plane, Step, plain
+from napari_seg.session.records import SAID, Plane, Step, plain, row_key
 from napari_seg.session.store import Store
 from napari_seg.session.writer import PAUSE
 from napari_seg.tasks.base import Labels
@@ -225,17 +225,20 @@ class Attaching:
         without, instead = track.image is None, OTHER if predicted is None else PREDICTED_ANEW
         answer: list[_Answer | SegError] = []
         layer.events.paint.connect(self._stir)
-        as_file = None if before is None else _as_file(before)
+        left = None if before is None else _left(before)
 
         def work(store: Store) -> None:
             guess = meaning(data.reshape(-1, *track.row.grid), patient=patient) if guessing else None
             known = plane if guess is None else replace(plane, objects=guess.objects)
-            came_as = None
+            came_as, said = None, dict[str, Entry]()
             with contextlib.suppress(SegError):  # what cannot be read is only not known
-                came_as = None if as_file is None else track.blocks_of(_as_before(as_file.result(PAUSE), data))
+                if left is not None:
+                    as_file, said = left.result(PAUSE)
+                    came_as = track.blocks_of(_as_before(as_file, data))
+            came = replace(step, rows={row_key(known.name, key): entry for key, entry in said.items()})
             blank = without and not data.any()
             try:
-                opened = open_mask(store, image, known, step, new=bool(made), blank=blank, came_as=came_as)
+                opened = open_mask(store, image, known, came, new=bool(made), blank=blank, came_as=came_as)
             except SegError as error:  # trying again would not help
                 answer[:] = [error]
                 return
@@ -331,10 +334,10 @@ class Attaching:
         self._stirred.add(event.source)
 
 
-def _as_file(track: Track) -> Future[list[Labels]]:
-    """What the file of a mask held, by time point."""
+def _left(track: Track) -> Future[tuple[list[Labels], dict[str, Entry]]]:
+    """How a mask was left that has no image yet."""
     image, plane = track.row.id, track.plane
-    return track.session.writer.call(lambda store: opened_as(store, image, plane))
+    return track.session.writer.call(lambda store: left_alone(store, image, plane))
 
 
 def _begin_new(track: Track, opened: Opened) -> None:

@@ -118,7 +118,7 @@ def _bring_own(session: Session, row: ImageRow, own: Session, known_by: str, who
     if own.read_only == OTHER_WINDOW:  # work may begin there at any moment
         raise SegError(f"{row.name} is open in another window; close it there first.")
     found = own.writer.call(lambda store: store.find(known_by)).result()
-    if found is None or not own.writer.call(lambda store: store.made_here(found.id)).result():
+    if found is None or not own.writer.call(lambda store: store.worked_on(found.id)).result():
         return
     if own.read_only:
         raise SegError(f"{row.name}: {own.read_only}")

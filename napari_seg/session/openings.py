@@ -14,7 +14,7 @@ from typing import Literal
 
 from napari_seg.editing.annotation import Entry
 from napari_seg.session.blocks import digest, named, smallest
-from napari_seg.session.records import CAME, Change, Place, Plane, Step, row_key
+from napari_seg.session.records import CAME, Change, Place, Plane, Step, row_key, rows_of
 from napari_seg.session.store import RESTORE, Store
 from napari_seg.tasks.base import Labels
 
@@ -51,9 +51,9 @@ def open_mask(
 ) -> Opened:
     """Bring a mask that is opened together with what is kept of its plane.
 
-    ``step`` holds all its blocks. ``new``: it is no file that was opened again, but was just made, as by a model.
-    ``blank``: it holds nothing and belongs to no image, so that it is never taken for an earlier one. ``came_as``: the
-    blocks of its file (see :func:`opened_as`), where it was worked on before its image was there.
+    ``step`` holds all its blocks, and what is said of it. ``new``: it is no file that was opened again, but was just
+    made, as by a model. ``blank``: it holds nothing and belongs to no image, so that it is never taken for an earlier
+    one. ``came_as``: the blocks of its file (see :func:`left_alone`), if it was worked on before its image was there.
     """
     if came_as and not store.keeps(image, plane.name):
         store.put_plane(image, plane)
@@ -66,10 +66,11 @@ def open_mask(
     return opened
 
 
-def opened_as(store: Store, image: int, plane: str) -> list[Labels]:
-    """What a plane held at the beginning of its line, by time point."""
+def left_alone(store: Store, image: int, plane: str) -> tuple[list[Labels], dict[str, Entry]]:
+    """Of a mask that was worked on without its image: what its file held, by time point, and what is said of it."""
     line, times = store.line(image, plane), store.image(image).times
-    return [store.labels(image, plane, time, revision=line) for time in range(times)]
+    as_file = [store.labels(image, plane, time, revision=line) for time in range(times)]
+    return as_file, rows_of(store.rows(image), plane)
 
 
 def _name_of(blocks: Mapping[Place, Labels]) -> str:
@@ -89,7 +90,7 @@ def _open_mask(store: Store, image: int, plane: Plane, step: Step, *, new: bool,
     opened = _name_of(step.blocks)
     if opened == store.state(image, plane.name):
         return _opened(store, image, plane.name, "", shown=False)
-    worked_on = plane.name in store.made_here(image)
+    worked_on = plane.name in store.worked_on(image)
     line = None if new or blank else _line_of(store, image, plane.name, opened)
     if line == store.line(image, plane.name):
         return _opened(store, image, plane.name, "resumed" if worked_on else "", shown=True)
@@ -101,7 +102,7 @@ def _open_mask(store: Store, image: int, plane: Plane, step: Step, *, new: bool,
         gone: dict[str, Entry | None] = dict.fromkeys(
             key for key in store.rows(image) if key.startswith(row_key(plane.name, ""))
         )
-        step = replace(step, said="clear", rows=gone)
+        step = replace(step, said="clear", rows={**gone, **step.rows})
     store.put_plane(image, plane)
     store.commit(image, step)
     return _opened(store, image, plane.name, "other" if worked_on else "", shown=False)

@@ -270,14 +270,15 @@ class Store:
         names = self._contents.name
         return [place for place, block in blocks.items() if digest(smallest(block)) != names(image, place)]
 
-    def made_here(self, image: int) -> set[str]:
-        """The planes that some revision changed: those that are more than what was opened."""
-        found = self._sql.execute(
-            "SELECT name FROM planes WHERE image = ?1 AND EXISTS (SELECT 1 FROM revisions r JOIN block_changes c "
-            "ON c.revision = r.id WHERE r.image = ?1 AND c.plane = planes.name)",
-            (image,),
+    def worked_on(self, image: int) -> set[str]:
+        """The planes that are more than what was opened: some revision changed them, or what is said of them."""
+        names = self._sql.execute("SELECT name FROM planes WHERE image = ?", (image,))
+        changed = self._sql.execute(
+            f"SELECT DISTINCT plane FROM block_changes WHERE revision IN ({OF_IMAGE})", (image,)
         )
-        return {row[0] for row in found}
+        keys = self._sql.execute(f"SELECT DISTINCT key FROM row_changes WHERE revision IN ({OF_IMAGE})", (image,))
+        touched = {plane for (plane,) in changed} | {key.rpartition(": ")[0] for (key,) in keys}
+        return touched & {name for (name,) in names}
 
     def touched(self, image: int) -> dict[int, set[str]]:
         """By every revision of an image the planes that it changed, or where one may learn from them, or their rows;

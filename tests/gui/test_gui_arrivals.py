@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from controlled import let_arrive
 from napari.components import ViewerModel
-from napari.layers import Layer
+from napari.layers import Labels, Layer
 from napari.layers._source import layer_source
 
 from napari_seg.data.geometry import Reorder
 from napari_seg.data.volume import Source, Volume
-from napari_seg.editing.annotation import CASE, Entry
+from napari_seg.editing.annotation import CASE, Entry, object_key
 from napari_seg.gui.arrivals import MADE, PREDICTED
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.layers import MOVED, layer_data, lies_elsewhere, volume_of
@@ -578,6 +578,46 @@ def test_work_on_a_mask_without_its_image_is_there_when_it_comes_with_it(window:
     here.image(noise(1))
     layer = opened(here, np.zeros(SHAPE, np.uint16), "empty")  # as every empty mask
     assert here.recorder.track(layer).image is not None
+
+
+def test_what_was_said_of_a_mask_without_its_image_comes_with_it(window: Any) -> None:
+    for painted in (False, True):
+        here = window()
+        name = f"scan_seg{painted}"
+        layer = opened(here, square(1), name)
+        if painted:
+            here.paint(layer, (4, 20, 20), 2)
+        right = {object_key(1): Entry(state="accepted", comment="sure")}
+        here.recorder.say(here.recorder.track(layer), right, "accept")
+        here.rest()
+        here = window()
+        here.image(noise(int(painted)))
+        layer = opened(here, square(1), name)
+        track = here.recorder.track(layer)
+        assert track.image is not None
+        assert here.recorder.rows(track) == right
+
+
+def test_what_was_said_of_the_objects_of_one_file_is_not_said_of_those_of_another(window: Any) -> None:
+    here = window()
+    here.image(noise(0))
+    layer = opened(here, square(1), "scan_seg")
+    right = {object_key(1): Entry(state="accepted")}
+    here.recorder.say(here.recorder.track(layer), right, "accept")
+    here.rest()
+    here = window()
+    here.image(noise(0))
+    here.rest()
+    assert [mask.name for mask in here.viewer.layers if isinstance(mask, Labels)] == ["scan_seg"]  # the review goes on
+    here = window()
+    layer = opened(here, square(1, at=20), "scan_seg")
+    here.image(noise(0))
+    assert here.recorder.rows(here.recorder.track(layer)) == {}
+    assert [words[:36] for words in here.noted] == ["scan_seg is not the mask of that nam"]
+    layer.undo()
+    here.rest()
+    np.testing.assert_array_equal(layer.data, square(1))
+    assert here.recorder.rows(here.recorder.track(layer)) == right
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from controlled import paint
 from napari.layers import Labels
+from napari.layers._source import layer_source
 
 from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
@@ -111,6 +112,28 @@ def test_a_step_back_is_the_same_before_and_after(window: Window, folder: Path, 
     window.rest()
     assert not window.recorder.is_locked(window.recorder.track(layer), 3)
     assert layer.data[3, 3] == 3
+
+
+def test_what_was_only_said_of_a_closed_mask_comes_along(window: Window, folder: Path, tmp_path: Path) -> None:
+    window.drop(folder / "a.png")
+    labels = np.zeros(window.viewer.layers[0].data.shape[:2], np.uint8)
+    labels[3:6, 3:6] = 3
+
+    def opened() -> Any:
+        with layer_source(path=str(folder / "a_seg.tif")):
+            layer = window.viewer.add_labels(labels, name="a_seg")
+        window.rest()
+        return layer
+
+    layer = opened()
+    window.recorder.lock(window.recorder.track(layer), 3, True)
+    window.rest()
+    window.viewer.layers.remove(layer)
+    window.rest()
+    assert window.save_as("cells", tmp_path) == ""
+    layer = opened()
+    assert window.session_of(layer).folder == tmp_path / "cells"
+    assert window.recorder.is_locked(window.recorder.track(layer), 3)
 
 
 def test_what_is_painted_while_it_is_saved_is_kept_too(

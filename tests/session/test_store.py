@@ -287,10 +287,10 @@ def test_what_was_opened_lies_below_all(tmp_path: Path) -> None:
     opened = np.full((300, 300), 7, np.uint16)
     store.lay(image, step(blocks_of(store, image, opened), tool="opened"))
     assert store.depth(image) == 0
-    assert store.made_here(image) == set()
+    assert store.worked_on(image) == set()
     assert store.undo(image, 0.0) is None
     store.commit(image, step({Place("mask", 0, 0): np.zeros((256, 256), np.uint8)}))
-    assert store.made_here(image) == {"mask"}
+    assert store.worked_on(image) == {"mask"}
     with pytest.raises(ValueError, match="kept of the plane mask already"):
         store.lay(image, step(blocks_of(store, image, opened)))
     store.restore(image, 0, 0.0)
