@@ -32,7 +32,7 @@ from napari_seg.gui.ledger import Ledger
 from napari_seg.gui.track import Track
 from napari_seg.session.openings import Opened, left_alone, look_up, open_mask
 from napari_seg.session.predicted import Predicted
-from napari_seg.session.records import SAID, Plane, Step, plain, row_key
+from napari_seg.session.records import SAID, Plane, Step, plain, rows_by_key
 from napari_seg.session.store import Store
 from napari_seg.session.writer import PAUSE
 from napari_seg.tasks.base import Labels
@@ -159,9 +159,11 @@ class Attaching:
             self._gate.open(layer)
             return
         worked = before is not None and self._ledger.steps(before) > 0
-        wanted = layer.metadata.get(PLANE)
+        wanted = layer.metadata.get(PLANE, "")
         plane = self._free_name(wanted or plain(layer.name), found)
-        copy = layer.source.parent is not None or wanted not in (None, plane)
+        parent = layer.source.parent  # a weak reference
+        original = self.tracks.get(parent and parent())
+        copied = original.plane if original is not None else wanted if wanted != plane else ""
         try:
             track = Track(layer, found.session, found.row, plane, image)
         except SegError as error:
@@ -180,7 +182,7 @@ class Attaching:
             if KEY not in layer.metadata and not lies_elsewhere(layer, image):  # it is written on the grid of that
                 with contextlib.suppress(SegError):
                     layer.metadata[KEY] = volume_of(image).mask(layer.data, name=layer.name)
-        made = layer.metadata.get(MADE) or ("copy" if copy else "moved" if worked else "")
+        made = layer.metadata.get(MADE) or ("copy" if copied or parent else "moved" if worked else "")
         if track.session.read_only:
             self._gate.refuse(layer)
             self._keep(track, found.rows, found.steps)
@@ -192,7 +194,7 @@ class Attaching:
             self._ledger.after(kept, partial(self._show_kept, track, found, data))
         else:
             layer.metadata.pop(MADE, None)
-            self._join(track, found, made, layer.metadata.pop(PREDICTED, None), before if worked else None)
+            self._join(track, found, made, layer.metadata.pop(PREDICTED, None), before if worked else None, copied)
         self.changed.emit()
 
     def _lay_over(self, layer: Any, image: Any) -> None:
@@ -211,9 +213,12 @@ class Attaching:
                 track.layer.metadata[IMAGE] = str(image.unique_id)
                 self.rejoined.emit(track)
 
-    def _join(self, track: Track, found: Found, made: str, predicted: Predicted | None, before: Track | None) -> None:
+    def _join(
+        self, track: Track, found: Found, made: str, predicted: Predicted | None, before: Track | None, copied: str
+    ) -> None:
         """Lay down what a layer holds, or find out what is to be shown in it. ``made``: by which step it came, where it
-        is no file that was opened. ``before``: where it was worked on before its image was there."""
+        is no file that was opened. ``before``: where it was worked on before its image was there. ``copied``: the plane
+        that it is a copy of."""
         layer, data, image = track.layer, track.layer.data, track.row.id
         self._coming[layer] = track
         about = layer.metadata
@@ -235,10 +240,12 @@ class Attaching:
                 if left is not None:
                     as_file, said = left.result(PAUSE)
                     came_as = track.blocks_of(_as_before(as_file, data))
-            came = replace(step, rows={row_key(known.name, key): entry for key, entry in said.items()})
+            came = replace(step, rows=rows_by_key(said, known.name))
             blank = without and not data.any()
             try:
-                opened = open_mask(store, image, known, came, new=bool(made), blank=blank, came_as=came_as)
+                opened = open_mask(
+                    store, image, known, came, new=bool(made), blank=blank, came_as=came_as, copied=copied
+                )
             except SegError as error:  # trying again would not help
                 answer[:] = [error]
                 return

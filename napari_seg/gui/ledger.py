@@ -64,12 +64,17 @@ class Ledger:
         return next(reversed(self._complaints.values()), "")
 
     def open(self, track: Track, rows: dict[str, Entry], steps: int, *, afresh: bool) -> None:
-        """What was found in the session of a layer's image. What this very session has told already is newer, but
-        ``afresh``, where no mask of the image was open: then only the session knows what was done meanwhile."""
+        """What was found in the session of a layer's image. Of other masks, what this very session has told already is
+        newer, but ``afresh``, where no mask of the image was open: then only the session knows what was done
+        meanwhile."""
         if afresh or self._sessions.get(track.key) is not track.session:
             self._sessions[track.key] = track.session
             self._rows[track.key] = rows
             self._by_plane.pop(track.key, None)
+        else:
+            own = row_key(track.plane, "")
+            before = dict.fromkeys(key for key in self._rows[track.key] if key.startswith(own))
+            self.take_rows(track, {**before, **{key: row for key, row in rows.items() if key.startswith(own)}})
         self._steps[track.key] = steps
         self.count(track)
 

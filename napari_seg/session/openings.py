@@ -14,7 +14,7 @@ from typing import Literal
 
 from napari_seg.editing.annotation import Entry
 from napari_seg.session.blocks import digest, named, smallest
-from napari_seg.session.records import CAME, Change, Place, Plane, Step, row_key, rows_of
+from napari_seg.session.records import CAME, Change, Place, Plane, Step, row_key, rows_by_key, rows_of
 from napari_seg.session.store import RESTORE, Store
 from napari_seg.tasks.base import Labels
 
@@ -48,13 +48,17 @@ def open_mask(
     new: bool = False,
     blank: bool = False,
     came_as: Mapping[Place, Labels] | None = None,
+    copied: str = "",
 ) -> Opened:
     """Bring a mask that is opened together with what is kept of its plane.
 
     ``step`` holds all its blocks, and what is said of it. ``new``: it is no file that was opened again, but was just
     made, as by a model. ``blank``: it holds nothing and belongs to no image, so that it is never taken for an earlier
     one. ``came_as``: the blocks of its file (see :func:`left_alone`), if it was worked on before its image was there.
+    ``copied``: the plane that it is a copy of; what is said of that is said of it, while it is the same.
     """
+    if copied and _name_of(step.blocks) == store.state(image, copied):
+        step = replace(step, rows=rows_by_key(rows_of(store.rows(image), copied), plane.name))
     if came_as and not store.keeps(image, plane.name):
         store.put_plane(image, plane)
         store.lay(image, replace(step, blocks=came_as))

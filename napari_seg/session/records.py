@@ -220,6 +220,11 @@ def rows_of(rows: Mapping[str, Entry], plane: str) -> dict[str, Entry]:
     return {key.removeprefix(prefix): entry for key, entry in rows.items() if key.startswith(prefix)}
 
 
+def rows_by_key(rows: Mapping[str, Entry], plane: str) -> dict[str, Entry]:
+    """The rows of a plane as they stand in the table of its image: the reverse of :func:`rows_of`."""
+    return {row_key(plane, key): entry for key, entry in rows.items()}
+
+
 def plain(text: str) -> str:
     """Text that every database takes: halves of characters, as odd file names have them, are spelled out."""
     return text.encode(errors="backslashreplace").decode()

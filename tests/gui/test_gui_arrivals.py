@@ -129,6 +129,24 @@ def test_a_copy_of_a_mask_is_kept_beside_it(window: Any) -> None:
     np.testing.assert_array_equal(here.viewer.layers["seg 2"].data, its)
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_was_said_of_a_mask_is_said_of_its_copy(window: Any, changed: bool) -> None:
+    here = window()
+    here.image(noise(0))
+    layer = here.mask(square(1))
+    right = {object_key(1): Entry(2, "accepted", "sure", locked=True)}
+    here.recorder.say(here.recorder.track(layer), right, "accept")
+    here.rest()
+    with layer_source(parent=layer):
+        copy = copy_of(layer)
+    if changed:  # by a program: nobody said anything of these objects
+        copy.data[:] = square(1, at=20)
+    here.viewer.layers.append(copy)
+    here.rest()
+    assert here.recorder.rows(here.recorder.track(copy)) == ({} if changed else right)
+    assert here.recorder.rows(here.recorder.track(layer)) == right
+
+
 def test_a_copy_that_nobody_changed_comes_back(window: Any) -> None:
     here = window()
     here.image(noise(0))
@@ -598,7 +616,8 @@ def test_what_was_said_of_a_mask_without_its_image_comes_with_it(window: Any) ->
         assert here.recorder.rows(track) == right
 
 
-def test_what_was_said_of_the_objects_of_one_file_is_not_said_of_those_of_another(window: Any) -> None:
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_was_said_of_the_objects_of_one_file_is_not_said_of_those_of_another(window: Any, beside: bool) -> None:
     here = window()
     here.image(noise(0))
     layer = opened(here, square(1), "scan_seg")
@@ -610,8 +629,14 @@ def test_what_was_said_of_the_objects_of_one_file_is_not_said_of_those_of_anothe
     here.rest()
     assert [mask.name for mask in here.viewer.layers if isinstance(mask, Labels)] == ["scan_seg"]  # the review goes on
     here = window()
+    if beside:
+        here.image(noise(0))
+        here.viewer.layers.remove("scan_seg")
+        here.mask(square(3), "another")
+        here.rest()
     layer = opened(here, square(1, at=20), "scan_seg")
-    here.image(noise(0))
+    if not beside:
+        here.image(noise(0))
     assert here.recorder.rows(here.recorder.track(layer)) == {}
     assert [words[:36] for words in here.noted] == ["scan_seg is not the mask of that nam"]
     layer.undo()
