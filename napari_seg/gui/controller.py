@@ -24,6 +24,7 @@ from napari_seg.editing.edit import Edit
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui import engine as link
 from napari_seg.gui import notice
+from napari_seg.gui.arrivals import same_image
 from napari_seg.gui.batch import Batch
 from napari_seg.gui.checking import Looks, Wish
 from napari_seg.gui.classes import Classes
@@ -34,11 +35,11 @@ from napari_seg.gui.hands import Hands
 from napari_seg.gui.hover import Hover
 from napari_seg.gui.layers import channel_of, volume_of
 from napari_seg.gui.mirroring import Mirroring
-from napari_seg.gui.nearing import bring_into_view, is_in_view
+from napari_seg.gui.nearing import bring_into_view, bring_to_front, covering, is_in_view, middle_of
 from napari_seg.gui.one_unit import OneUnit
 from napari_seg.gui.proposal import Proposal, remember
 from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.results import Target, empty_mask
+from napari_seg.gui.results import Target, empty_mask, refused_slice
 from napari_seg.gui.reviewing import Reviewing
 from napari_seg.gui.runs import Runs
 from napari_seg.gui.saving import Saving, proposed_path
@@ -165,6 +166,8 @@ class Controller:
             self._image = layer
             self.viewer.layers.selection.active = layer
             bring_into_view(self.viewer, layer)
+            if covering(self.viewer, layer, middle_of(self.viewer, layer)) is not None:
+                bring_to_front(self.viewer, self.recorder.together(layer))
             self.runs.forget()
             self.refresh()
 
@@ -348,8 +351,10 @@ class Controller:
         if self._options.region not in target.regions:
             self._options = replace(self._options, region="whole")
         state = replace(state, regions=target.regions, options=self._options)
-        if self._options.region != "whole" and not is_in_view(self.viewer, self._image):
-            return replace(state, findings=(Finding("refusal", _ELSEWHERE),))
+        why = "" if self._options.region == "whole" or is_in_view(self.viewer, self._image) else _ELSEWHERE
+        why = why or (refused_slice(target, self.viewer.dims) if self._options.region == "slice" else "")
+        if why:
+            return replace(state, findings=(Finding("refusal", why),))
         look = self._looks.at(self._wish(target))
         return replace(state, checking=True) if look is None else look.on(state)
 
@@ -402,9 +407,12 @@ class Controller:
         return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
 
     def _follow(self, images: list[Any]) -> None:
-        """The chosen image is the active layer, if that is an image; else it stays, while it is there."""
+        """The chosen image is the active layer, or that of the active mask; else it stays, while it is there."""
         active = self.viewer.layers.selection.active
         before = self._image
+        track = self.recorder.track(active)
+        if track is not None and not same_image(track.image, before):
+            active = track.image
         if active in images:
             self._image = active
         elif self._image not in images:

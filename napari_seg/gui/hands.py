@@ -29,6 +29,7 @@ from napari_seg.gui.foresight import Foresight
 from napari_seg.gui.keys import keys_of
 from napari_seg.gui.layers import MOVED, lies_elsewhere
 from napari_seg.gui.mouse import STILL, held_still
+from napari_seg.gui.nearing import bring_to_front, covering
 from napari_seg.gui.orthogonal import views_of
 from napari_seg.gui.pointing import Pointing
 from napari_seg.gui.ranges import is_open
@@ -50,6 +51,9 @@ UNSEEN_PAINT = "What you paint now would not be seen; show its class in the list
 
 HIDDEN = "{name} is hidden; show it first, with V or its eye in the list of layers."
 """Said where a tool would change a mask that is not seen."""
+
+COVERED = "{name} lay under {over} and is in front now, with its image; draw again."
+"""Said where a tool would change what lies hidden under another image."""
 
 UNPOINTED = "The picture has moved under the mouse, or the mouse has left it; move it to the object first."
 """Said where it is not known which object is meant."""
@@ -311,7 +315,7 @@ class Hands:
         position, shown = self._beside_all()
         if mouse is not None and (at_mouse or not from_panel or mouse[1] == shown):
             position, shown = mouse
-        if self._waits(track, shown):
+        if self._waits(track, shown, position):
             return
         if len(shown) != 2 and (self.acted.hovers or self.acted.group == "slices"):
             self._say(IN_3D)
@@ -427,7 +431,7 @@ class Hands:
             return
         displayed = tuple(event.dims_displayed)
         if list(event.modifiers) == ["Shift"] and self.doing is None:
-            if not self._waits(track, displayed):
+            if not self._waits(track, displayed, event.position):
                 yield from self._select(track, event)
             return
         if tool is None or event.modifiers:
@@ -435,7 +439,7 @@ class Hands:
         if tool.kind == "seeds" and self.doing is not None:
             yield from self._one_more(event)
             return
-        if self._waits(track, displayed):
+        if self._waits(track, displayed, event.position):
             return
         doing = self._begin(track, event.position, displayed)
         if self._unseen(tool, doing):
@@ -684,8 +688,8 @@ class Hands:
             self.track.layer.bind_key("Escape", None)
         self._say(words)
 
-    def _waits(self, track: Track, displayed: tuple[int, ...]) -> bool:
-        """Whether no tool can be used on a mask, in a view that shows these axes; why is said."""
+    def _waits(self, track: Track, displayed: tuple[int, ...], position: Any) -> bool:
+        """Whether no tool can be used on a mask at a point of a view that shows these axes; why is said."""
         busy = self._recorder.busy(track)
         if busy:
             self._say("")
@@ -693,6 +697,11 @@ class Hands:
         why = self._misplaced(track, displayed)
         if why:
             self._say(why)
+            return True
+        over = covering(self._viewer, track.layer, position) if len(displayed) == 2 else None
+        if over is not None:
+            bring_to_front(self._viewer, self._recorder.together(track.image) or [track.layer])
+            self._say(COVERED.format(name=track.layer.name, over=over.name))
             return True
         return not self._recorder.look_through(track)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_seg.editing.annotation import Box
@@ -18,6 +19,9 @@ _IN_VIEW = 0.3
 _WHOLE = 0.95
 """The share that all layers take where a thing is so large that it would be seen with more than all of them; and the
 share that an image takes to which the view goes."""
+
+_THICK = ("opaque", "translucent", "translucent_no_depth")
+"""How an image is blended through which nothing is seen."""
 
 
 def come_near(viewer: Any, point: NDArray[np.float64], sides: NDArray[np.float64]) -> None:
@@ -65,16 +69,38 @@ def _goes_through(viewer: Any, layer: Any, spans: Iterable[tuple[float, float]])
     return all(low <= here[k] <= high for k, (low, high) in of_axes if first + k not in viewer.dims.displayed)
 
 
+def middle_of(viewer: Any, layer: Any) -> NDArray[np.float64]:
+    """The point of the viewer in the middle of a layer."""
+    low, high = layer.extent.data
+    point = np.asarray(viewer.dims.point, float)
+    point[viewer.dims.ndim - layer.ndim :] = layer.data_to_world(np.rint((low + high) / 2))
+    return point
+
+
+def covering(viewer: Any, layer: Any, position: Any) -> Any:
+    """The image above a layer that lets nothing of it through where a slice shows this point, if there is one."""
+    above = [] if viewer.canvas.grid.enabled else viewer.layers[viewer.layers.index(layer) + 1 :]
+    for other in reversed(above):
+        if isinstance(other, Image) and other.visible and other.opacity == 1 and other.blending in _THICK:
+            here, (low, high) = np.asarray(other.world_to_data(position)), other.extent.data
+            if ((low - 0.5 <= here) & (here <= high + 0.5)).all():
+                return other
+    return None
+
+
+def bring_to_front(viewer: Any, layers: Iterable[Any]) -> None:
+    """Lay layers over all others, in the order in which they lie."""
+    order = sorted(viewer.layers.index(layer) for layer in layers)
+    viewer.layers.move_multiple(order, len(viewer.layers))
+
+
 def bring_into_view(viewer: Any, layer: Any) -> None:
     """Go to the middle of a layer, if nothing of it is seen in the slice that is shown: what is seen then is another
     image, or nothing."""
     first = viewer.dims.ndim - layer.ndim
     if min(viewer.dims.displayed) < first or is_in_view(viewer, layer):
         return
-    low, high = layer.extent.data
-    point = np.asarray(viewer.dims.point, float)
-    point[first:] = layer.data_to_world(np.rint((low + high) / 2))
-    viewer.dims.point = tuple(point)
+    viewer.dims.point = tuple(middle_of(viewer, layer))
     shown = list(viewer.dims.displayed)
     ends = np.asarray(layer.extent.world)[:, [axis - first for axis in shown]]
     camera = viewer.scene.camera

@@ -29,7 +29,7 @@ from napari_seg.editing.meaning import MOST
 from napari_seg.editing.said import NUMBERS, counts_objects
 from napari_seg.errors import SegError
 from napari_seg.gui.acts import Acts, places_of, refuse_read_only, rows_of
-from napari_seg.gui.arrivals import Found, volume_as_kept
+from napari_seg.gui.arrivals import Found, same_image, volume_as_kept
 from napari_seg.gui.attaching import Attaching
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.errands import Errands, Steps
@@ -129,6 +129,11 @@ class Recorder:
 
     def tracks(self) -> list[Track]:
         return list(self._masks.tracks.values())
+
+    def together(self, image: Any) -> list[Any]:
+        """The layers of an image and of its masks that are open."""
+        masks = [track.layer for track in self.tracks() if same_image(track.image, image)]
+        return [layer for layer in self._viewer.layers if layer in masks or same_image(layer, image)]
 
     def shows_its_image(self, track: Track) -> bool:
         """Whether the layer of its image shows what it did when the mask came: another program may have given it

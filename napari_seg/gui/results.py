@@ -24,6 +24,12 @@ from napari_seg.session.predicted import Predicted
 
 OPACITY = 0.5
 
+NO_SLICE = "No single slice is shown in 3D; show slices again, or choose the whole image under Options."
+TURNED = (
+    "This model finds objects in the slices of the file, and a cut across these is shown; turn the view back, or "
+    "choose the whole image under Options."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Target:
@@ -171,26 +177,48 @@ def visible_box(layer: Any, volume: Volume, dims: Any, camera_slice: bool) -> Re
     Axes that are not displayed are taken at their current position for ``camera_slice``, and whole without it; time is
     always the current one.
     """
-    axes = [axis for axis in volume.axes if axis != "S"]
-    if layer.ndim < len(axes):  # it shows one channel
-        axes.remove("C")
-    first = dims.ndim - layer.ndim
-    displayed = {axis - first for axis in dims.displayed if axis >= first}
+    axes = _axes_of(layer, volume)
+    displayed = _displayed(layer, dims)
     corners = np.asarray(layer.corner_pixels, float)
     here = voxel_at(layer, dims)
     spans: dict[str, tuple[int, int]] = {}
     for k, axis in enumerate(axes):
         size = volume.size(axis)
         now = int(np.clip(here[k], 0, size - 1))
-        if k not in displayed:
-            spans[axis] = (now, now + 1) if camera_slice or axis == "T" else (0, size)
-        elif camera_slice:
+        if axis == "T" or (k not in displayed and camera_slice):
+            spans[axis] = (now, now + 1)
+        elif k not in displayed or camera_slice:
             spans[axis] = (0, size)
         else:
             low = int(np.clip(np.floor(corners[0, k]), 0, size - 1))
             spans[axis] = (low, int(np.clip(np.ceil(corners[1, k]) + 1, low + 1, size)))
     start, stop = zip(*(spans[axis] for axis in volume.axes if axis in SPATIAL), strict=True)
     return Region(start, stop, spans["T"][0] if "T" in spans else None)
+
+
+def refused_slice(target: Target, dims: Any) -> str:
+    """Why no model, or not this one, can be run on the slice that is shown alone; empty where it can."""
+    volume, displayed = target.volume, _displayed(target.layer, dims)
+    of_axes = enumerate(_axes_of(target.layer, volume))
+    across = [axis for k, axis in of_axes if axis in volume.spatial and k not in displayed]
+    if not across and volume.ndim == 3:
+        return NO_SLICE
+    turned = "".join(across) not in ("", "Z")
+    return TURNED if turned and target.objects and target.model.network.ndim == 2 else ""
+
+
+def _axes_of(layer: Any, volume: Volume) -> list[str]:
+    """The axes of a volume that are those of its layer."""
+    axes = [axis for axis in volume.axes if axis != "S"]
+    if layer.ndim < len(axes):  # it shows one channel
+        axes.remove("C")
+    return axes
+
+
+def _displayed(layer: Any, dims: Any) -> set[int]:
+    """The axes of a layer that are not cut by the slice that is shown."""
+    first = dims.ndim - layer.ndim
+    return {axis - first for axis in dims.displayed if axis >= first}
 
 
 def seen_box(layer: Any, volume: Volume, dims: Any, most: int) -> Region:

@@ -20,6 +20,7 @@ from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.late import KEPT, KEPT_OPEN, LOST
 from napari_seg.gui.layers import layer_data
 from napari_seg.gui.recorder import ANOTHER_SHOWN
+from napari_seg.gui.results import empty_mask
 from napari_seg.gui.state import Failure, Outcome, Thresholds
 from napari_seg.jobs import Progress
 from napari_seg.models.zoo import shipped
@@ -638,6 +639,23 @@ def test_only_what_is_visible(controller: Controller, viewer: ViewerModel, pictu
     mask = viewer.layers[-1].data
     assert mask.shape == picture.shape
     assert mask.sum() == mask[10:30, 20:60].sum() == 800
+
+
+def test_what_is_chosen_is_seen_and_a_mask_chooses_its_image(controller: Controller, viewer: ViewerModel) -> None:
+    first = viewer.add_image(np.zeros((40, 50), np.uint8), name="first")
+    mask = empty_mask(viewer, first)
+    settle(controller)
+    second = viewer.add_image(np.ones((40, 50), np.uint8), name="second")
+    settle(controller)
+    assert controller.state.image == str(second.unique_id)
+    viewer.layers.selection.active = mask
+    settle(controller)
+    assert controller.state.image == str(first.unique_id)
+    assert [*viewer.layers] == [first, mask, second]  # a person orders their layers
+    controller.choose_image(str(second.unique_id))
+    assert [*viewer.layers] == [first, mask, second]
+    controller.choose_image(str(first.unique_id))
+    assert [*viewer.layers] == [second, first, mask]
 
 
 def test_a_part_of_an_image_that_is_not_seen_is_not_segmented(viewer: ViewerModel, engine: Any) -> None:

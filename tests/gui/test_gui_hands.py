@@ -486,6 +486,35 @@ def test_a_mask_that_is_not_seen_is_not_changed(desk: Desk, away: dict[str, Any]
     assert desk.steps == steps + 1
 
 
+@pytest.mark.parametrize(
+    ("over", "hides"),
+    [
+        ({}, True),
+        ({"opacity": 0.5}, False),
+        ({"visible": False}, False),
+        ({"blending": "additive"}, False),
+        ({"translate": (0, 0, 60)}, False),  # beside the stroke
+        ({"translate": (60, 0, 0)}, False),  # in other slices
+    ],
+)
+def test_a_mask_under_another_image_comes_to_the_front_before_it_is_drawn_on(
+    desk: Desk, over: dict[str, Any], hides: bool
+) -> None:
+    image, layer = desk.viewer.layers
+    other = desk.viewer.add_image(np.zeros(GRID, np.uint8), name="other", scale=(3, 1, 1), **over)
+    desk.rest()
+    desk.viewer.layers.selection.active = layer
+    desk.hands.take("brush")
+    desk.draw((20, 20), (20, 40))
+    if hides:
+        assert not layer.data.any()
+        assert desk.hands.said == "mask lay under other and is in front now, with its image; draw again."
+        assert [*desk.viewer.layers] == [other, image, layer]
+        desk.draw((20, 20), (20, 40))
+    assert layer.data[2, 20, 20:41].all()
+    assert desk.hands.said == ""
+
+
 def test_a_stroke_on_a_mask_that_gets_hidden_is_given_up(desk: Desk) -> None:
     desk.hands.take("brush")
     drawing = desk.mouse((20, 20), (20, 30), (20, 40))

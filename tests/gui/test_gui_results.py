@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,22 @@ from napari.components import ViewerModel
 
 from napari_seg.data.volume import Volume
 from napari_seg.gui.layers import layer_data, volume_of
-from napari_seg.gui.results import Mask, Target, new_mask, pasted, planes_of, seen_box, visible_box
+from napari_seg.gui.results import (
+    NO_SLICE,
+    TURNED,
+    Mask,
+    Target,
+    new_mask,
+    pasted,
+    planes_of,
+    refused_slice,
+    seen_box,
+    visible_box,
+)
 from napari_seg.models.file import read_spec
 from napari_seg.session.predicted import Predicted
+from napari_seg.tasks.instance import Instance
+from napari_seg.tasks.semantic import Semantic
 
 TOLD = Predicted("tiny", "0f", {})
 
@@ -76,6 +90,46 @@ def test_what_is_visible(target: Target, shown: Any) -> None:
     layer.corner_pixels = np.array([[0, 2, 3], [0, 4, 5]])
     box = visible_box(layer, target.volume, viewer.dims, camera_slice=False)
     assert (box.start, box.stop) == ((0, 2, 3), (4, 5, 6))
+
+
+@pytest.mark.parametrize(
+    ("order", "ndisplay", "objects", "ndim", "why"),
+    [
+        ((0, 1, 2), 2, True, 2, ""),
+        ((1, 0, 2), 2, True, 2, TURNED),
+        ((2, 0, 1), 2, True, 2, TURNED),
+        ((1, 0, 2), 2, False, 2, ""),
+        ((1, 0, 2), 2, True, 3, ""),
+        ((0, 1, 2), 3, True, 2, NO_SLICE),
+        ((0, 1, 2), 3, False, 3, NO_SLICE),
+    ],
+)
+def test_a_slice_across_those_of_the_file_is_none_to_find_objects_in(
+    target: Target, order: tuple[int, ...], ndisplay: int, objects: bool, ndim: int, why: str
+) -> None:
+    viewer = ViewerModel()
+    data, about, _ = layer_data(target.volume, "image")[0]
+    layer = viewer.add_image(data, **about)
+    viewer.dims.order, viewer.dims.ndisplay = order, ndisplay
+    model = target.model.model_copy(
+        update={
+            "task": Instance() if objects else Semantic(),
+            "network": target.model.network.model_copy(update={"ndim": ndim}),
+        }
+    )
+    assert refused_slice(replace(target, layer=layer, model=model), viewer.dims) == why
+
+
+def test_a_box_of_a_film_is_of_the_time_that_is_shown() -> None:
+    film = Volume(np.zeros((5, 8, 9)), "TYX", name="film")
+    viewer = ViewerModel()
+    data, about, _ = layer_data(film, "image")[0]
+    layer = viewer.add_image(data, **about)
+    viewer.dims.set_current_step(0, 3)
+    for order in ((0, 1, 2), (1, 0, 2), (2, 0, 1)):  # time is cut, or on the screen
+        viewer.dims.order = order
+        assert visible_box(layer, film, viewer.dims, camera_slice=False).time == 3
+        assert visible_box(layer, film, viewer.dims, camera_slice=True).time == 3
 
 
 def test_of_what_is_seen_the_middle(target: Target, shown: Any) -> None:
