@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 import numpy as np
-from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_seg.editing.annotation import Annotation
@@ -23,11 +22,11 @@ from napari_seg.editing.ranging import Range, around, of_label
 from napari_seg.editing.ruler import MEASURES, Measure
 from napari_seg.editing.tools import Gesture, Tool
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import is_only_shown, same_image
 from napari_seg.gui.display import is_drawn, is_seen
 from napari_seg.gui.foresight import Foresight
 from napari_seg.gui.keys import keys_of
 from napari_seg.gui.layers import MOVED, lies_elsewhere
+from napari_seg.gui.meant import unkept
 from napari_seg.gui.mouse import STILL, held_still
 from napari_seg.gui.nearing import bring_to_front, covering
 from napari_seg.gui.orthogonal import views_of
@@ -37,7 +36,6 @@ from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import shown_at, voxel_at
-from napari_seg.session.records import LEARNING
 from napari_seg.spec import Spec
 
 _BRUSH_SHARE = 1 / 50
@@ -154,24 +152,8 @@ class Hands:
 
     @property
     def track(self) -> Track | None:
-        """The mask that tools are for: the active one; of an image that is active, and where something else is, the
-        topmost that is seen. None where the active one is not kept: nothing may go into another mask than it seems."""
-        active = self._viewer.layers.selection.active
-        track = self._recorder.track(active)
-        if track is not None or self._unkept is not None:
-            return track
-        seen = (self._recorder.track(layer) for layer in reversed(self._viewer.layers) if layer.visible)
-        masks = (track for track in seen if track is not None and not track.plane.endswith(LEARNING))
-        if isinstance(active, Image):
-            return next((track for track in masks if _is_of(track, active)), None)
-        return next(masks, None)
-
-    @property
-    def _unkept(self) -> Any:
-        """The active layer, if it is a mask of which nothing is kept."""
-        active = self._viewer.layers.selection.active
-        known = not isinstance(active, Labels) or is_only_shown(active) or self._recorder.track(active)
-        return None if known else active
+        """The mask that tools are for."""
+        return self._recorder.meant
 
     def take(self, name: str) -> None:
         """What the key of a tool does: take it, or put it down where it is held; one that acts does so at once."""
@@ -770,22 +752,17 @@ class Hands:
             self.put_down()
 
     def _say_there_is_none(self) -> None:
-        coming, unkept = self._recorder.safe.coming, self._unkept
+        coming, active = self._recorder.safe.coming, unkept(self._viewer, self._recorder.track)
         if coming:
             self._say(f"One moment: {coming} can be changed as soon as it is kept.")
-        elif unkept is not None:
-            self._say(f"{unkept.name} cannot be kept, so it cannot be changed; the foot of the panel says why.")
+        elif active is not None:
+            self._say(f"{active.name} cannot be kept, so it cannot be changed; the foot of the panel says why.")
         else:
             self._say("There is no mask to work on; press Segment first, or add a labels layer.")
 
     def _say(self, words: str) -> None:
         self.said = words
         self.changed.emit()
-
-
-def _is_of(track: Track, image: Any) -> bool:
-    """Whether a mask is one of an image; one without an image may be."""
-    return track.image is None or same_image(track.image, image)
 
 
 def _where(doing: Doing, position: Any) -> Any:

@@ -35,6 +35,7 @@ from napari_seg.gui.engine import Engine
 from napari_seg.gui.errands import Errands, Steps
 from napari_seg.gui.layers import OBJECTS, along_of
 from napari_seg.gui.ledger import Ledger, Safe
+from napari_seg.gui.meant import meant
 from napari_seg.gui.notice import say
 from napari_seg.gui.portions import copied, looked_through
 from napari_seg.gui.track import Track
@@ -130,6 +131,11 @@ class Recorder:
     def tracks(self) -> list[Track]:
         return list(self._masks.tracks.values())
 
+    @property
+    def meant(self) -> Track | None:
+        """The mask that tools are for."""
+        return meant(self._viewer, self.track)
+
     def together(self, image: Any) -> list[Any]:
         """The layers of an image and of its masks that are open."""
         masks = [track.layer for track in self.tracks() if same_image(track.image, image)]
@@ -169,7 +175,7 @@ class Recorder:
         states = [session.writer.kept for session in list(self.arrivals.sessions.values())]  # also of closed layers
         moments = [state.at for state in states if state.at is not None]
         troubles = [state.trouble for state in states if state.trouble] or [self._ledger.trouble]
-        steps = self._ledger.steps(self._active or next(iter(self._masks.tracks.values()), None))
+        steps = self._ledger.steps(self.meant)
         waiting, lost = sum(state.waiting for state in states), sum(state.lost for state in states)
         return Safe(max(moments, default=None), steps, waiting, troubles[0], lost, self._masks.waiting)
 

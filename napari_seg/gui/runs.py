@@ -182,8 +182,9 @@ class Runs:
             return replace(state, phase="running", running=self._running)
         if self._failure is not None:
             return replace(state, phase="failed", failure=self._failure)
-        if self._outcome is not None and state.phase != "empty":
-            return replace(state, phase="done", outcome=self._outcome)
+        outcome = self._outcome
+        if outcome is not None and (self.masks or not outcome.has_mask) and state.phase != "empty":
+            return replace(state, phase="done", outcome=outcome)
         return state
 
     def tick(self) -> None:

@@ -658,6 +658,36 @@ def test_what_is_chosen_is_seen_and_a_mask_chooses_its_image(controller: Control
     assert [*viewer.layers] == [second, first, mask]
 
 
+def test_steps_are_counted_of_the_mask_that_is_meant(controller: Controller, viewer: ViewerModel) -> None:
+    masks = []
+    for steps in (2, 1):
+        image = viewer.add_image(np.full((40, 50), steps, np.uint8))
+        masks.append(empty_mask(viewer, image))
+        settle(controller)
+        for k in range(steps):
+            masks[-1].mode = "paint"
+            masks[-1].paint((5 + 9 * k, 20), 1)
+            settle(controller)
+    seen = []
+    for layer in viewer.layers:
+        viewer.layers.selection.active = layer
+        seen.append(controller.recorder.safe.steps)
+    assert seen == [2, 2, 1, 1]
+
+
+def test_what_was_found_is_told_while_its_mask_is_open(
+    controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
+) -> None:
+    viewer.add_image(picture)
+    controller.run()
+    finish(controller, engine, np.ones_like(picture, np.uint8))
+    assert controller.state.phase == "done"
+    mask = viewer.layers[-1]
+    viewer.layers.remove(mask)
+    settle(controller)
+    assert (controller.state.phase, controller.state.outcome) == ("ready", None)
+
+
 def test_a_part_of_an_image_that_is_not_seen_is_not_segmented(viewer: ViewerModel, engine: Any) -> None:
     controller = Controller(viewer, engine)
     for first in (0, 100):
