@@ -24,7 +24,7 @@ from napari_seg.editing.edit import Edit
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui import engine as link
 from napari_seg.gui import notice
-from napari_seg.gui.arrivals import same_image
+from napari_seg.gui.arrivals import same_image, volume_as_kept
 from napari_seg.gui.batch import Batch
 from napari_seg.gui.checking import Looks, Wish
 from napari_seg.gui.classes import Classes
@@ -46,6 +46,7 @@ from napari_seg.gui.saving import Saving, proposed_path
 from napari_seg.gui.state import Device, Finding, Options, Question, Segment, Thresholds
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.titles import Titles
+from napari_seg.gui.track import Track
 from napari_seg.gui.training import NICENESS, PATIENCE
 from napari_seg.gui.views import is_open
 from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, finds
@@ -229,6 +230,10 @@ class Controller:
         """Write the mask of the last run, in a thread."""
         self._saving.save(path)
 
+    def save_one(self, track: Track, path: Path) -> None:
+        """Write one mask, in a thread."""
+        self._saving.save_one(track, path)
+
     def was_saved(self, labels: Sequence[Any], path: Path) -> None:
         """The arrays of layers were written in another way: by napari's own menu."""
         self._saving.was_saved(labels, path)
@@ -261,7 +266,15 @@ class Controller:
 
     def proposed_path(self) -> Path:
         """Where the mask of the last run would best go."""
-        return proposed_path(self.runs.mask) if self.runs.mask is not None else Path("mask.tif")
+        mask = self.runs.mask
+        if mask is None:
+            return Path("mask.tif")
+        return proposed_path(mask.target.volume, mask.target.layer.name, mask.target.model.name)
+
+    def proposed_path_of(self, track: Track) -> Path:
+        """Where one mask would best go."""
+        image = track.layer if track.image is None else track.image
+        return proposed_path(volume_as_kept(image), image.name, "mask")
 
     def known(self) -> dict[Path, ModelSpec]:
         """The models that can be chosen."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,6 @@ import numpy as np
 
 from napari_seg.data.align import apart
 from napari_seg.data.formats import format_of, identities, spared, suffix_of, write
-from napari_seg.data.volume import Volume
 from napari_seg.editing.said import class_names, counts_objects
 from napari_seg.errors import SegError
 from napari_seg.gui.colours import class_looks
@@ -103,7 +101,7 @@ def write_layers(path: Path, layers: Sequence[LayerData]) -> list[str]:
     from napari import current_viewer
     from napari.layers import Layer
 
-    from napari_seg.gui.saving import Record, in_one
+    from napari_seg.gui.saving import Record, in_one, spare_planes
     from napari_seg.gui.views import window_of
     from napari_seg.gui.waiting import wait_for
 
@@ -124,7 +122,7 @@ def write_layers(path: Path, layers: Sequence[LayerData]) -> list[str]:
     def work() -> list[str]:
         try:
             whole = in_one(volume, copies, planes)
-            _spare_planes(whole, path)
+            spare_planes(whole, path)
             made = next((record.made() for record in records), {})
             saved = write(replace(whole, made=made), path)
         except BaseException:
@@ -166,18 +164,6 @@ def _planes(masks: Sequence[Layer], placed: Layer, kept: Sequence[tuple[Recorder
         classes = class_names(layer.metadata.get(CLASSES, ()), rows)
         names.append(classes[0] if len(classes) == 1 else layer.name)
     return tuple(names)
-
-
-def _spare_planes(mask: Volume, path: Path) -> None:
-    """Raises ``SegError`` where a file of several masks, or channels, would be replaced by one of them."""
-    from napari_seg.data.formats import read
-
-    planes = 1
-    with suppress(SegError):  # there is none, or none that can be read
-        planes = read(path).size("C")
-    if planes > max(1, mask.size("C")):
-        these = f"these are {mask.size('C')}" if "C" in mask.axes else "this is one"
-        raise SegError(f"{path.name} holds {planes} masks or channels, {these} of them; choose another name.")
 
 
 def _controllers() -> list[Controller]:

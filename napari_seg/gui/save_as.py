@@ -6,6 +6,7 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_seg.data.formats import suffix_of
 from napari_seg.errors import SegError
 from napari_seg.files import cause_of, written
 
@@ -21,6 +22,11 @@ def ask_where(parent: QWidget, title: str, start: Path, suffix: str, kinds: str)
         return Path(dialog.selectedFiles()[0]) if dialog.exec() else None
     finally:
         dialog.deleteLater()
+
+
+def ask_for_mask(parent: QWidget, start: Path) -> Path | None:
+    kinds = "Masks (*.nii.gz *.nii *.ome.tif *.tif *.png *.nrrd *.ome.zarr)"
+    return ask_where(parent, "Save the mask", start, suffix_of(start).lstrip("."), kinds)
 
 
 def ask_for_csv(parent: QWidget, title: str, name: str) -> Path | None:

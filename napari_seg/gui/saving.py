@@ -1,4 +1,4 @@
-"""Writing the mask of the last run as a file, in a thread, and what is to be said about it.
+"""Writing a mask as a file, that of the last run or the one in hand, in a thread, and what is to be said about it.
 
 Beside each mask goes a record of where it comes from (see :mod:`~napari_seg.session.provenance`).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from psygnal import Signal
 
-from napari_seg.data.formats import identities, spared, stem, write
+from napari_seg.data.formats import identities, read, spared, stem, write
 from napari_seg.data.volume import Volume
 from napari_seg.editing.said import class_names
 from napari_seg.errors import SegError
@@ -55,6 +56,15 @@ class Saving:
         self._done((f"Saving {path.name}", ""))
         self.tick()
 
+    def save_one(self, track: Track, path: Path) -> None:
+        """Write one mask, as its layer shows it."""
+        words = spared(path, identities(self._images()))
+        if not words and lies_elsewhere(track.layer, track.image):
+            words = f"{path.name} was not saved, as the mask {MOVED}"
+        self._done(("", words) if words else (f"Saving {path.name}", ""))
+        if not words:
+            self._hand_out([track], volume_of(track.layer), (), path)
+
     def tick(self) -> None:
         masks, path = self._runs.masks, self._wanted
         if path is None or not self._runs.settled:
@@ -79,13 +89,16 @@ class Saving:
             labels = [mask.layer.data.copy() for mask in masks]
             self._write(replace(known, made=told), labels, planes, Record(self._recorder, None, path, None), path)
         else:
-            self._recorder.hand_out(
-                tracks,
-                path.name,
-                lambda labels, record: self._write(
-                    known, labels, planes, Record(self._recorder, tracks[0], path, record), path
-                ),
-            )
+            self._hand_out(tracks, known, planes, path)
+
+    def _hand_out(self, tracks: list[Track], known: Volume, planes: tuple[str, ...], path: Path) -> None:
+        self._recorder.hand_out(
+            tracks,
+            path.name,
+            lambda labels, record: self._write(
+                known, labels, planes, Record(self._recorder, tracks[0], path, record), path
+            ),
+        )
 
     def _write(self, known: Volume, labels: list[Labels], planes: tuple[str, ...], record: Record, path: Path) -> None:
         each = f" (a plane for each class: {', '.join(planes)})" if planes else ""
@@ -93,6 +106,7 @@ class Saving:
         def work() -> tuple[str, str]:
             volume = in_one(known, labels, planes)
             try:
+                spare_planes(volume, path)
                 write(replace(volume, made=record.made() or known.made), path)
             except SegError as error:
                 record.give_up()
@@ -177,9 +191,19 @@ def in_one(known: Volume, labels: Sequence[Labels], planes: tuple[str, ...]) -> 
     return replace(known.mask(np.stack(labels, axes.index("C")), axes=axes), channels=planes, image=known.image)
 
 
-def proposed_path(mask: Mask) -> Path:
-    """Where a mask would best go: beside its image, in a format that holds its place."""
-    source = mask.target.volume.source
-    suffix = ".nii.gz" if mask.target.volume.affine is not None else ".ome.tif"
-    name = f"{stem(source.path) if source else mask.target.layer.name}_{mask.target.model.name}{suffix}"
+def spare_planes(mask: Volume, path: Path) -> None:
+    """Raises ``SegError`` where a file of several masks, or channels, would be replaced by one of them."""
+    planes = 1
+    with suppress(SegError):  # there is none, or none that can be read
+        planes = read(path).size("C")
+    if planes > max(1, mask.size("C")):
+        these = f"these are {mask.size('C')}" if "C" in mask.axes else "this is one"
+        raise SegError(f"{path.name} holds {planes} masks or channels, {these} of them; choose another name.")
+
+
+def proposed_path(image: Volume, name: str, ending: str) -> Path:
+    """Where a mask would best go: beside its image, the layer of this name, in a format that holds its place."""
+    source = image.source
+    suffix = ".nii.gz" if image.affine is not None else ".ome.tif"
+    name = f"{stem(source.path) if source else name}_{ending}{suffix}"
     return source.path.parent / name if source and source.path.parent.is_dir() else Path(name)

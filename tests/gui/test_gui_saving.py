@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -108,6 +109,43 @@ def test_the_record_lies_beside_the_mask(shown: Controller, tmp_path: Path) -> N
         key: found["prediction"][key] for key in ("model", "model_hash")
     }
     assert (told["revision"], told["steps_by_hand"]) == (head, 1)
+
+
+def test_a_mask_drawn_by_hand_is_saved_too(engine: Any, tmp_path: Path) -> None:
+    scan = Volume(np.random.default_rng(0).random((8, 40, 50), np.float32), "ZYX", (2.0, 1.0, 1.0), "mm", np.eye(4))
+    scan = replace(scan, affine=np.diag([1.0, 1.0, 2.0, 1.0])[[2, 1, 0, 3]])
+    path = write(scan, tmp_path / "scan.nii.gz")
+    controller = Controller(ViewerModel(), engine, who="Ann")
+    ((data, about, _),) = layer_data(read(path), "image")
+    controller.viewer.add_image(data, **about)
+    settle(controller)
+    controller.begin_mask()
+    settle(controller)
+    (track,) = controller.recorder.tracks()
+    track.layer.data_setitem((np.array([3, 3]), np.array([9, 9]), np.array([20, 21])), 4)
+    wanted = controller.proposed_path_of(track)
+    assert wanted == tmp_path / "scan_mask.nii.gz"
+    controller.save_one(track, path)
+    assert "images are never replaced" in controller._saving.trouble
+    controller.save_one(track, wanted)
+    settle(controller)
+    assert controller.state.saved.startswith("Saved scan_mask.nii.gz at ")
+    found = read(wanted)
+    np.testing.assert_array_equal(found.data, track.layer.data)
+    np.testing.assert_allclose(found.affine, read(path).affine)
+    record = json.loads((tmp_path / "scan_mask.review.json").read_text())
+    assert [(step["who"], step["tool"]) for step in record["steps_by_hand"]] == [("Ann", "edit")]
+    planes = Volume(np.zeros((2, 8, 40, 50), np.uint8), "CZYX", scan.spacing, "mm", scan.affine, ("a", "b"))
+    several = write(planes, tmp_path / "several.nii.gz")
+    before = several.read_bytes()
+    controller.save_one(track, several)
+    settle(controller)
+    assert controller._saving.trouble.endswith("2 masks or channels, this is one of them; choose another name.")
+    assert several.read_bytes() == before
+    track.layer.translate = track.layer.translate + 30
+    controller.save_one(track, tmp_path / "moved.nii.gz")
+    assert "was not saved, as the mask no longer lies on its image" in controller._saving.trouble
+    controller.close()
 
 
 @pytest.mark.parametrize("suffix", [".ome.tif", ".nii.gz", ".nrrd", ".ome.zarr"])

@@ -31,6 +31,7 @@ from napari_seg.gui.layers import WHY
 from napari_seg.gui.numbers_row import NumbersRow
 from napari_seg.gui.parts import text
 from napari_seg.gui.range_row import intensities_of
+from napari_seg.gui.save_as import ask_for_mask
 from napari_seg.gui.state import Segment
 from napari_seg.gui.tool_card import ToolCard
 from napari_seg.gui.tool_grid import ToolGrid, tool_button
@@ -102,6 +103,9 @@ class CorrectPage(QWidget):
         self.history.setToolTip("All steps with time and tool; each can be looked at and brought back")
         self.history.clicked.connect(self._open_history)
         self._dialog: HistoryDialog | None = None
+        self.save = QPushButton("Save mask...")
+        self.save.setToolTip("Write this mask as a file, with a record of where it comes from")
+        self.save.clicked.connect(self._save)
         self.undo.clicked.connect(lambda: self._step(self._controller.recorder.undo))
         self.redo.clicked.connect(lambda: self._step(self._controller.recorder.redo))
         self.numbers = NumbersRow()
@@ -133,7 +137,7 @@ class CorrectPage(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         steps = QHBoxLayout()
-        for button in (self.undo, self.redo, self.history):
+        for button in (self.undo, self.redo, self.history, self.save):
             steps.addWidget(button)
         paint = QHBoxLayout()
         paint.addWidget(QLabel("Label"))
@@ -297,6 +301,12 @@ class CorrectPage(QWidget):
             if self._dialog is None:
                 self._dialog = HistoryDialog(self._controller.viewer, self._controller.recorder, self.window())
             self._dialog.show_for(track.layer)
+
+    def _save(self) -> None:
+        track = self._hands.track
+        path = None if track is None else ask_for_mask(self, self._controller.proposed_path_of(track))
+        if path is not None and track is not None and self._controller.recorder.track(track.layer) is track:
+            self._controller.save_one(track, path)
 
     def _step(self, step: Any) -> None:
         track = self._hands.track

@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_seg.data.formats import suffix_of
 from napari_seg.gui.boxes import QuestionBox, RunningBox
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.dialogs import Facts
@@ -24,13 +23,12 @@ from napari_seg.gui.fields import on_escape
 from napari_seg.gui.form import OptionsForm
 from napari_seg.gui.parts import Findings, Preview, ThresholdSliders, combo, fill, info_button, row, say, text
 from napari_seg.gui.patient import names_patient, patient_of
-from napari_seg.gui.save_as import ask_where
+from napari_seg.gui.save_as import ask_for_mask
 from napari_seg.gui.start import StartBox
 from napari_seg.gui.state import Cure, Failure, Outcome, Segment
 from napari_seg.gui.words import facts_of_volume
 
 _BROWSE = "Browse..."
-_MASKS = "Masks (*.nii.gz *.nii *.ome.tif *.tif *.png *.nrrd *.ome.zarr)"
 
 
 class SegmentPage(QScrollArea):
@@ -164,8 +162,7 @@ class SegmentPage(QScrollArea):
             Facts(self, self.model.currentText(), summary, sheet).open()
 
     def _save(self) -> None:
-        start = self._controller.proposed_path()
-        path = ask_where(self, "Save the mask", start, suffix_of(start).lstrip("."), _MASKS)
+        path = ask_for_mask(self, self._controller.proposed_path())
         if path is not None:
             self._controller.save(path)
 
