@@ -302,6 +302,13 @@ def _seal(written: Volume, found: Volume, path: Path) -> None:
         known = "pixel" not in (found.unit, written.unit)
         scale = UNITS[written.unit] / UNITS[found.unit] if known else 1.0
         same = found.spacing is not None and np.allclose(found.spacing, np.multiply(written.spacing, scale), rtol=1e-4)
+    if same and written.location is not None and written.source and found.source:
+        where, there = written.location, found.location
+        same = written.source.format != found.source.format or (
+            there is not None
+            and there.space == where.space
+            and same_world(np.array(where.affine), np.array(there.affine), (1,) * (3 - written.ndim) + written.grid)
+        )
     if not same:
         instead = ".nrrd" if path.name.lower().endswith(FORMATS["nifti"].suffixes) else ".nii.gz"
         raise SegError(

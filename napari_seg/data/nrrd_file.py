@@ -146,7 +146,7 @@ def write(volume: Volume, path: Path) -> None:
         "NRRD0005",
         f"type: {_type(data)}",
         f"dimension: {data.ndim}",
-        *([f"space: {grid['space']}"] if "space" in grid else []),
+        *(f"{name}: {grid[name]}" for name in ("space", "space dimension") if name in grid),
         f"sizes: {' '.join(str(n) for n in reversed(data.shape))}",
         *_spaced(grid, before, after),
         f"kinds: {' '.join(kinds)}",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_seg.data.geometry import AS_STORED, is_place, same_world, with_normal
 from napari_seg.data.place import Place, in_patient
@@ -14,6 +16,8 @@ from napari_seg.data.volume import UNITS, Volume
 
 _SIDES = {"right": 1, "left": -1, "anterior": 1, "posterior": -1, "superior": 1, "inferior": -1}
 _SHORT = {"RAS": "right-anterior-superior", "LAS": "left-anterior-superior", "LPS": "left-posterior-superior"}
+
+_KEPT = ("space", "space dimension", "directions", "origin", "units")
 
 
 def place_of(header: Mapping[str, Any], names: str, flat: bool) -> Place:
@@ -28,20 +32,25 @@ def place_of(header: Mapping[str, Any], names: str, flat: bool) -> Place:
     units = [str(unit) for unit in header.get("space units", ())]
     scale, unit = (length(1, units[0]) if units and units[0] else None) or (1.0, "")
     signs = _signs(str(header.get("space", "")))
-    origin = np.nan_to_num(np.array(header.get("space origin", np.zeros(steps.shape[1])), float))
+    said = np.array(header.get("space origin", np.full(steps.shape[1], np.nan)), float)
+    origin = np.nan_to_num(said)
     lengths = np.linalg.norm(steps, axis=1) * scale
     spacing = (*lengths.tolist(), *((1.0,) * (3 - len(spatial))))
     usable = tuple(spacing) if (lengths > 0).all() else None
     if signs is None or steps.shape[1] < 3:
         note = "The file does not say how the patient lies; no sides are shown."
-        return Place(None, usable, unit or "pixel", AS_STORED, notes=(note,) if signs is None else ())
-    affine = np.eye(4)
-    affine[:3, 2] = 0
-    affine[:3, : len(spatial)] = steps[:, :3].T
-    affine[:3, 3] = origin[:3]
+        place = Place(None, usable, unit or "pixel", AS_STORED, notes=(note,) if signs is None else ())
+        affine = _affine(steps, origin, [scale * UNITS[unit or "pixel"]] * 3, flat)
+        if not is_place(affine):
+            return place
+        kept = {name: header[name] for name in ("space", "space dimension") if name in header}
+        comparable = np.isfinite(said).all() and len(set(units)) <= 1 and unit != "pixel"
+        words = ["nrrd", *map(str, kept.values()), "mm" if unit else "".join(units[:1])]
+        kept |= {"directions": steps.tolist(), "units": units}
+        kept |= {"origin": origin.tolist()} if np.isfinite(said).all() else {}
+        return replace(place, kept=kept, elsewhere=(affine, " ".join(words).lower() if comparable else ""))
     unit = unit or "mm"
-    affine = np.diag([*(sign * scale * UNITS[unit] for sign in signs), 1]) @ affine
-    affine = with_normal(affine) if flat else affine
+    affine = _affine(steps, origin, [sign * scale * UNITS[unit] for sign in signs], flat)
     if not is_place(affine):
         note = "The directions in the file make no sense and are not used."
         return Place(None, usable, unit, AS_STORED, notes=(note,))
@@ -53,6 +62,19 @@ def place_of(header: Mapping[str, Any], names: str, flat: bool) -> Place:
         "affine": affine.tolist(),
     }
     return in_patient(affine, unit, flat, kept)
+
+
+def _affine(
+    steps: NDArray[np.float64], origin: NDArray[np.float64], scales: Sequence[float], flat: bool
+) -> NDArray[np.float64]:
+    """From the stored x, y and z to a space; ``scales`` lead from the units and sides of the file to ours."""
+    known = min(steps.shape[1], 3)
+    affine = np.eye(4)
+    affine[:3, 2] = 0
+    affine[:known, : len(steps)] = steps[:, :known].T
+    affine[:known, 3] = origin[:known]
+    affine = np.diag([*scales, 1]) @ affine
+    return with_normal(affine) if flat else affine
 
 
 def _spaced_place(header: Mapping[str, Any], spatial: Sequence[int]) -> Place:
@@ -80,17 +102,18 @@ def _signs(space: str) -> tuple[int, int, int] | None:
 def grid_of_source(volume: Volume) -> dict[str, Any] | None:
     """Space, directions and origin of the NRRD file the volume comes from, if it still lies where that file says."""
     source = volume.source
-    if source is None or source.format != "nrrd_file" or source.reorder is None or volume.affine is None:
+    if source is None or source.format != "nrrd_file" or source.reorder is None:
         return None
+    kept = {name: source.header[name] for name in _KEPT if name in source.header} | {"reorder": source.reorder}
+    if volume.affine is None:
+        return None if volume.location is None else kept
     if "affine" not in source.header or len(source.header["directions"]) < volume.ndim:
         return None
     box = (1,) * (3 - volume.ndim) + volume.grid
     grid = tuple(box[source.reorder.order.index(axis)] for axis in range(3))
     if not same_world(source.reorder.affine(np.array(source.header["affine"]), grid), volume.affine, box):
         return None
-    return {name: source.header[name] for name in ("space", "directions", "origin", "units")} | {
-        "reorder": source.reorder
-    }
+    return kept
 
 
 def grid_of_volume(volume: Volume) -> dict[str, Any]:

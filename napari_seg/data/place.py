@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from napari_seg.data.geometry import Reorder, spacing_of, tilt_notes, to_display, to_display_flat
 from napari_seg.data.intensity import strange_values
-from napari_seg.data.volume import UNITS, Source, Volume
+from napari_seg.data.volume import UNITS, Location, Source, Volume
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,8 @@ class Place:
     """Where the stored axes x, y, z lie: affine in millimetres, spacing in ``unit``, and the way to the screen.
 
     ``kept`` is what a writer needs to put a mask back there; it becomes the header of the volume's source.
+    ``elsewhere`` is the affine in a space that is no patient's, with the name of that (see
+    :class:`~napari_seg.data.volume.Location`).
     """
 
     affine: NDArray[np.float64] | None
@@ -32,6 +34,7 @@ class Place:
     reorder: Reorder
     kept: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    elsewhere: tuple[NDArray[np.float64], str] | None = None
 
 
 def in_patient(
@@ -57,15 +60,21 @@ def upright(stored: NDArray[Any], names: str, place: Place, name: str, path: Pat
     data = data.squeeze(first) if flat else data
     if not isinstance(data, np.memmap):
         data = np.ascontiguousarray(data)
-    affine, spacing = place.affine, place.spacing
+    affine = place.affine
+    spacing = None if place.spacing is None else tuple(place.spacing[axis] for axis in place.reorder.order)[flat:]
+    location = None
+    if place.elsewhere is not None:
+        there = tuple(map(tuple, place.reorder.affine(place.elsewhere[0], shape).tolist()))
+        grid = tuple(shape[axis] for axis in place.reorder.order)[flat:]
+        location = Location(place.elsewhere[1], there, grid, spacing, place.unit)
     return Volume(
         data=data,
         axes=lead + ("YX" if flat else "ZYX") + rest,
-        spacing=None if spacing is None else tuple(spacing[axis] for axis in place.reorder.order)[flat:],
+        spacing=spacing,
         unit=place.unit,
         affine=None if affine is None else place.reorder.affine(affine, shape),
         name=name,
-        source=Source(path, format, reorder=place.reorder, header=place.kept),
+        source=Source(path, format, reorder=place.reorder, header=place.kept, location=location),
         notes=place.notes + strange_values(data),
     )
 

@@ -28,12 +28,28 @@ UNITS = {"pixel": 1.0, "nm": 1e-6, "um": 1e-3, "mm": 1.0, "m": 1e3}
 
 
 @dataclass(frozen=True)
+class Location:
+    """Where the voxels of a file lie in a space that is no patient's, such as that of a microscope's stage.
+
+    ``affine`` maps an index (z, y, x, 1) to that space, in millimetres where the file names a unit. What lies in spaces
+    of the same name can be compared, what lies in one without a name with nothing. All that holds for a volume of this
+    ``grid`` with voxels of this size.
+    """
+
+    space: str
+    affine: tuple[tuple[float, ...], ...]
+    grid: tuple[int, ...]
+    spacing: tuple[float, ...] | None
+    unit: str
+
+
+@dataclass(frozen=True)
 class Source:
     """The file a volume came from, and what a writer needs to put a mask back into the file's own grid.
 
     ``modality`` is DICOM's word, ``"SEG"`` for what is certainly a mask. ``reorder`` leads from the file's spatial
     axes to the volume's. ``header`` holds what the format itself needs again (for NIfTI the qform, the sform and their
-    codes); it never holds a patient's name or ID.
+    codes); it never holds a patient's name or ID. ``location``: where the file says it lies, if in no patient's space.
     """
 
     path: Path
@@ -42,6 +58,7 @@ class Source:
     modality: str = ""
     reorder: Reorder | None = None
     header: Mapping[str, Any] = field(default_factory=dict)
+    location: Location | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +127,14 @@ class Volume:
     def path(self) -> Path | None:
         """The file it came from."""
         return None if self.source is None else self.source.path
+
+    @property
+    def location(self) -> Location | None:
+        """Where its file says that it lies in a space that is no patient's; ``None`` also where its grid or the size of
+        its voxels is no longer that of the file."""
+        found = None if self.source is None or self.affine is not None else self.source.location
+        known = found is not None and (found.grid, found.spacing, found.unit) == (self.grid, self.spacing, self.unit)
+        return found if known else None
 
     @property
     def spatial(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,47 @@ def test_another_space_has_spacing_but_no_sides(tmp_path: Path) -> None:
     volume = read(saved(tmp_path / "a.nrrd", counted(5, 4, 3), {**SPACE, "space": "3D-right-handed"}))
     assert (volume.affine, volume.spacing) == (None, (4, 3, 2))
     assert ["how the patient lies" in note for note in volume.notes] == [True]
+
+
+FLAT = {"space directions": "(0,0.5) (-0.7,0)", "space origin": "(100,-50)", "kinds": "domain domain"}
+TURNED = {**SPACE, "space directions": "(0,0.6,0) (-0.7,0,0.1) (0.1,0,2.1)"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "header"),
+    [
+        ((5, 4), {"space dimension": "2", **FLAT}),
+        ((5, 4), {"space dimension": "2", **FLAT, "space units": '"um" "um"'}),
+        ((5, 4), {"space": "scanner-xyz", **FLAT, "space directions": "(0,0.5,0) (0,0,2)", "space origin": "(9,-8,7)"}),
+        ((5, 4, 3), {**TURNED, "space": "scanner-xyz"}),
+        ((5, 4, 3), {**TURNED, "space": "3D-right-handed", "space units": '"mm" "mm" "mm"'}),
+        ((5, 4, 3), {"space dimension": "3", **{name: TURNED[name] for name in TURNED if name != "space"}}),
+        ((5, 4, 3), {"space dimension": "3", "space directions": TURNED["space directions"], "kinds": TURNED["kinds"]}),
+    ],
+)
+def test_a_mask_goes_back_into_a_space_that_is_no_patients(
+    shape: tuple[int, ...], header: dict[str, str], tmp_path: Path
+) -> None:
+    fields = ("space", "space dimension", "space directions", "space origin", "space units", "sizes")
+    path = saved(tmp_path / "a.nrrd", counted(*shape), header)
+    volume = read(path)
+    mask = volume.mask((np.asarray(volume.data) % 7).astype(np.uint8))
+    data, found = nrrd.read(str(write(mask, tmp_path / "mask.nrrd")))
+    wanted = nrrd.read_header(str(path))
+    assert {name: str(found.get(name)) for name in fields} == {name: str(wanted.get(name)) for name in fields}
+    assert np.array_equal(data, counted(*shape) % 7)
+    smaller = replace(mask, data=mask.data[1:])
+    assert "space origin" not in nrrd.read_header(str(write(smaller, tmp_path / "smaller.nrrd")))
+
+
+def test_a_mask_that_lost_its_place_in_another_space_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = read(saved(tmp_path / "a.nrrd", counted(5, 4), {"space dimension": "2", **FLAT}))
+    monkeypatch.setattr("napari_seg.data.nrrd_file.grid_of_source", lambda volume: None)
+    with pytest.raises(SegError, match="came back different"):
+        write(volume.mask(np.ones((4, 5), np.uint8)), tmp_path / "mask.nrrd")
+    assert not (tmp_path / "mask.nrrd").exists()
 
 
 def test_space_units_make_an_affine_in_millimetres(tmp_path: Path) -> None:
