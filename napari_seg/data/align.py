@@ -27,11 +27,12 @@ _UNSAID = (
 def onto_grid(mask: Volume, image: Volume) -> Volume:
     """The mask in the grid of the image, by nearest neighbour; background where the mask says nothing.
 
-    Where both lie in a patient's space their affines decide, else the size of their voxels, provided both cover the
-    same extent; where neither helps only masks of the image's own shape are taken. Where only one of them lies there it
-    was turned to be shown; the mask is turned so that voxels lie on each other as they do in the two files, for that is
-    how programs convert one into the other, or lies as it is shown where only that fits. A note says what was done.
-    Planes (``C``) and time points are kept. Raises ``SegError`` where mask and image do not overlap or do not fit.
+    Where both lie in one space their affines decide (:func:`in_one_space`), else the size of their voxels, provided
+    both cover the same extent; where neither helps only masks of the image's own shape are taken. Where only one of
+    them lies in a patient it was turned to be shown; the mask is turned so that voxels lie on each other as they do in
+    the two files, for that is how programs convert one into the other, or lies as it is shown where only that fits. A
+    note says what was done. Planes (``C``) and time points are kept. Raises ``SegError`` where mask and image do not
+    overlap or do not fit.
     """
     if "S" in mask.axes:
         raise SegError("The mask is a colour picture; save it with one label number for each pixel.")
@@ -39,8 +40,8 @@ def onto_grid(mask: Volume, image: Volume) -> Volume:
         raise SegError(
             f"The mask has {mask.size('T')} points in time, the image {image.size('T')}; use a mask of that image."
         )
-    if mask.affine is not None and image.affine is not None:
-        return _through_world(mask, image, np.linalg.inv(mask.affine) @ image.affine)
+    if (both := in_one_space(mask, image)) is not None:
+        return _through_world(mask, image, np.linalg.inv(both[0]) @ both[1])
     one_sided = one_is_placed(mask, image)
     turned = _as_stored_alike(mask, image) if one_sided else None
     if turned is not None and (turned.grid == image.grid or mask.grid != image.grid):
@@ -68,16 +69,28 @@ def as_its_image(mask: Volume, image: Volume) -> Volume:
 
 
 def one_is_placed(mask: Volume, image: Volume) -> bool:
-    """Whether only one of the two says where it lies."""
+    """Whether only one of the two says where it lies in a patient."""
     return (mask.affine is None) != (image.affine is None)
+
+
+def in_one_space(mask: Volume, image: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The affines of two that lie in one space, that of the patient or another of one name; ``None`` where they do not,
+    or nobody knows."""
+    if mask.affine is not None and image.affine is not None:
+        return mask.affine, image.affine
+    here, there = mask.location, image.location
+    if here is None or there is None or mask.ndim != image.ndim or not here.space or here.space != there.space:
+        return None
+    return np.array(here.affine), np.array(there.affine)
 
 
 def same_place(mask: Volume, image: Volume, tolerance: float = 0.5) -> bool:
     """Whether two that say where they lie have one grid: all voxels within ``tolerance`` voxels of each other. By half
     a voxel nothing lies on another one; files round what they say of the directions."""
-    if mask.affine is None or image.affine is None or mask.grid != image.grid:
+    both = in_one_space(mask, image)
+    if both is None or mask.grid != image.grid:
         return False
-    return same_world(mask.affine, image.affine, (1,) * (3 - image.ndim) + image.grid, tolerance)
+    return same_world(*both, (1,) * (3 - image.ndim) + image.grid, tolerance)
 
 
 def apart(mask: Volume, image: Volume) -> bool:
@@ -87,10 +100,11 @@ def apart(mask: Volume, image: Volume) -> bool:
     if one_is_placed(mask, image):
         ways = _from_file(mask), _from_file(image)
         return None not in ways and mask.ndim == image.ndim and ways[0] != ways[1]
-    if mask.affine is None or image.affine is None:
+    if (both := in_one_space(mask, image)) is None:
         return False
-    sizes = np.append(spacing_of(image.affine) / spacing_of(mask.affine), 1)
-    return not same_world(mask.affine * sizes, image.affine, (1,) * (3 - image.ndim) + image.grid, 0.5)
+    here, there = both
+    sizes = np.append(spacing_of(there) / spacing_of(here), 1)
+    return not same_world(here * sizes, there, (1,) * (3 - image.ndim) + image.grid, 0.5)
 
 
 def _as_stored_alike(mask: Volume, image: Volume) -> Volume | None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from napari_seg.data.align import as_its_image, same_place
+from napari_seg.data.align import as_its_image, in_one_space, same_place
 from napari_seg.data.formats import images_by_stem, is_image, read_answered, stem
 from napari_seg.data.volume import Predicted, Volume, the_volume
 from napari_seg.errors import SegError
@@ -224,7 +224,7 @@ def _check_grids(name: str, truth: Volume, prediction: Volume) -> Iterator[str]:
             f"{name}: the truth has the shape {truth.shape} ({truth.axes}), the prediction {prediction.shape} "
             f"({prediction.axes}); compare masks of the same image."
         )
-    if truth.affine is None or prediction.affine is None or same_place(prediction, truth, 0.01):
+    if in_one_space(prediction, truth) is None or same_place(prediction, truth, 0.01):
         return
     if not same_place(prediction, truth):
         raise SegError(f"{name}: truth and prediction lie in different places; save the mask in the grid of its image.")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from napari_seg.data.align import one_is_placed, onto_grid, same_place
+from napari_seg.data.align import in_one_space, one_is_placed, onto_grid, same_place
 from napari_seg.data.formats import images_in, read, stem
 from napari_seg.data.volume import UNITS, Source, Volume
 from napari_seg.editing.meaning import MOST, Meaning
@@ -201,10 +201,11 @@ def _beside_its_image(mask: Volume, known: list[Any]) -> Volume:
     only one of the two says where it lies, on the only image that it fits."""
     images = list({id(volume): volume for volume in known if isinstance(volume, Volume)}.values())  # one for channels
     others = [image for image in images if one_is_placed(mask, image)]
-    alike = [image for image in images if image not in others]
-    if any(same_place(mask, image) or (mask.affine is None and mask.grid == image.grid) for image in alike):
+    placed = [image for image in images if in_one_space(mask, image) is not None]
+    unsaid = [image for image in images if image not in others and image not in placed]
+    if any(same_place(mask, image) for image in placed) or any(mask.grid == image.grid for image in unsaid):
         return mask
-    for image in reversed(alike if mask.affine is not None else []):
+    for image in reversed(placed):
         with suppress(SegError):  # it lies elsewhere; the next image may be its own
             return onto_grid(mask, image)
     fitting = []

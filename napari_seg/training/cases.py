@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.data.align import apart, as_its_image, onto_grid
+from napari_seg.data.align import apart, as_its_image, in_one_space, onto_grid
 from napari_seg.data.axes import refuse_unknown
 from napari_seg.data.formats import images_by_stem, read, read_answered
 from napari_seg.data.volume import Volume
@@ -103,7 +103,7 @@ class Case:
             return None
         axes = labels.mask_axes()
         mask = as_its_image(replace(self, labels=self.mask)._read_labels(labels), image)
-        if mask.affine is not None and image.affine is not None and (mask.grid != image.grid or apart(mask, image)):
+        if in_one_space(mask, image) is not None and (mask.grid != image.grid or apart(mask, image)):
             mask = onto_grid(mask, image)
         values = np.asarray(mask.data)
         if "C" in mask.axes and mask.size("C") == 1:

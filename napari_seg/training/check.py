@@ -17,7 +17,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.data.align import apart, as_its_image, one_is_placed, onto_grid
+from napari_seg.data.align import apart, as_its_image, in_one_space, one_is_placed, onto_grid
 from napari_seg.data.units import in_unit, shared_unit
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
@@ -149,7 +149,7 @@ class Looked:
 
 
 def _lies(labels: Volume, image: Volume) -> Lies:
-    placed = labels.affine is not None and image.affine is not None
+    placed = in_one_space(labels, image) is not None
     spacing = in_unit(labels.spacing, labels.unit, image.unit)
     if labels.grid == image.grid and not (placed and (apart(labels, image) or _other(image.spacing, spacing))):
         return "here"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import nrrd
 import numpy as np
 import pytest
 import tifffile
@@ -16,6 +17,7 @@ import zarr
 from napari.layers import Layer
 
 from napari_seg.data import ome_zarr
+from napari_seg.data.align import apart
 from napari_seg.data.formats import write
 from napari_seg.data.geometry import Reorder
 from napari_seg.data.volume import Source, Volume
@@ -111,6 +113,29 @@ def test_a_mask_with_rounded_directions_lies_on_its_own_image(tmp_path: Path) ->
     for shown in ([own, other], [other, own]):
         ((data, *_),) = open_path(path, Scripted(kind="labels"), shown).layers
         assert np.array_equal(data, labels)
+
+
+def in_space(path: Path, data: np.ndarray, by: float) -> Path:
+    """An image or mask that lies ``by`` voxels along x, in no patient."""
+    header = {"space dimension": 2, "space directions": np.diag([0.5, 0.7]), "space origin": [9 + by * 0.5, -5]}
+    nrrd.write(str(path), data.T, header | {"kinds": ["domain"] * 2})
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.nrrd"])
+def test_a_mask_lies_where_its_file_says_in_no_patient(name: str, tmp_path: Path) -> None:
+    labels = np.zeros((20, 30), np.uint8)
+    labels[4:9, 8:20] = 1
+    (tmp_path / "masks").mkdir()
+    image = in_space(tmp_path / name, np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32), 0)
+    shown = [Layer.create(*layer) for layer in open_path(image, Scripted(kind="image")).layers]
+    for by, moved, told in ((0, 0, False), (3, 3, True), (100, 0, False)):
+        path = in_space(tmp_path / "masks" / f"{by}{name}", labels, by)
+        opened = open_path(path, Scripted(kind="labels"), shown)
+        ((data, *_),) = opened.layers
+        assert np.array_equal(data, np.roll(labels, moved, 1))
+        assert any("nearest neighbour" in note for note in opened.notes) == told
+        assert apart(volume_of(Layer.create(*opened.layers[0])), volume_of(shown[0])) == (by == 100)
 
 
 def test_a_mask_without_a_place_lies_on_the_voxels_of_the_file_of_its_image(tmp_path: Path) -> None:
