@@ -18,6 +18,9 @@ _BY_XYZ = ("nifti", "nrrd_file")
 _AS_THEY_ARE = ("tiff", "ome_zarr", "picture")
 """Formats that are shown as they are stored."""
 
+_BY_EDGE = ("ome_zarr",)
+"""Spaces of files of which many say the same place for the levels of a pyramid, which then begin at the same edge."""
+
 _UNSAID = (
     "Only one of mask and image says where it lies; the mask was laid on voxel by voxel, {}. Look whether it lies "
     "right; where it does not, save both with their place, for example as NIfTI."
@@ -75,13 +78,24 @@ def one_is_placed(mask: Volume, image: Volume) -> bool:
 
 def in_one_space(mask: Volume, image: Volume) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """The affines of two that lie in one space, that of the patient or another of one name; ``None`` where they do not,
-    or nobody knows."""
+    or nobody knows, and where a size of voxels or a level of a pyramid is all that they differ by."""
     if mask.affine is not None and image.affine is not None:
         return mask.affine, image.affine
     here, there = mask.location, image.location
     if here is None or there is None or mask.ndim != image.ndim or not here.space or here.space != there.space:
         return None
-    return np.array(here.affine), np.array(there.affine)
+    both = np.array(here.affine), np.array(there.affine)
+    return None if here.space in _BY_EDGE and _is_same_field(mask, image, *both) else both
+
+
+def _is_same_field(mask: Volume, image: Volume, here: NDArray[np.float64], there: NDArray[np.float64]) -> bool:
+    """Whether two that begin at the same place, with voxels of other sizes, are as many or cover the same extent."""
+    sizes = spacing_of(here), spacing_of(there)
+    if np.allclose(*sizes, rtol=1e-6, atol=0) or np.any(abs(here - there)[:3, 3] > 0.01 * np.minimum(*sizes)):
+        return False
+    with suppress(SegError):
+        return mask.grid == image.grid or bool(_step(mask, image))
+    return False
 
 
 def same_place(mask: Volume, image: Volume, tolerance: float = 0.5) -> bool:

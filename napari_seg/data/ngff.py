@@ -84,6 +84,11 @@ def translation_of(multiscale: Mapping[str, Any], dataset: Mapping[str, Any], nd
     return tuple(a * s + b for a, s, b in zip(own, scale, common, strict=True))
 
 
+def says_translation(multiscale: Mapping[str, Any], dataset: Mapping[str, Any], ndim: int) -> bool:
+    """Whether it is said where a level lies, were it at 0."""
+    return any(not math.isnan(_transform(entry, "translation", ndim, math.nan)[0]) for entry in (dataset, multiscale))
+
+
 def _transform(entry: Mapping[str, Any], kind: str, ndim: int, missing: float) -> tuple[float, ...]:
     listed = entry.get("coordinateTransformations")
     for transform in listed if isinstance(listed, list) else []:

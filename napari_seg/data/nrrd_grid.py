@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.data.geometry import AS_STORED, is_place, same_world, with_normal
+from napari_seg.data.geometry import AS_STORED, is_place, same_world, spacing_of, with_normal
 from napari_seg.data.place import Place, in_patient
 from napari_seg.data.units import length
 from napari_seg.data.volume import UNITS, Volume
@@ -43,6 +43,8 @@ def place_of(header: Mapping[str, Any], names: str, flat: bool) -> Place:
         affine = _affine(steps, origin, [scale * UNITS[unit or "pixel"]] * 3, flat)
         if not is_place(affine):
             return place
+        if len(spatial) == 2:
+            affine[:3, 2] *= spacing_of(affine)[:2].max()  # the normal, which is never the smallest
         kept = {name: header[name] for name in ("space", "space dimension") if name in header}
         comparable = np.isfinite(said).all() and len(set(units)) <= 1 and unit != "pixel"
         words = ["nrrd", *map(str, kept.values()), "mm" if unit else "".join(units[:1])]

@@ -13,13 +13,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import zarr
 
 from napari_seg.data.axes import arrange, name_axes
+from napari_seg.data.geometry import is_place
 from napari_seg.data.lazy import LazyView
-from napari_seg.data.ngff import Node, datasets_of, letters_of, node_at, scale_of, translation_of
+from napari_seg.data.ngff import Node, datasets_of, letters_of, node_at, says_translation, scale_of, translation_of
 from napari_seg.data.units import length, seconds, spacing_from
-from napari_seg.data.volume import AXES, SPATIAL, Source, Volume
+from napari_seg.data.volume import AXES, SPATIAL, UNITS, Location, Source, Volume
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
 _METADATA = (".zattrs", ".zgroup", ".zarray", ".zmetadata", "zarr.json")
@@ -173,6 +175,9 @@ def _image(node: Node, multiscale: dict[str, Any], axes: str | None, only: str |
         levels = [level.first(ordered.index("C")) for level in levels]
         ordered = ordered.replace("C", "")
     header = MappingProxyType({"origin": origin, "grid": (spacing, unit), "said": said})
+    grid = tuple(int(levels[0].shape[ordered.index(axis)]) for axis in spatial)
+    known = says_translation(multiscale, entry, finest.ndim)
+    location = _location(origin, grid, spacing, unit) if known else None
     modality = "SEG" if is_mask else ""
     return Volume(
         levels[0],
@@ -181,11 +186,24 @@ def _image(node: Node, multiscale: dict[str, Any], axes: str | None, only: str |
         unit=unit,
         channels=_channels(node, ordered, levels[0].shape),
         name=node.path.name.removesuffix(".zarr").removesuffix(".ome"),
-        source=Source(node.path, "ome_zarr", str(entry["path"]), modality, header=header),
+        source=Source(node.path, "ome_zarr", str(entry["path"]), modality, header=header, location=location),
         notes=(*notes, *doubts),
         levels=tuple(levels[1:]) if only is None else (),
         interval=seconds(said["T"][0], said["T"][2]) if "T" in said and said["T"][2] else None,
     )
+
+
+def _location(
+    origin: tuple[float, ...], grid: tuple[int, ...], spacing: tuple[float, ...] | None, unit: str
+) -> Location | None:
+    """Where an image lies whose first voxel is at ``origin``; ``None`` where nobody knows how long that is."""
+    if spacing is None or unit == "pixel":
+        return None
+    affine, first = np.eye(4), 3 - len(grid)
+    affine[0, 0] = max(spacing) * UNITS[unit]  # of an image the normal, which is never the smallest
+    for axis, (step, start) in enumerate(zip(spacing, origin, strict=True), first):
+        affine[axis, axis], affine[axis, 3] = step * UNITS[unit], start * UNITS[unit]
+    return Location("ome_zarr", tuple(map(tuple, affine.tolist())), grid, spacing, unit) if is_place(affine) else None
 
 
 def _is_certainly_mask(node: Node) -> bool:

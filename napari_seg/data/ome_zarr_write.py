@@ -44,7 +44,8 @@ def write_new(volume: Volume, path: Path) -> None:
     while is_mask and max(shapes[-1][-2:]) > _SMALLEST:
         shapes.append((*shapes[-1][:-2], *(-(-n // 2) for n in shapes[-1][-2:])))
     said = _said(volume)
-    datasets = [_dataset(str(k), shape, data.shape, said) for k, shape in enumerate(shapes)]
+    placed = volume.location is not None
+    datasets = [_dataset(str(k), shape, data.shape, said, placed) for k, shape in enumerate(shapes)]
     multiscale: dict[str, Any] = {"axes": _axes(said), "datasets": datasets}
     multiscale |= {"name": volume.name} if volume.name else {}
     ome: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale]}
@@ -197,12 +198,13 @@ def _said(volume: Volume) -> dict[str, tuple[float, float, str]]:
 
 
 def _dataset(
-    path: str, shape: tuple[int, ...], full: tuple[int, ...], said: Mapping[str, tuple[float, float, str]]
+    path: str, shape: tuple[int, ...], full: tuple[int, ...], said: Mapping[str, tuple[float, float, str]], placed: bool
 ) -> dict[str, Any]:
+    """``placed``: the file of the image says where that lies, also where that is at 0."""
     scale = [step * (n / m) for (step, _, _), m, n in zip(said.values(), shape, full, strict=True)]
     shifts = [shift for _, shift, _ in said.values()]
     transforms: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
-    if any(shifts):
+    if placed or any(shifts):
         transforms.append({"type": "translation", "translation": shifts})
     return {"path": path, "coordinateTransformations": transforms}
 

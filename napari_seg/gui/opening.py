@@ -25,6 +25,11 @@ T = TypeVar("T")
 LARGEST_MASK = 2**28
 """Voxels of a mask that is opened together with its image, into memory."""
 
+_AWAY = (
+    "The mask lies elsewhere than the images that are open and is only shown over them; open the image that it was "
+    "made of."
+)
+
 
 class Person(Protocol):
     """Who answers what the file does not say. ``None`` means: leave it, open nothing."""
@@ -60,12 +65,12 @@ def open_path(path: Path, person: Person, shown: Iterable[Any] = ()) -> Opened:
     known = [layer.metadata.get(KEY) for layer in shown]
 
     def prepare() -> Opened:
-        placed = _beside_its_image(volume, known) if kind == "labels" else volume
+        image = next((one for one in known if isinstance(one, Volume) and _is_stored_in(volume, one)), None)
+        placed = _beside_its_image(volume, known) if kind == "labels" and image is None else volume
         stored = _stored_masks(volume) if kind == "image" else Opened()
         notes = [f"{placed.name}: {note}" for note in (*placed.notes, *stored.notes)]
         layers = layer_data(_with_names(placed) if kind == "labels" else placed, kind)
         if kind == "labels":
-            image = next((one for one in known if isinstance(one, Volume) and _is_stored_in(volume, one)), None)
             if image is not None:
                 layers = [(data, {**about, **_place_on(image, volume, about)}, what) for data, about, what in layers]
             layers = layers if "C" in volume.axes else [_told(layer, volume) for layer in layers]
@@ -212,4 +217,6 @@ def _beside_its_image(mask: Volume, known: list[Any]) -> Volume:
     for image in others:
         with suppress(SegError):
             fitting.append(onto_grid(mask, image))
-    return fitting[0] if len(fitting) == 1 else mask
+    if len(fitting) == 1:
+        return fitting[0]
+    return replace(mask, notes=(*mask.notes, _AWAY)) if placed and mask.affine is None else mask

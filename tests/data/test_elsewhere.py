@@ -9,6 +9,7 @@ from typing import Any
 import nrrd
 import numpy as np
 import pytest
+import zarr
 from numpy.typing import NDArray
 
 from napari_seg.data.align import apart, onto_grid, same_place
@@ -39,7 +40,35 @@ def nrrd_file(path: Path, data: NDArray[np.uint8], by: float = 0, **more: Any) -
     return path
 
 
-WRITERS = [nrrd_file]
+UNITS = {"mm": "millimeter", "um": "micrometer", None: None}
+
+
+def zarr_store(
+    path: Path,
+    data: NDArray[np.uint8],
+    by: float = 0,
+    unit: str | None = "um",
+    steps: tuple[float, ...] = STEPS,
+    origin: tuple[float, ...] | None = (30.0, -50.0, 100.0),
+) -> Path:
+    """``by``: so many voxels along x; ``origin``: none is said."""
+    path, ndim = path.with_suffix(".zarr"), min(data.ndim, 3)
+    lead = (1.0,) * (data.ndim - ndim)
+    transforms: list[dict[str, Any]] = [{"type": "scale", "scale": [*lead, *steps[-ndim:]]}]
+    if origin is not None:
+        start = [*origin[:-1], origin[-1] + by * steps[-1]][-ndim:]
+        transforms.append({"type": "translation", "translation": [*(7.0,) * len(lead), *start]})
+    axes = [{"name": axis, "type": "space", "unit": UNITS[unit]} for axis in "zyx"[-ndim:]]
+    axes = [{name: value for name, value in axis.items() if value} for axis in axes]
+    axes = [{"name": "t", "type": "time"}] * len(lead) + axes
+    datasets = [{"path": "0", "coordinateTransformations": transforms}]
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    group.create_array("0", shape=data.shape, dtype="u1", chunks=data.shape)[...] = data
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    return path
+
+
+WRITERS = [nrrd_file, zarr_store]
 SHAPES = [(9, 20), (3, 9, 20)]
 
 
@@ -109,3 +138,84 @@ def test_units_are_compared_as_lengths(tmp_path: Path) -> None:
     for x, here in ((100_000, True), (101_500, False)):
         mask = nrrd_file(tmp_path / "mask", labels((3, 9, 20)), **finer, **{"space origin": [x, -50_000, 30_000]})
         assert same_place(read(mask), read(image)) == here
+
+
+@pytest.mark.parametrize("more", [{"origin": None}, {"unit": None}, {"unit": None, "steps": (1.0,) * 3}])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_store_that_does_not_say_where_lies_voxel_on_voxel(
+    more: dict[str, Any], turned: bool, tmp_path: Path
+) -> None:
+    pair = zarr_store(tmp_path / "a", labels((3, 9, 20))), zarr_store(tmp_path / "b", labels((3, 9, 20)), 100, **more)
+    image, mask = reversed(pair) if turned else pair
+    assert np.array_equal(onto_grid(read(mask), read(image)).data, labels((3, 9, 20)))
+    assert not apart(read(mask), read(image))
+    assert evaluate(image, mask).mean["dice"] == 1
+
+
+def test_stores_are_compared_as_lengths(tmp_path: Path) -> None:
+    image = zarr_store(tmp_path / "a", labels((9, 20)), steps=(7.0, 5.0), origin=(500.0, 900.0))
+    for x, here in ((0.9, True), (0.91, False)):
+        mask = zarr_store(tmp_path / "b", labels((9, 20)), unit="mm", steps=(0.007, 0.005), origin=(0.5, x))
+        assert apart(read(mask), read(image)) != here
+
+
+def test_films_lie_where_they_lie_in_space(tmp_path: Path) -> None:
+    film = np.stack([labels((2, 9, 20)), 2 * labels((2, 9, 20))])
+    image, mask = zarr_store(tmp_path / "a", film), zarr_store(tmp_path / "b", film, 3)
+    laid = onto_grid(read(mask), read(image))
+    assert laid.axes == "TZYX"
+    assert np.array_equal(laid.data[..., 3:], film[..., :-3])
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.25], ids=["the same place", "the middles of voxels"])
+def test_a_coarser_level_covers_the_same_field(shift: float, tmp_path: Path) -> None:
+    """Programs differ in what they say of the levels of a pyramid."""
+    coarse = np.arange(1, 61, dtype=np.uint8).reshape(6, 10)
+    image = zarr_store(tmp_path / "a", np.ones((12, 20), np.uint8), steps=(0.5, 0.5), origin=(20.0, 10.0))
+    mask = zarr_store(tmp_path / "b", coarse, steps=(1.0, 1.0), origin=(20 + shift, 10 + shift))
+    laid = onto_grid(read(mask), read(image))
+    assert np.array_equal(laid.data, np.kron(coarse, np.ones((2, 2), int)))
+    assert "nearest neighbour" in laid.notes[-1]
+    back = onto_grid(laid, read(mask))
+    assert np.array_equal(back.data, coarse)
+
+
+def test_a_part_of_an_image_lies_where_it_was_cut(tmp_path: Path) -> None:
+    image = zarr_store(tmp_path / "a", labels((9, 20)), steps=(0.5, 0.5), origin=(20.0, 10.0))
+    for first, start in (((0, 0), (20.0, 10.0)), ((2, 3), (21.0, 11.5))):
+        cut = labels((9, 20))[first[0] :, first[1] : 15]
+        mask = zarr_store(tmp_path / "b", cut, steps=(0.5, 0.5), origin=start)
+        assert np.array_equal(onto_grid(read(mask), read(image)).data, labels((9, 20)))
+
+
+def test_another_size_of_the_voxels_is_no_other_place(tmp_path: Path) -> None:
+    """A person may have given it: what the two files say of where they begin still holds."""
+    image = zarr_store(tmp_path / "a", labels((9, 20)))
+    mask = zarr_store(tmp_path / "b", labels((9, 20)), steps=(1.4, 1.0))
+    assert np.array_equal(onto_grid(read(mask), read(image)).data, labels((9, 20)))
+    assert evaluate(image, mask).mean["dice"] == 1
+
+
+def test_a_place_at_zero_goes_with_the_mask(tmp_path: Path) -> None:
+    image = read(zarr_store(tmp_path / "a", labels((9, 20)), origin=(0.0, 0.0)))
+    written = write(image.mask(labels((9, 20))), tmp_path / "mask.zarr")
+    with pytest.raises(SegError, match="do not overlap"):
+        onto_grid(read(written), read(zarr_store(tmp_path / "b", labels((9, 20)), 100, origin=(0.0, 0.0))))
+
+
+def test_large_pixels_are_compared_in_pixels(tmp_path: Path) -> None:
+    pairs = [
+        [
+            zarr_store(tmp_path / f"z{by}".replace(".", "-"), labels((9, 20)), by, "mm", steps=(70.0, 50.0))
+            for by in (0, 0.4)
+        ],
+        [
+            nrrd_file(
+                tmp_path / f"n{x}", labels((9, 20)), **{"space directions": np.diag([50, 70]), "space origin": (x, 0)}
+            )
+            for x in (100, 120)
+        ],
+    ]
+    for truth, other in pairs:
+        notes = evaluate(truth, other).notes
+        assert any("up to half a voxel" in note for note in notes)

@@ -117,12 +117,20 @@ def test_a_mask_with_rounded_directions_lies_on_its_own_image(tmp_path: Path) ->
 
 def in_space(path: Path, data: np.ndarray, by: float) -> Path:
     """An image or mask that lies ``by`` voxels along x, in no patient."""
+    if path.suffix == ".zarr":
+        write(Volume(data, "YX", (0.7, 0.5), "um"), path)
+        document = json.loads((path / "zarr.json").read_text())
+        (multiscale,) = document["attributes"]["ome"]["multiscales"]
+        place = {"type": "translation", "translation": [-5, 9 + by * 0.5]}
+        multiscale["datasets"][0]["coordinateTransformations"][1:] = [place]
+        (path / "zarr.json").write_text(json.dumps(document))
+        return path
     header = {"space dimension": 2, "space directions": np.diag([0.5, 0.7]), "space origin": [9 + by * 0.5, -5]}
     nrrd.write(str(path), data.T, header | {"kinds": ["domain"] * 2})
     return path
 
 
-@pytest.mark.parametrize("name", ["a.nrrd"])
+@pytest.mark.parametrize("name", ["a.nrrd", "a.zarr"])
 def test_a_mask_lies_where_its_file_says_in_no_patient(name: str, tmp_path: Path) -> None:
     labels = np.zeros((20, 30), np.uint8)
     labels[4:9, 8:20] = 1
@@ -135,6 +143,7 @@ def test_a_mask_lies_where_its_file_says_in_no_patient(name: str, tmp_path: Path
         ((data, *_),) = opened.layers
         assert np.array_equal(data, np.roll(labels, moved, 1))
         assert any("nearest neighbour" in note for note in opened.notes) == told
+        assert any("lies elsewhere than the images" in note for note in opened.notes) == (by == 100)
         assert apart(volume_of(Layer.create(*opened.layers[0])), volume_of(shown[0])) == (by == 100)
 
 
@@ -296,3 +305,17 @@ def test_planes_of_a_mask_are_one_labels_layer_each(name: str, names: tuple[str,
     assert len({layer.name for layer in layers}) == 2
     if names and "ome" in name:
         assert [layer.metadata["napari_seg_classes"] for layer in layers] == [("liver",), ("tumour",)]
+
+
+@pytest.mark.parametrize("by", [3, 100])
+def test_a_mask_of_a_store_lies_once_where_the_store_says(by: int, tmp_path: Path) -> None:
+    """Opened by itself it is moved, and not laid on its image as well."""
+    path = in_space(tmp_path / "image.zarr", np.zeros((20, 30), np.float32), 0)
+    labels = np.ones((20, 30), np.uint8)
+    mask = in_space(path / "labels" / "a.zarr", labels, by)
+    image = Layer.create(*open_path(path, Scripted(kind="image")).layers[0])
+    opened = open_path(mask, Scripted(kind="labels"), [image])
+    ((data, about, _),) = opened.layers
+    assert np.array_equal(data, labels)
+    assert about["translate"] == [0, by * 0.5]
+    assert not any("elsewhere" in note for note in opened.notes)
