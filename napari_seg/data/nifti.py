@@ -185,7 +185,7 @@ def _file_axes(path: Path, header: Any, asked: str | None) -> str:
         names = asked.upper()
         if len(names) not in (len(shape), whole) or len(set(names)) != len(names) or not _in_file_order(names):
             raise SegError(
-                f"The axes {asked!r} do not fit {path.name} (shape {tuple(shape)}); name its dimensions in their order "
+                f"The axes {asked!r} do not fit {path.name} (shape {tuple(shape)}); name the dimensions in their order "
                 "in the file, such as XYZT or XYZC."
             )
         return names[: len(shape)]

@@ -224,7 +224,7 @@ def _file_axes(path: Path, header: Mapping[str, Any], stored: NDArray[Any], aske
             or order not in ("XY", "XYZ")
         ):
             raise SegError(
-                f"The axes {asked!r} do not fit {path.name} (shape {stored.shape}); name its dimensions in their order "
+                f"The axes {asked!r} do not fit {path.name} (shape {stored.shape}); name the dimensions in their order "
                 "in the file, such as XYZ, XYZT or CXYZ."
             )
         return names

@@ -122,7 +122,7 @@ def test_a_fourth_axis_that_says_nothing_is_asked_for(fields: dict[str, Any], tm
 @pytest.mark.parametrize("axes", ["XYT", "YXZT", "XYZZ", "XYZS", "XYZTC"])
 def test_axes_that_do_not_fit_are_refused(axes: str, tmp_path: Path) -> None:
     path = saved(tmp_path / "a.nii", counted(5, 4, 3, 2))
-    with pytest.raises(SegError, match="name its dimensions"):
+    with pytest.raises(SegError, match="name the dimensions"):
         read(path, axes=axes)
 
 

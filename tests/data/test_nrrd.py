@@ -211,7 +211,7 @@ def test_axes_that_are_not_named_are_asked_for(
 
 @pytest.mark.parametrize("axes", ["XY", "YXZ", "XYY", "XYQ", "TZC"])
 def test_axes_that_do_not_fit_are_refused(axes: str, tmp_path: Path) -> None:
-    with pytest.raises(SegError, match="name its dimensions"):
+    with pytest.raises(SegError, match="name the dimensions"):
         read(saved(tmp_path / "a.nrrd", counted(5, 4, 3), {}), axes=axes)
 
 
