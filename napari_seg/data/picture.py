@@ -54,13 +54,13 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
         notes.append(f"The file holds {frames} pictures; the first one was read.")
     if bits == 16 and kind != 0:  # Pillow would cut 16-bit colours to 8 bits
         with _damaged(path):
-            data = imagecodecs.png_decode(path.read_bytes())
+            data = _upright(imagecodecs.png_decode(path.read_bytes()), orientation)
         data, note = _without_alpha(data, kind in (4, 6))
     elif mode in ("P", "PA"):
         data, note = _palette(turned, series)
     else:
         data, note = _plain(turned, bits)
-    if orientation not in (0, 1) and bits != 16:
+    if orientation in range(2, 9):
         notes.append("The picture was turned as its camera orientation (EXIF) says; masks lie on the turned picture.")
     notes.extend(note)
     found = "YXS" if data.ndim == 3 else "YX"
@@ -94,6 +94,13 @@ def _storable(data: NDArray[Any], largest: type[np.unsignedinteger[Any]]) -> NDA
             f"A PNG holds whole numbers from 0 to {limit} here, the values are others; end the name with .tif."
         )
     return data if data.dtype in (np.uint8, np.uint16) else data.astype(labels_dtype(int(data.max())))
+
+
+def _upright(data: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """The picture turned as its camera orientation (EXIF) says, as Pillow does it with those that it reads."""
+    data = data.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else data
+    data = data[::-1] if orientation in (3, 4, 7, 8) else data
+    return np.ascontiguousarray(data[:, ::-1] if orientation in (2, 3, 6, 7) else data)
 
 
 def _plain(picture: Image.Image, bits: int) -> tuple[NDArray[Any], list[str]]:

@@ -111,13 +111,27 @@ def test_a_palette_of_labels_is_numbers_and_of_a_photograph_colours(tmp_path: Pa
         picture.read(tmp_path / "photo.png", series="5")
 
 
-def test_a_turned_photograph_is_set_upright(tmp_path: Path) -> None:
+@pytest.mark.parametrize("channels", [0, 2, 3, 4], ids=["grey", "grey and alpha", "colours", "colours and alpha"])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("orientation", range(10))
+def test_a_turned_photograph_is_set_upright(tmp_path: Path, orientation: int, bits: int, channels: int) -> None:
+    data = RNG.integers(0, 2**bits - 1, (20, 30, channels)[: 3 if channels else 2]).astype(f"uint{bits}")
+    stored = imagecodecs.png_encode(data)
     exif = Image.Exif()
-    exif[0x0112] = 6
+    exif[0x0112] = orientation
     Image.fromarray(GREY).save(tmp_path / "a.png", exif=exif)
+    body = (tmp_path / "a.png").read_bytes()
+    at = body.index(b"eXIf") - 4
+    chunk = body[at : at + 12 + struct.unpack(">I", body[at : at + 4])[0]]
+    (tmp_path / "a.png").write_bytes(stored[:33] + chunk + stored[33:])
+
     found = picture.read(tmp_path / "a.png")
-    np.testing.assert_array_equal(found.data, np.rot90(GREY, -1))
-    assert "turned" in found.notes[0]
+    turns = {2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.swapaxes(0, 1)}
+    turns |= {6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a, 2).swapaxes(0, 1), 8: np.rot90}
+    plain = {2: data[..., 0], 4: data[..., :3]}.get(channels, data)
+    np.testing.assert_array_equal(found.data, turns.get(orientation, np.asarray)(plain))
+    assert found.dtype == data.dtype
+    assert any("turned" in note for note in found.notes) == (orientation in turns)
 
 
 def test_jpeg_in_grey_colours_and_inks(tmp_path: Path) -> None:
