@@ -36,6 +36,14 @@ _BOMB = 10_000
 _PLANES = 10_000_000
 """No OME-TIFF has more planes."""
 
+_ORIENTATION = 274
+"""The tag that asks viewers to turn an image, from 2 to 8. Photo viewers do so; ImageJ, napari and tifffile do not."""
+
+_ASKED = (
+    "The file asks viewers to turn the image, which ImageJ and napari do not do; it was read as it is stored, and a "
+    "mask that is written as TIFF asks for the same."
+)
+
 _SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".tf2", ".lsm")
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -97,7 +105,13 @@ def write(volume: Volume, path: Path) -> None:
         predictor=data.dtype.kind in "ui" and "C" not in volume.axes,
         tile=(512, 512) if min(volume.grid[-2:]) > 2048 else None,
         metadata=said,
+        extratags=[(_ORIENTATION, 3, 1, turned, False)] if (turned := _turned(volume)) else (),
     )
+
+
+def _turned(volume: Volume) -> int:
+    """How viewers are asked to turn the image of a mask, so that both are shown alike; 0 where they are not asked."""
+    return int(volume.source.header.get("orientation", 0)) if volume.source and volume.source.format == "tiff" else 0
 
 
 def _choose(path: Path, images: list[TiffPageSeries], series: str | None) -> int:
@@ -129,6 +143,8 @@ def _volume(
     with _damaged(path):
         said = metadata(file, image, index)
         _whole(path, image)
+        turned = image.keyframe.tags.valueof(_ORIENTATION)
+        header = {"orientation": turned} if turned in range(2, 9) else {}
         promised = (file.imagej_metadata or {}).get("images", 1) if len(images) == 1 else 1
         if math.prod(image.shape[: -2 - ("S" in image.axes)]) < promised:
             raise SegError(f"{path.name} is cut off: it lacks some of its {promised} images; get the file again.")
@@ -152,8 +168,8 @@ def _volume(
         unit=unit,
         channels=channels,
         name=path.name.removesuffix(path.suffix).removesuffix(".ome"),
-        source=Source(path, "tiff", str(index) if len(images) > 1 else ""),
-        notes=(*said.notes, *doubts, *notes, *_gaps(image), *_not_finite(data)),
+        source=Source(path, "tiff", str(index) if len(images) > 1 else "", header=header),
+        notes=(*said.notes, *doubts, *notes, *([_ASKED] if header else []), *_gaps(image), *_not_finite(data)),
         levels=tuple(level for level, _, _ in levels[1:]),
         interval=said.interval if "T" in ordered else None,
     )

@@ -283,6 +283,27 @@ def test_parts_that_are_not_listed_are_not_read_as_0(
         tiff.read(path)
 
 
+@pytest.mark.parametrize("orientation", [0, 1, *range(2, 9), 9])
+@pytest.mark.parametrize("axes", ["YX", "ZYX", "YXS"])
+def test_an_image_that_asks_to_be_turned_is_read_as_stored_and_its_mask_asks_the_same(
+    tmp_path: Path, orientation: int, axes: str
+) -> None:
+    data = picture(axes)
+    said = {"extratags": [(274, 3, 1, orientation, False)], "photometric": "rgb" if "S" in axes else "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", data, metadata={"axes": axes}, **said)
+    found = tiff.read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(found.data, data)
+    asks = 2 <= orientation <= 8
+    assert [note for note in found.notes if "as it is stored" in note] == list(found.notes)
+    assert bool(found.notes) == asks
+
+    labels = picture(axes.removesuffix("S"))
+    tiff.write(found.mask(labels), tmp_path / "mask.tif")
+    np.testing.assert_array_equal(tiff.read(tmp_path / "mask.tif").data, labels)
+    with tifffile.TiffFile(tmp_path / "mask.tif") as file:
+        assert {page.tags.valueof(274) for page in file.pages} == {orientation if asks else None}
+
+
 def test_random_damage_gives_a_sentence_or_an_image(tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, picture("ZYX"), metadata={"axes": "ZYX", "PhysicalSizeX": 1.5}, compression="zlib")
