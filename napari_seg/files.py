@@ -52,6 +52,15 @@ def exists(path: Path) -> bool:
         return False
 
 
+def target(path: Path) -> Path:
+    """What a name leads to through links, be it there or not. Raises ``OSError`` where they lead in a circle."""
+    with contextlib.suppress(RuntimeError):  # what Python says of a circle, before 3.13
+        found = path.resolve()
+        if not found.is_symlink():
+            return found
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+
+
 def cause_of(error: OSError) -> str:
     """Why the disk refused, in the words of the system."""
     return (error.strerror or str(error)).lower()

@@ -458,6 +458,21 @@ class TestPredict:
             ended = run(*words, *more)
             assert (ended.code, "a mask of that image already" in ended.err) == (2, True)
 
+    @pytest.mark.parametrize(
+        "output",
+        ["a.ome.zarr/0", "a.ome.zarr/some/folder", "a.ome.zarr/mask.tif", "a.ome.zarr/labels", "a.ome.zarr/labels/x/y",
+         "renamed", "renamed/0/m.tif", "gone.zarr/labels/nuclei", "gone.zarr/m.tif"],
+    )  # fmt: skip
+    def test_nothing_but_masks_is_put_into_an_ome_zarr(self, run, tmp_path, model_file, no_network, output):
+        picture, store = image(tmp_path / "b.tif"), image(tmp_path / "a.ome.zarr")
+        shutil.copytree(store, tmp_path / "renamed")
+        before = sorted(tmp_path.rglob("*"))
+        for inputs in ([picture], [picture, store]):
+            ended = run("predict", *inputs, "--model", model_file("semantic"), "--output", tmp_path / output)
+            assert ended.code == 2
+            assert "choose such a name or another folder" in ended.err
+            assert sorted(tmp_path.rglob("*")) == before
+
     def test_what_is_no_mask_of_ours_is_never_replaced(self, run, tmp_path, model_file, no_network):
         picture, beside = image(tmp_path / "a.png"), tmp_path / "a.jpg"
         Image.open(picture).save(beside)

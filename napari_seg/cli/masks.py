@@ -43,7 +43,7 @@ def plan(inputs: list[Path], output: Path, *, overwrite: bool, planes: bool = Fa
             raise SegError(
                 f"{by_mask[mask]} and {image} would both become {mask}; segment them into different folders."
             )
-        if mask.exists() and _is_in_image(mask):
+        if _is_in_image(mask) and mask.exists():
             raise SegError(f"{mask} is a mask of that image already, and none is replaced there; choose another name.")
         by_mask[mask] = image
     if named:
@@ -84,10 +84,11 @@ def _named(name: str, planes: bool) -> str:
 
 
 def _is_in_image(path: Path) -> bool:
-    """Whether an output is a mask within an OME-Zarr image: ``image.zarr/labels/NAME``."""
-    from napari_seg.data.ome_zarr import claims
+    """Whether an output is a mask within an OME-Zarr image: ``image.zarr/labels/NAME``. Raises ``SegError`` for others
+    within one."""
+    from napari_seg.data.ome_zarr import image_for
 
-    return path.parent.name == "labels" and claims(path.parent.parent)
+    return image_for(path) is not None
 
 
 def _is_file_name(path: Path) -> bool:

@@ -253,8 +253,8 @@ def write(volume: Volume | Predicted, path: str | Path) -> Path:
     The file is written aside, read again and compared: values, spacing and, in a patient's space, the place of its
     corners. Only then does it take its name; what stood there stays whole until then (see :mod:`napari_seg.files`).
     A path such as ``image.zarr/labels/nuclei`` adds the mask to the OME-Zarr image there. Raises ``SegError`` where the
-    format cannot hold the volume, where a mask would replace its image, or the file could not be written or came back
-    different.
+    format cannot hold the volume, where a mask would replace its image or lie elsewhere in an OME-Zarr, or the file
+    could not be written or came back different.
     """
     from napari_seg.data import ome_zarr  # here, as zarr takes a third of a second to import
 
@@ -262,10 +262,10 @@ def write(volume: Volume | Predicted, path: str | Path) -> Path:
     path = Path(path).expanduser()
     if words := spared(path, identities(() if volume.image is None else [volume.image])):
         raise SegError(words)
-    if path.parent.name == "labels" and ome_zarr.claims(path.parent.parent):
-        return ome_zarr.add_labels(volume, path.parent.parent, path.name)
-    entry = _format_for_writing(path)
     try:
+        if image := ome_zarr.image_for(path):
+            return ome_zarr.add_labels(volume, image, path.name)
+        entry = _format_for_writing(path)
         if path.is_dir() and not ome_zarr.is_mask(path):
             raise SegError(f"{path} is a folder and no mask, so it is not replaced; choose another name.")
         bring_back(path)

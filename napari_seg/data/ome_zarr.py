@@ -23,6 +23,7 @@ from napari_seg.data.ngff import Node, datasets_of, letters_of, node_at, says_tr
 from napari_seg.data.units import length, seconds, spacing_from
 from napari_seg.data.volume import AXES, SPATIAL, UNITS, Location, Source, Volume
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
+from napari_seg.files import target
 
 _METADATA = (".zattrs", ".zgroup", ".zarray", ".zmetadata", "zarr.json")
 
@@ -77,6 +78,21 @@ def add_labels(mask: Volume, image_path: Path, name: str) -> Path:
     from napari_seg.data.ome_zarr_write import add
 
     return add(mask, image_path, name)
+
+
+def image_for(path: Path) -> Path | None:
+    """The OME-Zarr image to which a mask of this name is added: ``image.zarr`` for ``image.zarr/labels/NAME``; ``None``
+    for a name outside of every OME-Zarr. Raises ``SegError`` for any other within one: it would be lost in there."""
+    if path.parent.name == "labels" and claims(path.parent.parent):
+        return path.parent.parent
+    folder = target(path.parent)
+    for store in reversed((folder, *folder.parents)):
+        if store.name.lower().endswith(".zarr") or claims(store):
+            raise SegError(
+                f"{path} lies in {store.name}, and into an OME-Zarr only masks are written, as labels/NAME of an image "
+                "that is there; choose such a name or another folder."
+            )
+    return None
 
 
 def is_mask(path: Path) -> bool:

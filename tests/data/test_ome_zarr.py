@@ -143,6 +143,21 @@ def test_a_mask_is_added_to_its_image_and_listed(image: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("place", ["0/m.tif", "m.tif", "x/m.ome.zarr", "labels/m/n.tif", "../gone.zarr/labels/m"])
+def test_nothing_but_masks_is_put_into_a_store(image: Path, place: str) -> None:
+    before = sorted(image.parent.rglob("*"))
+    with pytest.raises(SegError, match="labels/NAME of an image that is there; choose such a name"):
+        write(Volume(np.ones((40, 60), np.uint8), "YX"), image / place)
+    assert sorted(image.parent.rglob("*")) == before
+
+
+def test_beside_a_store_one_may_write_from_within(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(image)
+    write(Volume(np.ones((40, 60), np.uint8), "YX"), "../m.tif")
+    with pytest.raises(SegError, match=image.name):
+        write(Volume(np.ones((40, 60), np.uint8), "YX"), "m.tif")
+
+
 def test_the_masks_of_an_image_are_listed_and_read_as_masks(image: Path) -> None:
     assert ome_zarr.masks_of(image) == {}
     volume = read(image)
