@@ -130,7 +130,8 @@ def evaluate(
     yield Progress(len(pairs), len(pairs))
     report = _semantic_report(cases) if task == "semantic" else _instance_report(cases)
     left_out = tuple(str(path) for paths in alone.values() for path in paths)
-    notes = (*_notes(alone), *(f"{_named(names)}: {note}" for note, names in said.items()), *_numbered_apart(cases))
+    of_cases = (f"{_named(names)}: {note}" if any(names) else note for note, names in said.items())
+    notes = (*_notes(alone), *of_cases, *_numbered_apart(cases))
     told = {} if task == "instance" or _BY_NUMBER in said else {"names": names}
     return report.model_copy(update={"left_out": left_out, "notes": notes, **told})
 
@@ -205,7 +206,8 @@ def _load(mask: Masks, name: str, axes: str | None, series: str | None) -> Volum
         mask = Volume(mask, "ZYX"[-mask.ndim :], name=name)
     mask = the_volume(mask)
     if "S" in mask.axes:
-        raise SegError(f"{name} is a colour picture, not a mask; save its labels as whole numbers in one channel.")
+        words = f"{name or 'This'} is a colour picture, not a mask"
+        raise SegError(f"{words}; save its labels as whole numbers in one channel.")
     return mask
 
 
@@ -220,14 +222,13 @@ def _without_plane(mask: Volume, other: Volume) -> Volume:
 def _check_grids(name: str, truth: Volume, prediction: Volume) -> Iterator[str]:
     """Raises ``SegError`` where the grids differ; says where they nearly do."""
     if (truth.axes, truth.shape) != (prediction.axes, prediction.shape):
-        raise SegError(
-            f"{name}: the truth has the shape {truth.shape} ({truth.axes}), the prediction {prediction.shape} "
-            f"({prediction.axes}); compare masks of the same image."
-        )
+        words = f"The truth has the shape {truth.shape} ({truth.axes}), the prediction {prediction.shape}"
+        raise SegError(_of(name, f"{words} ({prediction.axes}); compare masks of the same image."))
     if in_one_space(prediction, truth) is None or same_place(prediction, truth, 0.01):
         return
     if not same_place(prediction, truth):
-        raise SegError(f"{name}: truth and prediction lie in different places; save the mask in the grid of its image.")
+        words = "Truth and prediction lie in different places; save the mask in the grid of its image."
+        raise SegError(_of(name, words))
     yield "Truth and prediction lie up to half a voxel from each other; they were compared voxel by voxel."
 
 
@@ -251,7 +252,7 @@ def _frames(name: str, truth: Volume, prediction: Volume) -> Iterator[tuple[str,
         return
     for t in range(truth.size("T")):
         still = truth.axes.removeprefix("T")
-        yield f"{name} t={t}", Volume(truth.data[t], still), Volume(prediction.data[t], still)
+        yield f"{name} t={t}".lstrip(), Volume(truth.data[t], still), Volume(prediction.data[t], still)
 
 
 def _semantic_case(name: str, truth: Volume, prediction: Volume) -> SemanticCase:
@@ -275,11 +276,10 @@ def _class_counts(name: str, truth: Volume, prediction: Volume) -> dict[int, Cou
     table = _table(name, truth.data, prediction.data)
     for side, numbers in (("truth", table.truth), ("prediction", table.found)):
         if len(numbers) > MOST_CLASSES:
-            raise SegError(
-                f"{f'{name}: the' if name else 'The'} {side} holds {len(numbers)} numbers besides 0, too many for "
-                "classes, as an image or numbers of objects do; give a mask of classes, or evaluate it with the task "
-                "instance."
-            )
+            words = f"The {side} holds {len(numbers)} numbers besides 0, too many for classes"
+            words += ", as an image or numbers of objects do"
+            cure = "give a mask of classes, or evaluate it with the task instance."
+            raise SegError(_of(name, f"{words}; {cure}"))
     return {int(label): table.counts(label) for label in np.union1d(table.truth, table.found)}
 
 
@@ -287,16 +287,15 @@ def _plane_counts(name: str, k: int, table: Overlap) -> Counts:
     """The voxels inside the class of plane ``k``, whatever number they have there."""
     for side, numbers in (("truth", table.truth), ("prediction", table.found)):
         if len(numbers) > 1:
-            raise SegError(
-                f"{name}: plane {k} of the {side} holds {len(numbers)} numbers besides 0, a plane is one class; save "
-                "0 outside and 1 inside of the class in each plane."
-            )
+            words = f"Plane {k} of the {side} holds {len(numbers)} numbers besides 0, a plane is one class"
+            raise SegError(_of(name, f"{words}; save 0 outside and 1 inside of the class in each plane."))
     return Counts(int(table.shared.sum()), int(table.truth_sizes.sum()), int(table.found_sizes.sum()))
 
 
 def _instance_case(name: str, truth: Volume, prediction: Volume) -> InstanceCase:
     if truth.size("C") > 1:
-        raise SegError(f"{name} has several planes of labels, objects lie in one; evaluate it with the task semantic.")
+        words = f"{name or 'The mask'} has several planes of labels, objects lie in one"
+        raise SegError(f"{words}; evaluate it with the task semantic.")
     table = _table(name, truth.data, prediction.data)
     ap = {_key(iou): OBJECT_METRICS["ap"](table, iou) for iou in THRESHOLDS}
     at_half = {metric: measure(table, THRESHOLDS[0]) for metric, measure in OBJECT_METRICS.items() if metric != "ap"}
@@ -306,12 +305,15 @@ def _instance_case(name: str, truth: Volume, prediction: Volume) -> InstanceCase
 
 
 def _table(name: str, truth: NDArray[Any], prediction: NDArray[Any]) -> Overlap:
-    """The table of a case; errors begin with its name."""
     try:
         return overlap(truth, prediction)
     except SegError as error:
-        sentence = str(error)
-        raise SegError(f"{name}: {sentence[0].lower()}{sentence[1:]}" if name else sentence) from None
+        raise SegError(_of(name, str(error))) from None
+
+
+def _of(name: str, sentence: str) -> str:
+    """What is said of a case: it begins with its name, if it has one."""
+    return f"{name}: {sentence[0].lower()}{sentence[1:]}" if name else sentence
 
 
 def _semantic_report(cases: list[SemanticCase]) -> SemanticReport:

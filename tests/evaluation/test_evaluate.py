@@ -219,6 +219,26 @@ def test_shapes_must_fit():
         evaluate(np.zeros((2, 2)), np.zeros((2, 3)), "semantic")
 
 
+AFFINES = np.eye(4), np.diag([2.0, 2.0, 2.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("truth", "prediction", "task", "sentence"),
+    [
+        (np.zeros((4, 4), int), np.zeros((4, 5), int), "semantic", "The truth has the shape (4, 4) (YX), the"),
+        (*(Volume(np.zeros((4, 4), int), "YX", affine=one) for one in AFFINES), "semantic", "Truth and prediction"),
+        (*2 * (Volume(np.full((2, 3, 3), [[1, 2, 3]]), "CYX"),), "semantic", "Plane 0 of the truth holds 3"),
+        (*2 * (Volume(np.zeros((2, 3, 3), int), "CYX"),), "instance", "The mask has several planes"),
+        (*2 * (Volume(np.zeros((3, 3, 3), int), "YXS"),), "instance", "This is a colour picture"),
+        (*2 * (Volume(np.arange(999)[None, None], "TYX"),), "semantic", "t=0: the truth holds 998 numbers"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_masks_without_a_name_begins_with_no_name(truth, prediction, task, sentence):
+    with pytest.raises(SegError) as told:
+        evaluate(truth, prediction, task)
+    assert str(told.value).startswith(sentence)
+
+
 def test_places_must_fit():
     labels = np.ones((2, 2, 2), np.uint8)
     here, there = np.eye(4), np.eye(4)
@@ -237,7 +257,7 @@ def test_rounding_is_no_other_place():
     )
     assert [evaluate(truth, other).notes for other in others] == [
         (),
-        (": Truth and prediction lie up to half a voxel from each other; they were compared voxel by voxel.",),
+        ("Truth and prediction lie up to half a voxel from each other; they were compared voxel by voxel.",),
     ]
 
 
@@ -280,7 +300,7 @@ def test_classes_that_are_numbered_in_another_way_are_said(folders):
     [
         (np.float32([[[0.05, 0.95]], [[0.05, 0.05]]]), "holds fractions"),
         (np.float32([[[-1, -1]], [[-1, -1]]]), "go from -1"),
-        (np.uint8([[[1, 0]], [[7, 9]]]), "plane 1 of the prediction holds 2 numbers"),
+        (np.uint8([[[1, 0]], [[7, 9]]]), "^Plane 1 of the prediction holds 2 numbers"),
     ],
 )
 def test_planes_that_are_no_classes_are_refused(planes, words):
