@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from napari_seg.errors import SegError
@@ -17,6 +18,10 @@ _SUBJECT = re.compile(r"sub-[0-9A-Za-z]+(?=_)")
 
 HELD_OUT = "test"
 """The split that is held out where nobody names another."""
+
+_VALIDATION = {"val", "valid", "validation", "dev", "development"}
+_TEST = {"test", "testing", "holdout", "heldout"}
+"""What means validation or test to everybody, in small letters and without what is between or behind (``-``, set)."""
 
 Side = Literal["train", "val", "held out"]
 
@@ -38,7 +43,8 @@ def read_split(path: Path, where: Mapping[str, str], hold_out: str | None) -> tu
 
     Blanks around words do not count, and ``Test`` is ``test``. Rows whose split is ``hold_out`` are held out (``None``:
     :data:`HELD_OUT`, if there are such rows; empty: none is), ``val`` is for validation, every other word for training.
-    Raises ``SegError`` where nothing is held out though a word for it was given.
+    Raises ``SegError`` where nothing is held out though a word for it was given, and for another word for validation,
+    or for test where nobody said what is held out: nobody means to learn from those.
     """
     table = _table(path)
     missing = {"name", "split", *where} - set(table[0] if table else ())
@@ -53,15 +59,27 @@ def read_split(path: Path, where: Mapping[str, str], hold_out: str | None) -> tu
         if not (name and split):
             raise SegError(f"A row of {path.name} lacks the name or the split ({name or split}); fill it in.")
         sides: dict[str, Side] = {"val": "val", word: "held out"}
-        rows.append(
-            Row(name, split, line.get("group") or subject_of(name) or name, sides.get(split.casefold(), "train"))
-        )
+        row = Row(name, split, line.get("group") or subject_of(name) or name, sides.get(split.casefold(), "train"))
+        if row.side == "train" and (cure := _cure(split, named=hold_out is not None)):
+            raise SegError(f"{name} has the split {split!r} in {path.name}, which would be learned from; {cure}.")
+        rows.append(row)
     if hold_out and rows and not any(row.side == "held out" for row in rows):
         found = ", ".join(sorted({row.split for row in rows}))
         raise SegError(
             f"No row that is selected of {path.name} has the split {hold_out} to hold out; name one of {found}."
         )
     return tuple(rows)
+
+
+def _cure(word: str, *, named: bool) -> str:
+    """What to do about a word that stands for training and cannot be meant so; empty for others. ``named``: whether a
+    person said what is held out, and so that the rest is not."""
+    if not word.isprintable():
+        return "it holds signs that nobody sees, so write it anew"
+    meant = re.sub(r"[\W_]", "", word.casefold()).removesuffix("set")
+    if meant in _VALIDATION:
+        return "write val or train"
+    return "" if named or meant not in _TEST else f"write {HELD_OUT}, or hold it out with --hold-out {quote(word)}"
 
 
 def subject_of(name: str) -> str:

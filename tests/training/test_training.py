@@ -494,6 +494,37 @@ def test_words_of_a_split_have_no_case_and_no_blanks(word: str, folder: Path) ->
         find_cases(folder, split=write_split(folder, f"name,split,group\n0,train,q\n1,{word},q \n2,train,r\n"))
 
 
+@pytest.mark.parametrize(
+    ("word", "cure"),
+    [(word, "write val or train") for word in ("validation", "Valid", " dev ", "val_set", "VALIDATION SET")]
+    + [(word, f"write test, or hold it out with --hold-out '?{word}'?.$")
+       for word in ("testing", "holdout", "hold-out", "Held Out", "test set", "testset")]
+    + [("train\0", "write it anew"), ("test\u200b", "write it anew")],
+)  # fmt: skip
+def test_what_a_person_means_for_validation_or_test_is_not_learned_from(word: str, cure: str, folder: Path) -> None:
+    split = write_split(folder, f"name,split,part\n0,train,a\n1,{word},b\n2,train,a\n3,val,a\n")
+    with pytest.raises(SegError, match=f"^1 has the split .* in split.csv.*{cure}"):
+        find_cases(folder, split=split)
+    assert {case.name for case in find_cases(folder, split=split, where={"part": "a"})} == {"0", "2", "3"}
+
+
+@pytest.mark.parametrize("word", ["validation", "testing", "held-out"])
+def test_what_is_held_out_may_have_any_word(word: str, folder: Path) -> None:
+    split = write_split(folder, f"name,split\n0,train\n1,{word}\n2,train\n3,val\n")
+    assert {case.name for case in find_cases(folder, split=split, hold_out=word)} == {"0", "2", "3"}
+
+
+@pytest.mark.parametrize("word", ["fold1", "train1", "training", "valve", "devon", "tester", "atest"])
+def test_every_other_word_is_for_training(word: str, folder: Path) -> None:
+    split = write_split(folder, f"name,split\n0,train\n1,{word}\n2,train\n3,val\n")
+    assert {case.name: case.split for case in find_cases(folder, split=split)}["1"] == "train"
+
+
+def test_who_holds_out_nothing_learns_from_what_is_called_test(folder: Path) -> None:
+    split = write_split(folder, "name,split\n0,train\n1,testing\n2,test\n3,val\n")
+    assert len(find_cases(folder, split=split, hold_out="")) == 4
+
+
 @pytest.mark.parametrize("hold_out", ["tset", "Part2", "test"])
 def test_a_hold_out_that_no_row_has_is_refused(hold_out: str, folder: Path) -> None:
     split = write_split(folder, "name,split\n0,train\n1,fold0\n2,val\n")
