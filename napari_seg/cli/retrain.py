@@ -47,7 +47,7 @@ def retrain(
     ],
     minutes: Annotated[float | None, typer.Option(help="How long it may take (default 5).")] = None,
     steps: Annotated[
-        int | None, typer.Option(help="How many steps instead: the same steps give the same bits.")
+        int | None, typer.Option(help="How many steps instead: the same steps on as many threads give the same bits.")
     ] = None,
     start: Annotated[
         str | None,

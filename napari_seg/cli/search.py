@@ -48,7 +48,10 @@ def search(
     output: ModelFile,
     minutes: Annotated[float | None, typer.Option(help="How long the whole search takes (default 60).")] = None,
     steps: Annotated[
-        int | None, typer.Option(help="How many steps the best one makes instead: the same steps give the same bits.")
+        int | None,
+        typer.Option(
+            help="How many steps the best one makes instead: the same steps on as many threads give the same bits."
+        ),
     ] = None,
     candidates: Annotated[
         int | None, typer.Option(min=2, help="How many settings to try; without it 27, 9 or 3, as there is time.")

@@ -59,7 +59,7 @@ def train(
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="How long to train (default 15), all folds together.")] = None,
     steps: Annotated[
-        int | None, typer.Option(help="How many steps instead: the same steps give the same bits.")
+        int | None, typer.Option(help="How many steps instead: the same steps on as many threads give the same bits.")
     ] = None,
     folds: Annotated[
         int | None, typer.Option(min=2, help="Cross-validate in so many folds, and keep their models as an ensemble.")
