@@ -24,6 +24,8 @@ def plain(error: Exception) -> SegError | None:
         return SegError(f"You may not open {error.filename}; ask its owner, or choose another place.")
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return SegError(f"The name {error.filename} is too long for the disk; choose a shorter one.")
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return SegError(f"The links of {error.filename} lead in a circle; choose another name.")
     return None
 
 

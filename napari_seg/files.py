@@ -1,9 +1,10 @@
 """Files and folders are written aside, and take their name when they are whole and on the disk: a program that is
 killed on the way, a full disk and a power cut lose neither this nor what had the name before.
 
-A file takes the place of another in one step. A folder cannot: so the earlier one gets a name that says what it is,
-the new one takes its place, and then the earlier one goes. Where that was cut off, :func:`bring_back` does the rest
-when the place is looked at again. What was cut off while it was written lies hidden, and goes with a writing later on.
+What a link leads to is written, and the link stays. A file takes the place of another in one step. A folder cannot: so
+the earlier one gets a name that says what it is, the new one takes its place, and then the earlier one goes. Where that
+was cut off, :func:`bring_back` does the rest when the place is looked at again. What was cut off while it was written
+lies hidden, and goes with a writing later on.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ _NOT_HERE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 @contextlib.contextmanager
 def written(path: Path, suffix: str = "") -> Iterator[Path]:
     """Gives a name beside ``path``, which ends in ``suffix``, to write a file or a folder under; it takes the place of
-    ``path`` at the end. Where anything raises, nothing is changed. ``OSError`` comes as it is.
+    ``path``, or of what that leads to, at the end. Where anything raises, nothing is changed. ``OSError`` comes as it
+    is.
     """
+    path = target(path)
     aside = aside_of(path, suffix)
     try:
         yield aside
@@ -67,10 +70,10 @@ def cause_of(error: OSError) -> str:
 
 
 def reason(error: OSError, cure: str) -> str:
-    """Why a file could not be written, and the cure: the end of a sentence. Where its name is too long, no other
-    folder helps."""
-    cure = "choose a shorter name" if error.errno == errno.ENAMETOOLONG else cure
-    return f"({cause_of(error)}); {cure}."
+    """Why a file could not be written, and the cure: the end of a sentence. Where its name is too long or leads in a
+    circle, no other folder helps."""
+    of_name = {errno.ENAMETOOLONG: "choose a shorter name", errno.ELOOP: "choose another name"}
+    return f"({cause_of(error)}); {of_name.get(error.errno or 0, cure)}."
 
 
 def as_text(name: str) -> str:
@@ -118,6 +121,8 @@ _unsaid: set[Path] = set()
 def bring_back(path: Path) -> str:
     """Give an earlier folder its name again, where it was cut off that another takes its place; what is to be said of
     that, if it was so."""
+    with contextlib.suppress(OSError):  # links in a circle lead to nothing
+        path = target(path)
     if path not in _unsaid:
         if exists(path) or not exists(_earlier(path)) or not _earlier(path).is_dir():
             return ""
@@ -134,7 +139,7 @@ def bring_back_all(folder: Path) -> None:
     for earlier in folder.glob(f"*{EARLIER}"):
         path = earlier.with_name(earlier.name.removesuffix(EARLIER))
         if bring_back(path):
-            _unsaid.add(path)
+            _unsaid.add(target(path))
 
 
 def remove(path: Path) -> None:

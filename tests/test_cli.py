@@ -473,6 +473,25 @@ class TestPredict:
             assert "choose such a name or another folder" in ended.err
             assert sorted(tmp_path.rglob("*")) == before
 
+    def test_a_mask_goes_where_its_link_leads(self, run, tmp_path, model_file):
+        (tmp_path / "far").mkdir()
+        link, far, circle = tmp_path / "m.png", tmp_path / "far" / "m.png", tmp_path / "c.png"
+        link.symlink_to(far)
+        circle.symlink_to(circle)
+        words = ("predict", image(tmp_path / "a.png"), "--model", model_file("semantic"), "--output")
+        assert run(*words, link).code == 0
+        before = far.read_bytes()
+        assert (run(*words, link).code, far.read_bytes()) == (2, before)
+        far.write_bytes(b"no mask")
+        assert (run(*words, link, "--overwrite").code, far.read_bytes()) == (2, b"no mask")
+        far.write_bytes(before)
+        assert run(*words, link, "--overwrite", "--overlap", 0.5).code == 0
+        assert link.is_symlink()
+        assert far.read_bytes() != before
+        ended = run(*words, circle)
+        assert (ended.code, circle.is_symlink()) == (2, True)
+        assert ended.err == f"The links of {circle} lead in a circle; choose another name.\n"
+
     def test_what_is_no_mask_of_ours_is_never_replaced(self, run, tmp_path, model_file, no_network):
         picture, beside = image(tmp_path / "a.png"), tmp_path / "a.jpg"
         Image.open(picture).save(beside)

@@ -136,3 +136,49 @@ def test_disks_on_which_nobody_can_wait_and_broken_ones(
     with pytest.raises(OSError, match=os.strerror(number)) if fatal else contextlib.nullcontext(), written(path) as at:
         at.write_text("new")
     assert path.exists() != fatal
+
+
+@pytest.mark.parametrize("name", ["m.tif", "m.zarr"])
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_link_leads_to_is_written_and_the_link_stays(tmp_path: Path, name: str, there: bool) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "here").mkdir()
+    far, link, second = tmp_path / "far" / name, tmp_path / "here" / f"one_{name}", tmp_path / "here" / f"two_{name}"
+    link.symlink_to(Path("..") / "far" / name)
+    second.symlink_to(link)
+    if there:
+        write(mask(1), far)
+    for number, path in enumerate((link, second), 2):
+        write(mask(number), path)
+        assert value(far) == value(path) == number
+    assert [one.name for one in far.parent.iterdir()] == [name]
+    assert sorted(link.parent.iterdir()) == [link, second]
+    assert link.is_symlink()
+    assert second.is_symlink()
+
+
+def test_the_one_before_is_found_behind_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link.zarr").symlink_to(tmp_path / "m.zarr")
+    write(mask(1), tmp_path / "link.zarr")
+    (tmp_path / "m.zarr").rename(tmp_path / f"m.zarr{EARLIER}")
+    assert "save the mask again" in read(tmp_path / "link.zarr").notes[-1]
+    assert value(tmp_path / "m.zarr") == 1
+
+
+def test_links_in_a_circle_are_told_of_and_stay(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").symlink_to("b.tif")
+    (tmp_path / "b.tif").symlink_to("a.tif")
+    for path in (tmp_path / "a.tif", tmp_path / "a.tif" / "m.tif"):
+        with pytest.raises(SegError, match=r"could not be written \(too many .*links\); choose another name\.$"):
+            write(mask(1), path)
+    with pytest.raises(SegError, match=r"There is no file .*a\.tif"):
+        read(tmp_path / "a.tif")
+    assert all(path.is_symlink() for path in tmp_path.iterdir())
+    assert len([*tmp_path.iterdir()]) == 2
+
+
+def test_a_link_to_nowhere_is_told_of_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").symlink_to("gone/a.tif")
+    with pytest.raises(SegError, match="could not be written"):
+        write(mask(1), tmp_path / "a.tif")
+    assert [path.is_symlink() for path in tmp_path.iterdir()] == [True]

@@ -85,7 +85,7 @@ def image_for(path: Path) -> Path | None:
     for a name outside of every OME-Zarr. Raises ``SegError`` for any other within one: it would be lost in there."""
     if path.parent.name == "labels" and claims(path.parent.parent):
         return path.parent.parent
-    folder = target(path.parent)
+    folder = target(path).parent
     for store in reversed((folder, *folder.parents)):
         if store.name.lower().endswith(".zarr") or claims(store):
             raise SegError(

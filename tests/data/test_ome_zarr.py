@@ -151,6 +151,15 @@ def test_nothing_but_masks_is_put_into_a_store(image: Path, place: str) -> None:
     assert sorted(image.parent.rglob("*")) == before
 
 
+def test_a_link_leads_into_no_store(image: Path) -> None:
+    link = image.parent / "m.tif"
+    link.symlink_to(image / "0" / "m.tif")
+    before = sorted(image.parent.rglob("*"))
+    with pytest.raises(SegError, match="choose such a name or another folder"):
+        write(Volume(np.ones((40, 60), np.uint8), "YX"), link)
+    assert sorted(image.parent.rglob("*")) == before
+
+
 def test_beside_a_store_one_may_write_from_within(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(image)
     write(Volume(np.ones((40, 60), np.uint8), "YX"), "../m.tif")
