@@ -50,7 +50,9 @@ def at_hand(found: Sequence[Taught]) -> tuple[list[Taught], list[str]]:
         except SegError as error:
             missing[key] = error
     if missing.keys() == named.keys():
-        raise next(iter(missing.values()))
+        first = next(iter(missing.values()))
+        many = f"None of the {len(missing)} images that were corrected can be read; the first one: "
+        raise SegError(f"{many}{first}") if len(missing) > 1 else first
     told = [f"{named[key].name} is left out: {error}" for key, error in missing.items()]
     return [one for one in found if one.key not in missing], told
 
