@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,8 @@ from napari_seg.gui.display import undrawn
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import step_of
+
+_DIFFERING = ".mirrored.npy"
 
 
 class Surroundings:
@@ -139,11 +143,19 @@ def _mapped(path: Path) -> Any:
 
 
 def scores_path(track: Track) -> Path:
-    """Where the scores of a mask are kept: a cache that may be deleted."""
+    """Where the scores of a mask are kept: a cache that may be deleted. Names of planes that differ in a sign or in a
+    capital letter have files of their own; in earlier versions they had one, which goes to the plane looked at first.
+    """
     safe = "".join(letter if letter.isalnum() else "_" for letter in track.plane)
-    return track.session.folder / "scores" / f"{track.row.id}-{safe}.npy"
+    earlier = track.session.folder / "scores" / f"{track.row.id}-{safe}.npy"
+    path = earlier.with_name(f"{track.row.id}-{safe}-{crc32(track.plane.encode()):08x}.npy")
+    if earlier.exists() and not path.exists():
+        with suppress(OSError):
+            earlier.rename(path)
+            earlier.with_suffix(_DIFFERING).rename(path.with_suffix(_DIFFERING))
+    return path
 
 
 def differing_path(track: Track) -> Path:
     """Where it is kept how far mirrored predictions differ; a cache too."""
-    return scores_path(track).with_suffix(".mirrored.npy")
+    return scores_path(track).with_suffix(_DIFFERING)

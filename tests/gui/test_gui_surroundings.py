@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from napari_seg.editing.measures import measure
 from napari_seg.editing.tools import Gesture
 from napari_seg.errors import SegError
 from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.surroundings import Grey, Surroundings, scores_path
+from napari_seg.gui.surroundings import Grey, Surroundings, differing_path, scores_path
 from napari_seg.gui.track import Track
 
 SCAN = np.random.default_rng(0).integers(0, 255, (20, 70, 90)).astype(np.uint8)
@@ -73,6 +74,33 @@ def test_scores_that_cannot_be_read_are_none(seen: Any, content: bytes) -> None:
     path.unlink()
     np.save(path, np.zeros((2, *SCAN.shape), np.float16))
     assert around.annotation(track, 0).scores.shape == (2, *SCAN.shape)
+
+
+@pytest.mark.parametrize("planes", [("grade+", "grade-"), ("a b", "a_b"), ("Grade", "grade"), ("π", "π!")])
+def test_planes_whose_names_differ_in_a_sign_have_scores_of_their_own(seen: Any, planes: tuple[str, str]) -> None:
+    _, track, around = seen(SCAN)
+    tracks = [copy(track) for _ in planes]
+    for number, (own, plane) in enumerate(zip(tracks, planes, strict=True)):
+        own.plane = plane
+        scores_path(own).parent.mkdir(exist_ok=True)
+        np.save(scores_path(own), np.full((2, *SCAN.shape), number, np.float16))
+    assert [float(around.annotation(own, 0).scores.max()) for own in tracks] == [0, 1]
+    assert len({differing_path(own).name.casefold() for own in tracks}) == 2
+
+
+def test_scores_of_earlier_versions_are_found_and_are_of_one_plane(seen: Any) -> None:
+    _, track, around = seen(SCAN)
+    plus, minus = copy(track), copy(track)
+    plus.plane, minus.plane = "grade+", "grade-"
+    folder = track.session.folder / "scores"
+    folder.mkdir()
+    np.save(folder / f"{track.row.id}-grade_.npy", np.full((2, *SCAN.shape), 0.5, np.float16))
+    np.save(folder / f"{track.row.id}-grade_.mirrored.npy", np.full(SCAN.shape, 0.25, np.float16))
+    assert around.annotation(plus, 0).scores.max() == 0.5
+    assert around.differing(plus, 0).max() == 0.25
+    assert around.annotation(minus, 0).scores is None
+    scores_path(plus).unlink()  # as a prediction of a part does
+    assert around.annotation(plus, 0).scores is None
 
 
 @pytest.mark.parametrize("channels", [3, 4])
