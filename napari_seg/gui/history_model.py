@@ -69,7 +69,9 @@ class HistoryModel(QAbstractListModel):
             return
         if top:
             self.beginInsertRows(QModelIndex(), 0, top - 1)
-            self.steps = Steps(after.head, after.revisions[: top + len(same)], after.models, before.complete)
+            self.steps = Steps(
+                after.head, after.revisions[: top + len(same)], after.models, before.complete, after.masks
+            )
             self.endInsertRows()
         old, new = self.rowCount(), len(after.revisions) + after.complete
         if new > old:
@@ -153,7 +155,8 @@ class HistoryModel(QAbstractListModel):
         undone = "   (undone)" if revision.undone else ""
         note = "" if revision.note.isdigit() else revision.note
         by = f"{when(revision.at, now)}{', ' if revision.who else ''}{revision.who}"
-        what = ", ".join(part for part in (extent(revision, self.ndim), note) if part)
+        mask = self.steps.masks.get(revision.id, "")
+        what = ", ".join(part for part in (extent(revision, self.ndim), note, mask and f"of {mask}") if part)
         return [f"{title(revision, self.steps, now)}{here}{undone}", by, *([what] if what else [])]
 
     def _picture(self, revision: Revision | None) -> QIcon:

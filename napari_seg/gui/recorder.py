@@ -748,7 +748,8 @@ class Recorder:
     def _show_closed(self, track: Track, change: Change) -> None:
         """A step that changes a mask that was closed shows that mask again."""
         found = Found(track.session, track.row, frozenset(), frozenset(), {}, 0)
-        closed = {place.plane for place in change.blocks} - self._masks.open_planes(found)
+        changed = {place.plane for place in change.blocks} | {key.rpartition(": ")[0] for key in change.rows}
+        closed = changed - self._masks.open_planes(found) - {""}
         if closed:
             about = track.layer if track.image is None else track.image
             words = CLOSED.format(names=", ".join(sorted(closed)))

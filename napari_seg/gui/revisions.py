@@ -44,20 +44,26 @@ _FEW = 3
 class Steps:
     """The newest revisions of an image, newest first. ``head``: where the image stands now, 0 at the beginning.
 
-    ``models``: the model that a revision came from. ``complete``: nothing lies before the last of them.
+    ``models``: the model that a revision came from. ``complete``: nothing lies before the last of them. ``masks``: what
+    a revision changed, where there are several.
     """
 
     head: int = 0
     revisions: tuple[Revision, ...] = ()
     models: Mapping[int, str] = field(default_factory=dict)
     complete: bool = True
+    masks: Mapping[int, str] = field(default_factory=dict)
 
 
 def read_steps(store: Store, image: int, limit: int) -> Steps:
     """The newest ``limit`` revisions."""
     found = store.history(image, limit)
     models = {revision: model for revision, _, model, _, _ in store.predictions(image)}
-    return Steps(store.image(image).head, tuple(found), models, len(found) < limit)
+    known, masks = {plane.name for plane in store.planes(image) if plane.is_mask}, {}
+    if len(known) > 1:
+        touched = {number: sorted(planes & known) for number, planes in store.touched(image, limit).items()}
+        masks = {number: ", ".join(planes) for number, planes in touched.items() if planes}
+    return Steps(store.image(image).head, tuple(found), models, len(found) < limit, masks)
 
 
 def joined(known: Steps, newest: Steps) -> Steps:
@@ -69,7 +75,7 @@ def joined(known: Steps, newest: Steps) -> Steps:
     if len(fresh) == len(newest.revisions):  # there may be others in between
         return newest
     revisions = _with_undone((*fresh, *known.revisions), newest.head)
-    return Steps(newest.head, revisions, newest.models, known.complete)
+    return Steps(newest.head, revisions, newest.models, known.complete, {**known.masks, **newest.masks})
 
 
 def _with_undone(revisions: tuple[Revision, ...], head: int) -> tuple[Revision, ...]:

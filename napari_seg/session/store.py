@@ -280,16 +280,17 @@ class Store:
         touched = {plane for (plane,) in changed} | {key.rpartition(": ")[0] for (key,) in keys}
         return touched & {name for (name,) in names}
 
-    def touched(self, image: int) -> dict[int, set[str]]:
-        """By every revision of an image the planes that it changed, or where one may learn from them, or their rows;
-        with an empty name, where it changed a row of the image as a whole."""
-        found: dict[int, set[str]] = {row[0]: set() for row in self._sql.execute(OF_IMAGE, (image,))}
+    def touched(self, image: int, limit: int = -1) -> dict[int, set[str]]:
+        """By the newest revisions of an image the planes that each changed, or where one may learn from them, or their
+        rows; with an empty name, where it changed a row of the image as a whole."""
+        newest, which = f"{OF_IMAGE} ORDER BY id DESC LIMIT ?", (image, limit)
+        found: dict[int, set[str]] = {row[0]: set() for row in self._sql.execute(newest, which)}
         for number, plane in self._sql.execute(
-            f"SELECT DISTINCT revision, plane FROM block_changes WHERE revision IN ({OF_IMAGE})", (image,)
+            f"SELECT DISTINCT revision, plane FROM block_changes WHERE revision IN ({newest})", which
         ):
             found[number].add(plane.removesuffix(SAID).removesuffix(LEARNING))
         for number, key in self._sql.execute(
-            f"SELECT revision, key FROM row_changes WHERE revision IN ({OF_IMAGE})", (image,)
+            f"SELECT revision, key FROM row_changes WHERE revision IN ({newest})", which
         ):
             found[number].add(key.rpartition(": ")[0].removesuffix(LEARNING))
         return found

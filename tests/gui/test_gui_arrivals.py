@@ -26,6 +26,7 @@ from napari_seg.gui.engine import Engine
 from napari_seg.gui.layers import MOVED, layer_data, lies_elsewhere, volume_of
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import empty_mask
+from napari_seg.gui.revisions import read_steps
 from napari_seg.gui.safety import safe_words
 from napari_seg.session.cases import say_of_case
 from napari_seg.session.predicted import Predicted
@@ -74,6 +75,13 @@ class Window:
         track = self.recorder.track(layer)
         assert track is not None
         return [r.tool for r in track.session.writer.call(lambda s: s.history(track.row.id)).result()]
+
+    def masks_of_steps(self, layer: Any) -> list[str]:
+        """Which mask each step of the history is said to have changed, the newest first."""
+        track = self.recorder.track(layer)
+        assert track is not None
+        steps = track.session.writer.call(lambda store: read_steps(store, track.row.id, 9)).result()
+        return [steps.masks.get(revision.id, "") for revision in steps.revisions]
 
     def close(self) -> None:
         self.recorder.close()
@@ -688,6 +696,22 @@ def test_a_step_in_a_closed_mask_shows_it(window: Any) -> None:
     here.rest()
     np.testing.assert_array_equal(here.viewer.layers["first"].data, square(1))
     assert "first" in here.noted[-1]
+
+
+def test_a_step_that_said_something_of_a_closed_mask_shows_it_too_and_the_history_names_masks(window: Any) -> None:
+    here = window()
+    here.image(noise(0))
+    first = opened(here, square(1), "first")
+    here.recorder.lock(here.recorder.track(first), 1, True)
+    here.rest()
+    assert here.masks_of_steps(first) == [""]
+    here.viewer.layers.remove(first)
+    second = opened(here, square(2), "second")
+    assert here.masks_of_steps(second) == ["first"]
+    here.recorder.undo(second)
+    here.rest()
+    assert "first" in here.viewer.layers
+    assert [words[:49] for words in here.noted] == ["That step was made in a mask that is not open, wh"]
 
 
 def test_a_new_blank_mask_is_blank(window: Any) -> None:
