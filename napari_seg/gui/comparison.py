@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
 from napari_seg.gui.boxes import RunningBox
 from napari_seg.gui.comparing import Comparing
 from napari_seg.gui.parts import dress, row, say, text
-from napari_seg.gui.teaching_words import is_poor
 from napari_seg.gui.training_state import Judgement, Teaching, Unit
 from napari_seg.gui.words import breakable
 
@@ -29,6 +28,8 @@ _LINES = 7
 
 _SAME = 0.005
 """Scores that differ by less are the same."""
+
+_UNJUDGED = "Compare both masks on your image, and choose."
 
 
 class UnitTable(QTableWidget):
@@ -136,12 +137,13 @@ class VerdictBox(QFrame):
             return
         judgement, taken = state.judgement, state.taken
         self.headline.setText(state.headline)
-        say(self.sentence, judgement.sentence if judgement else _unjudged(state))
+        say(self.sentence, judgement.sentence if judgement else state.first_words or _UNJUDGED)
         worse = judgement is not None and judgement.decision == "worse"
         undecided = judgement is not None and judgement.decision == "undecided"
         for button, which in ((self.use, "new"), (self.leave, "old")):
             button.setEnabled(taken != which)
-            dress(button, "main" if not taken and not undecided and (which == "old") == worse else "")
+            proposed = not (taken or undecided or state.rough) and (which == "old") == worse
+            dress(button, "main" if proposed else "")
         self.use.setText("The new model is used" if taken == "new" else "Use the new model")
         self.leave.setText("The old one is kept" if taken == "old" else "Keep the old one")
         self.leave.setVisible(not state.from_nothing)
@@ -150,7 +152,8 @@ class VerdictBox(QFrame):
         self.segment.setVisible(state.again and taken == "new")
         dress(self.segment, "main" if taken == "new" else "")
         self.table.render(judgement)
-        self.more.setVisible(bool(taken))
+        self.more.setVisible(bool(taken) or state.rough)
+        dress(self.more, "main" if state.rough and state.wants_time and not taken else "")
         self.follow(state)
 
     def follow(self, state: Teaching) -> None:
@@ -172,14 +175,6 @@ class VerdictBox(QFrame):
             self._comparing.flick()
         else:
             self.compared.emit()
-
-
-def _unjudged(state: Teaching) -> str:
-    if state.from_nothing and is_poor(state.curve):
-        return f"It is called {state.made}. Let it learn longer, or show it more: finish slices or whole cases."
-    if state.from_nothing:
-        return f"It is called {state.made}. Segment an image with it and look whether it finds what you showed it."
-    return "Compare both masks on your image, and choose."
 
 
 def _next(state: Teaching) -> str:

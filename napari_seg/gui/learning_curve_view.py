@@ -30,7 +30,7 @@ class LearningCurveView(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._curve = Curve()
+        self._curve, self._over = Curve(), False
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setAccessibleName("How the training goes")
         self.setToolTip(_TIP)
@@ -41,9 +41,9 @@ class LearningCurveView(QWidget):
     def minimumSizeHint(self) -> QSize:
         return QSize(120, _HEIGHT)
 
-    def render_curve(self, curve: Curve) -> None:
-        if curve != self._curve:
-            self._curve = curve
+    def render_curve(self, curve: Curve, over: bool) -> None:
+        if (curve, over) != (self._curve, self._over):
+            self._curve, self._over = curve, over
             self.setAccessibleDescription(self.words)
             self.update()
 
@@ -54,6 +54,15 @@ class LearningCurveView(QWidget):
         parts = [f"score {scores[-1][1]:.2f}, best {max(v for _, v in scores):.2f}" if scores else ""]
         parts.append(f"error {losses[-1][1]:.2f}" if losses else "")
         return "; ".join(part for part in parts if part)
+
+    @property
+    def foot(self) -> str:
+        """What stands below: the best score, and that of the model it began with."""
+        curve = self._curve
+        best = f"Best{'' if self._over else ' so far'}"
+        told = [f"{best} {max(v for _, v in curve.scores):.2f}"] if curve.scores else []
+        told += [] if curve.before is None else [f"before {curve.before:.2f}"]
+        return ", ".join(told).capitalize()
 
     def paintEvent(self, event: Any) -> None:
         curve, losses = self._curve, smoothed(self._curve.losses)
@@ -94,10 +103,7 @@ class LearningCurveView(QWidget):
         painter.drawText(top, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, legend[1])
         painter.setPen(text)
         foot = QRectF(4, self.height() - line - 2, self.width() - 8, line + 2)
-        told = f"Best so far {best[1]:.2f}" if best is not None else ""
-        if curve.before is not None:
-            told = f"{told}, before {curve.before:.2f}" if told else f"Before {curve.before:.2f}"
-        painter.drawText(foot, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, told)
+        painter.drawText(foot, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, self.foot)
         painter.drawText(foot, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, "Time →")
         painter.end()
 

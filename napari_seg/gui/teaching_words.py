@@ -27,6 +27,13 @@ _PHASES = {
 POOR = 0.1
 """A model from nothing with a lower score has learned too little to be of use."""
 
+ROUGH = {True: 0.3, False: 0.5}
+"""By whether it finds objects (mean AP; 0.3 goes with about 0.5 at an IoU of 0.5) or classes (Dice): with a lower score
+more is wrong or missing than is right."""
+
+GAIN = 0.01
+"""A score that rose by less in the last third of a training had levelled off."""
+
 _DECIDED = {
     "better": "The new model is better",
     "worse": "The new model is not better",
@@ -104,17 +111,49 @@ def reasons_of(chosen: Beginning) -> tuple[str, ...]:
     return task, depth, network, "Everything else is chosen from your images and this machine when it starts."
 
 
-def headline_of(judgement: Judgement | None, from_nothing: bool, curve: Curve) -> str:
+def headline_of(judgement: Judgement | None, from_nothing: bool, curve: Curve, objects: bool) -> str:
     if judgement is not None:
         return _DECIDED[judgement.decision]
     if not from_nothing:
         return "A new model is ready; it was not compared"
-    return "Your new model finds next to nothing yet" if is_poor(curve) else "Your new model is ready"
+    if not is_rough(curve, objects):
+        return "Your new model is ready"
+    return "Your new model finds next to nothing yet" if best_of(curve) < POOR else "Your new model is still rough"
 
 
-def is_poor(curve: Curve) -> bool:
-    """Whether a model finds next to nothing of what was held out."""
-    return bool(curve.scores) and max(score for _, score in curve.scores) < POOR
+def first_words(made: str, curve: Curve, objects: bool) -> str:
+    """What is said of a model that was begun from nothing."""
+    called, look = f"It is called {made}.", "Segment an image with it and look whether it finds what you showed it."
+    if not curve.scores:
+        cure = "Look at the mask of an image that you did not draw on."
+        return f"{called} It was not tested on anything that it has not learned from. {cure}"
+    reached = f"It reaches {best_of(curve):.2f} of 1 on what it has not learned from"
+    if not is_rough(curve, objects):
+        return f"{called} {reached}. {look}"
+    return f"{called} {reached}, so its masks will be rough. {_more_words(curve)}"
+
+
+def _more_words(curve: Curve) -> str:
+    if not wants_time(curve):
+        return "It got no better at the end: draw more, on other images too, then teach it more."
+    why = "It was still getting better" if len(curve.scores) > 1 else "It had little time"
+    return f"{why}: teach it longer, or draw more."
+
+
+def best_of(curve: Curve) -> float:
+    return max(score for _, score in curve.scores)
+
+
+def is_rough(curve: Curve, objects: bool) -> bool:
+    """Whether a model from nothing finds more that is wrong than right in what was held out."""
+    return bool(curve.scores) and best_of(curve) < ROUGH[objects]
+
+
+def wants_time(curve: Curve) -> bool:
+    """Whether the score still rose when a training ended, or nobody knows, as there was time for one test only."""
+    scores = [score for _, score in curve.scores]
+    last = max(1, len(scores) // 3)
+    return len(scores) == 1 or (len(scores) > 1 and max(scores[-last:]) > max(scores[:-last]) + GAIN)
 
 
 def progress_words(progress: Progress, verb: str) -> str:

@@ -26,10 +26,13 @@ from napari_seg.gui.state import Cure, Failure, Finding, Running
 from napari_seg.gui.teaching_words import (
     curve_with,
     findings_of,
+    first_words,
     headline_of,
+    is_rough,
     progress_words,
     reasons_of,
     start_words,
+    wants_time,
 )
 from napari_seg.gui.training_state import NEW, Beginning, Curve, Improving, Judgement, Teaching
 from napari_seg.gui.words import duration
@@ -69,13 +72,15 @@ class Run:
 
 @dataclass(eq=False)
 class Result:
-    """A model that was made. ``start``: the one that it was made from; ``None`` where it was begun from nothing."""
+    """A model that was made. ``start``: the one that it was made from; ``None`` where it was begun from nothing.
+    ``objects``: it finds these; else classes."""
 
     path: Path
     start: Path | None
     judgement: Judgement | None
     curve: Curve
     words: str
+    objects: bool
     taken: Literal["", "new", "old"] = ""
 
 
@@ -241,7 +246,9 @@ class Training:
         self.refresh()
 
     def once_more(self) -> None:
-        """Leave the last result: what comes next is another training."""
+        """Leave the last result: what comes next is another training. A model from nothing is taught more itself."""
+        if self.result is not None and self.result.start is None and not self.result.taken:
+            self.use_new()
         self.result, self._failure = None, None
         self.refresh()
 
@@ -353,10 +360,13 @@ class Training:
             return replace(
                 state,
                 phase="judged",
-                headline=headline_of(result.judgement, result.start is None, result.curve),
+                headline=headline_of(result.judgement, result.start is None, result.curve, result.objects),
                 judgement=result.judgement,
                 made=shelf.name_of(result.path),
                 from_nothing=result.start is None,
+                first_words=first_words(shelf.name_of(result.path), result.curve, result.objects),
+                rough=result.start is None and is_rough(result.curve, result.objects),
+                wants_time=wants_time(result.curve),
                 curve=result.curve,
                 taken=result.taken,
                 trouble=self._trouble,
@@ -537,7 +547,8 @@ class Training:
         """There is a new model."""
         shelf.end_order(run.path)
         start = None if run.record["model"] == NEW else Path(run.record["model"])
-        self.result = Result(run.path, start, judgement, run.curve, run.record["words"])
+        objects = run.record["settings"].get("task") == "instance"
+        self.result = Result(run.path, start, judgement, run.curve, run.record["words"], objects)
         told: dict[str, Any] = {name: run.record[name] for name in ("model", "words", "objects", "began")}
         told["counts"] = run.record.get("counts", "objects")
         if judgement is not None:

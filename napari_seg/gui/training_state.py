@@ -111,8 +111,9 @@ class Teaching:
     """The whole page. ``starts``: ``(key, title)`` of the models to begin with. ``lesson_words``: what is learned from,
     in words; ``images``: where that lies. ``start_words``: what becomes of the model. ``made``: its new name.
     ``taken``: which of the two was chosen. ``can_flick``: whether their masks can be compared on the image in hand.
-    ``again``: whether that can be segmented anew. ``outlook``: what more corrections would bring. ``trouble``:
-    what could not be noted of the new model."""
+    ``again``: whether that can be segmented anew. ``first_words``: what is said of a model from nothing; ``rough``: it
+    finds more that is wrong than right, ``wants_time``: and will do better if it learns longer. ``outlook``: what more
+    corrections would bring. ``trouble``: what could not be noted of the new model."""
 
     phase: Phase = "empty"
     starts: tuple[tuple[str, str], ...] = ()
@@ -131,6 +132,9 @@ class Teaching:
     judgement: Judgement | None = None
     made: str = ""
     from_nothing: bool = False
+    first_words: str = ""
+    rough: bool = False
+    wants_time: bool = False
     can_flick: bool = False
     taken: Literal["", "new", "old"] = ""
     again: bool = False

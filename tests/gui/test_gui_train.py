@@ -24,6 +24,7 @@ from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.learning_curve_view import legend_of
 from napari_seg.gui.pages.train import TrainPage
 from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.teaching_words import is_rough
 from napari_seg.gui.training import Run
 from napari_seg.gui.training_state import NEW, Curve
 from napari_seg.jobs import Progress
@@ -520,13 +521,57 @@ def test_a_model_from_nothing_says_why_it_is_as_it_is_and_every_choice_can_be_ch
     path.write_bytes(spots.read_bytes())
     say(controller, trainer, Finished, {"model": str(path), "verdict": None, "seconds": 1})
     assert page.verdict.headline.text() == "Your new model is ready"
+    assert "It was not tested on anything that it has not learned from." in page.verdict.sentence.text()
     assert page.verdict.leave.isHidden()
     assert page.verdict.flick.isHidden()
-    assert controller.classroom.training.result is not None
-    controller.classroom.training.result.curve = Curve(scores=((0.5, 0.02), (1.0, 0.05)))
-    controller.classroom.training.resolve()
-    assert page.verdict.headline.text() == "Your new model finds next to nothing yet"
-    assert "Let it learn longer, or show it more" in page.verdict.sentence.text()
+
+
+@pytest.mark.parametrize(
+    ("scores", "headline", "words", "main"),
+    [
+        ((0.02, 0.03, 0.06), "finds next to nothing yet", "It was still getting better: teach it longer", "more"),
+        ((0.15, 0.19, 0.25), "is still rough", "It reaches 0.25 of 1 on what it has not learned from", "more"),
+        ((0.25,), "is still rough", "It had little time: teach it longer, or draw more.", "more"),
+        ((0.1, 0.25, 0.25), "is still rough", "It got no better at the end: draw more, on other images too", ""),
+        ((0.2, 0.3, 0.45), "is ready", "It reaches 0.45 of 1 on what it has not learned from. Segment", "use"),
+    ],
+)
+def test_a_model_from_nothing_says_what_it_reaches_and_what_to_do(
+    controller: Controller,
+    trainer: Any,
+    page: TrainPage,
+    spots: Path,
+    scores: tuple[float, ...],
+    headline: str,
+    words: str,
+    main: str,
+) -> None:
+    corrected(controller)
+    controller.classroom.training.begin_with(NEW)
+    controller.tick()
+    path = begun(controller, trainer, page)
+    path.write_bytes(spots.read_bytes())
+    for k, score in enumerate(scores, 1):
+        detail = {"step": k, "loss": 1 / k, "phase": "train", "score": score}
+        say(controller, trainer, Progressed, Progress(k, len(scores), "loss 0.5", detail))
+    assert page.curve.foot == f"Best so far {max(scores):.2f}"
+    say(controller, trainer, Finished, {"model": str(path), "verdict": None, "seconds": 1})
+    assert page.curve.foot == f"Best {max(scores):.2f}"
+    assert page.verdict.headline.text() == f"Your new model {headline}"
+    assert words in page.verdict.sentence.text()
+    for name in ("use", "more"):
+        assert (getattr(page.verdict, name).objectName() == "main") == (name == main)
+    if main == "more":
+        page.verdict.more.click()
+        rest(controller)
+        assert page.begin.text() == "Retrain"
+        assert controller.classroom.training.state.start == str(path)
+
+
+def test_classes_are_rough_where_more_is_wrong_than_right() -> None:
+    curve = Curve(scores=((1.0, 0.45),))
+    assert (is_rough(curve, objects=True), is_rough(curve, objects=False)) == (False, True)
+    assert not is_rough(Curve(), objects=False)
 
 
 def test_a_model_that_finds_something_else_is_refused(

@@ -192,7 +192,7 @@ class TrainPage(QScrollArea):
         self.running.render(state.running if running else None)
         self.running.cancel.setEnabled(not state.stopping)
         self.curve.setVisible(running or (judged and bool(state.curve.scores or state.curve.losses)))
-        self.curve.render_curve(state.curve)
+        self.curve.render_curve(state.curve, over=judged)
         self.verdict.render(state)
         self.more.setVisible(not (running or judged or empty))
         self.choices.render(state.choices, _WORDS, "", set())
