@@ -70,6 +70,11 @@ def findings_of(
         return _of_planes(spec.task.planes, heard)
     if spec is not None and track is not None and spec.network.ndim > len(track.row.grid):
         return (Finding("refusal", "The model works on volumes, this is a picture. Choose a model for 2D."),)
+    slices = track is not None and len(track.row.grid) > 2
+    return (*_of_few(objects, heard), *(_of_background(heard, slices) if spec is None else ()))
+
+
+def _of_few(objects: bool, heard: Sequence[Heard]) -> tuple[Finding, ...]:
     shown = sum(one.objects for one in heard)
     whole = any(one.slices or one.boxes or one.case for one in heard)
     if objects and not whole and shown < FEW:
@@ -78,6 +83,17 @@ def findings_of(
         few = "One object is" if shown == 1 else f"{shown} objects are"
         return (Finding("warning", f"{few} little to learn from; ten or more are better."),)
     return ()
+
+
+def _of_background(heard: Sequence[Heard], slices: bool) -> tuple[Finding, ...]:
+    """For a model from nothing. Of the background it knows what was erased and the rings around what was drawn
+    (:mod:`napari_seg.editing.spoken`); the rest may look like anything to it."""
+    if any(one.slices or one.boxes or one.case or one.marked for one in heard):
+        return ()
+    place, key = ("a slice", "Slice finished") if slices else ("an image", "Case finished")
+    seen = "what you erased and " if any(one.erased for one in heard) else ""
+    why = f"Of the background it sees only {seen}a thin rim around what you drew: it may find things where nothing is."
+    return (Finding("warning", f"{why} Where everything in {place} is drawn, press {key} on page Correct."),)
 
 
 def _of_planes(planes: Sequence[str], heard: Sequence[Heard]) -> tuple[Finding, ...]:

@@ -16,7 +16,7 @@ from napari.components import ViewerModel
 from napari.layers import _layer_actions
 from qtpy.QtWidgets import QPushButton
 
-from napari_seg.editing.annotation import Entry, object_key, slice_key
+from napari_seg.editing.annotation import CASE, Entry, object_key, slice_key
 from napari_seg.errors import SegError
 from napari_seg.gui import classroom, spotlight, watch
 from napari_seg.gui.controller import Controller
@@ -568,6 +568,38 @@ def test_a_model_from_nothing_says_what_it_reaches_and_what_to_do(
         assert controller.classroom.training.state.start == str(path)
 
 
+@pytest.mark.parametrize("finished", ["case", "marked", "improving"])
+def test_a_model_from_nothing_is_shown_background(controller: Controller, page: TrainPage, finished: str) -> None:
+    def found() -> bool:
+        words = "Where everything in an image is drawn, press Case finished on page Correct."
+        return any(words in finding.text for finding in controller.classroom.training.state.findings)
+
+    layer = corrected(controller)
+    controller.classroom.training.begin_with(NEW)
+    settle(controller)
+    assert found()
+    layer.data_setitem((np.array([4]), np.array([4])), 0)  # a slip of the brush tells little of the background
+    settle(controller)
+    assert found()
+    track = controller.recorder.track(layer)
+    assert track is not None
+    if finished == "case":
+        controller.recorder.say(track, {CASE: Entry(state="accepted")}, "finish case")
+    elif finished == "marked":
+        page.spotlight.buttons[1].click()
+        rest(controller)
+        controller.viewer.layers["mask learning"].data_setitem((np.array([50]), np.array([70])), 1)
+    else:
+        controller.classroom.training.begin_with(page.start.itemData(0))
+    settle(controller)
+    assert not found()
+
+
+def test_of_a_volume_slices_are_finished(controller: Controller, page: TrainPage, tumour: Any) -> None:
+    (found,) = (one.text for one in controller.classroom.training.state.findings if "background" in one.text)
+    assert found.endswith("Where everything in a slice is drawn, press Slice finished on page Correct.")
+
+
 def test_classes_are_rough_where_more_is_wrong_than_right() -> None:
     curve = Curve(scores=((1.0, 0.45),))
     assert (is_rough(curve, objects=True), is_rough(curve, objects=False)) == (False, True)
@@ -998,8 +1030,8 @@ def test_what_there_is_to_learn_from_is_looked_at_first(controller: Controller, 
     ]
     trainer.say(Finished(-1, {"findings": found, "plan": plan, "advice": advice}))
     controller.tick()
-    assert [finding.level for finding in training.state.findings] == ["warning", "note"]
-    assert "Its labels lie elsewhere." in training.state.findings[0].text
+    assert [finding.level for finding in training.state.findings] == ["warning", "warning", "note"]
+    assert "Its labels lie elsewhere." in training.state.findings[1].text
     assert page.reasons.text().splitlines() == ["2D: The images are flat.", "24 channels: Wide enough."]
     assert page.choices.widgets["network"].currentText() == "SegNet"
     page.choices.widgets["network"].activated.emit(0)  # a person knows better
