@@ -64,6 +64,7 @@ class Classroom:
     ) -> None:
         """``trainer``: the engine that trains."""
         self._viewer, self._recorder, self._classes, self._runs, self._window = viewer, recorder, classes, runs, window
+        self._names: tuple[str, ...] = ()  # of the classes of the mask that was worked on last
         self.lessons = Lessons(recorder, hands)
         self.training = Training(
             trainer, recorder, self.lessons, classes, window.known, window.choose_model, window.computing
@@ -76,10 +77,19 @@ class Classroom:
         )
 
     def tick(self) -> None:
+        track = self.lessons.track
+        if track is not None and not self._recorder.counts_objects(track):
+            self._names = self._classes.names(track)
         self.training.propose(self._proposal(), self._window.chosen_model())
         self.training.tick()
         self.spotlight.tick()
         self.live.tick()
+
+    def classes_for(self, image: Any) -> tuple[str, ...]:
+        """What the classes of a new mask of an image are called: as those of the mask that was worked on last, so that
+        a model can learn from both. A further mask of the same image is of something else."""
+        masks = (track for track in self._recorder.tracks() if track.image is image)
+        return self._names if all(map(self._recorder.counts_objects, masks)) else ()
 
     def close(self) -> None:
         self.training.close()

@@ -211,7 +211,8 @@ class Controller:
     def begin_mask(self, *, objects: bool = True) -> None:
         """Add an empty mask on the chosen image, to be painted: of objects that are counted, or of classes."""
         if self._image is not None:
-            empty_mask(self.viewer, self._image, objects=objects)
+            classes = () if objects else self.classroom.classes_for(self._image)
+            empty_mask(self.viewer, self._image, objects=objects, classes=classes)
             self.refresh()
 
     def warm_up(self) -> None:

@@ -112,6 +112,20 @@ class Lessons:
                     found.append(Material(folder, (named or several)[0]))
         return found
 
+    def named_otherwise(self) -> list[Heard]:
+        """What is not learned from as its classes have other names than those of the mask in hand; one of an image."""
+        wanted, taken = self.plane, {(one.folder, one.heard.image) for one in self.material()}
+        if wanted is None or wanted.objects:
+            return []
+        if self.track is not None:
+            taken.add(self.track.key)
+        found: dict[tuple[Path, int], Heard] = {}
+        for folder, heard in self._heard.items():
+            for one in heard:
+                if not one.plane.objects and (folder, one.image) not in taken:
+                    found.setdefault((folder, one.image), one)
+        return [*found.values()]
+
     def beside(self, material: Iterable[Material], names: Iterable[str]) -> list[Heard]:
         """What was said of the masks of classes that overlap, of the same images: one class each, of these names."""
         wanted, found = {*names}, []

@@ -125,13 +125,13 @@ def lay_on(layer: Any, target: Target) -> None:
             setattr(layer, name, value)
 
 
-def empty_mask(viewer: Any, image: Any, *, objects: bool = True) -> Any:
-    """Add a mask with nothing in it on the layer of an image; its numbers count objects, or are classes."""
+def empty_mask(viewer: Any, image: Any, *, objects: bool = True, classes: tuple[str, ...] = ()) -> Any:
+    """Add a mask with nothing in it on the layer of an image; its numbers count objects, or are ``classes``."""
     volume = volume_as_kept(image)
     name = f"{image.name} · mask"
     shape = [volume.size(axis) for axis in volume.axes if axis not in "CS"]
     labels = np.zeros(shape, np.uint16)
-    about = {KEY: volume.mask(labels, name=name), IMAGE: str(image.unique_id), OBJECTS: objects}
+    about = {KEY: volume.mask(labels, name=name), IMAGE: str(image.unique_id), OBJECTS: objects, CLASSES: classes}
     with adding(viewer):
         return viewer.add_labels(labels, name=name, opacity=OPACITY, metadata=about, **beside(image, volume))
 

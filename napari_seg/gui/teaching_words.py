@@ -8,6 +8,7 @@ from typing import Any
 
 from napari_seg.gui.state import Finding
 from napari_seg.gui.training_state import Beginning, Curve, Judgement
+from napari_seg.gui.words import shortened
 from napari_seg.jobs import Progress
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.heard import Heard
@@ -104,6 +105,30 @@ def _of_planes(planes: Sequence[str], heard: Sequence[Heard]) -> tuple[Finding, 
         words = "The classes overlap: a place counts only if you corrected or finished it in the masks of all of them."
         return (Finding("warning", f"{words} Correct or finish something in {_listed(silent)}, too."),)
     return ()
+
+
+def left_out(others: Sequence[Heard], names: Sequence[str]) -> tuple[Finding, ...]:
+    """Of ``others`` nothing is learned, as their classes have other names than those of the mask in hand, ``names``: a
+    finding for each name that differs first."""
+    images: dict[tuple[int, str], list[str]] = {}
+    for one in others:
+        pairs = enumerate(zip(one.plane.classes, names, strict=False), 1)
+        number, name = next(((k, their) for k, (their, own) in pairs if their != own), (0, ""))
+        if number:
+            images.setdefault((number, name), []).append(one.name)
+    return tuple(
+        Finding(
+            "warning",
+            f"{some_of(where)} {'is' if len(where) == 1 else 'are'} left out: class {number} is called {name} there, "
+            f"and {names[number - 1]} here. Give it the same name on page Correct.",
+        )
+        for (number, name), where in images.items()
+    )
+
+
+def some_of(images: Sequence[str]) -> str:
+    """Up to three of them by name, and how many more."""
+    return _listed([*map(shortened, images[:3]), *([f"{len(images) - 3} more"] if len(images) > 3 else [])])
 
 
 def reasons_of(chosen: Beginning) -> tuple[str, ...]:

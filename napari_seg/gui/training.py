@@ -29,6 +29,7 @@ from napari_seg.gui.teaching_words import (
     first_words,
     headline_of,
     is_rough,
+    left_out,
     progress_words,
     reasons_of,
     start_words,
@@ -290,6 +291,7 @@ class Training:
         if spec is not None and spec.task.planes:
             heard += self._lessons.beside(material, spec.task.planes)
         findings = () if plane is None else findings_of(spec, plane.objects, names, heard, track)
+        findings = (*findings, *left_out(self._lessons.named_otherwise(), names))
         examined = self._examining.findings
         if not any(finding.level == "refusal" for finding in findings):
             findings = (*findings, *examined)

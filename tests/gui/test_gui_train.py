@@ -568,6 +568,68 @@ def test_a_model_from_nothing_says_what_it_reaches_and_what_to_do(
         assert controller.classroom.training.state.start == str(path)
 
 
+def drawn(controller: Controller, name: str, classes: dict[int, str]) -> Any:
+    """Another image, with a mask of classes that was begun empty and drawn on; ``classes`` are named by hand."""
+    rng = np.random.default_rng(len(controller.viewer.layers))
+    controller.viewer.layers.selection.active = controller.viewer.add_image(rng.normal(size=(40, 50)), name=name)
+    rest(controller)
+    controller.begin_mask(objects=False)
+    rest(controller)
+    layer = controller.viewer.layers[f"{name} · mask"]
+    track = controller.recorder.track(layer)
+    assert track is not None
+    for number, called in classes.items():
+        if number > len(controller.classes.rows(track)):
+            controller.classes.add(track)
+        controller.classes.rename(track, number, called)
+    layer.data_setitem((np.array([4, 20]), np.array([4, 20])), np.array([1, 2]))
+    controller.viewer.layers.selection.active = layer
+    settle(controller)
+    return layer
+
+
+def test_a_new_mask_has_the_classes_of_the_one_that_was_drawn_before(controller: Controller, page: TrainPage) -> None:
+    def names(layer: Any) -> tuple[str, ...]:
+        track = controller.recorder.track(layer)
+        assert track is not None
+        return controller.classes.names(track)
+
+    first = drawn(controller, "a", {1: "cytoplasm", 2: "nucleus"})
+    second = drawn(controller, "b", {})
+    assert names(second) == ("cytoplasm", "nucleus")
+    assert page.lessons.text() == "It learns from cytoplasm and nucleus in 2 images."
+    controller.viewer.layers.remove(first)
+    assert names(drawn(controller, "c", {2: "kernel"})) == ("cytoplasm", "kernel")
+    controller.begin_mask(objects=False)  # a further mask of the same image is of something else
+    rest(controller)
+    assert names(controller.viewer.layers[-1]) == ()
+    controller.viewer.layers.selection.active = second
+    rest(controller)
+    controller.viewer.layers.remove(second)
+    controller.viewer.layers.selection.active = controller.viewer.layers["b"]
+    rest(controller)
+    controller.begin_mask(objects=False)
+    rest(controller)
+    assert names(controller.viewer.layers[-1]) == ("cytoplasm", "nucleus")
+
+
+def test_images_whose_classes_have_other_names_are_said_to_be_left_out(controller: Controller, page: TrainPage) -> None:
+    drawn(controller, "a", {1: "cytoplasm", 2: "nucleus"})
+    drawn(controller, "b", {})
+    other = drawn(controller, "c", {1: "nucleolus"})
+    found = [one.text for one in controller.classroom.training.state.findings if "left out" in one.text]
+    assert found == [
+        "a and b are left out: class 1 is called cytoplasm there, and nucleolus here. Give it the same name on page "
+        "Correct."
+    ]
+    track = controller.recorder.track(other)
+    assert track is not None
+    controller.classes.rename(track, 1, "cytoplasm")
+    settle(controller)
+    assert not [one for one in controller.classroom.training.state.findings if "left out" in one.text]
+    assert page.images.text().startswith("In a, b and c.")
+
+
 @pytest.mark.parametrize("finished", ["case", "marked", "improving"])
 def test_a_model_from_nothing_is_shown_background(controller: Controller, page: TrainPage, finished: str) -> None:
     def found() -> bool:

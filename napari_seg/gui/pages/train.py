@@ -21,8 +21,8 @@ from napari_seg.gui.parts import Findings, Fold, combo, fill, row, say, text
 from napari_seg.gui.shelf_list import ShelfList
 from napari_seg.gui.specform import SpecForm
 from napari_seg.gui.spotlight_box import SpotlightBox
+from napari_seg.gui.teaching_words import some_of
 from napari_seg.gui.training_state import NEW, Teaching
-from napari_seg.gui.words import shortened
 
 _WORDS = {
     "task": "It finds",
@@ -267,9 +267,7 @@ def _images(state: Teaching) -> str:
     """Where what is learned from lies."""
     if not state.images:
         return ""
-    more = f" and {len(state.images) - 3} more" if len(state.images) > 3 else ""
-    shown = ", ".join(map(shortened, state.images[:3])) + more
-    return f"In {shown}. What you have neither painted, accepted nor finished is left out."
+    return f"In {some_of(state.images)}. What you have neither painted, accepted nor finished is left out."
 
 
 def _button(state: Teaching) -> str:
