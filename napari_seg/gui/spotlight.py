@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari.layers import Image
 from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_seg.editing.spoken import COUNTS, UNKNOWN
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, Found, volume_as_kept
+from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, Found, same_image, volume_as_kept
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, beside
 from napari_seg.gui.lessons import Lessons
@@ -60,6 +62,7 @@ class Spotlight:
         self._viewer, self._engine, self._recorder, self._lessons = viewer, engine, recorder, lessons
         self._clock = clock
         self._veil: Any = None
+        self._image: tuple[Path, int] | None = None  # the one that it was switched on for
         self._shown: Seen = ()
         self._working: Seen = ()
         self._stirred = 0.0
@@ -80,6 +83,7 @@ class Spotlight:
         """Switch it on or off. Switched off, the marks are hidden too; they count all the same."""
         self.on, self.trouble = on, ""
         marks, track = self._marks(), self._lessons.track
+        self._image = None if track is None else track.key
         if marks is not None:
             marks.layer.visible = on
             if not on and self._viewer.layers.selection.active is marks.layer and track is not None:
@@ -126,20 +130,28 @@ class Spotlight:
         """Follow what was painted and said, after a short rest."""
         if not self.on:
             return
+        if self._is_of_another():
+            self.show(False)
+            return
         marks = self._marks()
         if self._pending is not None and marks is not None:
             value, self._pending = self._pending, None
             self._take(marks.layer, value)
         track = self._lessons.track
-        if track is None:
-            self._take_away()
-            return
+        assert track is not None
         wanted = self._seen(track)
         if wanted != self._working:
             self._working, self._stirred = wanted, self._clock()
         elif wanted != self._shown and self._clock() - self._stirred >= REST:
             self._shown = wanted
             self._work_out(track, wanted)
+
+    def _is_of_another(self) -> bool:
+        """Whether another image is in hand than the one that it was switched on for."""
+        track, active = self._lessons.track, self._viewer.layers.selection.active
+        if track is None or track.key != self._image:
+            return True
+        return isinstance(active, Image) and not (track.image is None or same_image(track.image, active))
 
     def _seen(self, track: Track) -> Seen:
         """What is another when something else is to be shown."""

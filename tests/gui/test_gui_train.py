@@ -1023,6 +1023,22 @@ def test_what_is_learned_from_is_bright_and_follows_what_is_painted(controller: 
     assert spotlight.NAME not in controller.viewer.layers
 
 
+@pytest.mark.parametrize("left", ["page", "image", "mask"])
+def test_what_is_learned_from_is_no_longer_shown_elsewhere(controller: Controller, page: TrainPage, left: str) -> None:
+    other = drawn(controller, "other", {})
+    corrected(controller, 1)
+    page.spotlight.switch.click()
+    watched(controller)
+    assert spotlight.NAME in controller.viewer.layers
+    if left == "page":
+        page.hide()
+    else:
+        controller.viewer.layers.selection.active = controller.viewer.layers["other"] if left == "image" else other
+    rest(controller)
+    assert spotlight.NAME not in controller.viewer.layers
+    assert not page.spotlight.switch.isChecked()
+
+
 def test_a_person_corrects_it_by_painting_and_that_is_kept(
     controller: Controller, page: TrainPage, engine: Any, trainer: Any
 ) -> None:

@@ -211,6 +211,8 @@ class TrainPage(QScrollArea):
     def hideEvent(self, event: Any) -> None:
         super().hideEvent(event)
         self._room.lessons.watched = False
+        if not event.spontaneous() and self._room.spotlight.on:  # else the window was only minimised
+            self._room.spotlight.show(False)
 
     def _decide(self, decision: Callable[[], None]) -> None:
         self._room.comparing.end()
