@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.geometry import squeezed
-from napari_seg.editing.annotation import Annotation, Box, Entry
+from napari_seg.editing.annotation import Annotation, Box, Entry, State, object_key
 from napari_seg.editing.doubt import entropy, on_grid
 from napari_seg.editing.edit import Edit
 from napari_seg.editing.runs import Field, Floats, Ints
+from napari_seg.editing.said import state_of_class
 from napari_seg.editing.tally import tally
+from napari_seg.tasks.base import Labels
 
 Words = NDArray[np.str_]
 
@@ -131,11 +133,12 @@ def measure(annotation: Annotation, classes: tuple[str, ...] = ()) -> Table:
         objects=annotation.objects,
         along=annotation.along,
     )
-    return listed(table, annotation.rows)
+    return listed(table, annotation.rows, annotation.labels)
 
 
-def listed(table: Table, rows: Mapping[str, Entry]) -> Table:
-    """The table with what these rows say of its objects: class, state, comment, and whether they are locked."""
+def listed(table: Table, rows: Mapping[str, Entry], labels: Labels) -> Table:
+    """The table with what these rows say of its objects: class, state, comment, and whether they are locked. The state
+    of a class is that of its regions (:func:`~napari_seg.editing.said.state_of_class`)."""
     category = np.ones(len(table), np.int64) if table.objects else table.labels.copy()
     state, comment = np.full(len(table), "unseen", "<U8"), np.full(len(table), "", object)
     locked = np.zeros(len(table), bool)
@@ -146,20 +149,30 @@ def listed(table: Table, rows: Mapping[str, Entry]) -> Table:
         if there:
             category[row] = entry.category if table.objects else category[row]
             state[row], comment[row], locked[row] = entry.state, entry.comment, entry.locked
+    if not table.objects:
+        state[:] = [_state(table, row, rows, labels) for row in range(len(table))]
     return replace(table, category=category, state=state, comment=comment, locked=locked)
 
 
-def relisted(table: Table, rows: Mapping[str, Entry], keys: Iterable[str]) -> Table:
+def _state(table: Table, row: int, rows: Mapping[str, Entry], labels: Labels) -> State:
+    """What was said of an object, or of a class."""
+    label = int(table.labels[row])
+    own = rows.get(object_key(label), Entry()).state
+    return own if table.objects else state_of_class(label, own, rows, labels, int(table.parts[row]))
+
+
+def relisted(table: Table, rows: Mapping[str, Entry], keys: Iterable[str], labels: Labels) -> Table:
     """The table with what these rows say, where only those of ``keys`` are others than before; itself if no row of it
     is."""
-    known = ((key, table.row(int(key.removeprefix("object ")))) for key in keys if key.startswith("object "))
-    changed = [(row, rows.get(key, Entry())) for key, row in known if row is not None]
+    kinds = ("object",) if table.objects else ("object", "region")
+    numbers = {int(key.split()[1]) for key in keys if key.split()[0] in kinds}
+    changed = [(row, rows.get(object_key(k), Entry())) for k in numbers if (row := table.row(k)) is not None]
     if not changed:
         return table
     columns = {name: getattr(table, name).copy() for name in ("category", "state", "comment", "locked")}
     for row, entry in changed:
         columns["category"][row] = entry.category if table.objects else table.labels[row]
-        columns["state"][row], columns["comment"][row] = entry.state, entry.comment
+        columns["state"][row], columns["comment"][row] = _state(table, row, rows, labels), entry.comment
         columns["locked"][row] = entry.locked
     return replace(table, **columns)
 
@@ -175,7 +188,9 @@ def updated(table: Table, annotation: Annotation, edit: Edit) -> Table:
     columns = {name: [getattr(table, name)[kept], *(getattr(part, name) for part in parts)] for name in _COLUMNS}
     joined: dict[str, Any] = {name: np.concatenate(column) for name, column in columns.items()}
     order = np.argsort(joined["labels"], kind="stable")
-    return listed(replace(table, **{name: column[order] for name, column in joined.items()}), annotation.rows)
+    return listed(
+        replace(table, **{name: column[order] for name, column in joined.items()}), annotation.rows, annotation.labels
+    )
 
 
 def _alone(annotation: Annotation, label: int, box: Box) -> Table:

@@ -9,8 +9,9 @@ from collections.abc import Container, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.editing.annotation import CASE, Box, Entry, label_of, whole
+from napari_seg.editing.annotation import CASE, Box, Entry, State, label_of, whole
 from napari_seg.editing.runs import Ints
+from napari_seg.editing.selection import components
 from napari_seg.tasks.base import Labels
 
 DECIDED = ("accepted", "rejected")
@@ -57,6 +58,28 @@ def decided_regions(rows: Mapping[str, Entry], states: tuple[str, ...] = DECIDED
     return [(int(m[1]), tuple(int(k) for k in m[2].split())) for m, _ in found if m]
 
 
+def state_of_class(label: int, own: State, rows: Mapping[str, Entry], labels: Labels, parts: int) -> State:
+    """What was said of a class, of its row (``own``) or of its connected regions, of which it has so many ``parts``:
+    flagged or rejected as soon as one region is, accepted where all are."""
+    said = {
+        state: [at for number, at in decided_regions(rows, (state,)) if number == label and _holds(labels, at, label)]
+        for state in ("flagged", "rejected", "accepted")
+    }
+    if said["flagged"] or said["rejected"]:
+        return own if own in ("flagged", "rejected") else "flagged" if said["flagged"] else "rejected"
+    if own != "unseen" or len(said["accepted"]) < parts:
+        return own
+    if parts == 1:
+        return "accepted"
+    apart = components(labels == label)[0]  # some that were accepted may have grown together since
+    return "accepted" if len({int(apart[at]) for at in said["accepted"]}) == parts else own
+
+
+def _holds(labels: Labels, at: tuple[int, ...], label: int) -> bool:
+    inside = len(at) == labels.ndim and all(np.less(at, labels.shape))
+    return inside and bool(labels[at] == label)
+
+
 def decided_slices(
     rows: Mapping[str, Entry], axis: int, length: int, states: tuple[str, ...] = DECIDED
 ) -> NDArray[np.bool_]:
@@ -74,9 +97,7 @@ def occurs(key: str, labels: Labels, objects: Container[int]) -> bool:
     was judged in a film may lie at another time."""
     region, one = _REGION.fullmatch(key), _SLICE.fullmatch(key)
     if region:
-        voxel = tuple(int(k) for k in region[2].split())
-        inside = len(voxel) == labels.ndim and all(np.less(voxel, labels.shape))
-        return inside and bool(labels[voxel] == int(region[1]))
+        return _holds(labels, tuple(int(k) for k in region[2].split()), int(region[1]))
     if one:
         axis, index = int(one[1]), int(one[2])
         return axis < labels.ndim and index < labels.shape[axis] and bool(labels.take(index, axis).any())

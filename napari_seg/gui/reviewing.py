@@ -128,15 +128,15 @@ class Reviewing:
 
     def table(self) -> Table | None:
         """What was measured, with what was said of each object until now; the same until something more is said."""
-        found, track = self.seen.table, self.seen.track
-        if found is None or track is None or not self._is_kept(track):
+        found, track, annotation = self.seen.table, self.seen.track, self.seen.annotation
+        if found is None or track is None or annotation is None or not self._is_kept(track):
             return found
         rows = self._recorder.rows(track)
         measured, before, shown = self._listed
         if measured is not found or shown is None:
-            self._listed = found, rows, listed(found, rows)
+            self._listed = found, rows, listed(found, rows, annotation.labels)
         elif rows is not before:
-            self._listed = found, rows, relisted(shown, rows, others(before, rows))
+            self._listed = found, rows, relisted(shown, rows, others(before, rows), annotation.labels)
         return self._listed[2]
 
     def list_rows(self, which: str) -> None:

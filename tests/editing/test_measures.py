@@ -16,12 +16,13 @@ from scipy.ndimage import label as components
 
 from napari_seg.data.geometry import leaning, spacing_of
 from napari_seg.editing import parts, runs, selection
-from napari_seg.editing.annotation import Annotation, Entry, object_key
+from napari_seg.editing.annotation import Annotation, Entry, State, object_key
 from napari_seg.editing.columns import columns, csv
 from napari_seg.editing.edit import Edit, applied, edited
 from napari_seg.editing.filtering import matching
-from napari_seg.editing.measures import Table, measure, updated
+from napari_seg.editing.measures import Table, measure, relisted, updated
 from napari_seg.editing.parts import regions
+from napari_seg.editing.said import region_key
 from napari_seg.editing.tally import tally
 from napari_seg.errors import SegError
 
@@ -148,6 +149,34 @@ def test_classes_are_their_own_category_and_objects_have_that_of_their_row() -> 
     assert table.comment.tolist() == ["", "debris", ""]
     table = measure(Annotation.of(labels, objects=False), ("liver", "spleen"))
     assert table.class_names.tolist() == ["liver", "spleen", "class 3"]
+
+
+def test_what_is_said_of_the_regions_of_a_class_is_said_of_the_class() -> None:
+    labels = np.array([[1, 0, 1, 0, 2], [1, 0, 1, 0, 2]], np.uint8)
+    one, other = region_key(1, (0, 0)), region_key(1, (0, 2))
+
+    def state(**said: State) -> str:
+        keys = {"one": one, "other": other, "again": region_key(1, (1, 0)), "gone": region_key(1, (0, 1))}
+        rows = {keys[name]: Entry(state=word) for name, word in said.items() if name in keys}
+        rows |= {object_key(1): Entry(state=said["whole"])} if "whole" in said else {}
+        table = measure(Annotation.of(labels, objects=False, rows=rows))
+        assert table.state.tolist()[1] == "unseen"
+        blank = measure(Annotation.of(labels, objects=False))
+        assert relisted(blank, rows, rows, labels).state.tolist() == table.state.tolist()
+        words = next(column.values for column in columns(table) if column.name == "state")
+        assert matching(columns(table), f"state:{words[0]}")[0]
+        return str(words[0])
+
+    assert state(one="accepted", other="accepted") == "accepted"
+    assert state(one="accepted") == "unseen"
+    assert state(one="accepted", again="accepted") == "unseen"  # two places of one region
+    assert state(one="accepted", gone="accepted") == "unseen"
+    assert state(one="accepted", other="rejected") == "rejected"
+    assert state(one="flagged", other="rejected") == "flagged"
+    assert state(gone="flagged") == "unseen"
+    assert state(whole="accepted") == "accepted"
+    assert state(whole="accepted", one="flagged") == "flagged"
+    assert state(whole="rejected", one="accepted", other="accepted") == "rejected"
 
 
 def test_an_image_of_another_grid_is_refused() -> None:

@@ -552,6 +552,29 @@ def test_slices_have_comments_in_a_file_of_their_own(
     assert said == ["what,state,comment", "slice 0 5,unseen,blurred", "slice 0 11,accepted,"]
 
 
+def test_a_class_is_as_its_only_region_in_table_filter_and_csv(
+    page: ReviewPage, controller: Controller, qtbot: Any, tmp_path: Path
+) -> None:
+    opened(controller, organ()[5], objects=False)
+    look(page, controller, qtbot)
+
+    def written() -> str:
+        page.table.write(tmp_path / "liver.csv")
+        return (tmp_path / "liver.csv").read_text(encoding="utf-8-sig").splitlines()[1].split(",")[2]
+
+    assert (states(page)[1], written()) == ("unseen", "unseen")
+    for act, state in (("accept", "accepted"), ("flag", "flagged"), ("reject", "rejected")):
+        page.queue.go_to(controller.reviewing.seen.suspects[0].key)
+        page.queue.act(act)
+        rest(controller)
+        assert (states(page)[1], written()) == (state, state)
+        page.table.filter.setText(f"state:{state}")
+        page.table._narrow()
+        assert len(page.table.model.rows) == 1
+        page.table.filter.setText("")
+        page.table._narrow()
+
+
 def test_regions_that_were_painted_over_leave_the_queue(page: ReviewPage, controller: Controller, qtbot: Any) -> None:
     labels = organ()
     labels[10, 2:4, 2:4] = 1
