@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from napari_seg.gui.classes import is_given
 from napari_seg.gui.state import Finding
 from napari_seg.gui.training_state import Beginning, Curve, Judgement
 from napari_seg.gui.words import shortened
@@ -20,8 +21,11 @@ POINTS = 400
 """Points of the curve, at the most: neighbours become one."""
 
 _PHASES = {
+    "keep": "Setting some of your examples aside for later",
+    "timing": "Finding out how much it can learn in the time",
     "train": "Learning",
     "score": "Testing itself on what it has not learned from",
+    "tune": "Trying out how it does best",
     "compare": "Comparing the new model with the old one",
 }
 
@@ -40,6 +44,14 @@ _DECIDED = {
     "worse": "The new model is not better",
     "undecided": "Compare both masks, then choose one",
 }
+
+
+def name_of_new(names: Sequence[str]) -> str:
+    """What a model from nothing is called: after the first two classes that a person has named. The name of an image
+    could be that of a patient."""
+    given = [name for name in names if is_given(name)]
+    more = f"_and_{len(given) - 2}_more" if len(given) > 2 else ""
+    return "_".join(name[:24].rstrip() for name in given[:2]) + more or "my model"
 
 
 def start_words(spec: ModelSpec | None, title: str, names: Sequence[str]) -> str:

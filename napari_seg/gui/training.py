@@ -16,7 +16,7 @@ from typing import Any, Literal
 from psygnal import Signal
 
 from napari_seg.errors import SegError
-from napari_seg.gui.classes import Classes, is_given
+from napari_seg.gui.classes import Classes
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
 from napari_seg.gui.examining import Examining
 from napari_seg.gui.lessons import Lessons, Material
@@ -30,6 +30,7 @@ from napari_seg.gui.teaching_words import (
     headline_of,
     is_rough,
     left_out,
+    name_of_new,
     progress_words,
     reasons_of,
     start_words,
@@ -173,7 +174,7 @@ class Training:
         if not self.state.can_start:
             return
         key = self.state.start
-        name = self._spec(Path(key)).name if key != NEW else self._new_name()
+        name = self._spec(Path(key)).name if key != NEW else name_of_new(self._names())
         try:
             path = shelf.free_path(shelf.name_of(Path(key)) if key != NEW else name)
             if not shelf.claim(path):
@@ -406,10 +407,6 @@ class Training:
         return told | {
             name: value for name, value in chosen.model_dump(mode="json").items() if name in self._set & {*own}
         }
-
-    def _new_name(self) -> str:
-        """The first class that a person has named; the name of an image could be that of a patient."""
-        return next((name for name in self._names() if is_given(name)), "my model")
 
     def _names(self) -> tuple[str, ...]:
         """The classes of the mask in hand."""

@@ -24,7 +24,7 @@ from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.learning_curve_view import legend_of
 from napari_seg.gui.pages.train import TrainPage
 from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.teaching_words import is_rough
+from napari_seg.gui.teaching_words import is_rough, name_of_new
 from napari_seg.gui.training import Run
 from napari_seg.gui.training_state import NEW, Curve
 from napari_seg.jobs import Progress
@@ -194,6 +194,12 @@ def test_what_goes_on_is_seen_and_the_best_is_kept_on_stop(
     corrected(controller)
     page.begin.click()
     rest(controller)
+    for words, phase, told in (
+        ("keeping a selection for the next time", "keep", "Setting some of your examples aside for later"),
+        ("timing some steps", "timing", "Finding out how much it can learn in the time"),
+    ):
+        say(controller, trainer, Progressed, Progress(0, 1, words, {"phase": phase}))
+        assert page.running.words.text() == told
     for step in range(1, 9):
         detail = {"step": step, "loss": 1 / step, "phase": "train"} | ({"score": 0.1 * step} if step % 4 == 0 else {})
         say(controller, trainer, Progressed, Progress(step, 20, "loss 0.5", detail))
@@ -660,6 +666,20 @@ def test_a_model_from_nothing_is_shown_background(controller: Controller, page: 
 def test_of_a_volume_slices_are_finished(controller: Controller, page: TrainPage, tumour: Any) -> None:
     (found,) = (one.text for one in controller.classroom.training.state.findings if "background" in one.text)
     assert found.endswith("Where everything in a slice is drawn, press Slice finished on page Correct.")
+
+
+@pytest.mark.parametrize(
+    ("names", "called"),
+    [
+        (("cytoplasm", "nucleus"), "cytoplasm_nucleus"),
+        (("class 1", "left ventricle"), "left ventricle"),
+        (("a", "b", "c", "d"), "a_b_and_2_more"),
+        (("class 1",), "my model"),
+        ((), "my model"),
+    ],
+)
+def test_a_new_model_is_called_after_all_its_classes(names: tuple[str, ...], called: str) -> None:
+    assert name_of_new(names) == called
 
 
 def test_classes_are_rough_where_more_is_wrong_than_right() -> None:
