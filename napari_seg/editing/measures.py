@@ -158,7 +158,7 @@ def _state(table: Table, row: int, rows: Mapping[str, Entry], labels: Labels) ->
     """What was said of an object, or of a class."""
     label = int(table.labels[row])
     own = rows.get(object_key(label), Entry()).state
-    return own if table.objects else state_of_class(label, own, rows, labels, int(table.parts[row]))
+    return own if table.objects else state_of_class(label, own, rows, labels, int(table.parts[row]), table.box(row))
 
 
 def relisted(table: Table, rows: Mapping[str, Entry], keys: Iterable[str], labels: Labels) -> Table:

@@ -16,6 +16,9 @@ from napari_seg.tasks.base import Labels
 
 DECIDED = ("accepted", "rejected")
 
+_AT_ONCE = 1 << 21
+"""In a larger box nobody looks which regions have grown together: a window would wait for it."""
+
 _SLICE = re.compile(r"slice (\d+) (\d+)")
 _BOX = re.compile(r"box (\d+:\d+(?: \d+:\d+)*)")
 _CLASS = re.compile(r"class (\d+)")
@@ -58,9 +61,9 @@ def decided_regions(rows: Mapping[str, Entry], states: tuple[str, ...] = DECIDED
     return [(int(m[1]), tuple(int(k) for k in m[2].split())) for m, _ in found if m]
 
 
-def state_of_class(label: int, own: State, rows: Mapping[str, Entry], labels: Labels, parts: int) -> State:
-    """What was said of a class, of its row (``own``) or of its connected regions, of which it has so many ``parts``:
-    flagged or rejected as soon as one region is, accepted where all are."""
+def state_of_class(label: int, own: State, rows: Mapping[str, Entry], labels: Labels, parts: int, box: Box) -> State:
+    """What was said of a class in a ``box``, of its row (``own``) or of its connected regions, of which it has so many
+    ``parts``: flagged or rejected as soon as one region is, accepted where all are."""
     said = {
         state: [at for number, at in decided_regions(rows, (state,)) if number == label and _holds(labels, at, label)]
         for state in ("flagged", "rejected", "accepted")
@@ -69,10 +72,12 @@ def state_of_class(label: int, own: State, rows: Mapping[str, Entry], labels: La
         return own if own in ("flagged", "rejected") else "flagged" if said["flagged"] else "rejected"
     if own != "unseen" or len(said["accepted"]) < parts:
         return own
-    if parts == 1:
+    inside = labels[box]
+    if parts == 1 or inside.size > _AT_ONCE:
         return "accepted"
-    apart = components(labels == label)[0]  # some that were accepted may have grown together since
-    return "accepted" if len({int(apart[at]) for at in said["accepted"]}) == parts else own
+    apart = components(inside == label)[0]  # some that were accepted may have grown together since
+    where = [tuple(np.subtract(at, [side.start for side in box])) for at in said["accepted"]]
+    return "accepted" if len({int(apart[at]) for at in where}) == parts else own
 
 
 def _holds(labels: Labels, at: tuple[int, ...], label: int) -> bool:
