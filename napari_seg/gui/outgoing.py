@@ -23,6 +23,7 @@ from napari_seg.gui.project import Project
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.state import Running
 from napari_seg.session.found_again import image_of
+from napari_seg.session.openings import went_out
 from napari_seg.session.provenance import EXPORT, made, provenance, record_path, write_record
 from napari_seg.session.records import Plane
 from napari_seg.session.session import Session
@@ -32,11 +33,13 @@ from napari_seg.tasks.base import Labels
 
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """A mask as it stands in the session: labels with time in front, and its record."""
+    """A mask as it stands in the session: labels with time in front, its record, and what the log says of it once it
+    is a file."""
 
     plane: Plane
     labels: Labels = field(repr=False)
     record: dict[str, Any]
+    entry: Mapping[str, str]
 
 
 @dataclass(eq=False)
@@ -124,7 +127,7 @@ def _written(session: Session, image: int, path: Path, run: _Run, who: str) -> s
     try:
         row, voxels = session.writer.call(lambda store: (store.image(image), store.voxels(image))).result()
         volume = image_of(path, row, voxels)
-        masks = session.writer.call(lambda store: masks_of(store, image, ", ".join(names.values()), who)).result()
+        masks = session.writer.call(lambda store: masks_of(store, image)).result()
         for mask in [mask for mask in masks if mask.plane.name in names]:
             place = run.folder / names[mask.plane.name]
             if words := spared(place, run.images):
@@ -132,25 +135,32 @@ def _written(session: Session, image: int, path: Path, run: _Run, who: str) -> s
             labels = mask.labels if "T" in volume.axes else mask.labels[0]
             write(replace(volume.mask(labels), made=made(mask.record)), place)
             write_record(mask.record, record_path(place, stem(place)))
+            _tell(session, image, who, place.name, mask.entry)
     except SegError as error:
         return str(error)
     return ""
 
 
-def masks_of(store: Store, image: int, file: str, who: str) -> list[Mask]:
-    """All masks of an image with their records, as they are at one moment, which is written into the log."""
+def _tell(session: Session, image: int, who: str, file: str, entry: Mapping[str, str]) -> None:
+    """Write into the log that a mask went out, now that it is a file."""
+    if not session.read_only:
+        at = time.time()
+        session.writer.send(lambda store: store.note(image, at, who, EXPORT, file=file, **entry))
+
+
+def masks_of(store: Store, image: int) -> list[Mask]:
+    """All masks of an image with their records, as they are at one moment."""
     times = range(store.image(image).times)
-    masks = [
+    return [
         Mask(
             plane,
             np.stack([store.labels(image, plane.name, t) for t in times]),
             provenance(store, image, plane.name),
+            went_out(store, image, plane.name),
         )
         for plane in store.planes(image)
         if plane.is_mask
     ]
-    store.note(image, time.time(), who, EXPORT, file=file)
-    return masks
 
 
 def mask_names(masks: Mapping[Path, Sequence[str]], titles: Mapping[Path, str]) -> dict[Path, dict[str, str]]:

@@ -26,7 +26,7 @@ CaseState = Literal["new", "unseen", "in work", "accepted", "rejected", "flagged
 OPENED, COUNTED = "case opened", "counted"
 """Entries of the log: a person looked at a case; this much is in its masks."""
 
-_NO_WORK = ("predict", "thresholds", "opened", COUNTED, TOLD)
+_NO_WORK = ("predict", "thresholds", "opened", "export", "export failed", COUNTED, TOLD)
 
 
 @dataclass(frozen=True)

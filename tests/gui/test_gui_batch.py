@@ -534,6 +534,25 @@ def test_masks_go_out_with_their_records(window: Window, folder: Path, tmp_path:
     assert not (folder / "a.review.json").exists()
 
 
+def test_what_went_out_is_told_by_the_log_and_is_no_work(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any
+) -> None:
+    window.segment()
+    out = tmp_path / "masks"
+    (out / "b.png").mkdir(parents=True)  # nothing can be written there
+    window.batch.save(out)
+    for _ in range(3):
+        window.rest()
+    session = window.batch.project.session
+    log = session.writer.call(lambda store: [store.log(image.id) for image in store.images()]).result()
+    told = [details["file"] for entries in log for _, _, _, what, _, details in entries if what.startswith("export")]
+    assert told == ["a.png", "c.png"]
+    window.recorder.close()
+    again = open_window()
+    again.choose(folder)
+    assert again.states == dict.fromkeys(NAMES, "unseen")
+
+
 def test_a_mask_never_replaces_an_image(window: Window, folder: Path, tmp_path: Path) -> None:
     """A mask is called as its image is, and images of a project lie in many folders."""
     elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"

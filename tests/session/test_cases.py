@@ -20,7 +20,7 @@ from napari_seg.session.cases import (
 )
 from napari_seg.session.database import connect
 from napari_seg.session.predicted import Predicted
-from napari_seg.session.provenance import provenance
+from napari_seg.session.provenance import EXPORT, provenance
 from napari_seg.session.records import Plane
 from napari_seg.session.store import Store
 
@@ -75,6 +75,13 @@ def test_a_stroke_is_work(store: Store) -> None:
     assert case(store, 1).state == "in work"
     store.undo(1, 2.0)
     assert case(store, 1).state == "in work"  # it was looked at
+
+
+def test_a_mask_that_goes_out_was_not_seen_by_anybody(store: Store) -> None:
+    predict(store, 1)
+    for what in (EXPORT, f"{EXPORT} failed"):
+        store.note(1, 2.0, "Ann", what, file="mask.tif")
+    assert case(store, 1).state == "unseen"
 
 
 def test_a_prediction_never_replaces_what_a_person_has_seen(store: Store) -> None:
