@@ -25,7 +25,7 @@ from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import files_of, is_only_shown, is_volume, volume_as_kept
 from napari_seg.gui.case_view import CaseView
 from napari_seg.gui.engine import Engine
-from napari_seg.gui.folder_sample import Sample, sample_of
+from napari_seg.gui.folder_sample import Sample, Used, sample_of, used_before
 from napari_seg.gui.folder_state import CaseRow, Folder, next_case, row_of, summary_of, worst_first
 from napari_seg.gui.outgoing import Outgoing, replaced
 from napari_seg.gui.project import Project
@@ -60,7 +60,7 @@ class Batch:
         self._models = {path: name for name, path in shipped().items()}
         self._specs = {path: read_spec(path) for path in self._models}
         self._model: Path | None = next(iter(self._models), None)
-        self._by_hand = False  # a person chose the model
+        self._by_hand = False  # a person chose the model, or the channel
         self._axes: str | None = None
         self._channel = ""
         self._sample = Sample()
@@ -164,7 +164,7 @@ class Batch:
         self.refresh()
 
     def choose_channel(self, channel: str) -> None:
-        self._channel = channel
+        self._channel, self._by_hand = channel, True
         self.refresh()
 
     def answer(self, axes: str) -> None:
@@ -182,6 +182,7 @@ class Batch:
             for path in paths:
                 self.project.forget_failure(path)
             settings = self.settings.model_copy(update={"channel": self._wanted_channel})
+            self.project.tell_model(self._model)
             self.series.start(paths, How(self._model, self._specs[self._model], settings, self._axes))
             self.resolve()
 
@@ -337,20 +338,35 @@ class Batch:
         return [path for path in self.project.files if path not in missing and self._row(path).state == "failed"]
 
     def _look(self) -> None:
-        """Look at the first image, in a thread."""
+        """Look at the first image, and for the model that was used before, in a thread."""
         files, axes, specs, settings = self._there(), self._axes, dict(self._specs), self.settings
+        known, told = list(self.project.cases.values()), self.project.model
 
-        def then(sample: Sample) -> None:
+        def work() -> tuple[Sample, Used | None]:
+            used = used_before(known, told, specs)
+            all_of_them = specs if used is None else {used.path: used.spec, **specs}
+            return sample_of(files, axes, all_of_them, settings), used
+
+        def then(found: tuple[Sample, Used | None]) -> None:
             if (files, axes) == (self._there(), self._axes):
-                self._sample, self._looking = sample, False
-                best = sample.matches[0] if sample.matches else None
-                if best is not None and not best.refusal and not self._by_hand:
-                    self._model = best.path
+                (self._sample, used), self._looking = found, False
+                if not self._by_hand:
+                    self._propose(used)
                 self.refresh()
 
         self._looking = bool(files)
         if files:
-            self._engine.later(lambda: sample_of(files, axes, specs, settings), then)
+            self._engine.later(work, then)
+
+    def _propose(self, used: Used | None) -> None:
+        """The model that was used before, else the one that suits best."""
+        best = next(iter(self._sample.matches), None)
+        if used is not None:
+            self._specs[used.path] = used.spec
+            remember(self._models, used.path, used.spec)
+            self._model, self._channel = used.path, used.channel
+        elif best is not None and not best.refusal:
+            self._model = best.path
 
     def _there(self) -> tuple[Path, ...]:
         """The images whose file is there."""

@@ -1,9 +1,10 @@
 """What the first image of a folder says of all of them: which models suit, which channels there are, what is to be
-asked."""
+asked; and which model was used before."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.inference.channels import channel_names
 from napari_seg.inference.predict import PredictSpec
 from napari_seg.inference.ranking import Match, rank
+from napari_seg.models.file import read_spec
+from napari_seg.models.shelf import kept
 from napari_seg.models.spec import ModelSpec
+from napari_seg.session.cases import Case
 
 TRIED = 3
 """Images that are tried until one can be read."""
@@ -46,3 +50,28 @@ def sample_of(
         else:
             return Sample(path.name, tuple(rank(specs, volume, settings)), channel_names(volume))
     return Sample()
+
+
+@dataclass(frozen=True)
+class Used:
+    """A model that masks were predicted with, and from which channel; empty for the one that it is used to."""
+
+    path: Path
+    spec: ModelSpec
+    channel: str
+
+
+def used_before(cases: Iterable[Case], told: Path | None, specs: Mapping[Path, ModelSpec]) -> Used | None:
+    """The model of the newest masks, first of those that nobody has seen, of which another model would take the place;
+    ``None`` where there are none, or its file is gone. ``told``: where it should lie, else it is one of ``specs`` or of
+    the shelf."""
+    made = [(case.state == "unseen", case.at, case.predicted) for case in cases if case.predicted is not None]
+    if not made:
+        return None
+    *_, newest = max(made, key=lambda found: found[:2])
+    known = {**specs, **{one.path: one.spec for one in kept()}}
+    if told is not None:
+        with suppress(SegError):  # it is gone
+            known = {told: read_spec(told), **known}
+    channel = str(newest.settings.get("channel") or "")
+    return next((Used(path, spec, channel) for path, spec in known.items() if spec.name == newest.model), None)

@@ -35,7 +35,7 @@ from napari_seg.session.cases import Case, case, count, keep_prediction, note_op
 from napari_seg.session.fingerprint import identity
 from napari_seg.session.patients import tell_patient
 from napari_seg.session.predicted import Predicted
-from napari_seg.session.projects import About, discard, made_at, place_for, session_folder, tell_failure
+from napari_seg.session.projects import About, discard, made_at, place_for, session_folder, tell_failure, tell_model
 from napari_seg.session.records import ImageRow, Plane
 from napari_seg.session.session import Session
 from napari_seg.session.whereabouts import resolved
@@ -72,7 +72,8 @@ class Project:
     """One for each window. ``folder``: that a person chose. ``listed``: whose images are listed, if there is one.
 
     ``troubles``: why something could not be done with an image; ``trouble``: with all. ``missing``: why images are not
-    where they were; ``searching``: for more. ``words``: what came of the last thing that a person asked for.
+    where they were; ``searching``: for more. ``words``: what came of the last thing that a person asked for. ``model``:
+    the file of the one that was used last.
     """
 
     changed = Signal()
@@ -91,6 +92,7 @@ class Project:
     def _forget(self, folder: Path | None) -> None:
         self.folder, self.listed, self.name = folder, folder, ""
         self.session: Session | None = None
+        self.model: Path | None = None
         self.files: tuple[Path, ...] = ()
         self._ends: dict[Path, Path] = {}  # the files without links, and as they are listed
         self.titles: dict[Path, str] = {}
@@ -305,6 +307,12 @@ class Project:
             session.writer.keep(lambda store: tell_patient(store, image, mark, at, who))
             self.refresh(path)
 
+    def tell_model(self, model: Path) -> None:
+        """This model is used now: the session keeps where its file lies."""
+        self.model, session = model, self.session
+        if session is not None and not session.read_only:
+            session.writer.send(lambda store: tell_model(store, model))
+
     def see(self, path: Path) -> None:
         """A person looks at a case."""
         session, who, at = self._session_of(path), self._recorder.who, time.time()
@@ -374,6 +382,7 @@ class Project:
         else:
             self.session, self.files, self.cases = found.session, found.files, dict(found.cases)
             self.name, self.listed, self.missing = found.name, found.folder, dict(found.missing)
+            self.model = found.model
             self.troubles, self.trouble = dict(found.troubles), found.session.read_only
             self._ends = {resolved(path): path for path in self.files}
             self.titles = {path: title_of(path, self.files) for path in self.files}

@@ -16,7 +16,7 @@ from napari_seg.session.cases import Case, cases
 from napari_seg.session.database import NAME
 from napari_seg.session.fingerprint import identity
 from napari_seg.session.found_again import image_of
-from napari_seg.session.projects import FOLDER, About, about, failures, remember, tell_about
+from napari_seg.session.projects import FOLDER, About, about, failures, model_of, remember, tell_about
 from napari_seg.session.records import ImageRow, plain
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
@@ -35,7 +35,8 @@ SHARED = "Another image of its file is listed; open this one from the first page
 @dataclass(frozen=True, eq=False)
 class Listing:
     """``folder``: whose images are listed, if there is one. ``search``: of DICOM series that are still to come.
-    ``troubles``: why something failed with an image. ``missing``: why images are not where they were."""
+    ``troubles``: why something failed with an image. ``missing``: why images are not where they were. ``model``: the
+    file of the one that was used last."""
 
     session: Session
     name: str
@@ -45,6 +46,7 @@ class Listing:
     troubles: Mapping[Path, str] = field(repr=False)
     missing: Mapping[Path, str] = field(default_factory=dict)
     search: SeriesSearch | None = None
+    model: Path | None = None
 
 
 def listing(session: Session, chosen: Path) -> Listing:
@@ -56,6 +58,7 @@ def listing(session: Session, chosen: Path) -> Listing:
         told = session.writer.call(about).result()
         known = session.writer.call(cases).result()
         failed = session.writer.call(failures).result()
+        model = session.writer.call(model_of).result()
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
         raise SegError(
             f"{session.folder / NAME} is damaged or no session; move it away, or restore it from a backup."
@@ -88,7 +91,7 @@ def listing(session: Session, chosen: Path) -> Listing:
             ends[aside], by_path[aside] = aside, other
             missing[aside] = why or (SHARED if _shows(session, path, other) else REPLACED)
     troubles = {path: why for path in files if (why := failed.get(plain(session.relative(path)), ""))}
-    return Listing(session, name, folder, by_path, tuple(files), troubles, missing, search)
+    return Listing(session, name, folder, by_path, tuple(files), troubles, missing, search, model)
 
 
 def former(path: Path, listed: Container[Path]) -> Path:

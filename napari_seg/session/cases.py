@@ -34,8 +34,8 @@ class Case:
     """``objects``: how many there are; ``voxels`` by class. Each ``None`` where no mask of that kind was counted.
 
     Without any mask a case is ``new``, whoever looked at the image.
-    ``predicted``: the last prediction. ``seconds``: that people spent on it. ``patient``: the mark of the one that the
-    image is of, if it is known. ``masks``: the planes that are masks.
+    ``predicted``: the last prediction, ``at`` that time. ``seconds``: that people spent on it. ``patient``: the mark of
+    the one that the image is of, if it is known. ``masks``: the planes that are masks.
     """
 
     image: ImageRow
@@ -44,6 +44,7 @@ class Case:
     objects: int | None = None
     voxels: Mapping[str, int] | None = None
     predicted: Predicted | None = None
+    at: float = 0.0
     seconds: float = 0.0
     patient: str = ""
     masks: tuple[str, ...] = ()
@@ -177,6 +178,7 @@ def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any
         counted.get("objects"),
         counted.get("voxels"),
         past[-1].predicted if past else None,
+        past[-1].at if past else 0.0,
         store.spent(row.id),
         patient_of(row, told),
         tuple(names),

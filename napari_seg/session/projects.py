@@ -26,7 +26,7 @@ FOLDER = "napari-seg-session"
 RECENT = 12
 """Projects that are remembered."""
 
-_ABOUT, _FAILED = "project", "failed "
+_ABOUT, _FAILED, _MODEL = "project", "failed ", "model"
 
 _NO_LIST = (ValueError, TypeError, LookupError, AttributeError)
 """What reading a list that is damaged ends with."""
@@ -78,6 +78,16 @@ def failures(store: Store) -> dict[str, str]:
 def tell_failure(store: Store, path: str, why: str) -> None:
     """Keep why something could not be done with an image; an empty reason takes it back."""
     store.put_meta(f"{_FAILED}{plain(path)}", why)
+
+
+def model_of(store: Store) -> Path | None:
+    """The file of the model that images were segmented with last, if any were."""
+    known = store.meta(_MODEL)
+    return Path(known) if known else None
+
+
+def tell_model(store: Store, path: Path) -> None:
+    store.put_meta(_MODEL, str(path))
 
 
 def session_folder(folder: Path) -> Path:

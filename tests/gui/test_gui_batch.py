@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from napari_seg.gui.runs import Runs
 from napari_seg.inference.predict import PredictSpec
 from napari_seg.jobs import Progress
 from napari_seg.models.file import read_spec
+from napari_seg.models.zoo import shipped
 from napari_seg.session.fingerprint import fingerprint
 from napari_seg.session.predicted import predictions
 from napari_seg.session.projects import FOLDER, session_folder
@@ -317,6 +319,43 @@ def test_all_of_it_is_there_again_in_another_window(window: Window, folder: Path
     assert again.viewer.layers["a · mask"].data[30, 30] == 7
 
 
+def test_a_project_that_is_opened_again_knows_its_model(
+    window: Window, folder: Path, spots: Path, open_window: Any, model_file: Any
+) -> None:
+    """Another one would take the place of masks that nobody has seen."""
+    window.segment()
+    window.recorder.close()
+    again = open_window()
+    again.batch.choose_folder(folder)
+    again.rest()
+    assert (again.batch.state.model, again.batch.state.due) == (spots, 0)
+    again.batch.choose_model(model_file("semantic", ndim=2, classes=("cell",)))
+    again.rest()
+    assert again.batch.state.renewed == 3
+    again.recorder.close()
+    once_more = open_window()
+    once_more.batch.choose_folder(folder)
+    once_more.rest()
+    assert once_more.batch.state.model == spots
+
+
+def test_a_project_whose_model_is_gone_gets_the_one_that_suits(
+    window: Window, folder: Path, spots: Path, tmp_path: Path, open_window: Any
+) -> None:
+    moved = tmp_path / "moved.safetensors"
+    shutil.copy(spots, moved)
+    window.batch.choose_model(moved)
+    window.rest()
+    window.segment()
+    window.recorder.close()
+    moved.unlink()
+    again = open_window()
+    again.batch.choose_folder(folder)
+    again.rest()
+    assert again.batch.state.model == shipped()["nuclei2d"]
+    assert again.batch.state.findings == ()
+
+
 def test_masks_that_somebody_has_seen_are_never_predicted_anew(
     window: Window, folder: Path, model_file: Any, engine: Any
 ) -> None:
@@ -490,6 +529,11 @@ def test_channels_are_chosen_for_all(open_window: Any, tmp_path: Path, engine: A
     window.answer(objects(2))
     window.answer(objects(2))
     assert window.batch.state.due == 0
+    window.recorder.close()
+    window = open_window()
+    window.batch.choose_folder(folder)
+    window.rest()
+    assert (window.batch.state.channel, window.batch.state.due) == ("GFP", 0)
     window.batch.choose_channel("DAPI")
     window.rest()
     assert window.batch.state.due == 2  # nobody has seen the others

@@ -238,6 +238,16 @@ def test_from_choosing_a_folder_to_judging_with_the_mouse(page: Page) -> None:
     assert shown.card.title.text() == "c.png\nin work, 1 object"
 
 
+def test_to_look_at_masks_comes_before_making_them_anew(page: Page, model_file: Callable[..., Path]) -> None:
+    shown = page.shown
+    page.click(shown.segment)
+    page.answer_all()
+    page.controller.batch.choose_model(model_file("semantic", ndim=2, classes=("cell",)))
+    page.rest()
+    assert shown.segment.text() == "Segment 3 images again"
+    assert (shown.segment.objectName(), shown.following.objectName()) == ("", "main")
+
+
 def test_with_the_keys(page: Page) -> None:
     shown, bot = page.shown, page.bot
     page.click(shown.segment)

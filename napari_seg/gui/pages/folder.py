@@ -165,8 +165,8 @@ class FolderPage(QScrollArea):
         say(self.summary, _words_for_all(state))
         self.list.setVisible(bool(state.rows))
         self.list.render(state)
-        _make_main(self.segment, state.due > 0)
-        _make_main(self.following, state.due == 0)
+        _make_main(self.segment, state.due > state.renewed)
+        _make_main(self.following, state.due == state.renewed)  # to look at masks comes before making them anew
         self.following.setEnabled(any(found.state in ("unseen", "in work") for found in state.rows))
         self.save.setEnabled(state.running is None and any(found.known for found in state.rows))
         say(self.saved, state.saved)
