@@ -29,7 +29,7 @@ from napari_seg.gui.folder_sample import Sample, Used, sample_of, used_before
 from napari_seg.gui.folder_state import CaseRow, Folder, next_case, row_of, summary_of, worst_first
 from napari_seg.gui.outgoing import Outgoing, replaced
 from napari_seg.gui.project import Project
-from napari_seg.gui.proposal import remember
+from napari_seg.gui.proposal import doubt_of, remember
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.series import How, Series
 from napari_seg.gui.state import Finding, Question
@@ -309,7 +309,7 @@ class Batch:
         if match is not None:
             found += [
                 Finding("warning", f"{shortened(self._sample.name)}: {why}")
-                for why in (match.refusal, match.doubt)
+                for why in (match.refusal, doubt_of(match, self._sample.matches[0]))
                 if why
             ]
         return tuple(finding for finding in found if finding.text)

@@ -17,7 +17,7 @@ from napari_seg.gui.engine import Engine
 from napari_seg.gui.results import Target
 from napari_seg.gui.state import Cure, Finding, Segment
 from napari_seg.gui.words import memory, roughly
-from napari_seg.inference.fit import check, look_through
+from napari_seg.inference.fit import check, look_through, other_kind
 from napari_seg.inference.forecast import forecast
 from napari_seg.inference.predict import PredictSpec, Region
 
@@ -122,7 +122,8 @@ def look_at(wish: Wish) -> Look:
             raise
         refusal = Finding("refusal", str(told), _cures(wish))
         return Look((refusal, *doubts), estimates_diameter=by_diameter)
-    findings = [*doubts, *(Finding("warning", text) for text in fit.warnings)]
+    known = other_kind(target.model, target.volume) if doubts else ""  # the doubt says it, and what to do
+    findings = [*doubts, *(Finding("warning", text) for text in fit.warnings if text != known)]
     findings += [Finding("note", text) for text in fit.notes]
     return Look(
         tuple(findings),
@@ -133,9 +134,7 @@ def look_at(wish: Wish) -> Look:
 
 
 def _doubts(wish: Wish) -> list[Finding]:
-    source, model = wish.target.volume.source, wish.target.model
-    said = bool(source and source.modality and model.input.modality)  # the check then says so itself
-    return [Finding("warning", wish.doubt, (wish.other,) if wish.other else ())] if wish.doubt and not said else []
+    return [Finding("warning", wish.doubt, (wish.other,) if wish.other else ())] if wish.doubt else []
 
 
 def _cures(wish: Wish) -> tuple[Cure, ...]:

@@ -46,8 +46,8 @@ class Proposal:
         return best.path
 
     def doubt(self, model: Path) -> str:
-        """Why the mask of a model is not to be trusted on this image, or empty."""
-        return self._matches[model].doubt
+        """Why the mask of a model is not to be trusted on this image, and what to do where no other is; or empty."""
+        return doubt_of(self._matches[model], next(iter(self._matches.values())))
 
     def other(self, model: Path, specs: Mapping[Path, ModelSpec]) -> Cure | None:
         """The model that suits the image best, if that is another than ``model`` and without a doubt."""
@@ -55,6 +55,14 @@ class Proposal:
         if best.path == model or best.refusal or best.doubt:
             return None
         return Cure(f"Use {specs[best.path].name}", "model", str(best.path))
+
+
+_TEACH = "No model here learned from such images; to teach one, press Begin an empty mask on the page Correct."
+
+
+def doubt_of(match: Match, best: Match) -> str:
+    """Why the mask of a model is not to be trusted, and what to do where that of the ``best`` is not; or empty."""
+    return f"{match.doubt} {_TEACH}" if match.doubt and (best.doubt or best.refusal) else match.doubt
 
 
 def remember(models: dict[Path, str], path: Path, spec: ModelSpec) -> None:

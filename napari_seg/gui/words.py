@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from napari_seg.data.geometry import squeezed, tilt
 from napari_seg.data.volume import UNITS, Volume
+from napari_seg.inference.ranking import learned_modality
 from napari_seg.models.spec import ModelSpec
 
 UNIT_SIGNS = {"pixel": "px", "nm": "nm", "um": "µm", "mm": "mm", "m": "m"}
@@ -67,12 +68,13 @@ def facts_of_volume(volume: Volume) -> list[tuple[str, str]]:
 
 
 def describe_model(spec: ModelSpec) -> str:
-    """What a model expects: ``expects 1 channel, 2D, MR, 1 mm; finds nucleus``."""
+    """What a model expects: ``expects 1 channel, 2D, MR, 1 mm; finds nucleus``. The kind of image is said where it is
+    known: the file of an image may say nothing of it, and then a person has to see that another kind is meant."""
     wanted = spec.input
     count = spec.network.in_channels
     parts = [f"{count} channel{'s' if count > 1 else ''}", f"{spec.network.ndim}D"]
-    if wanted.modality:
-        parts.append(wanted.modality)
+    if learned := learned_modality(spec):
+        parts.append(learned)
     if wanted.spacing is not None:
         parts.append(spacing_words(wanted.spacing, wanted.unit))
     elif wanted.diameter:

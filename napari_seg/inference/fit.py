@@ -181,9 +181,8 @@ def check(spec: ModelSpec, volume: Volume, settings: PredictSpec, region: Region
     if ndim < volume.ndim:
         joined = "" if spec.task.pointwise else " and the objects are joined across slices"
         notes = (*notes, f"The 2D model goes through the volume slice by slice{joined}.")
-    modality = volume.source.modality if volume.source else ""
-    if differ(modality, spec.input.modality):
-        warnings = (*warnings, f"This image is {modality}, the model saw {spec.input.modality} only.")
+    if kind := other_kind(spec, volume):
+        warnings = (*warnings, kind)
     lies = volume.orientation[-ndim:]
     if spec.input.orientation and lies != spec.input.orientation:
         how = f"lies {lies}" if lies else "does not say how the patient lies"
@@ -192,6 +191,13 @@ def check(spec: ModelSpec, volume: Volume, settings: PredictSpec, region: Region
     fit = Fit(spec, channels, box, scale, notes, warnings)
     _refuse_far_larger(fit)
     return fit
+
+
+def other_kind(spec: ModelSpec, volume: Volume) -> str:
+    """That an image is of another kind than the model learned, where both say it; or empty."""
+    modality = volume.source.modality if volume.source else ""
+    known = differ(modality, spec.input.modality)
+    return f"This image is {modality}, the model saw {spec.input.modality} only." if known else ""
 
 
 def differ(modality: str, learned: str) -> bool:

@@ -46,6 +46,10 @@ _MODALITIES = {
 """Kinds of images by DICOM's short names where it has one, and how a model's card calls them."""
 
 _MEDICAL = ("MR", "CT", "PT", "US", "DX", "CR", "MG", "XA", "NM", "fundus")
+
+_GREY = ({*_MEDICAL} - {"fundus"}) | {"fluorescence", "EM"}
+"""What is measured there has no colour. Stains that glow may be shown in some, but lie on a dark ground."""
+
 _PATIENT_FORMATS, _MICROSCOPE_FORMATS = ("nifti", "nrrd_file", "dicom"), ("tiff", "ome_zarr")
 
 _NO_OBJECTS = 3.0
@@ -96,8 +100,8 @@ def match(path: Path, spec: ModelSpec, volume: Volume, settings: PredictSpec, mo
     world, own = world_of(volume, modality), _world(learned)
     if differ(modality, learned):
         doubt = f"This image is {_article(modality)}, {spec.name} learned from {learned}: expect a poor mask."
-    elif learned == "fluorescence" and _is_bright_colour(volume):
-        doubt = f"This image is in colour, {spec.name} learned from {learned}: expect a poor mask."
+    elif learned in _GREY and _is_bright_colour(volume):
+        doubt = f"This image is in bright colours, {spec.name} learned from {learned}: expect a poor mask."
     elif world and own and world != own:
         doubt = f"This image is {_WORLDS[world]}, {spec.name} learned from {learned}: expect a poor mask."
     if doubt:

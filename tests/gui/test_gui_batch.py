@@ -514,6 +514,21 @@ def test_what_files_do_not_say_is_asked_once(open_window: Any, tmp_path: Path, e
     assert window.viewer.layers[-1].data.shape == (4, 40, 50)
 
 
+def test_pictures_that_no_model_learned_are_doubted_and_a_person_hears_what_to_do(
+    open_window: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "blood"
+    folder.mkdir()
+    pink = (np.array([230, 180, 210]) + np.random.default_rng(0).integers(0, 20, (40, 50, 3))).astype(np.uint8)
+    write(Volume(pink, "YXS"), folder / "a.png")
+    window = open_window()
+    window.batch.choose_folder(folder)
+    window.rest()
+    (finding,) = window.batch.state.findings
+    assert finding.text.startswith("a.png: This image is in bright colours, ")
+    assert finding.text.endswith("to teach one, press Begin an empty mask on the page Correct.")
+
+
 def test_channels_are_chosen_for_all(open_window: Any, tmp_path: Path, engine: Any) -> None:
     folder = tmp_path / "stained"
     folder.mkdir()

@@ -12,7 +12,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_seg.data.formats import read, write
-from napari_seg.data.volume import Volume
+from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
 from napari_seg.gui import checking, errands, runs
 from napari_seg.gui.controller import Controller
@@ -238,6 +238,25 @@ def test_where_no_model_suits_the_choice_is_kept_and_doubted(viewer: ViewerModel
     assert controller.state.model == first
     assert "This image is CT" in controller.state.findings[0].text
     assert "learned from MR" in controller.state.findings[0].text
+    assert controller.state.findings[0].text.endswith("press Begin an empty mask on the page Correct.")
+    assert controller.state.findings[0].cures == ()
+
+
+def test_a_doubt_is_told_once_and_with_the_cure_also_where_the_file_names_the_kind_of_image(
+    viewer: ViewerModel, engine: Any
+) -> None:
+    controller = Controller(viewer, engine)
+    source = Source(Path("a.dcm"), "dicom", modality="CT")
+    ((data, about, _),) = layer_data(Volume(np.zeros((50, 60), np.int16), "YX", source=source), "image")
+    viewer.add_image(data, **about)
+    settle(controller)
+    controller.choose_model(shipped()["heart2d"])
+    settle(controller)
+    kinds = [finding.text for finding in controller.state.findings if "This image is" in finding.text]
+    assert kinds == [
+        "This image is CT, heart2d learned from MR: expect a poor mask. No model here learned from such images; to "
+        "teach one, press Begin an empty mask on the page Correct."
+    ]
 
 
 def test_a_volume_that_is_too_large_is_cured_by_a_box_around_the_view(viewer: ViewerModel, engine: Any) -> None:

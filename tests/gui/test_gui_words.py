@@ -9,7 +9,19 @@ from skimage.color import rgb2lab
 from napari_seg.data.geometry import spacing_of
 from napari_seg.data.volume import Volume
 from napari_seg.gui.colours import PALETTE, class_colours
-from napari_seg.gui.words import amount, breakable, describe_volume, duration, facts_of_volume, memory, number, roughly
+from napari_seg.gui.words import (
+    amount,
+    breakable,
+    describe_model,
+    describe_volume,
+    duration,
+    facts_of_volume,
+    memory,
+    number,
+    roughly,
+)
+from napari_seg.models.file import read_spec
+from napari_seg.models.zoo import shipped
 
 
 @pytest.mark.parametrize(
@@ -30,6 +42,13 @@ def test_a_guess_is_no_more_precise_than_it_is_good() -> None:
         "A few seconds", "About 10 s", "About 30 s", "About 2 min", "About 2 h",
     ]  # fmt: skip
     assert roughly(23, measured=True) == "23 s at the pace of the last run"
+
+
+def test_a_model_says_from_which_kind_of_images_it_learned() -> None:
+    """Many files of images say nothing of theirs, so that the person has to see what does not fit."""
+    words = {name: describe_model(read_spec(path)) for name, path in shipped().items()}
+    assert words["nuclei2d"] == "expects 1 channel, 2D, fluorescence, objects about 19.3 px wide"
+    assert words["heart2d"] == "expects 1 channel, 2D, MR"
 
 
 def test_amounts_have_the_units_of_their_world() -> None:

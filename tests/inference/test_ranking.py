@@ -106,11 +106,13 @@ def test_a_picture_that_says_nothing_is_doubted_by_nobody() -> None:
     assert first(Volume(np.zeros((40, 40, 50), np.uint8), "ZYX"), BRAIN, NUCLEI).path.name == "nuclei"
 
 
-def test_stained_tissue_is_doubted_by_models_of_fluorescence() -> None:
+def test_stained_tissue_is_doubted_by_models_of_what_is_grey() -> None:
     rng = np.random.default_rng(0)
     pink = (np.array([230, 180, 210]) + rng.integers(0, 20, (40, 50, 3))).astype(np.uint8)
-    doubt = "This image is in colour, nuclei learned from fluorescence: expect a poor mask."
-    assert first(Volume(pink, "YXS"), NUCLEI).doubt == doubt
+    for model, grey in ((NUCLEI, "fluorescence"), (HEART, "MR"), (semantic("lungs", modality="CT"), "CT")):
+        doubt = f"This image is in bright colours, {model.name} learned from {grey}: expect a poor mask."
+        assert first(Volume(pink, "YXS"), model).doubt == doubt
+    assert not first(Volume(pink, "YXS"), semantic("vessels", card=Card(summary="Vessels of the retina"))).doubt
     assert not first(Volume(pink, "YXS"), semantic("tissue", card=Card(summary="Glands in H&E"))).doubt
     assert not first(Volume(pink // 10, "YXS"), NUCLEI).doubt  # stains that glow on a dark ground
     assert not first(Volume(np.repeat(pink[..., :1], 3, -1), "YXS"), NUCLEI).doubt  # grey, in a file of colours
