@@ -27,7 +27,7 @@ from napari_seg.gui.case_view import CaseView
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.folder_sample import Sample, Used, sample_of, used_before
 from napari_seg.gui.folder_state import CaseRow, Folder, next_case, row_of, summary_of, worst_first
-from napari_seg.gui.outgoing import Outgoing, replaced
+from napari_seg.gui.outgoing import MASKS, Outgoing
 from napari_seg.gui.project import Project
 from napari_seg.gui.proposal import doubt_of, remember
 from napari_seg.gui.recorder import Recorder
@@ -192,12 +192,17 @@ class Batch:
 
     def save(self, folder: Path) -> None:
         """Write all masks into a folder; :meth:`replaced` says how many files that takes the place of."""
-        cases, missing = self.project.cases, self.project.missing
-        self.outgoing.start(self._masks(), folder, sum(cases[path].state != "new" for path in missing if path in cases))
+        cases, missing, titles = self.project.cases, self.project.missing, self.project.titles
+        left_out = [path for path in missing if path in cases and cases[path].state != "new"]
+        self.outgoing.start(self._masks(), folder, [f"{titles[path]}: {missing[path]}" for path in left_out])
 
     def replaced(self, folder: Path) -> int:
-        cases = self.project.cases
-        return replaced({path: cases[path].masks for path in self._masks()}, self.project.titles, folder)
+        return self.outgoing.replaced(self._masks(), folder)
+
+    def proposed_folder(self) -> Path:
+        """Where masks would best go: beside the images."""
+        beside = next((path.parent for path in self._there()), self.project.folder or Path.home())
+        return beside / MASKS
 
     def open(self, path: Path) -> None:
         """Show an image with its mask in the place of the one before."""

@@ -30,6 +30,11 @@ from napari_seg.session.session import Session
 from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
 
+MASKS = "masks"
+"""The folder that is proposed."""
+
+_CURE = f"choose another folder, such as {MASKS}."
+
 
 @dataclass(frozen=True, eq=False)
 class Mask:
@@ -49,8 +54,8 @@ class _Run:
     total: int
     names: dict[Path, dict[str, str]]
     images: frozenset[tuple[int, int]]
+    troubles: list[str]
     written: int = 0
-    failed: int = 0
 
 
 class Outgoing:
@@ -76,19 +81,21 @@ class Outgoing:
         """Whether masks are still to be written, and nobody has cancelled that."""
         return self._run is not None and bool(self._run.left)
 
-    def start(self, paths: list[Path], folder: Path, left_out: int = 0) -> None:
+    def replaced(self, paths: Sequence[Path], folder: Path) -> int:
+        """How many files would make way for the masks of these images; none where the folder is refused."""
+        names = self._names(paths)
+        return 0 if self._refusal(names, folder) else sum(place.exists() for place in _places(names, folder))
+
+    def start(self, paths: list[Path], folder: Path, left_out: Sequence[str] = ()) -> None:
         """Write the masks of these images into a folder; files of the same names there are replaced, but no image.
-        ``left_out``: how many more have a mask, which cannot be written as they are not where they were."""
-        listed, images = self._project.listed, identities(self._project.files)
-        names = mask_names({path: self._project.cases[path].masks for path in paths}, self._project.titles)
-        if listed is not None and folder.resolve() == listed.resolve():
-            self.words = "Here the masks would be taken for images; choose another folder, such as a new one in this."
-            self.changed.emit()
-        elif words := next(filter(None, (spared(place, images) for place in _places(names, folder))), ""):
+        ``left_out``: of those with a mask that cannot be written, as they are not where they were, why that is."""
+        names = self._names(paths)
+        if words := self._refusal(names, folder):
             self.words = words
             self.changed.emit()
         elif self._run is None and (paths or left_out):
-            run = self._run = _Run(folder, list(paths), len(paths) + left_out, names, images, failed=left_out)
+            images, total = identities(self._project.files), len(paths) + len(left_out)
+            run = self._run = _Run(folder, list(paths), total, names, images, list(left_out))
             self.words = ""
             self.changed.emit()
             self._recorder.sweep(lambda: self._next(run))
@@ -98,13 +105,27 @@ class Outgoing:
         if self._run is not None:
             self._run.left.clear()
 
+    def _names(self, paths: Sequence[Path]) -> dict[Path, dict[str, str]]:
+        return mask_names({path: self._project.cases[path].masks for path in paths}, self._project.titles)
+
+    def _refusal(self, names: Mapping[Path, Mapping[str, str]], folder: Path) -> str:
+        """Why masks of these names do not go into a folder; or empty."""
+        listed, images = self._project.listed, identities(self._project.files)
+        if listed is not None and folder.resolve() == listed.resolve():
+            return f"Your images lie here, and masks would be listed among them; {_CURE}"
+        if any(spared(place, images) for place in _places(names, folder)):
+            return f"Images of the project lie here, and masks get the same names; {_CURE}"
+        return ""
+
     def _next(self, run: _Run) -> None:
         session = self._project.session
         if not run.left or session is None:
             self._run = None
             masks = "1 mask" if run.written == 1 else f"{run.written} masks"
-            rest = f"; {run.failed} could not be written, and their rows say why" if run.failed else ""
-            self.words = f"Saved {masks} in {run.folder.name}{rest}"
+            self.words = f"Saved {masks} in {run.folder.name}"
+            if run.troubles:
+                which = "The first: " if len(run.troubles) > 1 else ""
+                self.words += f"; {len(run.troubles)} could not be written. {which}{run.troubles[0]}"
         else:
             path = run.left[0]
             image, who = self._project.cases[path].image.id, self._recorder.who
@@ -115,9 +136,12 @@ class Outgoing:
 
     def _done(self, run: _Run, path: Path, error: str) -> None:
         run.left[:1] = []
-        run.written, run.failed = run.written + (0 if error else len(run.names[path])), run.failed + bool(error)
         if error:
+            run.troubles.append(error)
             self._project.fail(path, error)
+        else:
+            run.written += len(run.names[path])
+            self._project.forget_failure(path)
         self._next(run)
 
 
@@ -188,11 +212,6 @@ def mask_names(masks: Mapping[Path, Sequence[str]], titles: Mapping[Path, str]) 
             taken.add(free.casefold())
             names[image][plane] = free + suffix
     return names
-
-
-def replaced(masks: Mapping[Path, Sequence[str]], titles: Mapping[Path, str], folder: Path) -> int:
-    """How many files of masks are in a folder already."""
-    return sum(place.exists() for place in _places(mask_names(masks, titles), folder))
 
 
 def _places(names: Mapping[Path, Mapping[str, str]], folder: Path) -> Iterator[Path]:

@@ -587,9 +587,13 @@ def test_masks_go_out_with_their_records(window: Window, folder: Path, tmp_path:
         window.rest()
     assert len(list((tmp_path / "more").glob("*.png"))) == 4
     assert window.batch.state.saved == "Saved 4 masks in more"
+    assert window.batch.replaced(folder) == 0  # it is refused, so that nobody is asked
     window.batch.save(folder)
     window.rest()
-    assert "taken for images" in window.batch.state.saved
+    assert window.batch.state.saved == (
+        "Your images lie here, and masks would be listed among them; choose another folder, such as masks."
+    )
+    assert window.batch.proposed_folder() == folder / "masks"
     assert not (folder / "a.review.json").exists()
 
 
@@ -624,17 +628,24 @@ def test_a_mask_never_replaces_an_image(window: Window, folder: Path, tmp_path: 
     window.batch.save(elsewhere)
     window.rest()
     assert window.batch.state.saved == (
-        "d.png is an image, and images are never replaced; choose another name or another folder."
+        "Images of the project lie here, and masks get the same names; choose another folder, such as masks."
     )
+    assert window.batch.replaced(elsewhere) == 0
     before = (elsewhere / "d.png").read_bytes()
     window.batch.save(out)
     os.link(elsewhere / "d.png", out / "d.png")  # while the others are written
     for _ in range(4):
         window.rest()
-    assert "1 could not be written" in window.batch.state.saved
-    assert window.row("d").why.startswith("d.png is an image, and images are never replaced")
+    why = "d.png is an image, and images are never replaced; choose another name or another folder."
+    assert window.batch.state.saved == f"Saved 3 masks in out; 1 could not be written. {why}"
+    assert window.row("d").why == why
     assert (elsewhere / "d.png").read_bytes() == before
     assert sorted(path.name for path in elsewhere.iterdir()) == ["d.png"]
+    window.batch.save(tmp_path / "more")
+    for _ in range(5):
+        window.rest()
+    assert window.batch.state.saved == "Saved 4 masks in more"
+    assert window.row("d").why == ""  # what it said is no longer true
 
 
 def test_a_mask_goes_out_only_with_the_image_that_it_was_made_on(window: Window, folder: Path, tmp_path: Path) -> None:

@@ -408,12 +408,43 @@ def test_masks_are_saved_and_never_replaced_without_asking(
     monkeypatch.setattr(QMessageBox, "question", answer(QMessageBox.StandardButton.No))
     page.click(page.shown.save)
     assert asked == ["1 file of that name is in out. Replace?"]
+    folder = page.controller.batch.state.folder
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
+    page.click(page.shown.save)
+    assert len(asked) == 1  # what is refused is not asked
+    page.rest()
+    assert page.shown.saved.text().startswith("Your images lie here")
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(out))
     assert (out / "a.png").read_text() == "something of mine"
     monkeypatch.setattr(QMessageBox, "question", answer(QMessageBox.StandardButton.Yes))
     page.click(page.shown.save)
     page.rest()
     assert page.shown.saved.text() == "Saved 3 masks in out"
     assert int(np.asarray(read(out / "a.png").data).max()) == 1
+
+
+def test_a_folder_beside_the_images_is_proposed_for_their_masks(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    page.click(page.shown.segment)
+    page.answer_all()
+    proposed = page.controller.batch.state.folder / "masks"
+    starts: list[str] = []
+
+    def dialog(choice: str) -> Callable[..., str]:
+        def choose(_parent: Any, _title: str, start: str) -> str:
+            assert Path(start).is_dir()
+            starts.append(start)
+            return choice
+
+        return choose
+
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", dialog(""))
+    page.click(page.shown.save)
+    assert not proposed.exists()
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", dialog(str(proposed)))
+    page.click(page.shown.save)
+    page.rest()
+    assert page.shown.saved.text() == "Saved 3 masks in masks"
+    assert starts == [str(proposed)] * 2
 
 
 def test_the_page_draws_every_state(page: Page) -> None:

@@ -3,6 +3,7 @@ on."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from qtpy.QtCore import Qt
@@ -230,15 +231,27 @@ class FolderPage(QScrollArea):
             self._batch.open(found.path)
 
     def _save(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Choose a folder for the masks", str(self._batch.state.folder))
-        count = self._batch.replaced(Path(folder)) if folder else 0
-        if count:
+        folder = self._folder_for_masks()
+        if folder is None:
+            return
+        if count := self._batch.replaced(folder):
             there = "1 file of that name is" if count == 1 else f"{count} files of these names are"
-            answer = QMessageBox.question(self, "Save masks", f"{there} in {Path(folder).name}. Replace?")
+            answer = QMessageBox.question(self, "Save masks", f"{there} in {folder.name}. Replace?")
             if answer != QMessageBox.StandardButton.Yes:
                 return
-        if folder:
-            self._batch.save(Path(folder))
+        self._batch.save(folder)
+
+    def _folder_for_masks(self) -> Path | None:
+        """Ask for a folder. The one that is proposed is made for the time, as dialogs know none that is not there."""
+        proposed = self._batch.proposed_folder()
+        with suppress(OSError):
+            proposed.mkdir()
+        start = proposed if proposed.is_dir() else proposed.parent
+        chosen = QFileDialog.getExistingDirectory(self, "Choose a folder for the masks", str(start))
+        if not chosen or Path(chosen) != proposed:
+            with suppress(OSError):
+                proposed.rmdir()  # only where it is empty
+        return Path(chosen) if chosen else None
 
     def _open_next(self) -> None:
         self._batch.open_next([found.path for found in self.list.cases.shown])
