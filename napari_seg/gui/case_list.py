@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QItemSelectionModel, QSize, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView
 
-from napari_seg.gui.cases_model import DOUBT, CasesModel
+from napari_seg.gui.cases_model import COLUMNS, DOUBT, CasesModel
 from napari_seg.gui.folder_state import CaseRow, Folder
 
 _LEAST = 150
@@ -35,7 +36,6 @@ class CaseList(QTableView):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setShowGrid(False)
         self.setWordWrap(False)
         self.setTabKeyNavigation(False)
@@ -56,7 +56,7 @@ class CaseList(QTableView):
         self.selectionModel().selectionChanged.connect(lambda *_: self.chosen.emit())
 
     def sizeHint(self) -> QSize:
-        return QSize(200, 260)
+        return QSize(200, _LEAST)  # it grows where there is room
 
     def sizeHintForColumn(self, column: int) -> int:
         """In a narrow panel no column is wider than its heading needs, so that the last one is seen as a whole."""
@@ -66,6 +66,9 @@ class CaseList(QTableView):
         """Show the rows of a page; those that were chosen stay so. The case that is opened becomes the chosen one."""
         chosen = [row.path for row in self.rows]
         self.cases.render(state.rows, state.current)
+        for column in range(1, len(COLUMNS)):  # the names get the room of those that say nothing
+            self.setColumnHidden(column, not any(COLUMNS[column].cell(row) for row in state.rows))
+        self.setTextElideMode(_elide_mode([row.name for row in state.rows]))
         if chosen and not self.rows:
             select, model = QItemSelectionModel.SelectionFlag, self.selectionModel()
             for place in (self.cases.place_of(path) for path in chosen):
@@ -94,3 +97,11 @@ class CaseList(QTableView):
         super().focusInEvent(event)
         if not self.currentIndex().isValid() and self.cases.rowCount():
             self.setCurrentIndex(self.cases.index(0, 0))
+
+
+def _elide_mode(names: Sequence[str]) -> Qt.TextElideMode:
+    """What is left out where a name is too long: of names that begin alike the beginning, as they differ at the end."""
+    letters = enumerate(zip(*names, strict=False))
+    alike = next((place for place, found in letters if len({*found}) > 1), 0)
+    half = min(map(len, names), default=0) // 2
+    return Qt.TextElideMode.ElideLeft if alike > half else Qt.TextElideMode.ElideMiddle

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,25 @@ def test_no_column_of_the_list_is_cut_off(qtbot: Any, width: int) -> None:
     header = shown.horizontalHeader()
     qtbot.waitUntil(lambda: header.length() <= shown.viewport().width())
     assert shown.columnWidth(DOUBT) >= header.sectionSizeHint(DOUBT)
+
+
+def test_names_get_the_room_of_columns_that_say_nothing(qtbot: Any) -> None:
+    shown = CaseList()
+    qtbot.addWidget(shown)
+    shown.resize(320, 200)
+    shown.show()
+    names = [f"train_Part1_SC-HF-NI-04-IM-0001-{number:04}.dcm" for number in (1, 21, 41)]
+    new = tuple(CaseRow(Path(f"/images/{name}.png"), "new") for name in names)
+    shown.render(Folder(rows=new))
+    assert [shown.isColumnHidden(column) for column in range(len(COLUMNS))] == [False, False, True, True]
+    qtbot.waitUntil(lambda: shown.columnWidth(0) > 180)
+    assert shown.textElideMode() == Qt.TextElideMode.ElideLeft  # they differ at the end
+    seen = shown.fontMetrics().elidedText(names[1], shown.textElideMode(), shown.columnWidth(0))
+    assert seen.endswith("0001-0021.dcm")
+    shown.render(Folder(rows=(replace(new[0], state="unseen", amount="9 px", size=9.0, doubt=0.1), *new[1:])))
+    assert not any(shown.isColumnHidden(column) for column in range(len(COLUMNS)))
+    shown.render(Folder(rows=ROWS))
+    assert shown.textElideMode() == Qt.TextElideMode.ElideMiddle
 
 
 def test_words() -> None:
@@ -246,6 +266,18 @@ def test_to_look_at_masks_comes_before_making_them_anew(page: Page, model_file: 
     page.rest()
     assert shown.segment.text() == "Segment 3 images again"
     assert (shown.segment.objectName(), shown.following.objectName()) == ("", "main")
+
+
+def test_what_comes_next_is_in_sight_however_much_is_said(page: Page) -> None:
+    shown = page.shown
+    page.click(shown.segment)
+    page.answer_all()
+    page.bot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at("notes"))
+    shown.resize(330, 420)
+    shown.render(replace(page.controller.batch.state, saved="Saved 3 masks in masks", told="A sentence. " * 20))
+    page.bot.waitUntil(lambda: shown.height() == 420)
+    for part in (shown.following, shown.open, shown.save, shown.saved):
+        assert part.visibleRegion().boundingRect() == part.rect()
 
 
 def test_with_the_keys(page: Page) -> None:

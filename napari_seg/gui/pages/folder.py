@@ -27,8 +27,8 @@ _SHOWN = 6
 """Projects that are offered on an empty page."""
 
 
-class FolderPage(QScrollArea):
-    """The title is what the tab says."""
+class FolderPage(QWidget):
+    """The title is what the tab says. What comes next is always in sight, below all that scrolls."""
 
     title = "Project"
 
@@ -36,15 +36,20 @@ class FolderPage(QScrollArea):
         super().__init__()
         self._batch = controller.batch
         self._recent: tuple[Recent, ...] | None = None
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.start, self.work = QWidget(), QWidget()
-        sheet = QWidget()
-        layout = QVBoxLayout(sheet)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.addWidget(self.start)
-        layout.addWidget(self.work)
-        self.setWidget(sheet)
+        self.start, self.work, self.foot = QWidget(), QWidget(), QWidget()
+        sheet, scroll = QWidget(), QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        inner = QVBoxLayout(sheet)
+        inner.setContentsMargins(6, 6, 6, 6)
+        inner.addWidget(self.start)
+        inner.addWidget(self.work)
+        scroll.setWidget(sheet)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(scroll, 1)
+        layout.addWidget(self.foot)
         self._build_start()
         self._build_work()
         self._batch.changed.connect(self.render)
@@ -119,8 +124,11 @@ class FolderPage(QScrollArea):
         layout.addLayout(row(self.add_open, self.add_files))
         layout.addWidget(self.told)
         layout.addWidget(self.card)
-        layout.addLayout(row(self.following, self.open, self.save))
-        layout.addWidget(self.saved)
+        foot = QVBoxLayout(self.foot)
+        foot.setContentsMargins(6, 0, 6, 4)
+        foot.setSpacing(4)
+        foot.addLayout(row(self.following, self.open, self.save))
+        foot.addWidget(self.saved)
         self.change.clicked.connect(self._choose)
         self.model.activated.connect(self._chose_model)
         self.channel.activated.connect(lambda _: self._batch.choose_channel(self.channel.currentData()))
@@ -147,6 +155,7 @@ class FolderPage(QScrollArea):
         was_running = self.running.isVisible()
         self.start.setVisible(state.folder is None)
         self.work.setVisible(state.folder is not None)
+        self.foot.setVisible(state.folder is not None)
         if state.folder is None:
             self._render_start(state)
             return
