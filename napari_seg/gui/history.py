@@ -277,7 +277,7 @@ class HistoryDialog(QDialog):
                 save_csv(log_csv(lines), path)
             except SegError as error:
                 return str(error)
-            return f"Saved {path.name} with {len(lines)} lines."
+            return f"Saved {path.name} with {'1 line' if len(lines) == 1 else f'{len(lines)} lines'}."
 
         self._ask(work, self._say)
 

@@ -200,7 +200,8 @@ class ObjectTable(QWidget):
     def _count(self) -> None:
         table, shown = self.model.table, len(self.model.rows)
         total = len(table) if table is not None else 0
-        what = ("object" if total == 1 else "objects") if table is None or table.objects else "classes"
+        one, many = ("object", "objects") if table is None or table.objects else ("class", "classes")
+        what = one if total == 1 else many
         self.count.setText(f"{total} {what}" if shown == total else f"{shown} of {total} {what}")
 
     def _say(self, words: str) -> None:

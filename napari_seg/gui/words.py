@@ -15,7 +15,7 @@ UNIT_SIGNS = {"pixel": "px", "nm": "nm", "um": "µm", "mm": "mm", "m": "m"}
 
 _SIDES = {"L": "left", "R": "right", "A": "front", "P": "back", "S": "head", "I": "feet"}
 
-_AXES = {"T": "time points", "C": "channels", "Z": "slices"}
+_AXES = {"C": "channel", "T": "time point"}
 
 
 def number(value: float) -> str:
@@ -38,7 +38,8 @@ def describe_volume(volume: Volume) -> str:
     """``CT, 512 x 512 x 214, 0.8 x 0.8 x 1.5 mm``, in the order in which people say it: x, y, z."""
     parts = [volume.source.modality] if volume.source and volume.source.modality else []
     parts.append(" x ".join(str(n) for n in reversed(volume.grid)))
-    parts += [f"{volume.size(axis)} {_AXES[axis]}" for axis in "CT" if axis in volume.axes]
+    sizes = ((volume.size(axis), words) for axis, words in _AXES.items() if axis in volume.axes)
+    parts += [f"{size} {words if size == 1 else words + 's'}" for size, words in sizes]
     if "S" in volume.axes:
         parts.append("RGB")
     parts.append(spacing_words(volume.spacing, volume.unit))
@@ -151,7 +152,7 @@ def amount(voxels: float, volume: Volume) -> str:
 def measured(voxels: float, ndim: int, spacing: tuple[float, ...] | None, unit: str) -> str:
     """:func:`amount` of an image of which only the grid is known."""
     if not spacing or unit == "pixel":
-        return f"{round(voxels)} {'px' if ndim == 2 else 'voxels'}"
+        return f"{round(voxels)} {'px' if ndim == 2 else 'voxel' if round(voxels) == 1 else 'voxels'}"
     each = math.prod(s * UNITS[unit] for s in spacing)  # in mm2 or mm3
     power = ndim
     if power == 3 and unit in ("mm", "m"):

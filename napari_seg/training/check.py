@@ -305,7 +305,8 @@ def _classes(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
         holders = [case for case in cases if (case.sizes or {}).get(value)]
         voxels = sum((case.sizes or {})[value] for case in holders)
         if voxels < FEW_VOXELS:
-            yield _finding(f"Class {value} has {voxels} voxels in all; label more of it.", holders, False)
+            count = "1 voxel" if voxels == 1 else f"{voxels} voxels"
+            yield _finding(f"Class {value} has {count} in all; label more of it.", holders, False)
         elif len(holders) < min(FEW_CASES, len(cases)):
             yield _finding(f"Class {value} occurs in {{}} alone; label it in more images.", holders, False)
 

@@ -219,7 +219,8 @@ def _task(
     if not spec.classes and len(values) < largest:
         raise SegError(f"The labels hold {shown} with gaps; number the classes 1, 2, ... or name them all.")
     if spec.classes and len(spec.classes) < largest:
-        raise SegError(f"The labels go up to {largest}, but {len(spec.classes)} classes are named; name one for each.")
+        named = "1 class is" if len(spec.classes) == 1 else f"{len(spec.classes)} classes are"
+        raise SegError(f"The labels go up to {largest}, but {named} named; name one for each.")
     return Semantic(classes=spec.classes or tuple(f"class {k + 1}" for k in range(largest)))
 
 
@@ -240,9 +241,9 @@ def _classes_of_planes(spec: TrainSpec, planes: set[int], facts: Sequence[Facts]
             "another; save all with the same names in the same order."
         )
     if spec.classes and len(spec.classes) != count:
+        there = "1 plane" if count == 1 else f"{count} planes"
         raise SegError(
-            f"The labels have {count} planes, but the number of named classes is {len(spec.classes)}; name one for "
-            "each plane."
+            f"The labels have {there}, but the number of named classes is {len(spec.classes)}; name one for each plane."
         )
     return spec.classes or (named[0] if named else tuple(f"class {k + 1}" for k in range(count)))
 

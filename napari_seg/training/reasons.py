@@ -30,14 +30,18 @@ class Reason(NamedTuple):
 
 def reasons(facts: Sequence[Facts], spec: TrainSpec, model: ModelSpec) -> tuple[Reason, ...]:
     """Why ``model`` was planned from these cases. What a person chose is said to be their choice."""
-    network, given = model.network, model.input
+    network, given, batch = model.network, model.input, batch_size(model, spec)
     found = (
         Reason("network", network.kind, NETWORKS[network.kind]),
         Reason("ndim", f"{network.ndim}D", _dimensions(facts, network.ndim)),
-        Reason("depth", f"{network.depth} halvings", _depth(model)),
+        Reason("depth", "1 halving" if network.depth == 1 else f"{network.depth} halvings", _depth(model)),
         Reason("width", f"{network.width} channels at the finest level", _width(model)),
         Reason("patch", " x ".join(map(str, given.patch)), _patch(model)),
-        Reason("batch", f"{batch_size(model, spec)} patches", "Steady steps, and still many of them in the time."),
+        Reason(
+            "batch",
+            "1 patch" if batch == 1 else f"{batch} patches",
+            "Steady steps, and still many of them in the time.",
+        ),
         Reason("normalisation", given.normalisation.kind, _normalisation(model)),
         Reason("spacing", _spacing_words(model), _spacing(model)),
     )

@@ -177,19 +177,17 @@ def around_mask(sample: Sample, margin: tuple[int, ...]) -> Sample:
 def check_labels(labels: Volume, task: Semantic | Instance, name: str) -> None:
     """Raises ``SegError`` for labels that do not fit the task."""
     planes, named = labels.size("C") if "C" in labels.axes else 0, tuple(name.strip() for name in labels.channels)
+    has = ("1 plane" if planes == 1 else f"{planes} planes") if planes else "one number for each pixel"
     if task.kind == "instance":
         if planes:
             raise SegError(
-                f"{name}: the labels have {planes} planes, but objects lie in one; save one plane or train the task "
-                "semantic."
+                f"{name}: the labels have {has}, but objects lie in one; save one plane or train the task semantic."
             )
         return
     count = len(task.classes)
+    classes = "1 class" if count == 1 else f"{count} classes"
     if planes != (count if task.overlapping else 0):
-        has = f"{planes} planes" if planes else "one number for each pixel"
-        learned = (
-            f"{count} classes that may overlap, one plane each" if task.overlapping else "one class for each pixel"
-        )
+        learned = f"{classes} that may overlap, one plane each" if task.overlapping else "one class for each pixel"
         raise SegError(f"{name}: the labels have {has}, but the model learns {learned}; save all labels alike.")
     if planes and named != task.classes and {*named} & {*task.classes}:
         raise SegError(
@@ -198,7 +196,7 @@ def check_labels(labels: Volume, task: Semantic | Instance, name: str) -> None:
         )
     if not planes and np.asarray(labels.data).max() > count:
         raise SegError(
-            f"{name}: the labels go up to {np.asarray(labels.data).max()}, but the model learns {count} classes; name "
+            f"{name}: the labels go up to {np.asarray(labels.data).max()}, but the model learns {classes}; name "
             "all classes or correct the labels."
         )
 

@@ -139,8 +139,9 @@ class Trainer:
             if not out_of_memory(error):
                 raise
             patch = " x ".join(map(str, self.spec.input.patch))
+            patches = "1 patch" if self.settings.batch == 1 else f"{self.settings.batch} patches"
             raise SegError(
-                f"Memory ran out while training on {self.settings.batch} patches of {patch} at a time; close other "
+                f"Memory ran out while training on {patches} of {patch} at a time; close other "
                 "programs, or train a smaller network or with a smaller batch."
             ) from None
 

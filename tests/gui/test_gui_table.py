@@ -189,6 +189,8 @@ def test_another_table_keeps_order_and_choice(table: ObjectTable) -> None:
     assert shown(table.model)[0] == 6
     table.render(cells(5))
     assert table.selected is None
+    table.render(measure(Annotation.of(np.ones((9, 9), np.uint8), objects=False), ("liver",)))
+    assert table.count.text() == "1 class"
     table.render(None)
     assert (table.count.text(), table.save.isEnabled()) == ("0 objects", False)
 

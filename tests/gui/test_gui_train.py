@@ -167,7 +167,7 @@ def test_a_training_is_ordered_once_all_is_on_the_disk(
     layer = corrected(controller)
     layer.data[40, 70] = 9  # another program, without an event
     page.minutes.setValue(0)
-    assert page.minutes.value() == 1
+    assert page.minutes.text() == "1 min"
     page.minutes.setValue(12)
     page.begin.click()
     assert trainer.orders == []  # not before all is kept

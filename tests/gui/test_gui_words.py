@@ -65,6 +65,12 @@ def test_amounts_have_the_units_of_their_world() -> None:
     assert amount(3000, tilted) == "15 ml"
 
 
+def test_one_is_no_plural() -> None:
+    one = Volume(np.zeros((1, 1, 4, 4)), "TCYX")
+    assert describe_volume(one) == "4 x 4, 1 channel, 1 time point, pixel size not known"
+    assert amount(1, Volume(np.zeros((4, 4, 4)), "ZYX")) == "1 voxel"
+
+
 def test_a_long_name_does_not_run_over_the_edge() -> None:
     assert breakable("In scan all objects have the same number.") == "In scan all objects have the same number."
     found = breakable(f"There is a single image ({'a' * 60}), a part of it is held out.")

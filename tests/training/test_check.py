@@ -249,6 +249,8 @@ def test_classes_with_too_little_are_told() -> None:
     few = (discs() > 0).astype(np.uint8)
     few[0, :3] = 2
     assert any("Class 2 has 3 voxels" in f.sentence for f in check(three(labels=few), Wanted("semantic")))
+    few[0, 1:3] = 0
+    assert any("Class 2 has 1 voxel in" in f.sentence for f in check([given(labels=few)], Wanted("semantic")))
     more = np.where(discs() == 1, 2, discs() > 0).astype(np.uint8)
     assert any(
         "Class 2 occurs in odd alone" in f.sentence for f in check(three(labels=np.tile(more, 1)), Wanted("semantic"))

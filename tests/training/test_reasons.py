@@ -45,6 +45,13 @@ def test_volumes_are_seen_whole_unless_their_slices_are_few_or_thick(
     assert told["ndim"].chosen == f"{ndim}D"
 
 
+def test_one_is_no_plural() -> None:
+    spec = TrainSpec(task="semantic", depth=1, batch=1)
+    facts = [facts_of((40, 40), spec)] * 2
+    told = {reason.setting: reason.chosen for reason in reasons(facts, spec, plan(facts, spec))}
+    assert (told["depth"], told["batch"]) == ("1 halving", "1 patch")
+
+
 def boxes(grid: tuple[int, ...], side: tuple[int, ...], spacing: tuple[float, ...] | None) -> Facts:
     """An image in which a box lies at every second place."""
     labels = np.indices(grid) // np.reshape(side, (-1,) + (1,) * len(grid))

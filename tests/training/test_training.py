@@ -282,7 +282,7 @@ def model_of(axes: str, **changes: object) -> Model:
     [
         (("ZYX", {"ndim": 3}), {}, "0 is a 2D image"),
         (("CYX", {}), {}, "the model expects 2 channels, the image has 1"),
-        (("YX", {"task": "semantic"}), {}, "the labels go up to 9, but the model learns 1 classes"),
+        (("YX", {"task": "semantic"}), {}, "the labels go up to 9, but the model learns 1 class;"),
         (("YX", {}), {"task": "semantic"}, "has the task instance, not semantic"),
         (("YX", {}), {"network": "segnet"}, "has the network unet, not segnet"),
         (("YX", {}), {"ndim": 3}, "has the ndim 2, not 3"),

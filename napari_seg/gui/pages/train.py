@@ -96,7 +96,7 @@ class TrainPage(QScrollArea):
         self.minutes = QDoubleSpinBox()
         self.minutes.setRange(1, 1440)
         self.minutes.setDecimals(0)
-        self.minutes.setSuffix(" minutes")
+        self.minutes.setSuffix(" min")
         self.minutes.setKeyboardTracking(False)
         self.minutes.setAccessibleName("Minutes")
         self.minutes.setToolTip("How long it may learn. Longer is better, up to a point: it stops by itself there.")
