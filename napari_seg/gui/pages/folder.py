@@ -253,13 +253,14 @@ class FolderPage(QWidget):
     def _folder_for_masks(self) -> Path | None:
         """Ask for a folder. The one that is proposed is made for the time, as dialogs know none that is not there."""
         proposed = self._batch.proposed_folder()
+        there = proposed.exists()
         with suppress(OSError):
-            proposed.mkdir()
+            proposed.mkdir(exist_ok=True)
         start = proposed if proposed.is_dir() else proposed.parent
         chosen = QFileDialog.getExistingDirectory(self, "Choose a folder for the masks", str(start))
-        if not chosen or Path(chosen) != proposed:
+        if not there and (not chosen or Path(chosen) != proposed):
             with suppress(OSError):
-                proposed.rmdir()  # only where it is empty
+                proposed.rmdir()
         return Path(chosen) if chosen else None
 
     def _open_next(self) -> None:
