@@ -39,9 +39,12 @@ NAMES: Mapping[str, str] = {
 }
 """What each colour is called."""
 
-_START = 100411
+_OWN = tuple(colour for colour in PALETTE if colour != "#f8f8f8")
+"""Those that a name stands for: white is no colour on a grey image, where nobody would see the border."""
+
+_START = 264837
 """Where the checksum of a name starts: there common organs and cells hardly ever share a colour, and those that lie
-beside each other get colours that lie far apart."""
+beside each other, as nucleus and cytoplasm do, get colours that lie far apart."""
 
 _FILE = "class_colours.json"
 
@@ -54,11 +57,11 @@ def class_colours(names: Sequence[str], chosen: Mapping[str, str] | None = None)
     order = sorted(sums, key=lambda name: (sums[name], name))
     colours = {name: colour for name, colour in (chosen or {}).items() if name in sums}
     others = [name for name in order if name not in colours]
-    own = {PALETTE[sums[name] % len(PALETTE)]: name for name in reversed(others)}
+    own = {_OWN[sums[name] % len(_OWN)]: name for name in reversed(others)}
     colours |= {name: colour for colour, name in own.items() if colour not in colours.values()}
     for name in others:
-        first = sums[name] % len(PALETTE)
-        after = (*PALETTE[first:], *PALETTE[:first], *SHADES)
+        first = sums[name] % len(_OWN)
+        after = (*_OWN[first:], *_OWN[:first], *PALETTE, *SHADES)
         if name not in colours:
             colours[name] = next((colour for colour in after if colour not in colours.values()), after[0])
     return {name: colours[name] for name in names}

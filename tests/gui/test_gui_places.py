@@ -40,6 +40,7 @@ class Desk:
         """Show an image and an empty mask of it, which is returned."""
         for kind, one in (("image", volume), ("labels", volume.mask(np.zeros(volume.shape, np.uint8), name="mask"))):
             ((data, about, _),) = layer_data(one, kind)  # type: ignore[arg-type]
+            about["opacity"] = 0.5  # no image hides what lies below
             layer = getattr(self.viewer, f"add_{kind}")(data, **about)
         self.rest()
         return layer

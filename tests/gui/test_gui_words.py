@@ -98,7 +98,8 @@ COMMON = [
 def test_classes_have_colours_of_their_own_that_stay() -> None:
     pairs = [(a, b) for a in COMMON for b in COMMON if a != b]
     moved = [(a, b) for a, b in pairs if class_colours([a, b])[b] != class_colours([b])[b]]
-    assert len(moved) <= 5
+    assert len(moved) <= 6
+    assert "#f8f8f8" not in {class_colours([name])[name] for name in (*COMMON, "left ventricle")}  # white on grey
     for a, b in pairs:
         colours = class_colours([a, b])
         assert colours[a] != colours[b]
