@@ -167,10 +167,14 @@ class Controller:
             self._image = layer
             self.viewer.layers.selection.active = layer
             bring_into_view(self.viewer, layer)
-            if covering(self.viewer, layer, middle_of(self.viewer, layer)) is not None:
-                bring_to_front(self.viewer, self.recorder.together(layer))
+            self._bring_to_front(layer)
             self.runs.forget()
             self.refresh()
+
+    def _bring_to_front(self, image: Any) -> None:
+        """Lay an image that another one hides over that, with its masks: these would seem to be of the other."""
+        if covering(self.viewer, image, middle_of(self.viewer, image)) is not None:
+            bring_to_front(self.viewer, self.recorder.together(image))
 
     def choose_model(self, path: Path) -> None:
         """Choose a model by its file, shipped or not."""
@@ -204,6 +208,7 @@ class Controller:
         target = self.target()
         if target is not None and self.state.can_run:
             self._saving.forget()
+            self._bring_to_front(target.layer)
             self.warm_up()
             self.runs.start(target, self.settings_for(target.volume, target.path), self._region(target))
             self.resolve()
@@ -211,6 +216,7 @@ class Controller:
     def begin_mask(self, *, objects: bool = True) -> None:
         """Add an empty mask on the chosen image, to be painted: of objects that are counted, or of classes."""
         if self._image is not None:
+            self._bring_to_front(self._image)
             classes = () if objects else self.classroom.classes_for(self._image)
             empty_mask(self.viewer, self._image, objects=objects, classes=classes)
             self.refresh()

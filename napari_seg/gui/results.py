@@ -130,7 +130,7 @@ def empty_mask(viewer: Any, image: Any, *, objects: bool = True, classes: tuple[
     volume = volume_as_kept(image)
     name = f"{image.name} · mask"
     shape = [volume.size(axis) for axis in volume.axes if axis not in "CS"]
-    labels = np.zeros(shape, np.uint16)
+    labels = np.zeros(shape, np.uint16 if objects else np.uint8)  # napari makes a colour for each number there can be
     about = {KEY: volume.mask(labels, name=name), IMAGE: str(image.unique_id), OBJECTS: objects, CLASSES: classes}
     with adding(viewer):
         return viewer.add_labels(labels, name=name, opacity=OPACITY, metadata=about, **beside(image, volume))

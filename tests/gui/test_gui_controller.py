@@ -675,6 +675,13 @@ def test_what_is_chosen_is_seen_and_a_mask_chooses_its_image(controller: Control
     assert [*viewer.layers] == [first, mask, second]
     controller.choose_image(str(first.unique_id))
     assert [*viewer.layers] == [second, first, mask]
+    for act in (controller.begin_mask, controller.run):
+        viewer.layers.selection.active = first
+        hidden = viewer.add_image(np.ones((40, 50), np.uint8))
+        viewer.layers.selection.active = second
+        settle(controller)
+        act()
+        assert viewer.layers.index(second) > max(map(viewer.layers.index, (first, mask, hidden)))
 
 
 def test_steps_are_counted_of_the_mask_that_is_meant(controller: Controller, viewer: ViewerModel) -> None:

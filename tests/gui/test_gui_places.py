@@ -265,7 +265,7 @@ def test_what_is_shown_is_what_napari_shows(desk: Desk) -> None:
 
 def test_a_film_is_not_changed_while_a_longer_one_goes_on(desk: Desk) -> None:
     film = desk.show(Volume(np.zeros((3, SIDE, SIDE), np.uint8), "TYX", name="film"))
-    desk.viewer.add_image(np.zeros((6, SIDE, SIDE)))
+    desk.viewer.add_image(np.zeros((6, SIDE, SIDE)), opacity=0.5)
     taken = []
     for time in range(6):
         desk.viewer.dims.set_current_step(0, time)
