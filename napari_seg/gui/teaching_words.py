@@ -39,6 +39,9 @@ more is wrong or missing than is right."""
 GAIN = 0.01
 """A score that rose by less in the last third of a training had levelled off."""
 
+FALLING = 0.95
+"""An error that is lower by this in the last third of a training than in the third before had not levelled off."""
+
 _DECIDED = {
     "better": "The new model is better",
     "worse": "The new model is not better",
@@ -189,7 +192,7 @@ def first_words(made: str, curve: Curve, objects: bool) -> str:
 def _more_words(curve: Curve) -> str:
     if not wants_time(curve):
         return "It got no better at the end: draw more, on other images too, then teach it more."
-    why = "It was still getting better" if len(curve.scores) > 1 else "It had little time"
+    why = "It was still getting better" if _rose(curve) else "It had little time"
     return f"{why}: teach it longer, or draw more."
 
 
@@ -203,10 +206,24 @@ def is_rough(curve: Curve, objects: bool) -> bool:
 
 
 def wants_time(curve: Curve) -> bool:
-    """Whether the score still rose when a training ended, or nobody knows, as there was time for one test only."""
+    """Whether a training ended too early: its score still rose, or there was time for a single test, or its error still
+    fell while the score did not."""
+    scores = [score for _, score in curve.scores]
+    return len(scores) == 1 or _rose(curve) or (_fell(curve) and scores[-1:] > [max(scores, default=0) - 2 * GAIN])
+
+
+def _rose(curve: Curve) -> bool:
+    """Whether the score rose in the last third."""
     scores = [score for _, score in curve.scores]
     last = max(1, len(scores) // 3)
-    return len(scores) == 1 or (len(scores) > 1 and max(scores[-last:]) > max(scores[:-last]) + GAIN)
+    return len(scores) > 1 and max(scores[-last:]) > max(scores[:-last]) + GAIN
+
+
+def _fell(curve: Curve) -> bool:
+    """Whether the error fell in the last third."""
+    losses = [loss for _, loss in curve.losses]
+    third = len(losses) // 3
+    return third > 0 and sum(losses[-third:]) < FALLING * sum(losses[-2 * third : -third])
 
 
 def progress_words(progress: Progress, verb: str) -> str:

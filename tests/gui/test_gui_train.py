@@ -535,6 +535,7 @@ def test_a_model_from_nothing_says_why_it_is_as_it_is_and_every_choice_can_be_ch
 @pytest.mark.parametrize(
     ("scores", "headline", "words", "main"),
     [
+        ((0.18, 0.19, 0.181), "is still rough", "It had little time: teach it longer, or draw more.", "more"),
         ((0.02, 0.03, 0.06), "finds next to nothing yet", "It was still getting better: teach it longer", "more"),
         ((0.15, 0.19, 0.25), "is still rough", "It reaches 0.25 of 1 on what it has not learned from", "more"),
         ((0.25,), "is still rough", "It had little time: teach it longer, or draw more.", "more"),
@@ -558,7 +559,8 @@ def test_a_model_from_nothing_says_what_it_reaches_and_what_to_do(
     path = begun(controller, trainer, page)
     path.write_bytes(spots.read_bytes())
     for k, score in enumerate(scores, 1):
-        detail = {"step": k, "loss": 1 / k, "phase": "train", "score": score}
+        loss = 1 / k if scores[-1] == 0.181 else 0.5  # there the error still falls
+        detail = {"step": k, "loss": loss, "phase": "train", "score": score}
         say(controller, trainer, Progressed, Progress(k, len(scores), "loss 0.5", detail))
     assert page.curve.foot == f"Best so far {max(scores):.2f}"
     say(controller, trainer, Finished, {"model": str(path), "verdict": None, "seconds": 1})
