@@ -9,6 +9,7 @@ import typer
 
 from napari_seg.cli.console import figure, put, put_json, put_table, say, watch
 from napari_seg.cli.options import Axes, Json, Series, TaskKind, typed_path
+from napari_seg.wording import count_of
 
 if TYPE_CHECKING:
     from napari_seg.evaluation.evaluate import InstanceReport, Report, SemanticReport
@@ -62,5 +63,4 @@ def _put_instances(report: InstanceReport) -> None:
 
 
 def _put_cases(report: Report) -> None:
-    n = len(report.per_case)
-    put(f"{n} {'case' if n == 1 else 'cases'}; --json prints each of them.")
+    put(f"{count_of(len(report.per_case), 'case')}; --json prints each of them.")

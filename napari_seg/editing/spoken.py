@@ -26,6 +26,7 @@ from napari_seg.editing.said import decided_regions, decided_slices, finished_bo
 from napari_seg.editing.selection import Region, components, connected, trimmed
 from napari_seg.errors import SegError
 from napari_seg.tasks.base import Labels
+from napari_seg.wording import count_of, listed
 
 RING = 4.0
 """How far a ring reaches, in voxels along the axis with the finest ones."""
@@ -131,17 +132,16 @@ class Amount:
         """``14 objects and 3 finished slices in 2 images; background: yes``."""
         if not self.voxels:
             return "nothing yet: paint, accept or finish something"
-        parts = [
-            _count(self.objects, "object"),
-            _count(self.classes, "class", "classes"),
-            _count(self.regions, "accepted region"),
-            _count(self.slices, "finished slice"),
-            _count(self.boxes, "finished box", "finished boxes"),
-            _count(self.cases, "finished case"),
-        ]
-        known = [part for part in parts if part] or ["background"]
-        listed = f"{', '.join(known[:-1])} and {known[-1]}" if len(known) > 1 else known[0]
-        return f"{listed} in {_count(self.images, 'image')}; background: {'yes' if self.background else 'no'}"
+        counts = (
+            (self.objects, "object"),
+            (self.classes, "class"),
+            (self.regions, "accepted region"),
+            (self.slices, "finished slice"),
+            (self.boxes, "finished box"),
+            (self.cases, "finished case"),
+        )
+        known = listed([count_of(n, what) for n, what in counts if n] or ["background"])
+        return f"{known} in {count_of(self.images, 'image')}; background: {'yes' if self.background else 'no'}"
 
 
 def amount(
@@ -178,10 +178,6 @@ def amount(
 def ring_radii(spacing: Sequence[float]) -> Radii:
     """How many voxels a ring reaches along each axis."""
     return tuple(max(1.0, RING * min(spacing) / step) for step in spacing)
-
-
-def _count(n: int, one: str, many: str = "") -> str:
-    return f"{n} {one if n == 1 else many or one + 's'}" if n else ""
 
 
 def _labels_that_are(rows: Mapping[str, Entry], state: State) -> set[int]:

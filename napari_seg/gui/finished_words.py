@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from napari_seg.editing.annotation import CASE, Box, Entry, slice_key
 from napari_seg.editing.edit import Edit
 from napari_seg.editing.suspicion import thickest
+from napari_seg.wording import count_of
 
 _SLICE = re.compile(r"slice (\d+) (\d+)")
 _AXES = ("z", "y", "x")
@@ -30,7 +31,7 @@ def of_view(rows: Mapping[str, Entry], axis: int | None, index: int) -> str:
     if axis is not None and rows.get(slice_key(axis, index), Entry()).state == "accepted":
         return f"✓ Slice {index} finished"
     here = sum(axis is None or box[axis].start <= index < box[axis].stop for box in boxes(rows))
-    return f"✓ {here} {'box' if here == 1 else 'boxes'} finished" if here else ""
+    return f"✓ {count_of(here, 'box')} finished" if here else ""
 
 
 def of_image(rows: Mapping[str, Entry], grid: Sequence[int], spacing: tuple[float, ...]) -> str:
@@ -46,7 +47,7 @@ def of_image(rows: Mapping[str, Entry], grid: Sequence[int], spacing: tuple[floa
         parts.append(f"{axes.count(axis)} of {grid[axis]} slices{across}")
     count = len(boxes(rows))
     if count:
-        parts.append(f"{count} {'box' if count == 1 else 'boxes'}")
+        parts.append(count_of(count, "box"))
     return f"✓ {' and '.join(parts)} finished" if parts else ""
 
 

@@ -13,6 +13,7 @@ from napari_seg.gui.state import Finding, Question, Running
 from napari_seg.gui.words import duration, measured
 from napari_seg.session.cases import Case, CaseState
 from napari_seg.session.projects import Recent
+from napari_seg.wording import count_of
 
 RowState = CaseState | Literal["waiting", "running", "failed"]
 
@@ -123,7 +124,7 @@ def row_of(path: Path, case: Case | None, trouble: str, title: str = "") -> Case
         return CaseRow(path, "failed" if trouble else "new", why=trouble, title=title)
     amount, size, detail = "", None, ""
     if case.objects is not None:
-        amount, size = ("1 object" if case.objects == 1 else f"{case.objects} objects"), float(case.objects)
+        amount, size = count_of(case.objects, "object"), float(case.objects)
     elif case.voxels is not None:
         total = sum(case.voxels.values())
         amount, size = _measured(total, case), float(total)
@@ -142,7 +143,7 @@ def summary_of(rows: Sequence[CaseRow]) -> str:
     """``12 images: 3 accepted, 8 unseen, 1 failed``."""
     counts = Counter(row.state for row in rows)
     parts = [f"{counts[state]} {STATE_WORDS[state].split()[-1] if state != 'in work' else state}" for state in _SUMMED]
-    images = "1 image" if len(rows) == 1 else f"{len(rows)} images"
+    images = count_of(len(rows), "image")
     there = [part for part, state in zip(parts, _SUMMED, strict=True) if counts[state]]
     return f"{images}: {', '.join(there)}" if there else images
 

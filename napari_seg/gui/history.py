@@ -29,6 +29,7 @@ from napari_seg.gui.save_as import ask_for_csv, save_csv
 from napari_seg.gui.theme import follow_theme
 from napari_seg.gui.track import Track
 from napari_seg.session.store import RESTORE, Store
+from napari_seg.wording import count_of
 
 T = TypeVar("T")
 
@@ -277,7 +278,7 @@ class HistoryDialog(QDialog):
                 save_csv(log_csv(lines), path)
             except SegError as error:
                 return str(error)
-            return f"Saved {path.name} with {'1 line' if len(lines) == 1 else f'{len(lines)} lines'}."
+            return f"Saved {path.name} with {count_of(len(lines), 'line')}."
 
         self._ask(work, self._say)
 

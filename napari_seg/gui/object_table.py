@@ -24,6 +24,7 @@ from napari_seg.errors import SegError
 from napari_seg.gui.parts import row, text
 from napari_seg.gui.save_as import ask_for_csv, save_csv
 from napari_seg.gui.table_model import STATE_WORDS, TableModel
+from napari_seg.wording import count_of
 
 _LEAST = 120
 """Pixels of height: some three rows are always seen below the headings."""
@@ -155,8 +156,7 @@ class ObjectTable(QWidget):
         if self.model.table is None:
             return ""
         save_csv(csv(self.model.table, self.model.rows.tolist()), path)
-        rows = len(self.model.rows)
-        words = f"Saved {path.name} with {rows} {'row' if rows == 1 else 'rows'}"
+        words = f"Saved {path.name} with {count_of(len(self.model.rows), 'row')}"
         beside = said_csv(self.said)
         if beside:
             other = path.with_name(f"{path.stem} said{path.suffix}")
@@ -200,9 +200,8 @@ class ObjectTable(QWidget):
     def _count(self) -> None:
         table, shown = self.model.table, len(self.model.rows)
         total = len(table) if table is not None else 0
-        one, many = ("object", "objects") if table is None or table.objects else ("class", "classes")
-        what = one if total == 1 else many
-        self.count.setText(f"{total} {what}" if shown == total else f"{shown} of {total} {what}")
+        words = count_of(total, "object" if table is None or table.objects else "class")
+        self.count.setText(words if shown == total else f"{shown} of {words}")
 
     def _say(self, words: str) -> None:
         self.trouble.setText(words)

@@ -10,6 +10,7 @@ from typing import Any
 from napari_seg.gui.results import Target
 from napari_seg.gui.state import Outcome, Thresholds
 from napari_seg.gui.words import amount, duration
+from napari_seg.wording import count_of
 
 
 def outcome_of(target: Target, answer: Mapping[str, Any], notes: tuple[str, ...]) -> Outcome:
@@ -41,9 +42,8 @@ def found(target: Target, sizes: Sequence[Sequence[int]]) -> list[str]:
         return ["Nothing was found"]
     if target.objects:
         middle = statistics.median(count for _, count in sizes)
-        objects = "1 object" if len(sizes) == 1 else f"{len(sizes)} objects"
         each = ", each time point for itself" if volume.size("T") > 1 else ""
-        return [f"{objects} found{each}", f"{names[0]}: median {amount(middle, volume)}"]
+        return [f"{count_of(len(sizes), 'object')} found{each}", f"{names[0]}: median {amount(middle, volume)}"]
     by_label = {int(label): int(count) for label, count in sizes}
     lines = [f"{name}: {amount(by_label.get(k + 1, 0), volume)}" for k, name in enumerate(names)]
     there = sum(label in by_label for label in range(1, len(names) + 1))

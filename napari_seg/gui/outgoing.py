@@ -29,6 +29,7 @@ from napari_seg.session.records import Plane
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
+from napari_seg.wording import count_of
 
 MASKS = "masks"
 """The folder that is proposed."""
@@ -121,8 +122,7 @@ class Outgoing:
         session = self._project.session
         if not run.left or session is None:
             self._run = None
-            masks = "1 mask" if run.written == 1 else f"{run.written} masks"
-            self.words = f"Saved {masks} in {run.folder.name}"
+            self.words = f"Saved {count_of(run.written, 'mask')} in {run.folder.name}"
             if run.troubles:
                 which = "The first: " if len(run.troubles) > 1 else ""
                 self.words += f"; {len(run.troubles)} could not be written. {which}{run.troubles[0]}"

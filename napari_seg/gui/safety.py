@@ -14,21 +14,22 @@ from napari_seg.gui.parts import text
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
 from napari_seg.gui.words import shortened
+from napari_seg.wording import count_of
 
 
 def safe_words(safe: Safe) -> str:
     """What the footer says."""
     if safe.trouble:
-        waiting = f" {_steps(safe.waiting)} wait{'s' if safe.waiting == 1 else ''} until then."
+        waiting = f" {count_of(safe.waiting, 'step')} wait{'s' if safe.waiting == 1 else ''} until then."
         return f"Not kept: {safe.trouble}{waiting if safe.waiting else ''}"
     if safe.lost:
-        return f"{_steps(safe.lost)} could not be kept; save the mask to a file."
+        return f"{count_of(safe.lost, 'step')} could not be kept; save the mask to a file."
     if safe.coming:
         return f"One moment: {safe.coming} can be painted on as soon as it is kept"
     if safe.at is None:
-        return f"{_steps(safe.steps)} can be undone" if safe.steps else ""
+        return f"{count_of(safe.steps, 'step')} can be undone" if safe.steps else ""
     words = f"Kept at {datetime.fromtimestamp(safe.at):%H:%M:%S}"
-    return f"{words}, {_steps(safe.steps)} can be undone" if safe.steps else words
+    return f"{words}, {count_of(safe.steps, 'step')} can be undone" if safe.steps else words
 
 
 def resumed_words(name: str, found: Found, now: datetime) -> str:
@@ -36,11 +37,8 @@ def resumed_words(name: str, found: Found, now: datetime) -> str:
     began = datetime.fromtimestamp(found.row.added)
     day = "today" if began.date() == now.date() else f"on {began:%d %B %Y}"
     where = f" in the project {found.project}" if found.project else ""
-    return f"Your work on {name}{where}, begun {day} at {began:%H:%M}, is here again: {_steps(found.steps)} so far."
-
-
-def _steps(count: int) -> str:
-    return f"{count} step" if count == 1 else f"{count} steps"
+    steps = count_of(found.steps, "step")
+    return f"Your work on {name}{where}, begun {day} at {began:%H:%M}, is here again: {steps} so far."
 
 
 class ResumedStrip(QFrame):

@@ -13,6 +13,7 @@ from napari_seg.gui.words import shortened
 from napari_seg.jobs import Progress
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.heard import Heard
+from napari_seg.wording import listed
 
 FEW = 5
 """Objects below which little can be learned."""
@@ -62,8 +63,8 @@ def start_words(spec: ModelSpec | None, title: str, names: Sequence[str]) -> str
     if spec is None:
         return "It begins from nothing and knows only what you show it; it takes longer, and more examples."
     new = names[len(spec.task.names) :] if spec.task.kind == "semantic" else ()
-    added = f" and learns the new class {_listed(new)}" if len(new) == 1 else ""
-    added = f" and learns the new classes {_listed(new)}" if len(new) > 1 else added
+    added = f" and learns the new class {listed(new)}" if len(new) == 1 else ""
+    added = f" and learns the new classes {listed(new)}" if len(new) > 1 else added
     return f"It keeps what it knows{added}. {title} itself stays as it is: a new model is made."
 
 
@@ -80,7 +81,7 @@ def findings_of(
         )
     if spec is not None and spec.task.kind == "semantic" and not spec.task.taught_by(names):
         how = "one of these names" if spec.task.overlapping else "the same names, in the same order"
-        words = f"The classes of the model are {_listed(spec.task.names)}, those of this mask {_listed(names)}."
+        words = f"The classes of the model are {listed(spec.task.names)}, those of this mask {listed(names)}."
         return (Finding("refusal", f"{words} Give it {how}, or choose another model."),)
     if spec is not None and spec.task.planes:
         return _of_planes(spec.task.planes, heard)
@@ -118,7 +119,7 @@ def _of_planes(planes: Sequence[str], heard: Sequence[Heard]) -> tuple[Finding, 
     silent = [name for name in planes if name not in spoken]
     if silent:
         words = "The classes overlap: a place counts only if you corrected or finished it in the masks of all of them."
-        return (Finding("warning", f"{words} Correct or finish something in {_listed(silent)}, too."),)
+        return (Finding("warning", f"{words} Correct or finish something in {listed(silent)}, too."),)
     return ()
 
 
@@ -143,7 +144,7 @@ def left_out(others: Sequence[Heard], names: Sequence[str]) -> tuple[Finding, ..
 
 def some_of(images: Sequence[str]) -> str:
     """Up to three of them by name, and how many more."""
-    return _listed([*map(shortened, images[:3]), *([f"{len(images) - 3} more"] if len(images) > 3 else [])])
+    return listed([*map(shortened, images[:3]), *([f"{len(images) - 3} more"] if len(images) > 3 else [])])
 
 
 def reasons_of(chosen: Beginning) -> tuple[str, ...]:
@@ -257,7 +258,3 @@ def _thinned(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, floa
         return points
     pairs = zip(points[::2], points[1::2], strict=False)
     return tuple(((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in pairs)
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -10,6 +10,7 @@ from napari_seg.data.geometry import squeezed, tilt
 from napari_seg.data.volume import UNITS, Volume
 from napari_seg.inference.ranking import learned_modality
 from napari_seg.models.spec import ModelSpec
+from napari_seg.wording import count_of
 
 UNIT_SIGNS = {"pixel": "px", "nm": "nm", "um": "µm", "mm": "mm", "m": "m"}
 
@@ -38,8 +39,7 @@ def describe_volume(volume: Volume) -> str:
     """``CT, 512 x 512 x 214, 0.8 x 0.8 x 1.5 mm``, in the order in which people say it: x, y, z."""
     parts = [volume.source.modality] if volume.source and volume.source.modality else []
     parts.append(" x ".join(str(n) for n in reversed(volume.grid)))
-    sizes = ((volume.size(axis), words) for axis, words in _AXES.items() if axis in volume.axes)
-    parts += [f"{size} {words if size == 1 else words + 's'}" for size, words in sizes]
+    parts += [count_of(volume.size(axis), words) for axis, words in _AXES.items() if axis in volume.axes]
     if "S" in volume.axes:
         parts.append("RGB")
     parts.append(spacing_words(volume.spacing, volume.unit))
@@ -152,7 +152,7 @@ def amount(voxels: float, volume: Volume) -> str:
 def measured(voxels: float, ndim: int, spacing: tuple[float, ...] | None, unit: str) -> str:
     """:func:`amount` of an image of which only the grid is known."""
     if not spacing or unit == "pixel":
-        return f"{round(voxels)} {'px' if ndim == 2 else 'voxel' if round(voxels) == 1 else 'voxels'}"
+        return f"{round(voxels)} px" if ndim == 2 else count_of(round(voxels), "voxel")
     each = math.prod(s * UNITS[unit] for s in spacing)  # in mm2 or mm3
     power = ndim
     if power == 3 and unit in ("mm", "m"):

@@ -15,6 +15,7 @@ from napari_seg.editing.annotation import CASE, Entry, label_of
 from napari_seg.editing.said import class_names, counts_objects, decided_regions
 from napari_seg.session.records import LEARNING, SAID, ImageRow, Plane, rows_of
 from napari_seg.session.store import Store
+from napari_seg.wording import count_of, listed
 
 
 @dataclass(frozen=True)
@@ -130,17 +131,17 @@ def words_of(heard: Sequence[Heard]) -> str:
     """``14 objects and 3 finished slices in 2 images``, of one plane of each image; empty where nothing was said."""
     objects, painted = sum(h.objects for h in heard), sum(h.painted for h in heard)
     classes = dict.fromkeys(name for h in heard for name in h.classes)
-    parts = [_count(objects, "object")] if objects else []
+    parts = [count_of(objects, "object")] if objects else []
     if classes:
         volumes = painted > sum(bool(h.painted) for h in heard)
-        parts.append(_listed(list(classes)) + (f", painted in {_count(painted, 'slice')}" if volumes else ""))
-    parts += [_count(n, f"finished {what}") for what, n in _finished(heard) if n]
+        parts.append(listed(list(classes)) + (f", painted in {count_of(painted, 'slice')}" if volumes else ""))
+    parts += [count_of(n, f"finished {what}") for what, n in _finished(heard) if n]
     if any(h.marked for h in heard):
         parts.append("what you marked")
     images = len({h.fingerprint for h in heard})
     if not parts:
-        return f"background that was erased in {_count(images, 'image')}" if heard else ""
-    return f"{_listed(parts)} in {_count(images, 'image')}"
+        return f"background that was erased in {count_of(images, 'image')}" if heard else ""
+    return f"{listed(parts)} in {count_of(images, 'image')}"
 
 
 def _finished(heard: Sequence[Heard]) -> tuple[tuple[str, int], ...]:
@@ -149,11 +150,3 @@ def _finished(heard: Sequence[Heard]) -> tuple[tuple[str, int], ...]:
         ("box", sum(h.boxes for h in heard)),
         ("case", sum(h.case for h in heard)),
     )
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 'es' if what.endswith('x') else 's'}"

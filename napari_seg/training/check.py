@@ -24,6 +24,7 @@ from napari_seg.errors import SegError
 from napari_seg.inference.channels import names_of, places, unnamed
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.training.cases import Labelled, Named
+from napari_seg.wording import count_of
 
 NEARLY = 1e-3
 """Numbers this near to whole ones were whole ones once."""
@@ -305,8 +306,7 @@ def _classes(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
         holders = [case for case in cases if (case.sizes or {}).get(value)]
         voxels = sum((case.sizes or {})[value] for case in holders)
         if voxels < FEW_VOXELS:
-            count = "1 voxel" if voxels == 1 else f"{voxels} voxels"
-            yield _finding(f"Class {value} has {count} in all; label more of it.", holders, False)
+            yield _finding(f"Class {value} has {count_of(voxels, 'voxel')} in all; label more of it.", holders, False)
         elif len(holders) < min(FEW_CASES, len(cases)):
             yield _finding(f"Class {value} occurs in {{}} alone; label it in more images.", holders, False)
 

@@ -33,6 +33,7 @@ from napari_seg.training.memory import forget
 from napari_seg.training.sample import Sample
 from napari_seg.training.trainer import Settings, Trainer, digest, stored
 from napari_seg.training.validation import score
+from napari_seg.wording import count_of
 
 Measured = dict[str, float]
 """``score``: on what is watched; ``older``: on older samples; either may be missing."""
@@ -361,7 +362,7 @@ def steps_within(seconds: float, pace: float, checkpoint: float) -> int:
 
 def too_short(steps: int) -> str:
     """What a person should know whose time was enough for so many steps; empty where they are not too few."""
-    made = "1 step" if steps == 1 else f"{steps} steps"
+    made = count_of(steps, "step")
     return "" if steps > FEW else f"There was time for {made} only, too few to learn from; give it more minutes."
 
 

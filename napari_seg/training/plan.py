@@ -23,6 +23,7 @@ from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import MOST_CLASSES, Semantic
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.sample import Sample, check_labels, frames, grid_at
+from napari_seg.wording import count_of
 
 PATCH_PIXELS = {("instance", 2): 160**2, ("semantic", 2): 256**2, ("instance", 3): 2**18, ("semantic", 3): 2**18}
 """Patches hold at most about this many pixels. Objects are small, and many small patches see more images in the same
@@ -241,9 +242,9 @@ def _classes_of_planes(spec: TrainSpec, planes: set[int], facts: Sequence[Facts]
             "another; save all with the same names in the same order."
         )
     if spec.classes and len(spec.classes) != count:
-        there = "1 plane" if count == 1 else f"{count} planes"
         raise SegError(
-            f"The labels have {there}, but the number of named classes is {len(spec.classes)}; name one for each plane."
+            f"The labels have {count_of(count, 'plane')}, but the number of named classes is {len(spec.classes)}; name "
+            "one for each plane."
         )
     return spec.classes or (named[0] if named else tuple(f"class {k + 1}" for k in range(count)))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_seg.models.spec import ModelSpec
 from napari_seg.training.plan import FEW_SLICES, THICK, Facts, TrainSpec, batch_size, thickness
+from napari_seg.wording import count_of
 
 NETWORKS = {
     "unet": "U-Net: its skips carry fine borders past the coarse levels, and it is the one that did best most often.",
@@ -30,16 +31,16 @@ class Reason(NamedTuple):
 
 def reasons(facts: Sequence[Facts], spec: TrainSpec, model: ModelSpec) -> tuple[Reason, ...]:
     """Why ``model`` was planned from these cases. What a person chose is said to be their choice."""
-    network, given, batch = model.network, model.input, batch_size(model, spec)
+    network, given = model.network, model.input
     found = (
         Reason("network", network.kind, NETWORKS[network.kind]),
         Reason("ndim", f"{network.ndim}D", _dimensions(facts, network.ndim)),
-        Reason("depth", "1 halving" if network.depth == 1 else f"{network.depth} halvings", _depth(model)),
+        Reason("depth", count_of(network.depth, "halving"), _depth(model)),
         Reason("width", f"{network.width} channels at the finest level", _width(model)),
         Reason("patch", " x ".join(map(str, given.patch)), _patch(model)),
         Reason(
             "batch",
-            "1 patch" if batch == 1 else f"{batch} patches",
+            count_of(batch_size(model, spec), "patch"),
             "Steady steps, and still many of them in the time.",
         ),
         Reason("normalisation", given.normalisation.kind, _normalisation(model)),

@@ -19,6 +19,7 @@ from napari_seg.inference.resample import resampled
 from napari_seg.models.spec import ModelSpec
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
+from napari_seg.wording import count_of
 
 Kind = TypeVar("Kind", bound=np.generic)
 
@@ -177,7 +178,7 @@ def around_mask(sample: Sample, margin: tuple[int, ...]) -> Sample:
 def check_labels(labels: Volume, task: Semantic | Instance, name: str) -> None:
     """Raises ``SegError`` for labels that do not fit the task."""
     planes, named = labels.size("C") if "C" in labels.axes else 0, tuple(name.strip() for name in labels.channels)
-    has = ("1 plane" if planes == 1 else f"{planes} planes") if planes else "one number for each pixel"
+    has = count_of(planes, "plane") if planes else "one number for each pixel"
     if task.kind == "instance":
         if planes:
             raise SegError(
@@ -185,7 +186,7 @@ def check_labels(labels: Volume, task: Semantic | Instance, name: str) -> None:
             )
         return
     count = len(task.classes)
-    classes = "1 class" if count == 1 else f"{count} classes"
+    classes = count_of(count, "class")
     if planes != (count if task.overlapping else 0):
         learned = f"{classes} that may overlap, one plane each" if task.overlapping else "one class for each pixel"
         raise SegError(f"{name}: the labels have {has}, but the model learns {learned}; save all labels alike.")

@@ -32,6 +32,7 @@ from napari_seg.tasks.base import LossKind
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.patches import Patches
 from napari_seg.training.sample import Sample
+from napari_seg.wording import count_of
 
 WARM_UP = 0.05
 AVERAGE = 0.999
@@ -139,7 +140,7 @@ class Trainer:
             if not out_of_memory(error):
                 raise
             patch = " x ".join(map(str, self.spec.input.patch))
-            patches = "1 patch" if self.settings.batch == 1 else f"{self.settings.batch} patches"
+            patches = count_of(self.settings.batch, "patch")
             raise SegError(
                 f"Memory ran out while training on {patches} of {patch} at a time; close other "
                 "programs, or train a smaller network or with a smaller batch."

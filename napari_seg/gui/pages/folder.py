@@ -19,6 +19,7 @@ from napari_seg.gui.folder_state import Folder
 from napari_seg.gui.parts import Findings, combo, fill, row, say, text
 from napari_seg.gui.words import shortened
 from napari_seg.session.projects import Recent
+from napari_seg.wording import count_of
 
 _BROWSE = "Browse..."
 _ANY = "as the model is used to"
@@ -279,7 +280,7 @@ def _words_for_segment(state: Folder) -> str:
     if not state.due:
         return "Try the failed image again" if state.again == 1 else f"Try the {state.again} failed images again"
     if state.renewed:
-        images = "1 image" if state.due == 1 else f"{state.due} images"
+        images = count_of(state.due, "image")
         return f"Segment {images} again" if state.renewed == state.due else f"Segment {images}, {state.renewed} again"
     if state.due == len(state.rows):
         return "Segment the image" if state.due == 1 else f"Segment all {state.due} images"

@@ -1,0 +1,16 @@
+"""How counts and lists stand in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def count_of(number: int, what: str) -> str:
+    """``1 object``, ``3 objects``, ``2 finished boxes``."""
+    many = "es" if what.endswith(("x", "s", "ch")) else "s"
+    return f"{number} {what}{'' if number == 1 else many}"
+
+
+def listed(parts: Sequence[str]) -> str:
+    """``liver, spleen and lung``, of at least one."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
