@@ -34,12 +34,12 @@ SETTINGS = SPEC.model_dump(mode="json")
 
 
 class Line:
-    """An engine and everything it said."""
+    """An engine and everything it said since."""
 
-    def __init__(self) -> None:
-        self.engine = Engine()
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
         self.said: list[Message] = []
-        self.engine.said.connect(self.said.append)
+        engine.said.connect(self.said.append)
 
     def wait(self, enough: Callable[[], bool], seconds: float = 60) -> None:
         end = time.monotonic() + seconds
@@ -65,11 +65,19 @@ class Line:
         self.wait(lambda: any(m.order == number for m in self.said))
 
 
-@pytest.fixture
-def line() -> Iterator[Line]:
-    made = Line()
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """One for all tests, as a start takes seconds; it starts itself anew where a test has killed it."""
+    made = Engine()
     yield made
-    made.engine.close()
+    made.close()
+
+
+@pytest.fixture
+def line(engine: Engine) -> Iterator[Line]:
+    made = Line(engine)
+    yield made
+    engine.said.disconnect(made.said.append)
 
 
 @pytest.fixture(scope="module")
@@ -268,13 +276,15 @@ def test_a_killed_engine_is_said_and_started_anew(line: Line, spots: Path) -> No
 
 
 @pytest.mark.skipif(not hasattr(psutil, "RLIMIT_AS"), reason="only Linux limits the memory of another process")
-def test_an_engine_without_memory_says_so(line: Line, spots: Path) -> None:
+def test_an_engine_without_memory_says_so(spots: Path) -> None:
+    line = Line(Engine())
     assert isinstance(line.last(line.predict(spots)), Finished)
     process = psutil.Process(line.engine.pid)
     limit = process.memory_info().vms + 2**24
     process.rlimit(psutil.RLIMIT_AS, (limit, limit))
     large = Volume(np.zeros((4096, 4096), np.float32), "YX")
     told = line.last(line.predict(spots, large))
+    line.engine.close()
     assert isinstance(told, Died) or (isinstance(told, Failed) and "memory" in told.sentence), told
 
 
@@ -305,7 +315,7 @@ def test_nothing_is_left_when_the_window_is_killed(spots: Path, tmp_path: Path) 
 
 
 def test_closing_ends_the_process_and_removes_the_folder(spots: Path) -> None:
-    line = Line()
+    line = Line(Engine())
     assert isinstance(line.last(line.predict(spots)), Finished)
     assert line.engine.pid is not None
     process, folder = psutil.Process(line.engine.pid), line.engine._folder
