@@ -28,23 +28,31 @@ def evaluate(
     task: Annotated[
         TaskKind, typer.Option(help="Compare classes (semantic) or objects (instance).")
     ] = TaskKind.semantic,
+    surfaces: Annotated[
+        bool, typer.Option("--surfaces", help="Of classes also how far their surfaces lie apart: hd95 and assd.")
+    ] = False,
     axes: Axes = None,
     series: Series = None,
     json: Json = False,
 ) -> None:
     """Measure masks against the truth: Dice and Jaccard of classes, or average precision of objects."""
-    from napari_seg.evaluation.evaluate import InstanceReport
+    from napari_seg.evaluation.evaluate import SemanticReport
     from napari_seg.evaluation.evaluate import evaluate as measure
 
-    report = watch(measure.steps(truth, prediction, task.value, axes=axes, series=series), "Evaluating")
+    report = watch(
+        measure.steps(truth, prediction, task.value, axes=axes, series=series, surfaces=surfaces), "Evaluating"
+    )
     for note in report.notes:
         say(note)
     if json:
-        put_json(report.model_dump(mode="json"))
-    elif isinstance(report, InstanceReport):
-        _put_instances(report)
-    else:
+        put_json(
+            report.model_dump(mode="json")
+            | ({"unit": report.unit} if surfaces and isinstance(report, SemanticReport) else {})
+        )
+    elif isinstance(report, SemanticReport):
         _put_classes(report)
+    else:
+        _put_instances(report)
 
 
 def _put_classes(report: SemanticReport) -> None:
@@ -53,7 +61,10 @@ def _put_classes(report: SemanticReport) -> None:
         (f"{label} {named.get(int(label), '')}".strip(), *map(figure, figures.values()))
         for label, figures in report.per_class.items()
     ]
-    put_table(("class", *report.mean), [*rows, ("mean", *map(figure, report.mean.values()))])
+    from napari_seg.evaluation.surface import SURFACE_METRICS
+
+    headings = (f"{metric} [{report.unit}]" if metric in SURFACE_METRICS else metric for metric in report.mean)
+    put_table(("class", *headings), [*rows, ("mean", *map(figure, report.mean.values()))])
     _put_cases(report)
 
 

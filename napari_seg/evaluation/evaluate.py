@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -14,13 +15,15 @@ from pydantic import Field
 
 from napari_seg.data.align import as_its_image, in_one_space, same_place
 from napari_seg.data.formats import images_by_stem, is_image, read_answered, stem
-from napari_seg.data.volume import Predicted, Volume, the_volume
+from napari_seg.data.volume import UNITS, Predicted, Volume, the_volume
 from napari_seg.errors import SegError
 from napari_seg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS, THRESHOLDS, Counts, Overlap, overlap
+from napari_seg.evaluation.surface import SURFACE_METRICS, distances
 from napari_seg.inference.channels import places, unnamed
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.spec import Spec
 from napari_seg.tasks.semantic import MOST_CLASSES
+from napari_seg.wording import count_of
 
 Figure = float | None
 """A figure in 0..1; ``None`` where there was nothing to measure."""
@@ -57,8 +60,9 @@ class InstanceCase(Spec):
 
 
 class SemanticReport(Spec):
-    """``per_class``: the mean over the cases that have the class in either mask; ``mean``: over the classes;
-    ``left_out``: the files without a partner; ``names``: of classes 1, 2, ..., where all masks name their planes."""
+    """``per_class``: the mean over the cases that have the class in either mask, of distances in both; ``mean``: over
+    the classes; ``left_out``: the files without a partner; ``names``: of classes 1, 2, ..., where all masks name their
+    planes; ``unit``: of distances, empty where there are none."""
 
     mean: dict[str, Figure]
     per_class: dict[str, dict[str, Figure]]
@@ -66,6 +70,7 @@ class SemanticReport(Spec):
     left_out: tuple[str, ...] = ()
     notes: tuple[str, ...] = Field((), exclude=True)
     names: tuple[str, ...] = Field((), exclude=True)
+    unit: str = Field("", exclude=True)
 
     @property
     def score(self) -> Figure:
@@ -100,22 +105,27 @@ def evaluate(
     *,
     axes: str | None = None,
     series: str | None = None,
+    surfaces: bool = False,
 ) -> Steps[Report]:
     """Measure ``prediction`` against ``truth``: two masks, two files, or two folders paired by the stems of files.
 
     ``axes`` and ``series`` are for those files, on either side, that leave them open. Each time point of a mask with
     time is a case. Files without a partner are ``left_out`` and counted in ``notes``, which also say what was said when
-    the masks were read and laid on each other. Raises ``SegError`` where nothing pairs, or where two masks do not lie
-    on the same grid.
+    the masks were read and laid on each other. ``surfaces``: of classes also how far their surfaces lie apart
+    (:mod:`~napari_seg.evaluation.surface`), in the unit of the first mask, and in voxels where no mask knows their
+    size. Raises ``SegError`` where nothing pairs, or where two masks do not lie on the same grid.
     """
     pairs, alone = _pairs(_masks(truth), _masks(prediction))
     cases: list[Any] = []
     said: dict[str, list[str]] = {}
     names: tuple[str, ...] = ()
+    unit = ""
     kinds = {"semantic": _semantic_case, "instance": _instance_case}
     if task not in kinds:
         raise SegError(f"A task {task!r} is not known; choose one of {', '.join(kinds)}.")
-    measure = kinds[task]
+    if surfaces and task == "instance":
+        raise SegError("Distances of surfaces are measured of classes; leave them away, or take the task semantic.")
+    measure: Any = kinds[task]
     for done, (name, mask, other) in enumerate(pairs):
         yield Progress(done, len(pairs), name)
         mask, other = _load(mask, name, axes, series), _load(other, name, axes, series)
@@ -126,13 +136,20 @@ def evaluate(
         mask, other, by_number = _by_name(mask, other, names)
         for note in dict.fromkeys((*mask.notes, *other.notes, *grids, *by_number)):
             said.setdefault(note, []).append(name)
+        if surfaces:
+            unit = unit or _unit(mask)
+            measure = partial(_semantic_case, step=_step(name, mask, unit))
         cases.extend(measure(*frame) for frame in _frames(name, mask, other))
     yield Progress(len(pairs), len(pairs))
-    report = _semantic_report(cases) if task == "semantic" else _instance_report(cases)
+    report = _semantic_report(cases, surfaces=surfaces) if task == "semantic" else _instance_report(cases)
     left_out = tuple(str(path) for paths in alone.values() for path in paths)
     of_cases = (f"{_named(names)}: {note}" if any(names) else note for note, names in said.items())
-    notes = (*_notes(alone), *of_cases, *_numbered_apart(cases))
-    told = {} if task == "instance" or _BY_NUMBER in said else {"names": names}
+    notes = (*_notes(alone), *of_cases, *_numbered_apart(cases), *_in_one_only(cases))
+    told = (
+        {}
+        if task == "instance"
+        else {"unit": unit.replace("pixel", "voxel"), "names": () if _BY_NUMBER in said else names}
+    )
     return report.model_copy(update={"left_out": left_out, "notes": notes, **told})
 
 
@@ -255,15 +272,71 @@ def _frames(name: str, truth: Volume, prediction: Volume) -> Iterator[tuple[str,
         yield f"{name} t={t}".lstrip(), Volume(truth.data[t], still), Volume(prediction.data[t], still)
 
 
-def _semantic_case(name: str, truth: Volume, prediction: Volume) -> SemanticCase:
+def _unit(mask: Volume) -> str:
+    """In what distances are told that are first measured in this mask: affines are in millimetres."""
+    unit = mask.unit if mask.spacing else "pixel"
+    return "mm" if unit == "pixel" and mask.affine is not None else unit
+
+
+def _step(name: str, mask: Volume, unit: str) -> NDArray[np.float64]:
+    """What leads from a voxel to the next one along each axis, as columns, in ``unit``."""
+    own = _unit(mask)
+    if (own == "pixel") != (unit == "pixel"):
+        words = (
+            "the size of its voxels is not known, that of others is"
+            if own == "pixel"
+            else ("the size of its voxels is known, that of others is not")
+        )
+        raise SegError(_of(name, f"{words}; save all masks with it, or leave the distances away."))
+    if mask.affine is not None:
+        steps: NDArray[np.float64] = mask.affine[:3, 3 - mask.ndim : 3] / UNITS[unit]
+        return steps
+    return np.diag(mask.spacing or (1.0,) * mask.ndim) * (UNITS[own] / UNITS[unit])
+
+
+def _semantic_case(
+    name: str, truth: Volume, prediction: Volume, step: NDArray[np.float64] | None = None
+) -> SemanticCase:
     counted = _class_counts(name, truth, prediction)
-    figures = {
+    figures: dict[str, dict[str, Figure]] = {
         str(label): {metric: measure(counts) for metric, measure in CLASS_METRICS.items()}
         for label, counts in counted.items()
     }
+    if step is not None:
+        for label in counted:
+            between = distances(_of_class(truth, label), _of_class(prediction, label), step)
+            told = {metric: None if between is None else tell(between) for metric, tell in SURFACE_METRICS.items()}
+            figures[str(label)].update(told)
     of_truth = frozenset(label for label, counts in counted.items() if counts.truth)
     of_prediction = frozenset(label for label, counts in counted.items() if counts.found)
     return SemanticCase(name=name, per_class=figures, numbers=(of_truth, of_prediction))
+
+
+def _of_class(mask: Volume, label: int) -> NDArray[np.bool_]:
+    """Where a class lies."""
+    found: NDArray[np.bool_] = (
+        np.asarray(mask.data[label - 1]) > 0 if "C" in mask.axes else np.asarray(mask.data) == label
+    )
+    return found
+
+
+def _in_one_only(cases: list[Any]) -> Iterator[str]:
+    """A sentence where surfaces were measured and a class is in one of the two masks only: its figures of cases are
+    missing, which flatters the mean."""
+    missing = [
+        case.name
+        for case in cases
+        if isinstance(case, SemanticCase)
+        and any(
+            "hd95" in figures and figures["hd95"] is None and figures["dice"] == 0
+            for figures in case.per_class.values()
+        )
+    ]
+    if missing:
+        yield (
+            f"Where a class is in one of the two masks only, there is no distance, and the means are without it; so it "
+            f"is in {count_of(len(missing), 'case')}: {_named(missing)}."
+        )
 
 
 def _class_counts(name: str, truth: Volume, prediction: Volume) -> dict[int, Counts]:
@@ -316,13 +389,14 @@ def _of(name: str, sentence: str) -> str:
     return f"{name}: {sentence[0].lower()}{sentence[1:]}" if name else sentence
 
 
-def _semantic_report(cases: list[SemanticCase]) -> SemanticReport:
+def _semantic_report(cases: list[SemanticCase], *, surfaces: bool) -> SemanticReport:
     labels = sorted({label for case in cases for label in case.per_class}, key=int)
+    metrics = [*CLASS_METRICS, *(SURFACE_METRICS if surfaces else ())]
     per_class = {
-        label: {metric: _mean(_figures(case.per_class, label, metric) for case in cases) for metric in CLASS_METRICS}
+        label: {metric: _mean(_figures(case.per_class, label, metric) for case in cases) for metric in metrics}
         for label in labels
     }
-    mean = {metric: _mean(figures[metric] for figures in per_class.values()) for metric in CLASS_METRICS}
+    mean = {metric: _mean(figures[metric] for figures in per_class.values()) for metric in metrics}
     return SemanticReport(mean=mean, per_class=per_class, per_case=tuple(cases))
 
 

@@ -56,8 +56,9 @@ class Overlap:
         return self.shared / (self.truth_sizes[self.truth_of] + self.found_sizes[self.found_of] - self.shared)
 
     @cached_property
-    def matched(self) -> NDArray[np.float64]:
-        """The IoU of every pair of a one-to-one matching with an IoU of at least 0.5.
+    def partners(self) -> NDArray[np.int64]:
+        """For each object of the truth the place in ``found`` of its partner, -1 where it has none: a one-to-one
+        matching of pairs with an IoU of at least 0.5.
 
         Above 0.5 an object has one partner at most, so there is nothing to choose. At exactly 0.5 two halves may
         compete for a whole: a matching with the most pairs is taken, and since all rivals have the same IoU every such
@@ -65,11 +66,13 @@ class Overlap:
         """
         close = self.iou >= THRESHOLDS[0]
         rows, columns = self.truth_of[close], self.found_of[close]
-        shape = (len(self.truth), len(self.found))
-        partners = maximum_bipartite_matching(
-            csr_array((np.ones(len(rows), bool), (rows, columns)), shape=shape), "column"
-        )
-        matched: NDArray[np.float64] = self.iou[close][partners[rows] == columns]
+        graph = csr_array((np.ones(len(rows), bool), (rows, columns)), shape=(len(self.truth), len(self.found)))
+        return np.asarray(maximum_bipartite_matching(graph, "column"), np.int64)
+
+    @cached_property
+    def matched(self) -> NDArray[np.float64]:
+        """The IoU of every pair of partners."""
+        matched: NDArray[np.float64] = self.iou[self.partners[self.truth_of] == self.found_of]
         return matched
 
     def counts(self, label: int) -> Counts:
