@@ -3,20 +3,12 @@ over each other."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QFrame,
-    QHeaderView,
-    QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-)
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFrame, QPushButton, QVBoxLayout
 
 from napari_seg.gui.boxes import RunningBox
 from napari_seg.gui.comparing import Comparing
-from napari_seg.gui.parts import dress, row, say, text
+from napari_seg.gui.parts import PlainTable, dress, row, say, text
 from napari_seg.gui.training_state import Judgement, Teaching, Unit
 from napari_seg.gui.words import breakable
 
@@ -32,24 +24,12 @@ _SAME = 0.005
 _UNJUDGED = "Compare both masks on your image, and choose."
 
 
-class UnitTable(QTableWidget):
+class UnitTable(PlainTable):
     """How well either model did on each image or block; worst gain first."""
 
     def __init__(self) -> None:
-        super().__init__(0, 3)
-        self.setAccessibleName("Old and new model on what was held out")
-        self.setObjectName("plain")
-        self.setHorizontalHeaderLabels(["Tested on", "Old", "New"])
-        self.verticalHeader().hide()
-        self.setShowGrid(False)
-        self.setTabKeyNavigation(False)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        header = self.horizontalHeader()
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        for column in (1, 2):
-            header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        super().__init__("Old and new model on what was held out")
+        self.head(("Tested on", "Old", "New"))
         self.setToolTip(
             "How well each model does on parts of your corrections that neither has learned from; 1 is perfect. "
             "Old pictures: what the model learned first, and must not forget."
@@ -66,21 +46,14 @@ class UnitTable(QTableWidget):
             )
             units.append(mean)
         self.setVisible(bool(units))
-        self.setRowCount(len(units))
-        for line, unit in enumerate(units):
-            gain = unit.new - unit.old
-            sign = "" if abs(gain) < _SAME else " ▲" if gain > 0 else " ▼"
-            for column, words in enumerate((breakable(unit.name), f"{unit.old:.2f}", f"{unit.new:.2f}{sign}")):
-                item = QTableWidgetItem(words)
-                item.setToolTip(f"{unit.name}: {unit.old:.3f} before, {unit.new:.3f} now")
-                if column:
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                self.setItem(line, column, item)
-        self.resizeRowsToContents()
-        for line in range(len(units)):
-            self.setRowHeight(line, self.rowHeight(line) + 6)
-        lines = sum(self.rowHeight(k) for k in range(min(len(units), _LINES)))
-        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + lines + 2 * self.frameWidth())
+        rows = [(breakable(unit.name), f"{unit.old:.2f}", f"{unit.new:.2f}{_sign(unit)}") for unit in units]
+        self.show_rows(rows, [f"{unit.name}: {unit.old:.3f} before, {unit.new:.3f} now" for unit in units])
+        self.be_as_high_as(_LINES)
+
+
+def _sign(unit: Unit) -> str:
+    gain = unit.new - unit.old
+    return "" if abs(gain) < _SAME else " ▲" if gain > 0 else " ▼"
 
 
 class VerdictBox(QFrame):

@@ -24,6 +24,7 @@ from napari_seg.editing.edit import Edit
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui import engine as link
 from napari_seg.gui import notice
+from napari_seg.gui.against import Against
 from napari_seg.gui.arrivals import same_image, volume_as_kept
 from napari_seg.gui.batch import Batch
 from napari_seg.gui.checking import Looks, Wish
@@ -131,6 +132,7 @@ class Controller:
         around.edited.connect(self._tell_edit)
         self.runs = Runs(viewer, engine, self.recorder)
         self.mirroring = Mirroring(engine, self.runs, self.hands, self.reviewing, around, self.known)
+        self.against = Against(viewer, self.recorder, engine)
         trainer = link.Engine(PATIENCE, NICENESS) if trainer is None else trainer
         self.classroom = Classroom(viewer, engine, trainer, self.recorder, self.hands, self.classes, self.runs, self)
         self.batch = Batch(viewer, engine, self.recorder)

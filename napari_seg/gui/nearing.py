@@ -20,6 +20,9 @@ _WHOLE = 0.95
 """The share that all layers take where a thing is so large that it would be seen with more than all of them; and the
 share that an image takes to which the view goes."""
 
+_LEAST = 24
+"""Voxels that are shown as large as that at the most, so that a speck is seen among its neighbours."""
+
 _THICK = ("opaque", "translucent", "translucent_no_depth")
 """How an image is blended through which nothing is seen."""
 
@@ -37,6 +40,19 @@ def come_near(viewer: Any, point: NDArray[np.float64], sides: NDArray[np.float64
     centre[-len(shown) :] = point[shown] if near > whole else (low + high) / 2
     camera.center = tuple(centre)
     camera.zoom = float(max(near, whole))
+
+
+def show_box(viewer: Any, layer: Any, place: tuple[float, ...], box: Box, time: int) -> None:
+    """Show a voxel of a layer's last axes in the middle of the view, and all of the box around it, large enough to be
+    judged. ``time``: the time point, for a layer with time."""
+    lead = (float(time),) if layer.ndim > len(place) else ()
+    world = np.asarray(layer.data_to_world((*lead, *place)), float)
+    point = np.asarray(viewer.dims.point, float)
+    point[-len(world) :] = world
+    scale = np.abs(layer.scale[-len(box) :])
+    sides = np.ones(len(point))
+    sides[-len(box) :] = np.maximum([side.stop - side.start for side in box] * scale, _LEAST * scale.min())
+    come_near(viewer, point, sides)
 
 
 def is_in_view(viewer: Any, layer: Any) -> bool:

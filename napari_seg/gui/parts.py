@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QComboBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
+    QHeaderView,
     QLabel,
     QPushButton,
     QSizePolicy,
+    QTableWidget,
+    QTableWidgetItem,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -98,6 +103,50 @@ def say(label: QLabel, words: str) -> None:
     """Show words; without any the label takes no room."""
     label.setText(words)
     label.setVisible(bool(words))
+
+
+class PlainTable(QTableWidget):
+    """Rows to be read, and to be chosen: the first column takes what room there is."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(0, 0)
+        self.setAccessibleName(name)
+        self.setObjectName("plain")
+        self.verticalHeader().hide()
+        self.setShowGrid(False)
+        self.setTabKeyNavigation(False)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.horizontalHeader().setHighlightSections(False)
+
+    def head(self, headings: Sequence[str]) -> None:
+        self.setColumnCount(len(headings))
+        self.setHorizontalHeaderLabels(list(headings))
+        header = self.horizontalHeader()
+        for column in range(len(headings)):
+            way = QHeaderView.ResizeMode.ResizeToContents if column else QHeaderView.ResizeMode.Stretch
+            header.setSectionResizeMode(column, way)
+
+    def show_rows(self, rows: Sequence[Sequence[str]], tips: Sequence[str] = (), words: int = 1) -> None:
+        """Fill it. ``tips``: of each row; ``words``: so many of the first columns hold words, the others figures."""
+        self.setRowCount(len(rows))
+        for line, cells in enumerate(rows):
+            for column, cell in enumerate(cells):
+                item = QTableWidgetItem(cell)
+                item.setToolTip(tips[line] if tips else cell)
+                if column >= words:
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                self.setItem(line, column, item)
+        self.resizeRowsToContents()
+        for line in range(len(rows)):
+            self.setRowHeight(line, self.rowHeight(line) + 6)
+
+    def be_as_high_as(self, rows: int) -> None:
+        """Take the height of so many of the first rows, and no more."""
+        lines = sum(self.rowHeight(line) for line in range(min(rows, self.rowCount())))
+        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + lines + 2 * self.frameWidth())
 
 
 _BESIDE = 14

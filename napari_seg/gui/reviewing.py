@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -25,11 +24,10 @@ from napari_seg.errors import SegError
 from napari_seg.gui.abreast import Order, Seen, abreast, ordered, others
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.layers import CLASSES
-from napari_seg.gui.nearing import come_near, is_on_screen
+from napari_seg.gui.nearing import is_on_screen, show_box
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
-from napari_seg.gui.views import voxel_at
 from napari_seg.session.predicted import Past
 from napari_seg.session.provenance import last_prediction
 from napari_seg.session.reading import reading
@@ -40,9 +38,6 @@ from napari_seg.tasks.base import Labels
 
 VERBS: dict[State, str] = {"accepted": "accept", "rejected": "reject", "flagged": "flag", "unseen": "ask again"}
 """What the history says of a verdict."""
-
-_LEAST = 24
-"""Voxels that are shown as large as that at the most, so that a speck is seen among its neighbours."""
 
 
 class Reviewing:
@@ -99,7 +94,7 @@ class Reviewing:
             self.changed.emit()
             return
         self.trouble = ""
-        time = self._time(track)
+        time = track.time_at(self._viewer.dims)
         self._number += 1
         number = self._number
         self._looking = number, None
@@ -165,7 +160,7 @@ class Reviewing:
         """Where a film shows another time point than the one that was looked through, look at that, once it rests."""
         track = self.seen.track
         if track is not None and track.row.times > 1:
-            here = self._time(track)
+            here = track.time_at(self._viewer.dims)
             rests, self._passing = here == self._passing, here
             if rests and here != self.seen.time:
                 self.look()
@@ -189,7 +184,7 @@ class Reviewing:
     def shows(self, suspect: Suspect) -> bool:
         """Whether something of a suspect lies in what the view shows now."""
         track = self.seen.track
-        here = track is not None and self._time(track) == self.seen.time
+        here = track is not None and track.time_at(self._viewer.dims) == self.seen.time
         return track is not None and here and is_on_screen(self._viewer, track.layer, suspect.box)
 
     def judge(self, suspect: Suspect, state: State) -> None:
@@ -251,28 +246,15 @@ class Reviewing:
     def _picked(self, event: Any) -> None:
         self.picked.emit(int(event.source.selected_label))
 
-    def _time(self, track: Track) -> int:
-        if track.layer.ndim == len(track.row.grid):
-            return 0
-        return int(np.clip(voxel_at(track.layer, self._viewer.dims)[0], 0, track.row.times - 1))
-
     def _show(self, place: tuple[float, ...], box: Box, label: int) -> None:
         track = self.seen.track
         if track is None or track.layer not in self._viewer.layers:
             return
-        layer = track.layer
-        lead = (float(self.seen.time),) if layer.ndim > len(place) else ()
-        world = np.asarray(layer.data_to_world((*lead, *place)), float)
-        point = np.asarray(self._viewer.dims.point, float)
-        point[-len(world) :] = world
-        self._viewer.layers.selection.active = layer
+        self._viewer.layers.selection.active = track.layer
         if label:
             track.make_room(label)
-            layer.selected_label = label
-        scale = np.abs(layer.scale[-len(box) :])
-        sides = np.ones(len(point))
-        sides[-len(box) :] = np.maximum([side.stop - side.start for side in box] * scale, _LEAST * scale.min())
-        come_near(self._viewer, point, sides)
+            track.layer.selected_label = label
+        show_box(self._viewer, track.layer, place, box, self.seen.time)
 
 
 Asked = tuple[dict[str, bool], Past | None, set[int]]

@@ -13,7 +13,7 @@ from napari_seg.data.volume import SPATIAL, labels_dtype
 from napari_seg.editing.annotation import Box, Extents, whole
 from napari_seg.editing.edit import Patch
 from napari_seg.errors import SegError
-from napari_seg.gui.views import own_steps, repaint, swap_labels
+from napari_seg.gui.views import own_steps, repaint, swap_labels, voxel_at
 from napari_seg.session.blocks import Grid
 from napari_seg.session.records import ImageRow, Place
 from napari_seg.session.session import Session
@@ -52,6 +52,12 @@ class Track:
     def extents(self, found: dict[int, Extents]) -> None:
         self._extents = found
         self._tops: dict[int, int] = {}  # the largest label of other time points
+
+    def time_at(self, dims: Any) -> int:
+        """The time point that is shown where the sliders of a viewer stand so; 0 where there is no time."""
+        if self.layer.ndim == len(self.row.grid):
+            return 0
+        return int(np.clip(voxel_at(self.layer, dims)[0], 0, self.row.times - 1))
 
     @property
     def key(self) -> tuple[Path, int]:

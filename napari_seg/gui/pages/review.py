@@ -12,6 +12,7 @@ from napari_seg.editing.annotation import Entry, object_key
 from napari_seg.editing.suspicion import Suspect
 from napari_seg.gui import notice
 from napari_seg.gui.abreast import Order, Seen
+from napari_seg.gui.against_dialog import AgainstDialog
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.display import is_drawn, is_seen
 from napari_seg.gui.finished_words import of_image
@@ -43,6 +44,9 @@ class ReviewPage(QScrollArea):
         self.headline, self.words = text("Look through this mask", name="headline"), text()
         self.finished = text(name="quiet")
         self.mirror = MirrorRow(controller.mirroring)
+        self.against = QPushButton("Compare with a reference...")
+        self.against.setToolTip("How alike this mask and another one are, such as an expert's, and where they differ")
+        self._dialog: AgainstDialog | None = None
         self.order = _order_box()
         self.queue, self.table = QueueView(), ObjectTable()
         self.parts = QSplitter(Qt.Orientation.Vertical)
@@ -53,12 +57,13 @@ class ReviewPage(QScrollArea):
         sheet = QWidget()
         layout = QVBoxLayout(sheet)
         layout.setContentsMargins(6, 6, 6, 6)
-        for part in (self.headline, self.words, self.begin, self.mirror, self.finished, self.order):
+        for part in (self.headline, self.words, self.begin, self.mirror, self.against, self.finished, self.order):
             layout.addWidget(part)
         layout.addWidget(self.parts, 1)
         layout.addStretch()  # the empty page stands at the top
         self.setWidget(sheet)
         self.begin.clicked.connect(self._reviewing.look)
+        self.against.clicked.connect(self._compare)
         self.order.currentIndexChanged.connect(lambda row: self._reviewing.sort(self.order.itemData(row)))
         self.queue.chosen.connect(self._reviewing.go_to)
         self.queue.judged.connect(self._reviewing.judge)
@@ -86,6 +91,7 @@ class ReviewPage(QScrollArea):
         track, current = self._controller.hands.track, self._reviewing.current
         self.headline.setVisible(not current)
         self.begin.setEnabled(track is not None and not self._reviewing.looking)
+        self.against.setEnabled(track is not None)
         self.begin.setText("Look again" if current else "Find what to look at")
         say(self.words, self._words(current))
         rows = self._reviewing.rows
@@ -206,6 +212,13 @@ class ReviewPage(QScrollArea):
         self._controller.asked_for.emit("Correct")
         title = self._title(suspect)
         notice.say(self._controller.viewer, f"Correct {title[:1].lower()}{title[1:]}, then press A to accept it")
+
+    def _compare(self) -> None:
+        track, controller = self._controller.hands.track, self._controller
+        if track is not None:
+            if self._dialog is None:
+                self._dialog = AgainstDialog(controller.viewer, controller.recorder, controller.against, self.window())
+            self._dialog.show_for(track.layer)
 
     def _title(self, suspect: Suspect) -> str:
         title = self.queue.model.title(self.queue.model.row_of(suspect.key))
