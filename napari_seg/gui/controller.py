@@ -31,12 +31,13 @@ from napari_seg.gui.checking import Looks, Wish
 from napari_seg.gui.classes import Classes
 from napari_seg.gui.classroom import Classroom
 from napari_seg.gui.clearing import clear
+from napari_seg.gui.display import masks
 from napari_seg.gui.finished_words import told
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.hover import Hover
-from napari_seg.gui.layers import channel_of, volume_of
+from napari_seg.gui.layers import channel_of, name_with_folder, volume_of
 from napari_seg.gui.mirroring import Mirroring
-from napari_seg.gui.nearing import bring_into_view, bring_to_front, covering, is_in_view, middle_of
+from napari_seg.gui.nearing import bring_into_view, bring_to_front, covering, is_in_view, middle_of, share_a_place
 from napari_seg.gui.one_unit import OneUnit
 from napari_seg.gui.proposal import Proposal, remember
 from napari_seg.gui.recorder import Recorder
@@ -159,9 +160,12 @@ class Controller:
     # what a person wants
 
     def _show_new(self, event: Any) -> None:
-        """An image that lies elsewhere than those that are open would not be seen."""
-        if isinstance(event.value, Image):
-            bring_into_view(self.viewer, event.value)
+        """An image that lies elsewhere than those that are open would not be seen; of two of one name nobody would know
+        which is which."""
+        layer = event.value
+        if isinstance(layer, Image):
+            layer.name = name_with_folder(layer, self._images())
+            bring_into_view(self.viewer, layer)
 
     def choose_image(self, key: str) -> None:
         layer = next((layer for layer in self._images() if str(layer.unique_id) == key), None)
@@ -175,8 +179,16 @@ class Controller:
 
     def _bring_to_front(self, image: Any) -> None:
         """Lay an image that another one hides over that, with its masks: these would seem to be of the other."""
-        if covering(self.viewer, image, middle_of(self.viewer, image)) is not None:
-            bring_to_front(self.viewer, self.recorder.together(image))
+        if covering(self.viewer, image, middle_of(self.viewer, image)) is None:
+            return
+        together = self.recorder.together(image)
+        bring_to_front(self.viewer, together)
+        others = [mask for mask in masks(self.viewer) if mask.visible and mask not in together]
+        under = next((mask for mask in reversed(others) if share_a_place(mask, image)), None)
+        if under is not None:
+            notice.say(
+                self.viewer, f"{under.name} lies under it; choose that mask and press Shift+Y to see it over each image"
+            )
 
     def choose_model(self, path: Path) -> None:
         """Choose a model by its file, shipped or not."""

@@ -10,12 +10,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from napari.layers import Labels
+from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_seg.gui.colours import class_looks
+from napari_seg.gui.nearing import bring_to_front, share_a_place
 from napari_seg.gui.notice import say
 from napari_seg.gui.planes import label_words
 from napari_seg.gui.views import clear_in, window_of
@@ -31,6 +32,7 @@ KEYS = (
     ("View", "0", "Mask stronger"),
     ("View", "Shift+E", "Edges or filled"),
     ("View", "Shift+M", "Only the label in hand, or all"),
+    ("View", "Shift+Y", "The mask over the next image"),
 )
 """For the list of shortcuts: group, key, words."""
 
@@ -143,6 +145,7 @@ def bind(viewer: Any) -> None:
         "0": lambda viewer: _fade(viewer, STEP),
         "Shift+E": _outline,
         "Shift+M": _alone,
+        "Shift+Y": _over_next,
     }
     for key, call in calls.items():
         viewer.bind_key(key, call, overwrite=True)
@@ -170,3 +173,20 @@ def _alone(viewer: Any) -> None:
         say(viewer, f"Only {label_words(layer, layer.selected_label)}")
     else:
         say(viewer, "All labels")
+
+
+def _over_next(viewer: Any) -> None:
+    """Lay the mask in hand over one after the other of the images that lie where it does, such as CT, MR and PET of one
+    patient: those that are seen, the lowest first."""
+    mask = mask_in_hand(viewer)
+    if mask is None:
+        say(viewer, "There is no mask")
+        return
+    seen = [layer for layer in viewer.layers if isinstance(layer, Image) and layer.visible]
+    there = [layer for layer in seen if share_a_place(layer, mask)]
+    if len(there) < 2:
+        say(viewer, f"No second image lies where {mask.name} does")
+        return
+    bring_to_front(viewer, [there[0]])
+    bring_to_front(viewer, [mask])
+    say(viewer, f"{mask.name} over {there[0].name}")

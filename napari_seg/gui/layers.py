@@ -7,6 +7,7 @@ each other exactly, also where they are oblique; the true affine stays in the me
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -238,6 +239,23 @@ def lies_elsewhere(layer: Any, image: Any = None) -> bool:
 def lengths_of(units: Iterable[Any]) -> NDArray[np.float64]:
     """Units of napari in millimetres; 1 for what is none of length."""
     return np.array([UNITS[SHORT_UNITS.get(str(unit), "pixel")] for unit in units])
+
+
+def name_with_folder(layer: Any, others: Iterable[Any]) -> str:
+    """What an image is called whose name another one of ``others`` has too, such as the CT and the MR of one patient:
+    by the nearest folder in which only it lies. What napari calls it, where there is none."""
+    numbered = re.fullmatch(r"(.+) \[\d+\]", layer.name)
+    known = layer.metadata.get(KEY)
+    if numbered is None or not isinstance(known, Volume) or known.path is None:
+        return str(layer.name)
+    name = numbered[1]
+    alike = [
+        other for other in others if other is not layer and re.fullmatch(rf"{re.escape(name)}( [\[(].+)?", other.name)
+    ]
+    volumes = [volume for other in alike if isinstance(volume := other.metadata.get(KEY), Volume)]
+    elsewhere = {part for volume in volumes if volume.path is not None for part in volume.path.parent.parts}
+    folder = next((part for part in reversed(known.path.parent.parts) if part not in elsewhere), None)
+    return str(layer.name) if folder is None else f"{name} ({folder})"
 
 
 def _axes_of(layer: Any, dimensions: int) -> str:

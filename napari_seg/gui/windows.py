@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from napari_seg.data.volume import Volume
 from napari_seg.gui.layers import KEY
+from napari_seg.gui.nearing import covering, middle_of
 from napari_seg.gui.notice import say
 from napari_seg.gui.words import number
 
@@ -142,7 +143,7 @@ def choose(viewer: Any, place: int) -> None:
     fitting = [(layer, options[place]) for layer, options in found if place < len(options)]
     for layer, preset in fitting:
         layer.contrast_limits = limits(layer, preset)
-    say(viewer, _words(*fitting[0]) if fitting else _nothing(viewer))
+    say(viewer, _words(viewer, *fitting[0]) if fitting else _nothing(viewer))
 
 
 def choose_next_of_file(viewer: Any) -> None:
@@ -150,7 +151,7 @@ def choose_next_of_file(viewer: Any) -> None:
     chosen = [(layer, _next_of_file(layer)) for layer in images(viewer)]
     for layer, preset in chosen:
         layer.contrast_limits = limits(layer, preset)
-    say(viewer, _words(*chosen[0]) if chosen else _nothing(viewer))
+    say(viewer, _words(viewer, *chosen[0]) if chosen else _nothing(viewer))
 
 
 def _next_of_file(layer: Image) -> Preset:
@@ -198,8 +199,11 @@ def _from_to(low: float, high: float) -> str:
     return f"{number(low)} to {number(high)}"
 
 
-def _words(layer: Image, preset: Preset) -> str:
-    return f"{preset.name}   {words_for(layer)(*layer.contrast_limits)}"
+def _words(viewer: Any, layer: Image, preset: Preset) -> str:
+    """What was chosen; and for which image, where another one hides it."""
+    words = f"{preset.name}   {words_for(layer)(*layer.contrast_limits)}"
+    above = covering(viewer, layer, middle_of(viewer, layer))
+    return words if above is None else f"{words}   of {layer.name}, which lies under {above.name}"
 
 
 def _nothing(viewer: Any) -> str:

@@ -100,6 +100,21 @@ def test_keys_say_what_they_did(viewer: ViewerModel, keyboard: KeymapHandler) ->
         assert viewer.status == "There is no mask"
 
 
+def test_a_mask_is_seen_over_one_image_after_the_other(viewer: ViewerModel, keyboard: KeymapHandler) -> None:
+    viewer.layers.clear()
+    mask = viewer.add_labels(np.zeros((4, 12, 12), np.uint8), name="tumour", scale=(2, 1, 1))
+    keyboard.press_key("Shift+Y")
+    assert viewer.status == "No second image lies where tumour does"
+    ct, pet = (viewer.add_image(np.zeros((8, 12, 12)), name=name) for name in ("ct", "pet"))
+    viewer.add_image(np.zeros((8, 12, 12)), name="hidden", visible=False)
+    viewer.add_image(np.zeros((8, 12, 12)), name="elsewhere", translate=(50, 0, 0))
+    viewer.layers.selection.active = mask
+    for image in (ct, pet, ct):
+        keyboard.press_key("Shift+Y")
+        assert [*viewer.layers[-2:]] == [image, mask]
+        assert viewer.status == f"tumour over {image.name}"
+
+
 def test_one_label_alone() -> None:
     layer = labels()
     layer.selected_label = 2
@@ -172,4 +187,4 @@ def test_held_in_the_window_and_in_all_views(make_napari_viewer: Callable[..., A
     qtbot.keyPress(canvas, Qt.Key.Key_8)
     QApplication.sendEvent(window_of(window), QEvent(QEvent.Type.WindowDeactivate))  # the release goes elsewhere
     assert mask.opacity == 0.5
-    assert {key for _, key, _ in KEYS} == {"8", "9", "0", "Shift+E", "Shift+M"}
+    assert {key for _, key, _ in KEYS} == {"8", "9", "0", "Shift+E", "Shift+M", "Shift+Y"}

@@ -124,6 +124,17 @@ def test_ct_is_known_by_its_air_where_the_file_does_not_say(viewer: ViewerModel)
     assert not in_hounsfield(image(viewer, phase))
 
 
+def test_what_a_key_does_to_an_image_that_is_hidden_is_said(viewer: ViewerModel) -> None:
+    scan, above = image(viewer, values(), "CT"), image(viewer, values(), "PT")
+    above.name = "PET"
+    viewer.layers.selection.active = scan
+    press(viewer, KEYS_OF_PRESETS[5])
+    assert viewer.status == "Brain   Level 40   Width 80   of scan, which lies under PET"
+    above.visible = False
+    press(viewer, KEYS_OF_PRESETS[5])
+    assert viewer.status == "Brain   Level 40   Width 80"
+
+
 def test_the_active_image_or_all_that_are_seen(viewer: ViewerModel) -> None:
     one, two = viewer.add_image(values()), viewer.add_image(values() * 2)
     colour = viewer.add_image(np.zeros((8, 9, 3), np.uint8), rgb=True)
