@@ -91,11 +91,6 @@ def orientation(affine: NDArray[np.float64]) -> str:
     return "".join(_SIDES[world][0 if sign > 0 else 1] for world, sign in directions(affine))
 
 
-def opposite(side: str) -> str:
-    """The other end of a world axis: ``"L"`` for ``"R"``."""
-    return next(pair[1 - pair.index(side)] for pair in _SIDES if side in pair)
-
-
 def spacing_of(affine: NDArray[np.float64]) -> NDArray[np.float64]:
     """The step of one voxel along each of the three array axes, in millimetres."""
     steps: NDArray[np.float64] = np.linalg.norm(np.asarray(affine, float)[:3, :3], axis=0)

@@ -75,7 +75,7 @@ def tool(
     tip: str,
     group: Literal["objects", "regions", "slices", "model"],
     kind: Kind,
-    key: str = "",
+    key: str,
     options: type[Spec] = Options,
     preview: bool = False,
     hovers: bool = False,

@@ -73,7 +73,7 @@ class Comparing:
         self.running = Running(0.0, "Both models look at this image")
         self.changed.emit()
 
-    def flick(self, event: Any = None) -> None:
+    def flick(self) -> None:
         """Show the other mask."""
         if self._layers:
             self._show("old" if self.which == "new" else "new")

@@ -132,7 +132,7 @@ class Controller:
         self.reviewing.listed.connect(lambda _: self.asked_for.emit("Review"))
         around.edited.connect(self._tell_edit)
         self.runs = Runs(viewer, engine, self.recorder)
-        self.mirroring = Mirroring(engine, self.runs, self.hands, self.reviewing, around, self.known)
+        self.mirroring = Mirroring(engine, self.runs, self.recorder, self.hands, self.reviewing, around, self.known)
         self.against = Against(viewer, self.recorder, engine)
         trainer = link.Engine(PATIENCE, NICENESS) if trainer is None else trainer
         self.classroom = Classroom(viewer, engine, trainer, self.recorder, self.hands, self.classes, self.runs, self)

@@ -5,7 +5,7 @@ The functions are for any labels layers; :func:`bind` gives them keys: the digit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
-from napari_seg.gui.colours import class_looks
 from napari_seg.gui.nearing import bring_to_front, share_a_place
 from napari_seg.gui.notice import say
 from napari_seg.gui.planes import label_words
@@ -84,13 +83,6 @@ def undrawn(layer: Labels) -> Callable[[Any], NDArray[np.bool_]] | None:
         return found if clears is None else found | clears(labels)
 
     return others
-
-
-def dress(layer: Labels, names: Sequence[str]) -> None:
-    """Give the labels 1, 2, ... names and colours: those that each name has in every image."""
-    looks = class_looks(names)
-    if looks:
-        layer.features, layer.colormap = looks["features"], looks["colormap"]
 
 
 class Hidden(QObject):

@@ -31,8 +31,8 @@ class Examining:
 
     changed = Signal()
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
-        self._engine, self._clock = engine, clock
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self._clock = engine, time.monotonic
         self._wanted: tuple[Sequence[Lesson], Mapping[str, Any], Any] = ((), {}, ())
         self._since = 0.0
         self._order = 0

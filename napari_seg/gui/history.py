@@ -41,7 +41,6 @@ _SOON, _REST = 150, 120
 
 
 _CHOOSE = "Choose a step to see how the mask was after it."
-_RESTORE = "Bring the masks of this image back to how they were then: one more step, which can be undone"
 
 
 class HistoryDialog(QDialog):

@@ -48,7 +48,8 @@ class Hover:
     changed = Signal()
 
     def __init__(self, viewer: Any, hands: Hands, recorder: Recorder, surroundings: Surroundings) -> None:
-        self._viewer, self._hands, self._surroundings = viewer, hands, surroundings
+        self._viewer, self._hands = viewer, hands
+        self._recorder, self._surroundings = recorder, surroundings
         self.shown: Foreseen | None = None
         self.words = ""
         self.marked: tuple[Foreseen, ...] = ()
@@ -151,7 +152,7 @@ class Hover:
         label = int(seen[here])
         if not label:
             return None
-        before, objects = self.shown, self._surroundings.counts_objects(track)
+        before, objects = self.shown, self._recorder.counts_objects(track)
         same = before is not None and before.label == label and before.slab.same(slab)
         if same and before is not None and before.outlined is not None and (objects or before.has(*here)):
             return before
@@ -182,7 +183,7 @@ class Hover:
             low, high = range_for(options, self._alone(track, image, inner, time), options.radius)
         except SegError:
             return None
-        kept = [label, *self._surroundings.locked(track)]
+        kept = [label, *self._recorder.locked(track)]
         wanted = (values >= low) & (values <= high) & ~np.isin(seen[box], kept)
         unseen = undrawn(layer)
         if unseen is not None:

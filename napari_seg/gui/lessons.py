@@ -6,7 +6,7 @@ Sessions are asked in their own threads, and what did not change since the last 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,8 +44,8 @@ class Lessons:
 
     changed = Signal()
 
-    def __init__(self, recorder: Recorder, hands: Hands, clock: Callable[[], float] = time.monotonic) -> None:
-        self._recorder, self._hands, self._clock = recorder, hands, clock
+    def __init__(self, recorder: Recorder, hands: Hands) -> None:
+        self._recorder, self._hands, self._clock = recorder, hands, time.monotonic
         self._known: dict[Path, Known] = {}
         self._heard: dict[Path, tuple[Heard, ...]] = {}
         self._stale, self._looked = True, -REST

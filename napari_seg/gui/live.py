@@ -100,11 +100,11 @@ class Live:
         window: Window,
         region: Callable[[Target], Region | None],
         busy: Callable[[], bool],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``region``: the part of an image that is seen. ``busy``: whether the ``trainer`` does something else."""
         self._viewer, self._engine, self._trainer, self._recorder = viewer, engine, trainer, recorder
-        self._lessons, self._window, self._region, self._busy, self._clock = lessons, window, region, busy, clock
+        self._lessons, self._window, self._region, self._busy = lessons, window, region, busy
+        self._clock = time.monotonic
         self._order = self._warming = 0
         self._asked: tuple[Track, Target] | None = None  # what the order is about
         self._suggestion: Suggestion | None = None

@@ -15,6 +15,7 @@ from napari_seg.errors import SegError
 from napari_seg.gui.arrivals import volume_as_kept
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
 from napari_seg.gui.hands import Hands
+from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Target
 from napari_seg.gui.reviewing import Reviewing
 from napari_seg.gui.runs import Runs
@@ -42,13 +43,14 @@ class Mirroring:
         self,
         engine: Engine,
         runs: Runs,
+        recorder: Recorder,
         hands: Hands,
         reviewing: Reviewing,
         surroundings: Surroundings,
         models: Callable[[], Mapping[Path, ModelSpec]],
     ) -> None:
         self._models = models
-        self._engine, self._runs, self._hands = engine, runs, hands
+        self._engine, self._runs, self._recorder, self._hands = engine, runs, recorder, hands
         self._reviewing, self._surroundings = reviewing, surroundings
         self._order = 0
         self._time_left = TimeLeft()
@@ -112,7 +114,7 @@ class Mirroring:
             return track, mask.target, mask.predicted
         if seen.track is not track or seen.predicted is None or track.image is None:
             return None
-        if not self._surroundings.shows_its_image(track):
+        if not self._recorder.shows_its_image(track):
             return None
         known = ((path, spec) for path, spec in self._models().items() if spec.name == seen.predicted.model)
         path, spec = next(known, (None, None))

@@ -88,13 +88,11 @@ class Runs:
 
     changed = Signal()
 
-    def __init__(
-        self, viewer: Any, engine: Engine, recorder: Recorder, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, viewer: Any, engine: Engine, recorder: Recorder) -> None:
         self._viewer, self._recorder = viewer, recorder
         self._engine = engine
         self._late = Late(engine, recorder)
-        self._clock = clock
+        self._clock = time.monotonic
         self._run: Run | None = None
         self._done: Run | None = None  # the last one that came to its end: its scores can be decoded anew
         self._masks: dict[Any, list[Mask]] = {}

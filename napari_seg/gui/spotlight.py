@@ -7,7 +7,6 @@ correct it by painting in a layer of its own, which is kept like any mask and ha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +50,9 @@ class Spotlight:
 
     changed = Signal()
 
-    def __init__(
-        self,
-        viewer: Any,
-        engine: Engine,
-        recorder: Recorder,
-        lessons: Lessons,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, viewer: Any, engine: Engine, recorder: Recorder, lessons: Lessons) -> None:
         self._viewer, self._engine, self._recorder, self._lessons = viewer, engine, recorder, lessons
-        self._clock = clock
+        self._clock = time.monotonic
         self._veil: Any = None
         self._image: tuple[Path, int] | None = None  # the one that it was switched on for
         self._shown: Seen = ()

@@ -58,17 +58,6 @@ class Surroundings:
             return None
         return found[time] if found.ndim > len(track.row.grid) else found
 
-    def counts_objects(self, track: Track) -> bool:
-        """Whether the numbers of a mask count objects; else they are classes."""
-        return self._recorder.counts_objects(track)
-
-    def locked(self, track: Track) -> frozenset[int]:
-        """The labels that neither gain nor lose a voxel."""
-        return self._recorder.locked(track)
-
-    def shows_its_image(self, track: Track) -> bool:
-        return self._recorder.shows_its_image(track)
-
     def done(self, track: Track, edit: Edit) -> None:
         """An edit was made; some tools repeat it."""
         self._last[track] = edit

@@ -275,11 +275,6 @@ class Training:
             shelf.let_go(self.run.path)
             self.run = None
 
-    @property
-    def start_path(self) -> Path | None:
-        """The model that the page is about to improve."""
-        return Path(self.state.start) if self.state.start != NEW else None
-
     def resolve(self) -> None:
         """Make the state of the page anew and tell whoever listens."""
         self._stale = False

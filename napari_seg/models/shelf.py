@@ -112,10 +112,6 @@ def put_note(path: Path, **known: Any) -> None:
     _write(_beside(path, NOTE), {**_read(_beside(path, NOTE)), **known})
 
 
-def note_of(path: Path) -> dict[str, Any]:
-    return _read(_beside(path, NOTE))
-
-
 def put_order(path: Path, order: dict[str, Any]) -> None:
     """Keep what it takes to go on with a training. Raises ``SegError`` where that is not possible."""
     _write(_beside(path, ORDER), order)

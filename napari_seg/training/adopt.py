@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import fmean
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,10 +64,6 @@ class Verdict(Spec):
     gain: float = 0.0
     interval: tuple[float, float] = (-1.0, 1.0)
     loss: float = 0.0
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
-        return cls.from_file(text)
 
 
 @job

@@ -19,6 +19,8 @@ NETWORKS = {
 }
 """Which network to take, and why."""
 
+_WIDTH = "Wide enough for what must be told apart, narrow enough to train without a large graphics card."
+
 
 class Reason(NamedTuple):
     """A choice of the plan: the setting by its name in :class:`~napari_seg.training.plan.TrainSpec`, what was chosen in
@@ -36,7 +38,7 @@ def reasons(facts: Sequence[Facts], spec: TrainSpec, model: ModelSpec) -> tuple[
         Reason("network", network.kind, NETWORKS[network.kind]),
         Reason("ndim", f"{network.ndim}D", _dimensions(facts, network.ndim)),
         Reason("depth", count_of(network.depth, "halving"), _depth(model)),
-        Reason("width", f"{network.width} channels at the finest level", _width(model)),
+        Reason("width", f"{network.width} channels at the finest level", _WIDTH),
         Reason("patch", " x ".join(map(str, given.patch)), _patch(model)),
         Reason(
             "batch",
@@ -80,10 +82,6 @@ def _depth(model: ModelSpec) -> str:
     if not flat:
         return f"{words}, enough to see what an object lies in."
     return f"{words}; the first {flat} leave the slices apart, as they are thick."
-
-
-def _width(model: ModelSpec) -> str:
-    return "Wide enough for what must be told apart, narrow enough to train without a large graphics card."
 
 
 def _patch(model: ModelSpec) -> str:

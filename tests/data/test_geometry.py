@@ -192,11 +192,10 @@ def test_a_slice_is_written_in_its_place_without_a_file_to_go_back_to(codes: str
         assert world_to_value(found.data[None], found.affine) == world_to_value(data[None], affine)
 
 
-def test_tilt_and_sides() -> None:
+def test_tilt_and_orientation() -> None:
     assert geometry.orientation(affine_of("LPI")) == "LPI"
     assert geometry.tilt(affine_of("LPI")) == pytest.approx(0, abs=1e-5)
     assert 10 < geometry.tilt(affine_of("SRA", degrees=17)) <= 17
-    assert [geometry.opposite(side) for side in "RLAPSI"] == list("LRPAIS")
 
 
 def test_places_that_make_no_sense_are_told_from_those_that_do() -> None:

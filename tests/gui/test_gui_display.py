@@ -13,14 +13,13 @@ from napari.utils.key_bindings import KeymapHandler
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication
 
-from napari_seg.gui.colours import PALETTE, class_colours
+from napari_seg.gui.colours import PALETTE, class_colours, class_looks
 from napari_seg.gui.display import (
     KEYS,
     OUTLINE,
     STEP,
     Hidden,
     bind,
-    dress,
     fade,
     mask_in_hand,
     toggle_alone,
@@ -74,7 +73,7 @@ def test_masks_never_fade_away() -> None:
 
 def test_keys_say_what_they_did(viewer: ViewerModel, keyboard: KeymapHandler) -> None:
     mask = viewer.layers[1]
-    dress(mask, ("liver", "spleen"))
+    mask.features = class_looks(("liver", "spleen"))["features"]
     mask.selected_label = 2
     said = []
     for key in ("9", "0", "0", "Shift+E", "Shift+E", "Shift+M", "Shift+M"):
@@ -158,13 +157,11 @@ def test_the_mask_in_hand(viewer: ViewerModel) -> None:
 
 
 def test_a_class_looks_the_same_in_every_image() -> None:
-    one, two = labels(), labels()
-    dress(one, ("liver", "spleen"))
-    dress(two, ("liver", "spleen", "aorta"))
+    one = Labels(labels().data, **class_looks(("liver", "spleen")))
+    two = Labels(labels().data, **class_looks(("liver", "spleen", "aorta")))
     assert np.array_equal(one.get_color(1), two.get_color(1))
     assert list(one.features["class"]) == ["background", "liver", "spleen"]
-    dress(one, ())
-    assert list(one.features["class"]) == ["background", "liver", "spleen"]
+    assert class_looks(()) == {}
 
 
 def test_many_classes_have_colours_of_their_own() -> None:

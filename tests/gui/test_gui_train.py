@@ -305,8 +305,8 @@ def test_the_better_model_is_proposed_and_taken_with_one_click(
     page.verdict.use.click()
     rest(controller)
     assert controller.state.model == path
-    assert shelf.note_of(path)["taken"] == "new"
-    assert shelf.note_of(path)["words"] == "6 objects in 1 image"
+    kept = shelf.kept()[0]
+    assert (kept.path, kept.note["taken"], kept.note["words"]) == (path, "new", "6 objects in 1 image")
     assert page.verdict.segment.isVisibleTo(page)
     page.verdict.segment.click()
     rest(controller)
@@ -1015,8 +1015,7 @@ def test_notes_of_models_survive_what_damages_them(
     note = path.with_name("instance2d-1.note.json")
     assert json.loads(note.read_text())["decision"] == "better"
     note.write_text("{")
-    assert shelf.note_of(path) == {}
-    assert [one.name for one in shelf.kept()] == ["instance2d-1"]
+    assert [(one.name, one.note) for one in shelf.kept()] == [("instance2d-1", {})]
 
 
 def watched(controller: Controller, turns: int = 8) -> None:

@@ -34,7 +34,7 @@ def test_a_model_against_itself_gains_nothing() -> None:
     verdict = compare(model(), model(), corrections, older, device)
     assert (verdict.decision, verdict.gain, verdict.loss) == ("worse", 0.0, 0.0)
     assert [unit.name for unit in verdict.corrections] == [f"c{k}" for k in range(5)]
-    assert Verdict.from_json(verdict.to_json()) == verdict
+    assert Verdict.from_file(verdict.to_json()) == verdict
 
 
 def test_images_of_one_name_in_several_folders_are_several() -> None:
