@@ -290,13 +290,12 @@ class Attaching:
 
     def _tell(self, track: Track, found: Found, opened: Opened, instead: str) -> None:
         """Say what became of a mask that was opened."""
-        about = track.layer if track.image is None else track.image
         if opened.news == "resumed":
-            self.resumed.emit(about, found)
+            self.resumed.emit(track.about, found)
         elif opened.news == "other":
             self.noted.emit(instead.format(name=track.layer.name))
         if opened.damaged:
-            self.noted.emit(DAMAGED.format(name=about.name, folder=track.session.folder))
+            self.noted.emit(DAMAGED.format(name=track.about.name, folder=track.session.folder))
         self.changed.emit()
 
     def _show_kept(self, track: Track, found: Found, data: Any, opened: Opened | None) -> None:

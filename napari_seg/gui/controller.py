@@ -294,8 +294,7 @@ class Controller:
 
     def proposed_path_of(self, track: Track) -> Path:
         """Where one mask would best go."""
-        image = track.layer if track.image is None else track.image
-        return proposed_path(volume_as_kept(image), image.name, "mask")
+        return proposed_path(volume_as_kept(track.about), track.about.name, "mask")
 
     def known(self) -> dict[Path, ModelSpec]:
         """The models that can be chosen."""

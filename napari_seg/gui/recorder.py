@@ -194,7 +194,7 @@ class Recorder:
             times=track.row.times,
             spacing=track.row.spacing or (1.0,) * len(track.row.grid),
             unit=track.row.unit,
-            along=along_of(track.layer if track.image is None else track.image),
+            along=along_of(track.about),
             rows=rows,
             locked=self.locked(track),
             following=unused(track.largest, rows),
@@ -503,9 +503,8 @@ class Recorder:
         self._follow_image(track)
 
     def _follow_image(self, track: Track) -> None:
-        sized = (track.layer if track.image is None else track.image).events
-        sized.scale.connect(self._resized)
-        sized.affine.connect(self._resized)
+        track.about.events.scale.connect(self._resized)
+        track.about.events.affine.connect(self._resized)
         if track.image is not None:
             self._pictures[track] = _without_holding(volume_as_kept(track.image).data)
             track.image.events.data.connect(self._another_shown)
@@ -551,7 +550,7 @@ class Recorder:
     def _resized(self, event: Any) -> None:
         """A person said how large a voxel is."""
         for track in self._masks.tracks.values():
-            if (track.layer if track.image is None else track.image) is event.source:
+            if track.about is event.source:
                 found = volume_as_kept(event.source)
                 row = track.row = replace(track.row, spacing=found.spacing or (), unit=found.unit)
                 if not track.session.read_only:
@@ -751,9 +750,8 @@ class Recorder:
         changed = {place.plane for place in change.blocks} | {key.rpartition(": ")[0] for key in change.rows}
         closed = changed - self._masks.open_planes(found) - {""}
         if closed:
-            about = track.layer if track.image is None else track.image
             words = CLOSED.format(names=", ".join(sorted(closed)))
-            self.arrivals.show_planes(about, found, closed, lambda: self.noted.emit(words))
+            self.arrivals.show_planes(track.about, found, closed, lambda: self.noted.emit(words))
 
 
 def _copied(labels: Iterable[Labels]) -> list[Labels]:

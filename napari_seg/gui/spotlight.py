@@ -103,8 +103,7 @@ class Spotlight:
         def then(there: bool) -> None:
             if there:
                 found = Found(track.session, track.row, frozenset(), frozenset(), {}, 0)
-                about = track.layer if track.image is None else track.image
-                self._recorder.arrivals.show_planes(about, found, {name}, lambda: None)
+                self._recorder.arrivals.show_planes(track.about, found, {name}, lambda: None)
             else:
                 self._add(track)
             self._pending = value
@@ -174,12 +173,11 @@ class Spotlight:
             swap_labels(self._veil, dark)
             return
         self._take_away()
-        about = track.layer if track.image is None else track.image
+        about = track.about
         self._veil = shown_over(self._viewer, about, volume_as_kept(about), dark, NAME, opacity=1.0, colormap=_VEIL)
 
     def _add(self, track: Track) -> None:
-        about = track.layer if track.image is None else track.image
-        volume = volume_as_kept(about)
+        volume = volume_as_kept(track.about)
         labels = np.zeros(track.layer.data.shape, np.uint8)
         name = track.plane + LEARNING
         known = {PLANE: name, OBJECTS: False, CLASSES: ("counts", "does not count"), MADE: "marks for learning"}
@@ -188,7 +186,7 @@ class Spotlight:
         if KEY in track.layer.metadata:
             known[KEY] = track.layer.metadata[KEY]
         with adding(self._viewer):
-            self._viewer.add_labels(labels, name=name, opacity=1.0, metadata=known, **beside(about, volume))
+            self._viewer.add_labels(labels, name=name, opacity=1.0, metadata=known, **beside(track.about, volume))
 
     def _take(self, layer: Any, value: int) -> None:
         layer.visible, layer.opacity, layer.colormap = True, 1.0, _MARKS

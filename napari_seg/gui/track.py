@@ -65,6 +65,11 @@ class Track:
         return self.session.folder, self.row.id
 
     @property
+    def about(self) -> Any:
+        """The layer of its image, or its own where there is none."""
+        return self.layer if self.image is None else self.image
+
+    @property
     def frames(self) -> Labels:
         """The voxels of the layer with time in front, a view."""
         data: NDArray[Any] = self.layer.data
