@@ -188,8 +188,9 @@ def find_cases(
     """
     data = Path(data)
     refuse_unknown(axes, f"the images in {data / 'images'}")
-    images, labels = (_by_stem(data / folder) for folder in ("images", "labels"))
-    counting = None if masks is None else _masks_by_stem(Path(masks))
+    cure = "put images in images/ and labels of the same names in labels/"
+    images, labels = (_by_stem(data / folder, cure) for folder in ("images", "labels"))
+    counting = None if masks is None else _by_stem(Path(masks), "put a mask of the name of each image there")
     groups = {name: subject_of(name) or name for name in images}
     if len({*groups.values()}) == 1:
         groups = {name: name for name in images}
@@ -244,15 +245,9 @@ def _notes(rows: Sequence[Row], images: Mapping[str, Path]) -> tuple[str, ...]:
     )
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def _by_stem(folder: Path, cure: str) -> dict[str, Path]:
     if not folder.is_dir():
-        raise SegError(f"There is no folder {folder}; put images in images/ and labels of the same names in labels/.")
-    return images_by_stem(folder)
-
-
-def _masks_by_stem(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
-        raise SegError(f"There is no folder {folder}; put a mask of the name of each image there.")
+        raise SegError(f"There is no folder {folder}; {cure}.")
     return images_by_stem(folder)
 
 

@@ -212,34 +212,29 @@ def _grids(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     scaled = [case for case in lying["unknown"] if _is_scaled(case)]
     turned = [case for case in lying["unknown"] if case.labels_grid == case.grid[::-1]]
     rest = [case for case in lying["unknown"] if case not in scaled and case not in turned]
-    if there := lying["elsewhere"]:
-        words = "The labels of {} have another grid than the image, but the files say how they lie on it."
-        yield _finding(words, there, True, "lay")
-    if scaled:
-        yield _finding("The labels of {} are another size than the image.", scaled, True, "resize")
-    if turned:
-        yield _finding(
-            "The labels of {} lie turned or mirrored, and nothing tells which; look at them, and export them anew as "
-            "the image lies.",
-            turned,
-            True,
-            "leave out",
-        )
-    if away := lying["nowhere"]:
-        yield _finding(
-            "The labels of {} lie in another place than the image, and nothing of them is on it; see that both are of "
-            "the same patient and scan.",
-            away,
-            True,
-            "leave out",
-        )
-    if rest:
-        yield _finding(
-            "The labels of {} have another shape than the image and cannot be made to fit; export them anew.",
-            rest,
-            True,
-            "leave out",
-        )
+    words = "The labels of {} have another grid than the image, but the files say how they lie on it."
+    yield from _told(words, lying["elsewhere"], True, "lay")
+    yield from _told("The labels of {} are another size than the image.", scaled, True, "resize")
+    yield from _told(
+        "The labels of {} lie turned or mirrored, and nothing tells which; look at them, and export them anew as "
+        "the image lies.",
+        turned,
+        True,
+        "leave out",
+    )
+    yield from _told(
+        "The labels of {} lie in another place than the image, and nothing of them is on it; see that both are of "
+        "the same patient and scan.",
+        lying["nowhere"],
+        True,
+        "leave out",
+    )
+    yield from _told(
+        "The labels of {} have another shape than the image and cannot be made to fit; export them anew.",
+        rest,
+        True,
+        "leave out",
+    )
 
 
 def _is_scaled(case: Looked) -> bool:
@@ -255,37 +250,30 @@ def _is_scaled(case: Looked) -> bool:
 def _spacings(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     """Of labels that do not say where they lie, only how large they are."""
     other = [case for case in cases if case.lies == "here" and _other(case.spacing, case.labels_spacing)]
-    if other:
-        yield _finding("The labels of {} say another spacing than the image.", other, True, "respace")
+    yield from _told("The labels of {} say another spacing than the image.", other, True, "respace")
 
 
 def _places(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     unsaid = [case for case in cases if case.one_sided and case.lies in ("here", "elsewhere")]
-    if unsaid:
-        yield _finding(
-            "Of {} only the image or only the labels say where they lie, so they were laid on each other voxel by "
-            "voxel; look whether they lie right, or save both with their place, for example as NIfTI.",
-            unsaid,
-            False,
-        )
+    yield from _told(
+        "Of {} only the image or only the labels say where they lie, so they were laid on each other voxel by "
+        "voxel; look whether they lie right, or save both with their place, for example as NIfTI.",
+        unsaid,
+        False,
+    )
 
 
 def _numbers(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     colour = [case for case in cases if case.colour]
-    if colour:
-        yield _finding("The labels of {} are colour pictures; save them as whole numbers.", colour, True, "leave out")
+    yield from _told("The labels of {} are colour pictures; save them as whole numbers.", colour, True, "leave out")
     rounding = [case for case in cases if case.fractions == "rounding"]
-    if rounding:
-        yield _finding("The labels of {} are off whole numbers by rounding.", rounding, True, "round")
+    yield from _told("The labels of {} are off whole numbers by rounding.", rounding, True, "round")
     shares = [case for case in cases if case.fractions == "shares"]
-    if shares:
-        yield _finding("The labels of {} hold fractions, as probabilities do.", shares, True, "threshold")
+    yield from _told("The labels of {} hold fractions, as probabilities do.", shares, True, "threshold")
     many = [case for case in cases if case.fractions == "many"]
-    if many:
-        yield _finding("The labels of {} hold fractions; save them as whole numbers.", many, True, "leave out")
+    yield from _told("The labels of {} hold fractions; save them as whole numbers.", many, True, "leave out")
     below = [case for case in cases if case.negative]
-    if below:
-        yield _finding("The labels of {} hold numbers below 0, which mean nothing.", below, True, "no negatives")
+    yield from _told("The labels of {} hold numbers below 0, which mean nothing.", below, True, "no negatives")
 
 
 def _classes(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
@@ -316,8 +304,7 @@ def _objects(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     if wanted.task != "instance":
         return
     alike = [case for case in cases if len(case.values) == 1 and case.pieces > 1]
-    if alike:
-        yield _finding("In {} all objects have the same number.", alike, True, "split")
+    yield from _told("In {} all objects have the same number.", alike, True, "split")
 
 
 def _empty(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
@@ -335,11 +322,9 @@ def _empty(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
 
 def _images(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     broken = [case for case in cases if not case.finite]
-    if broken:
-        yield _finding("The images of {} hold values that are not numbers.", broken, True, "fill")
+    yield from _told("The images of {} hold values that are not numbers.", broken, True, "fill")
     flat = [case for case in cases if case.flat]
-    if flat:
-        yield _finding("The images of {} have one value everywhere.", flat, False, "leave out")
+    yield from _told("The images of {} have one value everywhere.", flat, False, "leave out")
     dims = {len(case.grid) for case in cases}
     if len(dims) > 1:
         few = min(dims, key=lambda n: sum(len(case.grid) == n for case in cases))
@@ -361,9 +346,8 @@ def _channels(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     if not named:
         return
     mute = [case for case in cases if len(case.channels) > 1 and unnamed(case.channels)]
-    if mute:
-        words = "The channels of {} have no names, so they are taken as they lie; see that their order is the others'."
-        yield _finding(words, mute, False)
+    words = "The channels of {} have no names, so they are taken as they lie; see that their order is the others'."
+    yield from _told(words, mute, False)
     usual = learned or Counter(case.channels for case in named).most_common(1)[0][0]
     odd = [case for case in named if case.channels != usual and not places(case.channels, usual)]
     odd = [case for case in odd if len(case.channels) == len(usual)]  # else their number is the matter
@@ -392,12 +376,9 @@ def _outliers(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
         return
     usual = np.median([case.spacing for case in known], 0)
     odd = [c for c in known if (np.maximum(np.array(c.spacing) / usual, usual / c.spacing) > SPACING_RATIO).any()]
-    if odd:
-        sizes = " x ".join(f"{size:g}" for size in usual)
-        words = (
-            f"The voxels of {{}} are far from the usual {sizes} {known[0].unit}; see whether their headers are right."
-        )
-        yield _finding(words, odd, False, "leave out")
+    sizes = " x ".join(f"{size:g}" for size in usual)
+    words = f"The voxels of {{}} are far from the usual {sizes} {known[0].unit}; see whether their headers are right."
+    yield from _told(words, odd, False, "leave out")
 
 
 def _twins(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
@@ -446,6 +427,12 @@ def _finding(words: str, cases: Sequence[Looked], stops: bool, fix: str = "") ->
     names = tuple(case.name for case in cases)
     shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
     return Finding(words.replace("{}", shown), names, stops, fix)
+
+
+def _told(words: str, cases: Sequence[Looked], stops: bool, fix: str = "") -> Iterator[Finding]:
+    """Nothing for no cases."""
+    if cases:
+        yield _finding(words, cases, stops, fix)
 
 
 @job
