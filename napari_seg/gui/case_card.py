@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QLineEdit, QPushButton, QVBoxLay
 
 from napari_seg.data.formats import stem
 from napari_seg.editing.annotation import State
-from napari_seg.gui.folder_state import STATE_WORDS, CaseRow
+from napari_seg.gui.folder_state import ROW_WORDS, CaseRow
 from napari_seg.gui.parts import say, text
 from napari_seg.gui.words import shortened
 
@@ -72,7 +72,7 @@ class CaseCard(QFrame):
             return
         known = [row for row in rows if row.known]
         if len(rows) == 1:
-            known_of = [STATE_WORDS[rows[0].state], rows[0].amount, rows[0].spent]
+            known_of = [ROW_WORDS[rows[0].state], rows[0].amount, rows[0].spent]
             self.title.setText(f"{shortened(_name(rows[0]))}\n{', '.join(part for part in known_of if part)}")
         else:
             self.title.setText(f"{len(rows)} images are chosen")

@@ -10,9 +10,9 @@ from typing import Any
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt
 from qtpy.QtGui import QFont
 
-from napari_seg.gui.folder_state import STATE_WORDS, CaseRow
+from napari_seg.gui.folder_state import ROW_WORDS, CaseRow
 
-_ORDER = tuple(STATE_WORDS)
+_ORDER = tuple(ROW_WORDS)
 
 NOT_FOUND = "not found"
 
@@ -38,7 +38,7 @@ COLUMNS = (
     Column(
         "State",
         "Unseen: nobody has opened it. In work: somebody has. Accepted and flagged: so it was judged.",
-        lambda row: NOT_FOUND if row.missing else STATE_WORDS[row.state],
+        lambda row: NOT_FOUND if row.missing else ROW_WORDS[row.state],
         lambda row: _ORDER.index(row.state),
     ),
     Column(

@@ -10,25 +10,23 @@ from typing import Literal
 
 from napari_seg.data.formats import stem
 from napari_seg.gui.state import Finding, Question, Running
-from napari_seg.gui.words import duration, measured
+from napari_seg.gui.words import STATE_WORDS, duration, measured
 from napari_seg.session.cases import Case, CaseState
 from napari_seg.session.projects import Recent
 from napari_seg.wording import count_of
 
 RowState = CaseState | Literal["waiting", "running", "failed"]
 
-STATE_WORDS: dict[RowState, str] = {
+ROW_WORDS = {
     "new": "not segmented",
     "waiting": "waiting",
     "running": "segmenting",
     "failed": "✗ failed",
     "unseen": "unseen",
     "in work": "in work",
-    "accepted": "✓ accepted",
-    "rejected": "✗ rejected",
-    "flagged": "⚑ flagged",
+    **STATE_WORDS,
 }
-"""How a state is shown: never by a colour alone."""
+"""How a state is shown, in the order of a list."""
 
 _MINUTE = 60.0
 """Seconds from which on it is said how long somebody worked on an image."""
@@ -142,7 +140,7 @@ def _measured(voxels: int, case: Case) -> str:
 def summary_of(rows: Sequence[CaseRow]) -> str:
     """``12 images: 3 accepted, 8 unseen, 1 failed``."""
     counts = Counter(row.state for row in rows)
-    parts = [f"{counts[state]} {STATE_WORDS[state].split()[-1] if state != 'in work' else state}" for state in _SUMMED]
+    parts = [f"{counts[state]} {ROW_WORDS[state].split()[-1] if state != 'in work' else state}" for state in _SUMMED]
     images = count_of(len(rows), "image")
     there = [part for part, state in zip(parts, _SUMMED, strict=True) if counts[state]]
     return f"{images}: {', '.join(there)}" if there else images

@@ -21,14 +21,11 @@ from napari_seg.gui.arrivals import Arrivals
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
 from napari_seg.session.cases import count
-from napari_seg.session.database import NAME
+from napari_seg.session.database import NAME, SCORES
 from napari_seg.session.projects import remember_image
 from napari_seg.session.records import ImageRow
 from napari_seg.session.session import OTHER_WINDOW, Session, home, twin
 from napari_seg.session.store import Store
-
-SCORES = "scores"
-"""The folder in that of a session which holds the scores of predictions."""
 
 
 @dataclass(frozen=True, eq=False)

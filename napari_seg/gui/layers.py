@@ -113,12 +113,16 @@ def contrast(volume: Volume) -> tuple[float, float]:
     data = volume.levels[-1] if volume.levels else volume.data
     steps = tuple(slice(None, None, max(1, n // 128)) for n in data.shape)
     sample = np.asarray(data[steps])
-    sample = sample[np.isfinite(sample)]
-    if not sample.size:
+    return between(sample[np.isfinite(sample)], 0.1, 99.9)
+
+
+def between(values: NDArray[Any], low_percentile: float, high_percentile: float) -> tuple[float, float]:
+    """Black and white at two percentiles of finite intensities; at their ends where both percentiles are one."""
+    if not values.size:
         return 0.0, 1.0
-    low, high = (float(v) for v in np.percentile(sample, (0.1, 99.9)))
+    low, high = (float(v) for v in np.percentile(values, (low_percentile, high_percentile)))
     if low == high:
-        low, high = float(sample.min()), float(sample.max())
+        low, high = float(values.min()), float(values.max())
     return (low, high) if low < high else (low, low + 1)
 
 

@@ -23,7 +23,8 @@ from napari_seg.editing.measures import Table
 from napari_seg.errors import SegError
 from napari_seg.gui.parts import row, text
 from napari_seg.gui.save_as import ask_for_csv, save_csv
-from napari_seg.gui.table_model import STATE_WORDS, TableModel
+from napari_seg.gui.table_model import TableModel
+from napari_seg.gui.words import STATE_WORDS
 from napari_seg.wording import count_of
 
 _LEAST = 120

@@ -19,6 +19,7 @@ from napari_seg.gui.display import undrawn
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import step_of
+from napari_seg.session.database import SCORES
 
 _DIFFERING = ".mirrored.npy"
 
@@ -136,7 +137,7 @@ def scores_path(track: Track) -> Path:
     capital letter have files of their own; in earlier versions they had one, which goes to the plane looked at first.
     """
     safe = "".join(letter if letter.isalnum() else "_" for letter in track.plane)
-    earlier = track.session.folder / "scores" / f"{track.row.id}-{safe}.npy"
+    earlier = track.session.folder / SCORES / f"{track.row.id}-{safe}.npy"
     path = earlier.with_name(f"{track.row.id}-{safe}-{crc32(track.plane.encode()):08x}.npy")
     if earlier.exists() and not path.exists():
         with suppress(OSError):

@@ -15,8 +15,8 @@ from qtpy.QtGui import QIcon, QImage, QPixmap
 from napari_seg.editing.annotation import Entry, State
 from napari_seg.editing.suspicion import Suspect
 from napari_seg.gui.abreast import others
-from napari_seg.gui.table_model import STATE_WORDS
 from napari_seg.gui.thumbnail import thumbnail
+from napari_seg.gui.words import STATE_WORDS
 
 PICTURE = 60
 """Pixels across."""

@@ -14,12 +14,9 @@ from napari_seg.editing.columns import Column, columns
 from napari_seg.editing.filtering import matching
 from napari_seg.editing.measures import Table
 from napari_seg.errors import SegError
-from napari_seg.gui.words import number
+from napari_seg.gui.words import STATE_WORDS, number
 
 _SIGNS = {"um": "µm", "um2": "µm²", "um3": "µm³", "mm2": "mm²", "mm3": "mm³"}
-
-STATE_WORDS = {"unseen": "unseen", "accepted": "✓ accepted", "rejected": "✗ rejected", "flagged": "⚑ flagged"}
-"""How a state is shown: never by a colour alone."""
 
 _HIDDEN = ("x", "y", "z", "x_um", "y_um", "z_um", "x_mm", "y_mm", "z_mm")
 """Columns that only the CSV has: nobody reads where a centre lies, one goes there."""

@@ -15,7 +15,7 @@ from napari.layers import Image
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import Volume
-from napari_seg.gui.layers import KEY
+from napari_seg.gui.layers import KEY, between
 from napari_seg.gui.nearing import covering, middle_of
 from napari_seg.gui.notice import say
 from napari_seg.gui.words import number
@@ -99,13 +99,7 @@ def limits(layer: Image, preset: Preset) -> tuple[float, float]:
     """Black and white of an image."""
     if isinstance(preset, Window):
         return preset.level - preset.width / 2, preset.level + preset.width / 2
-    values = some_of(layer)
-    if not values.size:
-        return 0.0, 1.0
-    low, high = (float(v) for v in np.percentile(values, (preset.low, preset.high)))
-    if low == high:
-        low, high = float(values.min()), float(values.max())
-    return (low, high) if low < high else (low, low + 1)
+    return between(some_of(layer), preset.low, preset.high)
 
 
 def some_of(layer: Image) -> NDArray[Any]:

@@ -14,6 +14,9 @@ from napari_seg.wording import count_of
 
 UNIT_SIGNS = {"pixel": "px", "nm": "nm", "um": "µm", "mm": "mm", "m": "m"}
 
+STATE_WORDS = {"unseen": "unseen", "accepted": "✓ accepted", "rejected": "✗ rejected", "flagged": "⚑ flagged"}
+"""How it is shown what a person said of something: never by a colour alone."""
+
 _SIDES = {"L": "left", "R": "right", "A": "front", "P": "back", "S": "head", "I": "feet"}
 
 _AXES = {"C": "channel", "T": "time point"}

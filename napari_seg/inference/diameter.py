@@ -85,8 +85,12 @@ def _scores(frame: Frame, runner: Runner, multiple: tuple[int, ...]) -> NDArray[
 
 def _median_diameter(labels: NDArray[np.integer], scale: tuple[float, ...]) -> float | None:
     sizes = np.bincount(labels.ravel())[1:].astype(float)
-    sizes = sizes[sizes > 0] / np.prod(scale)
+    return middle_diameter(sizes[sizes > 0] / np.prod(scale), len(scale))
+
+
+def middle_diameter(sizes: NDArray[np.float64], ndim: int) -> float | None:
+    """The diameter of a disk, or a ball, of the median of sizes in pixels; ``None`` where there are too few to tell."""
     if len(sizes) < FEWEST:
         return None
     middle = float(np.median(sizes))
-    return cast(float, 2 * (middle / np.pi) ** 0.5 if len(scale) == 2 else (6 * middle / np.pi) ** (1 / 3))
+    return cast(float, 2 * (middle / np.pi) ** 0.5 if ndim == 2 else (6 * middle / np.pi) ** (1 / 3))

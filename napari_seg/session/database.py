@@ -34,6 +34,9 @@ FORMAT = 1
 NAME = "session.sqlite"
 """That it ends in ``.sqlite`` keeps our readers from opening it: see :func:`~napari_seg.data.dicom_frames.is_dicom`."""
 
+SCORES = "scores"
+"""The folder beside it that holds the scores of predictions."""
+
 LOCK = "session.lock"
 """Locked by the one who may write."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from napari_seg.errors import SegError
 from napari_seg.files import cause_of, written
 from napari_seg.locks import Taken, locked
-from napari_seg.session.database import NAME, connect_to_read, is_writable
+from napari_seg.session.database import NAME, SCORES, connect_to_read, is_writable
 from napari_seg.session.records import plain
 from napari_seg.session.session import Session, home, twin
 from napari_seg.session.store import Store
@@ -152,9 +152,9 @@ def made_at(place: Path, told: About) -> Session:
 
 def discard(place: Path) -> None:
     """Take a project away that was just being made."""
-    for path in (*place.glob("session.*"), *place.glob("scores/*.npy")):
+    for path in (*place.glob("session.*"), *place.glob(f"{SCORES}/*.npy")):
         path.unlink(missing_ok=True)
-    for folder in (place / "scores", place):
+    for folder in (place / SCORES, place):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.inference.channels import Channels, choose_channels
+from napari_seg.inference.diameter import middle_diameter
 from napari_seg.inference.fit import by_diameter, diameters, physical_scale, refuse_inflated
 from napari_seg.inference.prepare import measure
 from napari_seg.inference.resample import resampled
@@ -22,9 +23,6 @@ from napari_seg.tasks.semantic import Semantic
 from napari_seg.wording import count_of
 
 Kind = TypeVar("Kind", bound=np.generic)
-
-FEWEST = 5
-"""With fewer objects an image is taken as it is, as in a prediction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,9 +143,8 @@ def _shape(
     if model.input.diameter and not model.task.pointwise and physical_scale(model, image) is None:
         low, high = (model.input.statistics.get(f"diameter_{end}", model.input.diameter) for end in ("low", "high"))
         sizes = np.concatenate([_sizes(*frame, model.network.ndim) for frame in zip(ids, counts, strict=True)])
-        middle = float(np.median(sizes)) if len(sizes) >= FEWEST else low
-        diameter = 2 * (middle / np.pi) ** 0.5 if model.network.ndim == 2 else (6 * middle / np.pi) ** (1 / 3)
-        if len(sizes) >= FEWEST and not low <= diameter <= high:
+        diameter = middle_diameter(sizes, model.network.ndim)  # with few objects an image is taken as it is
+        if diameter is not None and not low <= diameter <= high:
             scale = by_diameter(model, image, float(np.clip(diameter, *diameters(model))))
     return tuple(max(1, round(n * k)) for n, k in zip(image.grid[-len(scale) :], scale, strict=True))
 
