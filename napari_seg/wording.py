@@ -11,6 +11,11 @@ def count_of(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else many}"
 
 
+def there_are(number: int, what: str) -> str:
+    """``1 object is``, ``3 objects are``."""
+    return f"{count_of(number, what)} {'is' if number == 1 else 'are'}"
+
+
 def listed(parts: Sequence[str]) -> str:
     """``liver, spleen and lung``, of at least one."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

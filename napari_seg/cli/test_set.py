@@ -10,6 +10,7 @@ import typer
 from napari_seg.cli.console import put_json, put_table, say, watch
 from napari_seg.cli.options import Axes, Json, typed_path
 from napari_seg.errors import SegError
+from napari_seg.wording import there_are
 
 test_set = typer.Typer(
     help="Mark images as the independent test set: training, search and retraining refuse them, by what they show.",
@@ -38,7 +39,8 @@ def add(
     new = watch(mark.steps(images if split is None else _held_out(images, split, hold_out), axes=axes), "Marking")
     if json:
         put_json({"marked": [one.model_dump(mode="json") for one in new]})
-    say(f"{_count(len(new))} newly marked as test set. Training, search and retraining refuse what shows the same.")
+    count = there_are(len(new), "image")
+    say(f"{count} newly marked as test set. Training, search and retraining refuse what shows the same.")
 
 
 @test_set.command("list")
@@ -76,7 +78,7 @@ def remove(
     gone = watch(unmark.steps(paths, names=names, axes=axes), "Looking")
     if json:
         put_json({"removed": [one.model_dump(mode="json") for one in gone]})
-    say(f"{_count(len(gone))} no longer marked as test set.")
+    say(f"{there_are(len(gone), 'image')} no longer marked as test set.")
 
 
 def _held_out(folders: list[Path], split: Path, hold_out: str) -> list[Path]:
@@ -97,7 +99,3 @@ def _held_out(folders: list[Path], split: Path, hold_out: str) -> list[Path]:
         rest = f"{', '.join(sorted(missing)[:NAMED])}{' ...' * (len(missing) > NAMED)}"
         say(f"{len(missing)} of the names held out in {split.name} have no image and are not marked: {rest}.")
     return found
-
-
-def _count(images: int) -> str:
-    return "1 image is" if images == 1 else f"{images} images are"

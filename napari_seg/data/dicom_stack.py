@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.dicom_frames import KINDS, TIMES, Frame
+from napari_seg.wording import there_are
 
 CROSS_SECTIONS = ("CT", "MR", "PT", "NM")
 """Modalities whose images without a position are slices all the same."""
@@ -347,8 +348,8 @@ def _missing(frames: Sequence[Frame], multiples: NDArray[np.int_], missing: int)
     where = f" between images {low} and {high}" if 0 < low < high else ""
     if len(at) > 1:
         where = f" in {len(at)} places" + (f", the first{where}" if where else "")
-    what, it = ("1 slice is", "it was") if missing == 1 else (f"{missing} slices are", "they were")
-    return f"{what} missing{where}; {it} left empty."
+    it = "it was" if missing == 1 else "they were"
+    return f"{there_are(missing, 'slice')} missing{where}; {it} left empty."
 
 
 def _shifted(step: NDArray[np.float64], normal: NDArray[np.float64]) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from napari_seg.gui.classes import ClassRow
 from napari_seg.gui.colours import NAMES
 from napari_seg.gui.icons import icon
 from napari_seg.gui.parts import text
+from napari_seg.wording import count_of
 
 _HEIGHT = 26
 """Pixels of a line."""
@@ -129,7 +130,7 @@ class ClassList(QWidget):
         """Show these lines ``of`` a mask. ``locked``: how many ``objects`` are."""
         self.only.setChecked(alone)
         self.foot.setVisible(bool(locked))
-        self.count.setText(f"{locked} object{'s' if locked != 1 else ''} locked")
+        self.count.setText(f"{count_of(locked, 'object')} locked")
         if self.table.state() == QAbstractItemView.State.EditingState:
             return
         self.of = of

@@ -149,7 +149,7 @@ def summary_of(rows: Sequence[CaseRow]) -> str:
 def seen_words(rows: Sequence[CaseRow]) -> str:
     """``3 of 40 images seen``; empty where there are none."""
     seen = sum(row.state in ("in work", "accepted", "rejected", "flagged") for row in rows)
-    return f"{seen} of {len(rows)} image{'s' if len(rows) > 1 else ''} seen" if rows else ""
+    return f"{seen} of {count_of(len(rows), 'image')} seen" if rows else ""
 
 
 def worst_first(rows: Sequence[CaseRow]) -> list[CaseRow]:

@@ -37,6 +37,7 @@ from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import shown_at, voxel_at
 from napari_seg.spec import Spec
+from napari_seg.wording import there_are
 
 _BRUSH_SHARE = 1 / 50
 """The radius of a brush is at first this share of the smaller side of the image."""
@@ -779,7 +780,7 @@ def _told(edit: Edit) -> Edit:
 
 def selected_words(labels: tuple[int, ...]) -> str:
     """What is said while objects are selected."""
-    objects = "1 object is" if len(labels) == 1 else f"{len(labels)} objects are"
+    objects = there_are(len(labels), "object")
     return f"{objects} selected: tools act on all. Shift and a click on background lets go." if labels else ""
 
 

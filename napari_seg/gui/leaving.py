@@ -19,6 +19,7 @@ from napari_seg.gui.fields import leave_field
 from napari_seg.gui.ledger import Safe
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.waiting import wait_until
+from napari_seg.wording import there_are
 
 KEEPING = "Keeping the last changes"
 
@@ -28,8 +29,7 @@ COMING = 5.0
 
 def leaving_words(safe: Safe) -> str:
     """What is said to a person who closes the window."""
-    steps = "1 step is" if safe.waiting == 1 else f"{safe.waiting} steps are"
-    return f"{steps} not on the disk yet and would be lost. {safe.trouble}"
+    return f"{there_are(safe.waiting, 'step')} not on the disk yet and would be lost. {safe.trouble}"
 
 
 class Leaving(QObject):

@@ -75,8 +75,7 @@ def describe_model(spec: ModelSpec) -> str:
     """What a model expects: ``expects 1 channel, 2D, MR, 1 mm; finds nucleus``. The kind of image is said where it is
     known: the file of an image may say nothing of it, and then a person has to see that another kind is meant."""
     wanted = spec.input
-    count = spec.network.in_channels
-    parts = [f"{count} channel{'s' if count > 1 else ''}", f"{spec.network.ndim}D"]
+    parts = [count_of(spec.network.in_channels, "channel"), f"{spec.network.ndim}D"]
     if learned := learned_modality(spec):
         parts.append(learned)
     if wanted.spacing is not None:

@@ -28,6 +28,7 @@ from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.doubts import exchanged, far_from_labels, found_as, incomplete, misplaced
 from napari_seg.training.sample import Sample
 from napari_seg.training.validation import scores_of, spacing_of
+from napari_seg.wording import count_of
 
 UNITS = 5
 """Fewer held-out units decide nothing."""
@@ -181,11 +182,10 @@ def judge(corrections: Sequence[Unit], older: Sequence[Unit], doubt: str = "", *
 def _decided(
     held_out: int, judges: int, older: int, gain: float, interval: tuple[float, float], loss: float, doubt: str
 ) -> tuple[Decision, str]:
-    one = "" if held_out == 1 else "s"
-    gained = f"on {held_out} held-out correction{one} the new one gains {gain:+.3f}"
+    gained = f"on {count_of(held_out, 'held-out correction')} the new one gains {gain:+.3f}"
     if held_out > 1:
         gained += f" (95 %: {interval[0]:+.3f} to {interval[1]:+.3f})"
-    lost = f"on {older} older sample{'' if older == 1 else 's'} it {'loses' if loss > 0 else 'gains'} {abs(loss):.3f}"
+    lost = f"on {count_of(older, 'older sample')} it {'loses' if loss > 0 else 'gains'} {abs(loss):.3f}"
     if not held_out:
         return (
             "undecided",

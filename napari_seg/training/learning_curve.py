@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.spec import Spec
+from napari_seg.wording import count_of
 
 ROUNDS = 3
 """Fewer rounds, or fewer different numbers of corrections, foretell nothing."""
@@ -58,7 +59,7 @@ def forecast(rounds: Sequence[Round], *, goal: float = 0.9, what: str = "objects
     different = len({row.corrected for row in rounds})
     if different < ROUNDS:
         missing = ROUNDS - different
-        sentence = f"Nothing can be said yet; correct more and retrain {missing} more time{'s' * (missing > 1)}."
+        sentence = f"Nothing can be said yet; correct more and retrain {count_of(missing, 'more time')}."
         return Forecast(sentence=sentence)
     curves = _Curves.of(rounds)
     last = max(row.corrected for row in rounds)

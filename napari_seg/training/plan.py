@@ -23,7 +23,7 @@ from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import MOST_CLASSES, Semantic
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.sample import Sample, check_labels, frames, grid_at
-from napari_seg.wording import count_of
+from napari_seg.wording import count_of, there_are
 
 PATCH_PIXELS = {("instance", 2): 160**2, ("semantic", 2): 256**2, ("instance", 3): 2**18, ("semantic", 3): 2**18}
 """Patches hold at most about this many pixels. Objects are small, and many small patches see more images in the same
@@ -220,7 +220,7 @@ def _task(
     if not spec.classes and len(values) < largest:
         raise SegError(f"The labels hold {shown} with gaps; number the classes 1, 2, ... or name them all.")
     if spec.classes and len(spec.classes) < largest:
-        named = "1 class is" if len(spec.classes) == 1 else f"{len(spec.classes)} classes are"
+        named = there_are(len(spec.classes), "class")
         raise SegError(f"The labels go up to {largest}, but {named} named; name one for each.")
     return Semantic(classes=spec.classes or tuple(f"class {k + 1}" for k in range(largest)))
 

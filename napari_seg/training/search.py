@@ -48,6 +48,7 @@ from napari_seg.training.test_set import refuse
 from napari_seg.training.train import settings_of
 from napari_seg.training.trainer import Settings, Trainer, digest
 from napari_seg.training.validation import score, tuned
+from napari_seg.wording import count_of
 
 COUNTS = (27, 9, 3)
 """How many candidates there may be: as many as can make :data:`FEWEST` steps in the first round."""
@@ -268,7 +269,7 @@ class _Search:
         shutil.rmtree(bench.folder, ignore_errors=True)
         fewest = min(goals(total, len(self.tried))[1] for total in self.note.totals)
         note = (
-            f"In the first round some candidates made {fewest} step{'s' if fewest > 1 else ''} only, too few to tell "
+            f"In the first round some candidates made {count_of(fewest, 'step')} only, too few to tell "
             "them apart; search longer, or among fewer candidates."
         )
         return Found(model, self._table(), note if fewest < FEWEST else "")

@@ -30,6 +30,7 @@ from napari_seg.locks import Taken, locked
 from napari_seg.spec import Spec
 from napari_seg.training.cases import Case
 from napari_seg.training.mending import Mended
+from napari_seg.wording import there_are
 
 FORMAT = 1
 NAMED = 5
@@ -142,7 +143,7 @@ def refuse(lessons: Iterable[Learnable]) -> Steps[None]:
             found.append(lesson.name)
     if found:
         names = f"{', '.join(found[:NAMED])}{' ...' * (len(found) > NAMED)}"
-        which, them = ("1 image is", "it") if len(found) == 1 else (f"{len(found)} images are", "them")
+        which, them = there_are(len(found), "image"), "it" if len(found) == 1 else "them"
         raise SegError(
             f"{which} of the independent test set ({names}), which nothing may learn from; take {them} out of the "
             f"data, or take the mark off with napari-seg test-set remove."
