@@ -183,6 +183,14 @@ def open_window(engine: PretendEngine, request: pytest.FixtureRequest) -> Iterat
 
 
 @pytest.fixture
+def desk(engine: PretendEngine, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The ``Desk`` of the test's module."""
+    made = request.module.Desk(engine)
+    yield made
+    made.recorder.close()
+
+
+@pytest.fixture
 def picture() -> np.ndarray[Any, Any]:
     """Bright disks on a dark, noisy ground: (y, x)."""
     rows, columns = np.mgrid[:96, :128]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from napari_seg.gui.hands import Hands
 from napari_seg.gui.layers import layer_data
 from napari_seg.gui.pointing import Place
 from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.surroundings import Surroundings
 
 
 def rest(controller: Controller, turns: int = 6) -> None:
@@ -56,6 +59,45 @@ def twelve_cells() -> np.ndarray[Any, Any]:
 def paint(layer: Any, row: int, value: int) -> None:
     """Paint the voxel ``(row, row)``."""
     layer.data_setitem((np.array([row]), np.array([row])), value)
+
+
+class Desk:
+    """A viewer, without a window where none is given, the hands, and a mouse; a test lays on it what it is about."""
+
+    def __init__(self, engine: Any, viewer: Any = None) -> None:
+        self.engine, self.viewer = engine, ViewerModel() if viewer is None else viewer
+        self.recorder = Recorder(self.viewer, engine, "Ann")
+        self.around = Surroundings(self.recorder)
+        self.hands = Hands(self.viewer, self.recorder, self.around)
+
+    def rest(self) -> None:
+        """All arrives that does not wait for the person."""
+        for _ in range(20):
+            let_arrive(self.recorder)
+            if self.recorder.rests:
+                break
+
+    def mouse(
+        self, *positions: tuple[float, ...], displayed: tuple[int, ...] = (), modifiers: tuple[str, ...] = ()
+    ) -> Iterator[None]:
+        """Press at the first position, move along the others, let go: one step at a time."""
+        shown = displayed or self.viewer.dims.displayed
+        event = SimpleNamespace(button=1, modifiers=modifiers, dims_displayed=list(shown), type="mouse_press")
+        call: Any = None
+        for number, position in enumerate(positions):
+            event.pos, event.position = np.full(2, 9.0 * number), position
+            point_at(self.viewer, self.hands, position, shown)
+            call = call or self.hands._press(self.viewer, event)
+            next(call, None)
+            yield
+            event.type = "mouse_move"
+        event.type = "mouse_release"
+        next(call, None)
+
+    def draw(self, *positions: tuple[float, ...], **about: Any) -> None:
+        for _ in self.mouse(*positions, **about):
+            pass
+        self.rest()
 
 
 class Window:

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import controlled
 import numpy as np
 import pytest
-from controlled import let_arrive, point_at
-from napari.components import ViewerModel
+from controlled import point_at
 
 from napari_seg.data.volume import Volume
-from napari_seg.gui.hands import ASKEW, Hands
+from napari_seg.gui.hands import ASKEW
 from napari_seg.gui.layers import MOVED, layer_data, lies_elsewhere, volume_of
-from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.views import shown_at
 
 GRID = (6, 20, 24)
 
 
-class Desk:
-    """A viewer, the hands, and a mouse that can be in any view."""
-
-    def __init__(self, engine: Any) -> None:
-        self.viewer = ViewerModel()
-        self.recorder = Recorder(self.viewer, engine)
-        self.around = Surroundings(self.recorder)
-        self.hands = Hands(self.viewer, self.recorder, self.around)
+class Desk(controlled.Desk):
+    """With a mouse that can be in any view."""
 
     def mask(self, grid: tuple[int, ...] = GRID, axes: str = "zyx", **about: Any) -> Any:
         """Show an image and a mask of it, in which a block is 3."""
@@ -40,39 +30,19 @@ class Desk:
         self.rest()
         return layer
 
-    def rest(self) -> None:
-        let_arrive(self.recorder, 6)
-
     def move(self, position: tuple[float, ...], displayed: tuple[int, ...]) -> None:
         point_at(self.viewer, self.hands, position, () if displayed == self.viewer.dims.displayed else displayed)
 
     def press(self, *positions: tuple[float, ...], displayed: tuple[int, ...]) -> None:
         """Press at the first position, move along the others, let go."""
-        event = SimpleNamespace(button=1, modifiers=(), dims_displayed=list(displayed), type="mouse_press")
-        event.pos, event.position = np.zeros(2), positions[0]
         for axis in {*range(len(positions[0]))} - {*displayed}:
             self.viewer.dims.set_point(axis, positions[0][axis])
-        call = self.hands._press(self.viewer, event)
-        next(call, None)
-        event.type = "mouse_move"
-        for event.position in positions[1:]:
-            event.pos = event.pos + 9
-            next(call, None)
-        event.type = "mouse_release"
-        next(call, None)
-        self.rest()
+        self.draw(*positions, displayed=displayed)
 
     def rows(self, layer: Any) -> set[str]:
         track = self.recorder.track(layer)
         assert track is not None
         return set(self.recorder.rows(track))
-
-
-@pytest.fixture
-def desk(engine: Any) -> Iterator[Desk]:
-    made = Desk(engine)
-    yield made
-    made.recorder.close()
 
 
 def test_a_key_is_for_the_slice_that_is_shown_after_the_axes_were_rolled(desk: Desk) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from controlled import rest
 from napari.components import ViewerModel
 
 from napari_seg.data.formats import read, write
@@ -45,14 +46,6 @@ def controller(viewer: ViewerModel, engine: Any, spots: Path) -> Iterator[Contro
     made.close()
 
 
-def settle(controller: Controller) -> None:
-    """Let threads' answers come in, and what follows from them."""
-    for _ in range(8):
-        for session in controller.recorder.arrivals.sessions.values():
-            session.writer.flush(10)
-        controller.tick()
-
-
 def arrive(engine: Any, labels: np.ndarray, **answer: Any) -> None:
     """The answer of the engine comes."""
     values, counts = np.unique(labels[labels > 0], return_counts=True)
@@ -63,7 +56,7 @@ def arrive(engine: Any, labels: np.ndarray, **answer: Any) -> None:
 
 def finish(controller: Controller, engine: Any, labels: np.ndarray, **answer: Any) -> None:
     arrive(engine, labels, **answer)
-    settle(controller)
+    rest(controller)
 
 
 def objects(shape: tuple[int, ...], count: int) -> np.ndarray:
@@ -91,7 +84,7 @@ def test_ready_says_what_it_gets(controller: Controller, viewer: ViewerModel, pi
     controller.tick()
     assert controller.state.phase == "ready"
     assert controller.state.checking
-    settle(controller)
+    rest(controller)
     state = controller.state
     assert state.image_words == "128 x 96, 0.5 x 0.5 µm"
     assert "1 channel, 2D" in state.model_words
@@ -123,7 +116,7 @@ def test_a_channel_that_was_chosen_waits_while_another_image_lacks_it(
     controller.set_options(channel="red")
     for image, channel in ((colours, "red"), (grey, None), (colours, "red")):
         viewer.layers.selection.active = image
-        settle(controller)
+        rest(controller)
         assert controller.state.can_run, controller.state.findings
         controller.run()
         assert engine.orders[-1]["settings"]["channel"] == channel
@@ -136,7 +129,7 @@ def test_what_does_not_fit_is_refused_before_the_run(
 ) -> None:
     viewer.add_image(picture)
     controller.choose_model(organs)
-    settle(controller)
+    rest(controller)
     (refusal,) = [finding for finding in controller.state.findings if finding.level == "refusal"]
     assert "choose a 2D model" in refusal.text
     controller.run()
@@ -150,7 +143,7 @@ def test_voxels_that_are_no_numbers_are_refused_before_the_run(
     stack = np.stack([picture] * 5).astype(np.float32)
     stack[{"all": ..., "those in the middle": (2, slice(40, 50)), "one in a corner": (0, 0, 0)}[bad]] = np.nan
     viewer.add_image(stack, axis_labels=("z", "y", "x"))
-    settle(controller)
+    rest(controller)
     assert not controller.state.checking
     assert not controller.state.can_run
     (refusal,) = [finding.text for finding in controller.state.findings if finding.level == "refusal"]
@@ -161,7 +154,7 @@ def test_voxels_that_are_no_numbers_are_refused_before_the_run(
     assert not any(order["verb"] == "predict" for order in engine.orders)
     controller.set_options(region="slice")
     viewer.dims.set_point(0, 4)
-    settle(controller)
+    rest(controller)
     assert controller.state.can_run is (bad != "all")
 
 
@@ -185,7 +178,7 @@ def test_a_look_that_breaks_is_said_and_not_waited_for(
 
     monkeypatch.setattr(checking, "forecast", breaks)
     viewer.add_image(picture)
-    settle(controller)
+    rest(controller)
     assert not controller.state.checking
     assert [finding.text for finding in controller.state.findings if finding.level == "refusal"] == [words]
 
@@ -195,11 +188,11 @@ def test_a_refusal_offers_the_model_that_fits(
 ) -> None:
     viewer.add_image(picture)
     controller.choose_model(organs)
-    settle(controller)
+    rest(controller)
     (cure,) = controller.state.findings[0].cures
     assert cure.kind == "model"
     controller.choose_model(Path(cure.value))
-    settle(controller)
+    rest(controller)
     assert controller.state.can_run
 
 
@@ -208,23 +201,23 @@ def test_a_new_image_gets_the_model_that_suits_it_and_a_choice_stays_while_it_ru
 ) -> None:
     controller = Controller(viewer, engine)
     cells = viewer.add_image(picture, scale=(0.3, 0.3), units=("um", "um"))
-    settle(controller)
+    rest(controller)
     assert controller.state.model == shipped()["nuclei2d"]
     controller.choose_model(organs)
-    settle(controller)
+    rest(controller)
     assert controller.state.model == organs  # also where it is refused: it was chosen for this image
     viewer.add_image(np.zeros((9, 40, 50)), axis_labels=("z", "y", "x"))
-    settle(controller)
+    rest(controller)
     assert controller.state.model == organs
     viewer.layers.selection.active = cells
-    settle(controller)
+    rest(controller)
     assert controller.state.model == organs
     viewer.add_image(picture[:50])
-    settle(controller)
+    rest(controller)
     assert controller.state.model not in (None, organs)
     controller.choose_model(spots)
     viewer.add_image(picture[:40])
-    settle(controller)
+    rest(controller)
     assert controller.state.model == spots
 
 
@@ -234,7 +227,7 @@ def test_where_no_model_suits_the_choice_is_kept_and_doubted(viewer: ViewerModel
     image = np.full((40, 60, 60), -1000, np.int16)
     image[10:30, 20:40, 20:40] = 40
     viewer.add_image(image, axis_labels=("z", "y", "x"), scale=(4, 2, 2), units=("mm",) * 3)
-    settle(controller)
+    rest(controller)
     assert controller.state.model == first
     assert "This image is CT" in controller.state.findings[0].text
     assert "learned from MR" in controller.state.findings[0].text
@@ -249,9 +242,9 @@ def test_a_doubt_is_told_once_and_with_the_cure_also_where_the_file_names_the_ki
     source = Source(Path("a.dcm"), "dicom", modality="CT")
     ((data, about, _),) = layer_data(Volume(np.zeros((50, 60), np.int16), "YX", source=source), "image")
     viewer.add_image(data, **about)
-    settle(controller)
+    rest(controller)
     controller.choose_model(shipped()["heart2d"])
-    settle(controller)
+    rest(controller)
     kinds = [finding.text for finding in controller.state.findings if "This image is" in finding.text]
     assert kinds == [
         "This image is CT, heart2d learned from MR: expect a poor mask. No model here learned from such images; to "
@@ -265,12 +258,12 @@ def test_a_volume_that_is_too_large_is_cured_by_a_box_around_the_view(viewer: Vi
     controller.choose_model(shipped()["hippocampus3d"])
     viewer.dims.set_point(0, 50)
     viewer.scene.camera.center = (0, 100, 20)
-    settle(controller)
+    rest(controller)
     finding = next(f for f in controller.state.findings if f.level == "refusal")
     cure = finding.cures[0]
     assert (cure.kind, cure.value) == ("region", "near")
     controller.set_options(region=cure.value)
-    settle(controller)
+    rest(controller)
     assert controller.state.can_run
     controller.run()
     box = engine.orders[-1]["region"]
@@ -282,7 +275,7 @@ def test_a_run_corrects_the_forecast(
     controller: Controller, viewer: ViewerModel, picture: np.ndarray, engine: Any
 ) -> None:
     viewer.add_image(picture)
-    settle(controller)
+    rest(controller)
     assert controller.state.forecast.startswith("A few seconds")
     controller.run()
     finish(controller, engine, objects(picture.shape, 1), seconds=500.0)
@@ -295,7 +288,7 @@ def test_dimensions_are_asked_for_in_the_page(controller: Controller, viewer: Vi
     assert controller.state.question is not None
     assert not controller.state.can_run
     controller.answer("ZYX")
-    settle(controller)
+    rest(controller)
     assert controller.state.question is None
     assert "slice by slice" in " ".join(finding.text for finding in controller.state.findings)
 
@@ -306,7 +299,7 @@ def test_a_file_that_is_no_model_is_said_and_changes_nothing(
     viewer.add_image(picture)
     (tmp_path / "foreign.safetensors").write_bytes(b"nothing")
     controller.choose_model(tmp_path / "foreign.safetensors")
-    settle(controller)
+    rest(controller)
     assert controller.state.model == spots
     assert "foreign.safetensors" in controller.state.findings[0].text
 
@@ -382,7 +375,7 @@ def test_what_is_no_longer_objects_is_left_alone_by_the_next_run(
     track = controller.recorder.track(mask)
     assert track is not None
     controller.recorder.mean(track, objects=False)
-    settle(controller)
+    rest(controller)
     before = mask.data.copy()
     controller.run()
     finish(controller, engine, objects(picture.shape, 3))
@@ -415,7 +408,7 @@ def test_a_run_on_an_array_that_was_put_in_another_s_place_leaves_the_mask_of_th
     image = viewer.add_image(picture, name="cells")
     controller.run()
     finish(controller, engine, objects(picture.shape, 2))
-    settle(controller)
+    rest(controller)
     before = viewer.layers[-1]
     image.data = image.data  # as some programs do to have it drawn anew
     assert said == []
@@ -425,13 +418,13 @@ def test_a_run_on_an_array_that_was_put_in_another_s_place_leaves_the_mask_of_th
     assert said == [ANOTHER_SHOWN.format(name="cells", masks=before.name)]
     controller.run()
     finish(controller, engine, objects(picture.shape, 3))
-    settle(controller)
+    rest(controller)
     assert [layer.data.max() for layer in (before, viewer.layers[-1])] == [2, 3]
     tracks = [controller.recorder.track(layer) for layer in (before, viewer.layers[-1])]
     assert len({track.key for track in tracks if track is not None}) == 2
     viewer.layers.clear()
     viewer.add_image(picture, name="cells")
-    settle(controller)
+    rest(controller)
     assert viewer.layers[-1].data.max() == 2
 
 
@@ -442,12 +435,12 @@ def test_a_second_run_lies_on_an_image_that_was_moved(
     image = viewer.add_image(picture, name="cells")
     controller.run()
     finish(controller, engine, objects(picture.shape, 2))
-    settle(controller)
+    rest(controller)
     for name, value in place.items():
         setattr(image, name, value)
     controller.run()
     finish(controller, engine, objects(picture.shape, 3))
-    settle(controller)
+    rest(controller)
     (mask,) = (layer for layer in viewer.layers if layer is not image)
     assert mask.data.max() == 3
     np.testing.assert_allclose(mask.data_to_world((1, 2)), image.data_to_world((1, 2)))
@@ -475,7 +468,7 @@ def test_the_mask_of_an_image_that_was_closed_meanwhile_waits_for_it_and_goes_to
     controller.run()
     viewer.layers.remove(image)
     other = viewer.add_image(picture[::-1], name="b")
-    settle(controller)
+    rest(controller)
     labels = objects(picture.shape, 3)
     finish(controller, engine, labels)
     assert [layer.name for layer in viewer.layers] == ["b"]
@@ -484,7 +477,7 @@ def test_the_mask_of_an_image_that_was_closed_meanwhile_waits_for_it_and_goes_to
     assert planes(controller, "b") == []
     viewer.layers.remove(other)
     viewer.add_image(picture, name="a")
-    settle(controller)
+    rest(controller)
     mask = viewer.layers["a · tiny instance 2D"]
     np.testing.assert_array_equal(mask.data, labels)
     track = controller.recorder.track(mask)
@@ -498,16 +491,16 @@ def test_a_mask_that_is_taken_away_with_its_image_before_it_is_kept_waits_for_it
 ) -> None:
     said = noted(controller)
     viewer.add_image(picture, name="a")
-    settle(controller)
+    rest(controller)
     controller.run()
     labels = objects(picture.shape, 3)
     arrive(engine, labels)
     assert len(viewer.layers) == 2
     viewer.layers.clear()
-    settle(controller)
+    rest(controller)
     assert said == [KEPT.format(name="a")]
     viewer.add_image(picture, name="a")
-    settle(controller)
+    rest(controller)
     np.testing.assert_array_equal(viewer.layers["a · tiny instance 2D"].data, labels)
 
 
@@ -516,11 +509,11 @@ def test_a_mask_that_alone_is_taken_away_before_it_is_kept_is_kept_in_silence(
 ) -> None:
     said = noted(controller)
     viewer.add_image(picture, name="a")
-    settle(controller)
+    rest(controller)
     controller.run()
     arrive(engine, objects(picture.shape, 3))
     del viewer.layers[1]
-    settle(controller)
+    rest(controller)
     assert (said, len(viewer.layers), planes(controller, "a")) == ([], 1, ["a · tiny instance 2D"])
 
 
@@ -532,10 +525,10 @@ def test_the_mask_of_an_array_that_was_closed_and_is_open_again_is_shown_on_it(
     controller.run()
     viewer.layers.remove(image)
     viewer.add_image(picture, name="a")
-    settle(controller)
+    rest(controller)
     labels = objects(picture.shape, 3)
     finish(controller, engine, labels)
-    settle(controller)
+    rest(controller)
     assert said == [KEPT_OPEN.format(name="a")]
     np.testing.assert_array_equal(viewer.layers["a · tiny instance 2D"].data, labels)
 
@@ -551,7 +544,7 @@ def test_the_part_of_an_image_that_was_closed_meanwhile_is_kept_in_its_place(
     finish(controller, engine, objects((20, 40), 2))
     assert list(viewer.layers) == []
     viewer.add_image(picture, name="a")
-    settle(controller)
+    rest(controller)
     mask = viewer.layers["a · tiny instance 2D"].data
     np.testing.assert_array_equal(mask[10:30, 20:60], objects((20, 40), 2))
     assert (mask > 0).sum() == (objects((20, 40), 2) > 0).sum()
@@ -567,7 +560,7 @@ def test_an_image_that_is_open_again_by_then_shows_its_mask(
     viewer.layers.clear()
     viewer.add_image(data, **about)
     viewer.add_image(picture[::-1], name="b")
-    settle(controller)
+    rest(controller)
     finish(controller, engine, objects(picture.shape, 3))
     assert [layer.name for layer in viewer.layers] == ["a", "b", "a · tiny instance 2D"]
     (track,) = controller.recorder.tracks()
@@ -582,12 +575,12 @@ def test_a_late_mask_never_takes_the_place_of_work(
     controller.run()
     finish(controller, engine, objects(picture.shape, 1))
     viewer.layers[1].paint((50, 50), 7)
-    settle(controller)
+    rest(controller)
     mine = viewer.layers[1].data.copy()
     controller.run()
     viewer.layers.clear()
     viewer.add_image(picture[::-1], name="b")
-    settle(controller)
+    rest(controller)
     finish(controller, engine, objects(picture.shape, 4))
     assert [layer.name for layer in viewer.layers] == ["b"]
     assert said == [LOST.format(name="a")]
@@ -595,7 +588,7 @@ def test_a_late_mask_never_takes_the_place_of_work(
     assert controller.state.failure.sentence == LOST.format(name="a")
     viewer.layers.clear()
     viewer.add_image(picture, name="a")
-    settle(controller)
+    rest(controller)
     np.testing.assert_array_equal(viewer.layers["a · tiny instance 2D"].data, mine)
 
 
@@ -607,7 +600,7 @@ def test_a_mask_that_is_closed_while_it_is_renewed_is_kept(
     controller.run()
     finish(controller, engine, objects(picture.shape, 1))
     viewer.layers[1].paint((50, 50), 7)
-    settle(controller)
+    rest(controller)
     controller.run()
     monkeypatch.setattr(errands, "PATIENCE", 0.0)
     controller.tick()  # from now on nobody waits
@@ -615,13 +608,13 @@ def test_a_mask_that_is_closed_while_it_is_renewed_is_kept(
     assert controller.state.phase == "running"
     viewer.layers.clear()
     for _ in range(1000):
-        settle(controller)
+        rest(controller)
         if said:
             break
     assert said == [KEPT.format(name="a")]
     viewer.add_image(picture, name="a")
     for _ in range(1000):
-        settle(controller)
+        rest(controller)
         if len(viewer.layers) == 2:
             break
     found = viewer.layers[1].data
@@ -642,7 +635,7 @@ def test_thresholds_of_a_mask_that_was_closed_meanwhile_are_told(
     viewer.layers.clear()
     viewer.add_image(picture[::-1], name="b")
     engine.say(Finished(len(engine.orders), {"labels": objects(picture.shape, 2), "sizes": []}))
-    settle(controller)
+    rest(controller)
     assert said == ["a was closed before its mask followed the thresholds; open it and segment it again."]
     assert [layer.name for layer in viewer.layers] == ["b"]
     assert planes(controller, "b") == []
@@ -663,12 +656,12 @@ def test_only_what_is_visible(controller: Controller, viewer: ViewerModel, pictu
 def test_what_is_chosen_is_seen_and_a_mask_chooses_its_image(controller: Controller, viewer: ViewerModel) -> None:
     first = viewer.add_image(np.zeros((40, 50), np.uint8), name="first")
     mask = empty_mask(viewer, first)
-    settle(controller)
+    rest(controller)
     second = viewer.add_image(np.ones((40, 50), np.uint8), name="second")
-    settle(controller)
+    rest(controller)
     assert controller.state.image == str(second.unique_id)
     viewer.layers.selection.active = mask
-    settle(controller)
+    rest(controller)
     assert controller.state.image == str(first.unique_id)
     assert [*viewer.layers] == [first, mask, second]  # a person orders their layers
     controller.choose_image(str(second.unique_id))
@@ -679,7 +672,7 @@ def test_what_is_chosen_is_seen_and_a_mask_chooses_its_image(controller: Control
         viewer.layers.selection.active = first
         hidden = viewer.add_image(np.ones((40, 50), np.uint8))
         viewer.layers.selection.active = second
-        settle(controller)
+        rest(controller)
         act()
         assert viewer.layers.index(second) > max(map(viewer.layers.index, (first, mask, hidden)))
 
@@ -713,11 +706,11 @@ def test_steps_are_counted_of_the_mask_that_is_meant(controller: Controller, vie
     for steps in (2, 1):
         image = viewer.add_image(np.full((40, 50), steps, np.uint8))
         masks.append(empty_mask(viewer, image))
-        settle(controller)
+        rest(controller)
         for k in range(steps):
             masks[-1].mode = "paint"
             masks[-1].paint((5 + 9 * k, 20), 1)
-            settle(controller)
+            rest(controller)
     seen = []
     for layer in viewer.layers:
         viewer.layers.selection.active = layer
@@ -734,7 +727,7 @@ def test_what_was_found_is_told_while_its_mask_is_open(
     assert controller.state.phase == "done"
     mask = viewer.layers[-1]
     viewer.layers.remove(mask)
-    settle(controller)
+    rest(controller)
     assert (controller.state.phase, controller.state.outcome) == ("ready", None)
 
 
@@ -744,14 +737,14 @@ def test_a_part_of_an_image_that_is_not_seen_is_not_segmented(viewer: ViewerMode
         viewer.add_image(np.zeros((8, 40, 40)), axis_labels=("z", "y", "x"), translate=(first, 0, 0))
     controller.choose_model(shipped()["heart2d"])
     controller.set_options(region="slice")
-    settle(controller)
+    rest(controller)
     assert controller.state.can_run
     viewer.dims.set_point(0, 3)  # where the other one is
-    settle(controller)
+    rest(controller)
     assert not controller.state.can_run
     assert controller.state.findings[0].text.startswith("The image does not lie in the slice that is shown; go to")
     viewer.dims.set_point(0, 103)
-    settle(controller)
+    rest(controller)
     assert controller.state.can_run
 
 
@@ -816,7 +809,7 @@ def test_the_rest_of_a_large_image_follows_when_the_thresholds_rest(
     assert (large.data > 0).sum() == 20 * 40 + 40  # what is left of the object that was there
     assert controller.state.outcome.headline == "1 object found"
     controller.save(tmp_path / "mask.tif")
-    settle(controller)
+    rest(controller)
     assert controller.state.saved == "Saving mask.tif"
     monkeypatch.setattr(runs, "REST", 0)
     controller.tick()
@@ -827,7 +820,7 @@ def test_the_rest_of_a_large_image_follows_when_the_thresholds_rest(
     assert pairs.shape[1] == 4  # the same objects; numbers are kept where there was one before
     assert controller.state.outcome.headline == "3 objects found"
     assert controller.state.saved.startswith("Saved mask.tif")
-    settle(controller)
+    rest(controller)
     assert len(redecodings(engine)) == 3
 
 
@@ -875,7 +868,7 @@ def test_a_stroke_while_the_rest_is_due_stays(
     assert painted.any()
     end = time.monotonic() + 10
     while not (controller.recorder.rests and large.data.max() == 10) and time.monotonic() < end:
-        settle(controller)
+        rest(controller)
     np.testing.assert_array_equal(large.data == 9, painted)
     assert set(np.unique(large.data)) == {0, 1, 9, 10}  # a new object is numbered after the painted one
 
@@ -885,7 +878,7 @@ def test_scores_that_are_gone_are_told(controller: Controller, large: Any, engin
     controller.set_thresholds(Thresholds(0.3, 0.4, 5))
     controller.tick()
     engine.say(Died(len(engine.orders), "memory ran out"))
-    settle(controller)
+    rest(controller)
     assert controller.state.outcome.thresholds is None
     assert "press Segment again" in controller.state.outcome.advice
     np.testing.assert_array_equal(large.data, before)
@@ -922,7 +915,7 @@ def test_a_mask_that_is_cancelled_or_cannot_be_read_while_it_is_shown_stays_as_i
     viewer.add_image(picture)
     controller.run()
     finish(controller, engine, objects(picture.shape, 1))
-    settle(controller)
+    rest(controller)
     before = viewer.layers[1].data.copy()
     controller.run()
     monkeypatch.setattr(errands, "PATIENCE", 0.0)
@@ -938,7 +931,7 @@ def test_a_mask_that_is_cancelled_or_cannot_be_read_while_it_is_shown_stays_as_i
     if how == "cancelled":
         controller.cancel()
     for _ in range(1000):
-        settle(controller)
+        rest(controller)
         if controller.state.phase != "running":
             break
     assert controller.state.can_run
@@ -987,7 +980,7 @@ def test_a_failure_is_told_and_forgotten_with_another_image(
     assert controller.state.failure is not None
     assert controller.state.failure.sentence.startswith("The image is odd")
     viewer.add_image(picture)
-    settle(controller)
+    rest(controller)
     assert controller.state.phase == "ready"
 
 
@@ -998,11 +991,11 @@ def test_save_writes_the_mask_and_says_so(
     controller.run()
     finish(controller, engine, objects(picture.shape, 2))
     controller.save(tmp_path / "mask.tif")
-    settle(controller)
+    rest(controller)
     assert controller.state.saved.startswith("Saved mask.tif at ")
     assert int(np.asarray(read(tmp_path / "mask.tif").data).max()) == 2
     controller.save(tmp_path / "mask.bmp")
-    settle(controller)
+    rest(controller)
     assert "does not say the format" in controller.state.findings[0].text
     assert not controller.state.saved
 
@@ -1011,14 +1004,14 @@ def test_the_session_knows_which_model_made_a_mask_and_how(
     controller: Controller, viewer: ViewerModel, picture: np.ndarray, spots: Path, engine: Any
 ) -> None:
     viewer.add_image(picture, name="cells")
-    settle(controller)
+    rest(controller)
     controller.run()
     finish(controller, engine, objects(picture.shape, 3))
     controller.set_thresholds(Thresholds(0.7, 2.0, 5.0))
-    settle(controller)
+    rest(controller)
     number = len(engine.orders) - [order["verb"] for order in reversed(engine.orders)].index("redecode")
     engine.say(Finished(number, {"labels": objects(picture.shape, 2), "sizes": []}))
-    settle(controller)
+    rest(controller)
     (track,) = controller.recorder.tracks()
     first, second = track.session.writer.call(lambda store: predictions(store, track.row.id)).result()
     assert first.plane == second.plane == track.plane

@@ -8,10 +8,10 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any
 
+import controlled
 import numpy as np
 import pytest
-from controlled import point_at
-from napari.components import ViewerModel
+from controlled import let_arrive, point_at
 
 from napari_seg.editing.annotation import Entry, object_key, whole
 from napari_seg.editing.edit import edited
@@ -20,9 +20,6 @@ from napari_seg.errors import SegError
 from napari_seg.gui import errands as module
 from napari_seg.gui import portions
 from napari_seg.gui.errands import MOMENT, TICK, Errands
-from napari_seg.gui.hands import Hands
-from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.surroundings import Surroundings
 
 GRID = (20, 70, 130)
 
@@ -144,13 +141,11 @@ def test_what_an_errand_cannot_do_is_told() -> None:
 # what is done with a mask
 
 
-class Desk:
-    """A mask of objects, of which all are kept, and the hands."""
+class Desk(controlled.Desk):
+    """With a mask of objects, of which all are kept."""
 
     def __init__(self, engine: Any) -> None:
-        self.engine, self.viewer = engine, ViewerModel()
-        self.recorder = Recorder(self.viewer, engine, "Ann")
-        self.hands = Hands(self.viewer, self.recorder, Surroundings(self.recorder))
+        super().__init__(engine)
         self.viewer.add_image(np.random.default_rng(0).integers(0, 99, GRID).astype(np.uint8), name="scan")
         self.add()
         self.rest()
@@ -170,11 +165,7 @@ class Desk:
         return self.recorder.track(self.layer)
 
     def tick(self, times: int = 1) -> None:
-        for _ in range(times):
-            self.engine.poll()
-            for session in self.recorder.arrivals.sessions.values():
-                session.writer.flush(10)
-            self.recorder.tick()
+        let_arrive(self.recorder, times)
 
     def until(self, done: Callable[[], bool]) -> None:
         for _ in range(20_000):
@@ -198,10 +189,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(engine: Any, slow: None) -> Iterator[Desk]:
-    made = Desk(engine)
-    yield made
-    made.recorder.close()
+def desk(slow: None, desk: Desk) -> Desk:
+    return desk
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
+import controlled
 import numpy as np
 import pytest
-from controlled import let_arrive, point_at
+from controlled import point_at
 from napari.components import ViewerModel
 
 from napari_seg.data.volume import Volume
@@ -29,60 +29,23 @@ from napari_seg.gui.surroundings import Surroundings, scores_path
 GRID = (6, 60, 80)
 
 
-class Desk:
-    """A viewer with an image and a mask, the hands, and a mouse."""
+class Desk(controlled.Desk):
+    """With an image and a mask."""
 
     def __init__(self, engine: Any) -> None:
-        self.viewer = ViewerModel()
-        self.recorder = Recorder(self.viewer, engine)
-        self.hands = Hands(self.viewer, self.recorder, Surroundings(self.recorder))
+        super().__init__(engine)
         self.viewer.add_image(np.random.default_rng(0).integers(0, 99, GRID).astype(np.uint8), scale=(3, 1, 1))
         self.layer = self.viewer.add_labels(np.zeros(GRID, np.uint8), name="mask", scale=(3, 1, 1))
         self.viewer.dims.set_point(0, 6)  # slice 2
         self.rest()
 
-    def rest(self) -> None:
-        """All arrives that does not wait for the person."""
-        for _ in range(20):
-            let_arrive(self.recorder)
-            if self.recorder.rests:
-                break
-
-    def mouse(self, *points: tuple[float, float], modifiers: tuple[str, ...] = ()) -> Iterator[None]:
-        """Press at the first point (row, column of slice 2), move along the others, let go: one step at a time."""
-        event = SimpleNamespace(button=1, modifiers=modifiers, dims_displayed=[1, 2], type="mouse_press")
-        self._place(event, points[0])
-        call = self.hands._press(self.viewer, event)
-        next(call, None)
-        yield
-        for point in points[1:]:
-            event.type = "mouse_move"
-            self._place(event, point)
-            next(call, None)
-            yield
-        event.type = "mouse_release"
-        next(call, None)
-
-    def draw(self, *points: tuple[float, float], **about: Any) -> None:
-        for _ in self.mouse(*points, **about):
-            pass
-        self.rest()
-
-    def _place(self, event: Any, point: tuple[float, float]) -> None:
-        event.pos = np.asarray(point) * 4
-        event.position = (6.0, *point)
-        point_at(self.viewer, self.hands, event.position)
+    def mouse(self, *points: tuple[float, ...], **about: Any) -> Iterator[None]:
+        """At points (row, column) of slice 2."""
+        return super().mouse(*((6.0, *point) for point in points), **about)
 
     @property
     def steps(self) -> int:
         return self.recorder.safe.steps
-
-
-@pytest.fixture
-def desk(engine: Any) -> Iterator[Desk]:
-    made = Desk(engine)
-    yield made
-    made.recorder.close()
 
 
 def test_a_stroke_is_seen_at_once_and_is_one_step(desk: Desk) -> None:

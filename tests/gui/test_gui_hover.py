@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import controlled
 import numpy as np
 import pytest
 from controlled import point_at
-from napari.components import ViewerModel
 from qtpy.QtGui import QImage, QPainter
 
 from napari_seg.gui.arrivals import OBJECTS
 from napari_seg.gui.foreseen import edges
-from napari_seg.gui.hands import Hands
 from napari_seg.gui.hover import Hover
-from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.surroundings import Surroundings
 
 GRID = (3, 60, 80)
 
 
-class Desk:
-    """A viewer with an image, a mask of two touching squares and one apart, and a mouse."""
+class Desk(controlled.Desk):
+    """With an image, and a mask of two touching squares and one apart."""
 
     def __init__(self, engine: Any, objects: bool = True) -> None:
-        self.viewer, self.engine = ViewerModel(), engine
-        self.recorder = Recorder(self.viewer, engine)
-        around = Surroundings(self.recorder)
-        self.hands = Hands(self.viewer, self.recorder, around)
-        self.hover = Hover(self.viewer, self.hands, self.recorder, around)
+        super().__init__(engine)
+        self.hover = Hover(self.viewer, self.hands, self.recorder, self.around)
         image = np.zeros(GRID, np.uint8)
         image[:, :, 40:] = 100
         labels = np.zeros(GRID, np.uint8)
@@ -40,13 +33,6 @@ class Desk:
         self.viewer.dims.set_point(0, 3)  # slice 1
         self.rest()
 
-    def rest(self) -> None:
-        for _ in range(4):
-            self.engine.poll()
-            for session in self.recorder.arrivals.sessions.values():
-                session.writer.flush(10)
-            self.recorder.tick()
-
     def move(self, row: float, column: float) -> Any:
         event = SimpleNamespace(position=(3.0, 2 * row, 2 * column), dims_displayed=[1, 2])
         point_at(self.viewer, self.hands, event.position)
@@ -55,25 +41,9 @@ class Desk:
         return self.hover.shown
 
     def click(self, row: float, column: float) -> None:
-        event = SimpleNamespace(
-            button=1,
-            modifiers=(),
-            dims_displayed=[1, 2],
-            type="mouse_press",
-            pos=np.array([row, column]),
-            position=(3.0, 2 * row, 2 * column),
-        )
-        call = self.hands._press(self.viewer, event)
-        next(call, None)
-        event.type = "mouse_release"
-        next(call, None)
-
-
-@pytest.fixture
-def desk(engine: Any) -> Iterator[Desk]:
-    made = Desk(engine)
-    yield made
-    made.recorder.close()
+        """And leave the view."""
+        self.draw((3.0, 2 * row, 2 * column))
+        self.hands.pointing.leave()
 
 
 def test_sides_of_pixels_are_joined_to_lines() -> None:

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
+import controlled
 import numpy as np
 import pytest
 from controlled import let_arrive
-from napari.components import ViewerModel
 from napari.layers import Image, Layer
 
 from napari_seg.data.volume import Volume
-from napari_seg.gui.hands import BEYOND, Hands
+from napari_seg.gui.hands import BEYOND
 from napari_seg.gui.layers import layer_data, lies_elsewhere, volume_of
 from napari_seg.gui.nearing import is_in_view
 from napari_seg.gui.one_unit import OneUnit, tell_in
 from napari_seg.gui.planes import value_at
-from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import visible_box
-from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.views import shown_at
 
 SIDE = 30
 LOOP = ((5, 5), (5, 20), (20, 20), (20, 5), (6, 5))
 
 
-class Desk:
-    """A viewer with the hands, and masks of the images that are shown."""
+class Desk(controlled.Desk):
+    """With masks of the images that are shown."""
 
     def __init__(self, engine: Any) -> None:
-        self.viewer = ViewerModel()
-        self.recorder = Recorder(self.viewer, engine)
-        self.hands = Hands(self.viewer, self.recorder, Surroundings(self.recorder))
+        super().__init__(engine)
         self.one_unit = OneUnit(self.viewer)
 
     def show(self, volume: Volume) -> Any:
@@ -45,31 +39,19 @@ class Desk:
         self.rest()
         return layer
 
-    def rest(self) -> None:
-        let_arrive(self.recorder, 6)
-
-    def draw(self, mask: Any, tool: str) -> None:
+    def loop(self, mask: Any, tool: str) -> None:
         """Draw a loop on what is seen now."""
         self.viewer.layers.selection.active = mask
         if self.hands.tool is None:
             self.hands.pick(tool)
         displayed = list(self.viewer.dims.displayed)
-        event = SimpleNamespace(button=1, modifiers=(), dims_displayed=displayed, type="mouse_press")
-        call = None
-        for point in LOOP:
-            position = np.asarray(self.viewer.dims.point, float)
-            position[displayed] = mask.data_to_world((*(0,) * (mask.ndim - 2), *point))[-2:]
-            event.pos, event.position = np.asarray(point) * 4, tuple(position)
-            call = call or self.hands._press(self.viewer, event)
-            next(call, None)
-            event.type = "mouse_move"
-        event.type = "mouse_release"
-        next(call, None)
-        self.rest()
+        positions = np.array([self.viewer.dims.point] * len(LOOP), float)
+        positions[:, displayed] = [mask.data_to_world((*(0,) * (mask.ndim - 2), *point))[-2:] for point in LOOP]
+        self.draw(*map(tuple, positions))
 
     def check(self, mask: Any, tool: str) -> bool:
         """Whether a loop was taken where the slider stands: then in the slice that is seen, and in no other."""
-        self.draw(mask, tool)
+        self.loop(mask, tool)
         seen = mask._slice
         assert seen.empty == (not mask.data.any())
         taken = not seen.empty
@@ -80,13 +62,6 @@ class Desk:
         else:
             assert self.hands.said
         return taken
-
-
-@pytest.fixture
-def desk(engine: Any) -> Iterator[Desk]:
-    made = Desk(engine)
-    yield made
-    made.recorder.close()
 
 
 def scan(slices: int, start: float, thick: float) -> Volume:

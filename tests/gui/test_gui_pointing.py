@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import controlled
 import numpy as np
 import pytest
 from controlled import let_arrive
@@ -12,28 +13,24 @@ from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent, QWheelEvent
 from qtpy.QtWidgets import QApplication
 
-from napari_seg.gui.hands import IN_3D, UNPOINTED, Hands
+from napari_seg.gui.hands import IN_3D, UNPOINTED
 from napari_seg.gui.hover import Hover
-from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.reticle import on_canvas
 from napari_seg.gui.sketchpad import Sketchpad
-from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.views import canvas_of
 
 GRID = (8, 80, 100)
 NONE, LEFT = Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton
 
 
-class Desk:
-    """A window with a mask of two objects, and a mouse on its canvas."""
+class Desk(controlled.Desk):
+    """In a window, with a mask of two objects; the mouse is on its canvas."""
 
     def __init__(self, viewer: Any, engine: Any, qtbot: Any) -> None:
-        self.viewer, self.qtbot = viewer, qtbot
         viewer.window._qt_window.resize(1000, 700)
-        self.recorder = Recorder(viewer, engine)
-        around = Surroundings(self.recorder)
-        self.hands = Hands(viewer, self.recorder, around)
-        self.hover = Hover(viewer, self.hands, self.recorder, around)
+        super().__init__(engine, viewer)
+        self.qtbot = qtbot
+        self.hover = Hover(viewer, self.hands, self.recorder, self.around)
         self.hover.idle = True
         self.canvas = canvas_of(viewer)
         self.pad = Sketchpad(viewer, self.hands, self.hover, self.canvas)
@@ -56,7 +53,7 @@ class Desk:
         size = (float(self.canvas.width()), float(self.canvas.height()))
         return QPointF(*on_canvas(self.viewer, size, np.array([3.0, row, column])))
 
-    def mouse(self, at: QPointF, kind: Any = QEvent.Type.MouseMove, button: Any = NONE, held: Any = NONE) -> None:
+    def mouse_event(self, at: QPointF, kind: Any = QEvent.Type.MouseMove, button: Any = NONE, held: Any = NONE) -> None:
         there = QPointF(self.canvas.mapToGlobal(at.toPoint()))
         QApplication.sendEvent(self.canvas, QMouseEvent(kind, at, there, button, held, Qt.KeyboardModifier.NoModifier))
 
@@ -88,8 +85,9 @@ def desk(make_napari_viewer: Callable[..., Any], engine: Any, qtbot: Any) -> Ite
 def test_a_pixel_is_where_napari_says(desk: Desk) -> None:
     for order in ((0, 1, 2), (2, 1, 0)):
         desk.viewer.dims.order = order
-        desk.mouse(QPointF(123, 234), QEvent.Type.MouseButtonPress, LEFT, LEFT)  # napari leaves out some of the moves
-        desk.mouse(QPointF(123, 234), QEvent.Type.MouseButtonRelease, LEFT)
+        # napari leaves out some of the moves
+        desk.mouse_event(QPointF(123, 234), QEvent.Type.MouseButtonPress, LEFT, LEFT)
+        desk.mouse_event(QPointF(123, 234), QEvent.Type.MouseButtonRelease, LEFT)
         place = desk.hands.pointing.here
         assert place is not None
         np.testing.assert_allclose(place.position, desk.viewer.cursor.position)
@@ -102,21 +100,21 @@ def test_a_picture_that_was_moved_under_the_mouse_is_not_acted_on(desk: Desk) ->
     ):
         desk.viewer.fit_to_view()
         desk.show()
-        desk.mouse(desk.pixel(20, 20))
+        desk.mouse_event(desk.pixel(20, 20))
         assert desk.outlined == 1
         move()
         desk.show()
         assert desk.outlined == 0
         assert desk.delete() == set()
         assert desk.hands.said == UNPOINTED
-    desk.mouse(desk.pixel(50, 65))
+    desk.mouse_event(desk.pixel(50, 65))
     assert desk.outlined == 2
     assert desk.delete() == {2}
 
 
 def test_a_wheel_and_a_drag_of_the_view_leave_the_mouse_on_its_object(desk: Desk) -> None:
     at = desk.pixel(20, 20)
-    desk.mouse(at)
+    desk.mouse_event(at)
     zoom = desk.viewer.scene.camera.zoom
     for _ in range(4):
         desk.wheel(at)
@@ -124,10 +122,10 @@ def test_a_wheel_and_a_drag_of_the_view_leave_the_mouse_on_its_object(desk: Desk
     assert desk.viewer.scene.camera.zoom > zoom
     assert desk.outlined == 1
     centre = desk.viewer.scene.camera.center
-    desk.mouse(at, QEvent.Type.MouseButtonPress, LEFT, LEFT)
+    desk.mouse_event(at, QEvent.Type.MouseButtonPress, LEFT, LEFT)
     for step in range(1, 6):
-        desk.mouse(at + QPointF(9 * step, 5 * step), held=LEFT)
-    desk.mouse(at + QPointF(45, 25), QEvent.Type.MouseButtonRelease, LEFT)
+        desk.mouse_event(at + QPointF(9 * step, 5 * step), held=LEFT)
+    desk.mouse_event(at + QPointF(45, 25), QEvent.Type.MouseButtonRelease, LEFT)
     desk.show()
     assert desk.viewer.scene.camera.center != centre
     assert desk.outlined == 1
@@ -135,7 +133,7 @@ def test_a_wheel_and_a_drag_of_the_view_leave_the_mouse_on_its_object(desk: Desk
 
 
 def test_a_mouse_that_has_left_points_at_nothing(desk: Desk) -> None:
-    desk.mouse(desk.pixel(20, 20))
+    desk.mouse_event(desk.pixel(20, 20))
     QApplication.sendEvent(desk.canvas, QEvent(QEvent.Type.Leave))
     assert desk.outlined == 0
     assert desk.delete() == set()
@@ -143,7 +141,7 @@ def test_a_mouse_that_has_left_points_at_nothing(desk: Desk) -> None:
 
 
 def test_a_setting_is_applied_to_what_was_acted_on_last(desk: Desk) -> None:
-    desk.mouse(desk.pixel(20, 20))
+    desk.mouse_event(desk.pixel(20, 20))
     desk.hands.take("change class")
     desk.hands.set_option("change class", category=2)
     QApplication.sendEvent(desk.canvas, QEvent(QEvent.Type.Leave))
@@ -154,7 +152,7 @@ def test_a_setting_is_applied_to_what_was_acted_on_last(desk: Desk) -> None:
 
 
 def test_after_the_canvas_was_resized_nothing_is_acted_on_that_the_mouse_was_on_before(desk: Desk) -> None:
-    desk.mouse(desk.pixel(20, 20))
+    desk.mouse_event(desk.pixel(20, 20))
     desk.viewer.window._qt_window.resize(1300, 900)
     desk.qtbot.waitUntil(lambda: desk.viewer.canvas.size == (desk.canvas.height(), desk.canvas.width()))
     desk.show()

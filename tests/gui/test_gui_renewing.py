@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import controlled
 import numpy as np
 import pytest
 from controlled import let_arrive
@@ -30,13 +31,12 @@ TOLD = Predicted("spots", "0" * 32, {})
 GRID = (60, 70)
 
 
-class Desk:
-    """A predicted mask of two objects, and one who renews it."""
+class Desk(controlled.Desk):
+    """With a predicted mask of two objects, which is renewed."""
 
     def __init__(self, engine: Any) -> None:
         self.go, self.worked_on = threading.Event(), threading.Event()
-        self.viewer, self.engine = ViewerModel(), engine
-        self.recorder = Recorder(self.viewer, engine)
+        super().__init__(engine)
         self.viewer.add_image(np.random.default_rng(0).integers(0, 255, GRID).astype(np.uint8))
         self.one, self.two = (np.zeros(GRID, bool) for _ in range(2))
         self.one[5:15, 5:15], self.two[30:40, 30:40] = True, True
@@ -110,12 +110,10 @@ class Desk:
 
 
 @pytest.fixture
-def desk(engine: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    made = Desk(engine)
-    monkeypatch.setattr(renewing, "renewed", made.work_out)
-    yield made
-    made.go.set()
-    made.recorder.close()
+def desk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setattr(renewing, "renewed", desk.work_out)
+    yield desk
+    desk.go.set()
 
 
 def test_the_number_in_hand_stays_one_that_no_object_has(desk: Desk) -> None:

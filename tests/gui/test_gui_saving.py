@@ -13,6 +13,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from controlled import rest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
@@ -39,7 +40,7 @@ def shown(engine: Any, spots: Path, picture: np.ndarray) -> Iterator[Controller]
     controller = Controller(viewer, engine, who="Ann")
     controller.choose_model(spots)
     viewer.add_image(picture, name="Miller, Eve")
-    settle(controller)
+    rest(controller)
     controller.run()
     labels = np.zeros(picture.shape, np.uint8)
     for k in (1, 2, 3):
@@ -47,7 +48,7 @@ def shown(engine: Any, spots: Path, picture: np.ndarray) -> Iterator[Controller]
     told = {"notes": [], "seconds": 1.0, "settings": SETTINGS, "model_hash": "0f", "doubt": 0.1}
     sizes = [[k, 20] for k in (1, 2, 3)]
     engine.say(Finished(len(engine.orders), {"labels": labels, "axes": "YX", "sizes": sizes, **told}))
-    settle(controller)
+    rest(controller)
     yield controller
     controller.close()
 
@@ -60,22 +61,15 @@ def overlapping(engine: Any, model_file: Callable[..., Path]) -> Iterator[Contro
     scan = Volume(np.random.default_rng(0).random((8, 40, 50), np.float32), "ZYX", (1.0, 1.0, 1.0), "mm", name="scan")
     ((data, about, _),) = layer_data(scan, "image")
     controller.viewer.add_image(data, **about)
-    settle(controller)
+    rest(controller)
     controller.run()
     labels = np.zeros((2, 8, 40, 50), np.uint8)
     labels[0, :, 10:30, 10:30] = labels[1, :, 15:20, 15:20] = 1
     told = {"notes": [], "seconds": 1.0, "settings": SETTINGS, "model_hash": "0f", "doubt": 0.1}
     engine.say(Finished(len(engine.orders), {"labels": labels, "axes": "CZYX", "sizes": [[1, 3200], [2, 200]], **told}))
-    settle(controller)
+    rest(controller)
     yield controller
     controller.close()
-
-
-def settle(controller: Controller) -> None:
-    for _ in range(5):
-        controller.tick()
-        for session in controller.recorder.arrivals.sessions.values():
-            session.writer.flush(10)
 
 
 def log_of(controller: Controller) -> list[tuple[str, dict[str, Any]]]:
@@ -89,7 +83,7 @@ def test_the_record_lies_beside_the_mask(shown: Controller, tmp_path: Path) -> N
     mask.data_setitem((np.array([60, 60]), np.array([60, 61])), 9)
     mask.data[70, 70] = 12  # without an event
     shown.save(tmp_path / "mask.nii.gz")
-    settle(shown)
+    rest(shown)
     assert shown.state.saved.startswith("Saved mask.nii.gz at ")
     assert shown.state.saved.endswith(", with mask.review.json")
     text = (tmp_path / "mask.review.json").read_text()
@@ -118,9 +112,9 @@ def test_a_mask_drawn_by_hand_is_saved_too(engine: Any, tmp_path: Path) -> None:
     controller = Controller(ViewerModel(), engine, who="Ann")
     ((data, about, _),) = layer_data(read(path), "image")
     controller.viewer.add_image(data, **about)
-    settle(controller)
+    rest(controller)
     controller.begin_mask()
-    settle(controller)
+    rest(controller)
     (track,) = controller.recorder.tracks()
     track.layer.data_setitem((np.array([3, 3]), np.array([9, 9]), np.array([20, 21])), 4)
     wanted = controller.proposed_path_of(track)
@@ -128,7 +122,7 @@ def test_a_mask_drawn_by_hand_is_saved_too(engine: Any, tmp_path: Path) -> None:
     controller.save_one(track, path)
     assert "images are never replaced" in controller._saving.trouble
     controller.save_one(track, wanted)
-    settle(controller)
+    rest(controller)
     assert controller.state.saved.startswith("Saved scan_mask.nii.gz at ")
     found = read(wanted)
     np.testing.assert_array_equal(found.data, track.layer.data)
@@ -139,7 +133,7 @@ def test_a_mask_drawn_by_hand_is_saved_too(engine: Any, tmp_path: Path) -> None:
     several = write(planes, tmp_path / "several.nii.gz")
     before = several.read_bytes()
     controller.save_one(track, several)
-    settle(controller)
+    rest(controller)
     assert controller._saving.trouble.endswith("2 masks or channels, this is one of them; choose another name.")
     assert several.read_bytes() == before
     track.layer.translate = track.layer.translate + 30
@@ -156,7 +150,7 @@ def test_classes_that_overlap_are_saved_together(overlapping: Controller, tmp_pa
     track = overlapping.recorder.track(tumour)
     overlapping.recorder.say(track, {"class 1": Entry(comment="tumor")}, "rename")
     overlapping.save(tmp_path / f"mask{suffix}")
-    settle(overlapping)
+    rest(overlapping)
     assert overlapping.state.findings == ()
     assert overlapping.state.saved.startswith(f"Saved mask{suffix} (a plane for each class: liver, tumor) at ")
     assert overlapping.state.saved.endswith(", with mask.review.json")
@@ -169,7 +163,7 @@ def test_classes_that_overlap_are_saved_together(overlapping: Controller, tmp_pa
     overlapping.was_saved([tumour.data], tmp_path / "one.nii.gz")
     assert "one.nii.gz" not in overlapping.state.saved
     overlapping.was_saved([tumour.data, liver.data], tmp_path / "both.nii.gz")
-    settle(overlapping)
+    rest(overlapping)
     assert overlapping.state.saved.startswith("Saved both.nii.gz")
     assert [(step["tool"], step["steps"], step["voxels"]) for step in record["steps_by_hand"]] == [
         ("edit", 1, 2),
@@ -181,7 +175,7 @@ def test_classes_that_overlap_are_saved_together(overlapping: Controller, tmp_pa
 
 def test_a_format_without_planes_says_which_has_them(overlapping: Controller, tmp_path: Path) -> None:
     overlapping.save(tmp_path / "mask.png")
-    settle(overlapping)
+    rest(overlapping)
     assert (
         "A PNG holds one 2D picture, not the axes CZYX; end the name with .tif." in overlapping.state.findings[0].text
     )
@@ -192,7 +186,7 @@ def test_what_is_painted_while_the_file_is_written_is_not_in_it(shown: Controlle
     mask = shown.viewer.layers[-1]
     shown.save(tmp_path / "mask.tif")  # a thread will write it
     mask.data_setitem((np.array([60]), np.array([60])), 9)
-    settle(shown)
+    rest(shown)
     assert int(np.asarray(read(tmp_path / "mask.tif").data).max()) == 3
     assert json.loads((tmp_path / "mask.review.json").read_text())["review"]["unseen"] == 3
     assert mask.data[60, 60] == 9
@@ -200,7 +194,7 @@ def test_what_is_painted_while_the_file_is_written_is_not_in_it(shown: Controlle
 
 def test_a_mask_that_could_not_be_written_has_no_record(shown: Controller, tmp_path: Path) -> None:
     shown.save(tmp_path / "mask.bmp")
-    settle(shown)
+    rest(shown)
     assert "does not say the format" in shown.state.findings[0].text
     assert list(tmp_path.glob("*.json")) == []
     assert [what for what, _ in log_of(shown)] == ["export", "export failed"]
@@ -214,7 +208,7 @@ def test_a_record_that_could_not_be_written_is_told(
 
     monkeypatch.setattr(saving, "write_record", refuse)
     shown.save(tmp_path / "mask.tif")
-    settle(shown)
+    rest(shown)
     words = "Saved mask.tif, but not where it comes from. mask.review.json could not be written"
     assert shown.state.findings[0].text.startswith(words)
     assert (tmp_path / "mask.tif").exists()
@@ -225,7 +219,7 @@ def test_what_changed_without_an_event_is_kept_when_a_layer_is_closed(shown: Con
     (track,) = shown.recorder.tracks()
     mask.data[70, 70] = 12
     shown.viewer.layers.remove(mask)
-    settle(shown)
+    rest(shown)
     kept = track.session.writer.call(lambda store: store.labels(track.row.id, track.plane)).result()
     assert kept[70, 70] == 12
 
@@ -370,12 +364,12 @@ def test_an_image_is_never_replaced(shown: Controller, tmp_path: Path) -> None:
     path = write(Volume(np.full((40, 50), 77, np.uint8), "YX"), tmp_path / "cells.png")
     ((data, about, _),) = layer_data(read(path), "image")
     shown.viewer.add_image(data, **about)
-    settle(shown)
+    rest(shown)
     before = path.read_bytes()
     (tmp_path / "link.png").symlink_to(path)
     for place in (path, tmp_path / "link.png"):
         shown.save(place)
-        settle(shown)
+        rest(shown)
         assert "is an image, and images are never replaced" in shown._saving.trouble
         assert path.read_bytes() == before
 

@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+import controlled
 import numpy as np
 import pytest
 from controlled import let_arrive
-from napari.components import ViewerModel
 
 from napari_seg.editing.annotation import Entry, object_key
 from napari_seg.editing.catalogue import TOOLS
 from napari_seg.gui import errands
-from napari_seg.gui.hands import Hands
-from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.surroundings import Surroundings
 
 OPERATIONS = 300
 """Those that changed something."""
 
 
-class Window:
-    """A viewer on an image and a mask, whose work is kept. ``restless``: a person, or a program, goes on while what
+class Desk(controlled.Desk):
+    """With an image and a mask, whose work is kept. ``restless``: a person, or a program, goes on while what
     was done before is still under way."""
 
     def __init__(self, engine: Any, image: np.ndarray, labels: np.ndarray, restless: bool) -> None:
-        self.viewer, self.restless = ViewerModel(), restless
-        self.recorder = Recorder(self.viewer, engine, "Ann")
-        around = Surroundings(self.recorder)
-        self.hands = Hands(self.viewer, self.recorder, around)
+        super().__init__(engine)
+        self.restless = restless
         self.viewer.add_image(image, name="image")
         self.layer = self.viewer.add_labels(labels.copy(), name="mask")
         self.rest()
@@ -103,26 +98,26 @@ def test_undo_of_everything_leads_back_to_the_start(
     for label in range(1, 7):
         corner = [int(rng.integers(0, n - min(n, 12) + 1)) for n in shape]
         start[tuple(slice(c, c + 12) for c in corner)] = label
-    window = Window(engine, image, start, restless)
-    window.work_until(OPERATIONS // 2, rng)
-    middle = window.state()
-    window.recorder.close()
-    window = Window(engine, image, start, restless)
-    np.testing.assert_array_equal(window.state()[0], middle[0])
-    assert window.state()[1] == middle[1]
-    window.work_until(OPERATIONS // 2, rng)
-    end = window.state()
-    steps = window.recorder.safe.steps
+    desk = Desk(engine, image, start, restless)
+    desk.work_until(OPERATIONS // 2, rng)
+    middle = desk.state()
+    desk.recorder.close()
+    desk = Desk(engine, image, start, restless)
+    np.testing.assert_array_equal(desk.state()[0], middle[0])
+    assert desk.state()[1] == middle[1]
+    desk.work_until(OPERATIONS // 2, rng)
+    end = desk.state()
+    steps = desk.recorder.safe.steps
     assert steps > OPERATIONS / 2  # the others were steps back
     for _ in range(steps):
-        window.layer.undo()
-        window.rest()
-    np.testing.assert_array_equal(window.layer.data, start)
-    assert window.recorder.rows(window.track) == {}
-    assert window.recorder.safe.steps == 0
+        desk.layer.undo()
+        desk.rest()
+    np.testing.assert_array_equal(desk.layer.data, start)
+    assert desk.recorder.rows(desk.track) == {}
+    assert desk.recorder.safe.steps == 0
     for _ in range(steps):
-        window.layer.redo()
-        window.rest()
-    np.testing.assert_array_equal(window.layer.data, end[0])
-    assert window.recorder.rows(window.track) == end[1]
-    window.recorder.close()
+        desk.layer.redo()
+        desk.rest()
+    np.testing.assert_array_equal(desk.layer.data, end[0])
+    assert desk.recorder.rows(desk.track) == end[1]
+    desk.recorder.close()
