@@ -165,22 +165,6 @@ class TestManifest:
         assert all(one.startswith("napari-seg.") for one in ids)
 
 
-class TestNames:
-    def test_import_is_light(self):
-        code = "import sys, napari_seg; print({'torch', 'napari', 'numpy', 'qtpy', 'pydantic'} & set(sys.modules))"
-        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        assert ended.stdout.strip() == "set()"
-
-    @pytest.mark.parametrize("name", napari_seg.__all__)
-    def test_every_public_name_is_there(self, name):
-        assert getattr(napari_seg, name) is not None
-        assert name in dir(napari_seg)
-
-    def test_unknown_name(self):
-        with pytest.raises(AttributeError, match="nonsense"):
-            _ = napari_seg.nonsense
-
-
 class TestVersions:
     def test_are_the_same_everywhere(self):
         assert PROJECT["version"] == napari_seg.__version__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
@@ -23,6 +24,9 @@ from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
 
 EACH = pytest.mark.parametrize("tool", TOOLS.values(), ids=TOOLS)
+
+SELDOM = {"range brush", "repeat", "merge", "fill holes", "largest part", "split apart", "interpolate"}
+"""Tools that find nothing to do on most scenes: no range was chosen, no hole is there, no other part."""
 
 NAPARI = {*"123456789EPFLZMXB-=[]"}
 """Keys of napari's labels layer."""
@@ -146,6 +150,14 @@ def outcomes(tool: Tool, annotation: Annotation) -> list[Edit]:
     return [edit for edit in found if edit is not None]
 
 
+def checked(tool: Tool, annotation: Annotation, gestures: Iterable[Gesture]) -> int:
+    """How many edits a tool makes of gestures; each keeps the promises."""
+    found = [edit for gesture in gestures if (edit := answer(tool, annotation, gesture)) is not None]
+    for edit in found:
+        check(annotation, edit)
+    return len(found)
+
+
 def check(annotation: Annotation, edit: Edit) -> None:
     """The promises that hold for every edit."""
     grid = annotation.grid
@@ -223,41 +235,34 @@ class TestEdits:
     @pytest.mark.parametrize("objects", [True, False], ids=["objects", "classes"])
     def test_locked_labels_stay(self, tool: Tool, objects: bool, locked: set[int]) -> None:
         annotation = replace(_with_last(_known(3, objects)), locked=frozenset(locked))
-        for gesture in gestures(3)[1::2]:
-            edit = answer(tool, annotation, gesture)
-            if edit is not None:
-                check(annotation, edit)
+        acted = checked(tool, annotation, gestures(3)[1::2])
+        assert acted or len(locked) > 2 or tool.name in {*SELDOM, "new id", "change class"}
 
     @pytest.mark.parametrize("objects", [True, False], ids=["objects", "classes"])
     def test_odd_labels(self, tool: Tool, objects: bool) -> None:
-        for labels in odd_labels():
-            annotation = frozen(_annotation(labels, objects))
-            for gesture in odd_gestures(labels.shape):
-                edit = answer(tool, annotation, gesture)
-                if edit is not None:
-                    check(annotation, edit)
+        acted = sum(
+            checked(tool, frozen(_annotation(labels, objects)), odd_gestures(labels.shape)) for labels in odd_labels()
+        )
+        of_more_voxels = {"live wire", "smooth", "polygon", "lasso", "copy to next", "new id"}
+        assert acted or tool.name in SELDOM | of_more_voxels
 
     @pytest.mark.parametrize("kind", ["NaN here and there", "NaN", "infinite", "yes or no", "huge", "even", "dask"])
     def test_odd_images(self, tool: Tool, kind: str) -> None:
+        acted = 0
         for annotation in _odd_images(kind):
-            for gesture in gestures(len(annotation.grid))[1:12:3] + odd_gestures(annotation.grid)[::2]:
-                edit = answer(tool, annotation, gesture)
-                if edit is not None:
-                    check(annotation, edit)
+            tried = gestures(len(annotation.grid))[1:12:3] + odd_gestures(annotation.grid)[::2]
+            acted += checked(tool, annotation, tried)
+        assert acted or tool.name in {*SELDOM, "grow"}
 
     def test_knows_neither_image_nor_scores(self, tool: Tool) -> None:
         annotation = replace(_with_last(_known(3, True)), image=None, scores=None)
-        for gesture in gestures(3)[1::2]:
-            edit = answer(tool, annotation, gesture)
-            if edit is not None:
-                check(annotation, edit)
+        needs_them = tool.name in {"add missed", "scribble", "range brush", "live wire", "grow"}
+        assert bool(checked(tool, annotation, gestures(3)[1::2])) != needs_them
 
     def test_numbers_outgrow_the_dtype(self, tool: Tool) -> None:
         annotation = replace(_with_last(_known(3, True)), following=256)
-        for gesture in gestures(3)[1::2]:
-            edit = answer(tool, annotation, replace(gesture, label=70_000))
-            if edit is not None:
-                check(annotation, edit)
+        tried = [replace(gesture, label=70_000) for gesture in gestures(3)[1::2]]
+        assert checked(tool, annotation, tried) or tool.name == "range brush"
 
 
 def _with_last(annotation: Annotation) -> Annotation:

@@ -357,6 +357,15 @@ def replace_image(path: Path, seed: int) -> bytes:
     return before
 
 
+def spoil(folder: Path, *statements: str) -> None:
+    """Change what a project keeps, as no program of ours does."""
+    sql = sqlite3.connect(folder / NAME)
+    for statement in statements:
+        sql.execute(statement)
+    sql.commit()
+    sql.close()
+
+
 def work_on(window: Window, path: Path, label: int) -> None:
     """Paint on a case of the list and accept it."""
     window.batch.open(path)
@@ -524,10 +533,7 @@ def test_a_project_that_is_damaged_or_hostile(
     window.rest()
     window.save_as("cells", tmp_path)
     window.recorder.close()
-    sql = sqlite3.connect(tmp_path / "cells" / NAME)
-    sql.execute(statement)
-    sql.commit()
-    sql.close()
+    spoil(tmp_path / "cells", statement)
     again = open_window()
     again.choose(tmp_path / "cells")
     assert words in again.troubles[0]
@@ -543,10 +549,7 @@ def test_paths_of_a_hostile_project_are_only_names(
     window.rest()
     window.save_as("cells", tmp_path)
     window.recorder.close()
-    sql = sqlite3.connect(tmp_path / "cells" / NAME)
-    sql.execute("UPDATE images SET path = 'a' || char(0) || 'b'")
-    sql.commit()
-    sql.close()
+    spoil(tmp_path / "cells", "UPDATE images SET path = 'a' || char(0) || 'b'")
     again = open_window()
     again.choose(tmp_path / "cells")
     assert list(again.states.values()) == ["missing"]
@@ -610,17 +613,10 @@ def test_a_project_that_was_ended_before_the_work_came_hides_nothing(
     window.rest()
     window.save_as("cells", tmp_path)
     window.recorder.close()
-    sql = sqlite3.connect(tmp_path / "cells" / NAME)  # as if the program had been killed then
-    for table in ("planes", "blocks", "rows", "revisions", "log"):
-        sql.execute(f"DELETE FROM {table}")
-    sql.execute("UPDATE images SET head = 0")
-    sql.commit()
-    sql.close()
+    emptied = (f"DELETE FROM {table}" for table in ("planes", "blocks", "rows", "revisions", "log"))
+    spoil(tmp_path / "cells", *emptied, "UPDATE images SET head = 0")  # as if the program had been killed then
     (own,) = [path for path in (tmp_path / "sessions").iterdir() if path.is_dir()]
-    sql = sqlite3.connect(own / NAME)
-    sql.execute("DELETE FROM meta WHERE key LIKE 'gone %'")
-    sql.commit()
-    sql.close()
+    spoil(own, "DELETE FROM meta WHERE key LIKE 'gone %'")
     again = open_window()
     again.choose(tmp_path / "cells")
     image = again.drop(folder / "a.png")
@@ -646,10 +642,7 @@ def test_a_damaged_project_does_not_keep_images_from_being_opened(
     window.rest()
     window.save_as("cells", tmp_path)
     window.recorder.close()
-    sql = sqlite3.connect(tmp_path / "cells" / NAME)
-    sql.execute("UPDATE images SET grid = '{'")
-    sql.commit()
-    sql.close()
+    spoil(tmp_path / "cells", "UPDATE images SET grid = '{'")
     again = open_window()
     again.choose(tmp_path / "cells")
     again.drop(folder / "b.png")

@@ -41,6 +41,14 @@ def blocks_of(store: Store, image: int, labels: Any, time: int = 0, plane: str =
     return {Place(plane, time, number): labels[grid.box(number)] for number in range(len(grid))}
 
 
+def squares(*labels: int) -> np.ndarray[Any, Any]:
+    """Labels below each other."""
+    plane = np.zeros((300, 300), np.uint8)
+    for k, label in enumerate(labels):
+        plane[10 * k : 10 * k + 5, :5] = label
+    return plane
+
+
 def step(blocks: Mapping[Place, Any], **known: Any) -> Step:
     known.setdefault("at", time.time())
     return Step(known.pop("tool", "brush"), blocks=blocks, **known)

@@ -22,13 +22,6 @@ SETTINGS = {"steps": 3, "batch": 2, "device": "cpu", "precision": "fp32"}
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Any:
-    made = Desk(tmp_path / "work")
-    yield made
-    made.session.close()
-
-
-@pytest.fixture
 def lessons(desk: Desk) -> list[dict[str, Any]]:
     """Images of squares, finished by a person, as the window names them."""
     found = []

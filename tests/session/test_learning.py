@@ -27,13 +27,6 @@ from napari_seg.tasks.semantic import Semantic
 ACCEPTED = Entry(state="accepted")
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Any:
-    made = Desk(tmp_path)
-    yield made
-    made.session.close()
-
-
 def noise(*shape: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).integers(0, 4000, shape, dtype=np.uint16)
 

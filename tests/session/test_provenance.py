@@ -6,9 +6,8 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from session_images import a_store, blocks_of, month_of_work, step
+from session_images import a_store, blocks_of, month_of_work, squares, step
 
 import napari_seg
 from napari_seg.editing.annotation import CASE, Entry, box_key, object_key, slice_key
@@ -19,13 +18,6 @@ from napari_seg.session.records import Origin, Plane, row_key
 from napari_seg.session.store import Store
 
 TOLD = Predicted("nuclei2d", "0f", {"precision": "fp32", "threshold": None}, 0.125)
-
-
-def squares(*labels: int) -> np.ndarray:
-    plane = np.zeros((300, 300), np.uint8)
-    for k, label in enumerate(labels):
-        plane[10 * k : 10 * k + 5, :5] = label
-    return plane
 
 
 def predict(store: Store, image: int, *labels: int, at: float = 0.0) -> None:

@@ -36,13 +36,6 @@ def homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NAPARI_SEG_MODELS", str(tmp_path / "models"))
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Any:
-    made = Desk(tmp_path / "work")
-    yield made
-    made.session.close()
-
-
 def cells(seed: int, size: int = 48) -> tuple[Any, Any]:
     """Bright discs on a dark, noisy ground, and their labels ``(1, y, x)``."""
     rng = np.random.default_rng(seed)

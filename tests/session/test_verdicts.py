@@ -4,21 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-from session_images import a_store, blocks_of, step
+from session_images import a_store, blocks_of, squares, step
 
 from napari_seg.editing.annotation import Entry, object_key, slice_key
 from napari_seg.editing.said import region_key
 from napari_seg.session.records import Plane, row_key
 from napari_seg.session.store import Store
 from napari_seg.session.verdicts import SHAPING, changed_by_hand, verdicts
-
-
-def squares(*labels: int) -> np.ndarray:
-    plane = np.zeros((300, 300), np.uint8)
-    for k, label in enumerate(labels):
-        plane[10 * k : 10 * k + 5, :5] = label
-    return plane
 
 
 def put(store: Store, image: int, tool: str, *labels: int, plane: str = "mask") -> None:
