@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from napari_seg.cli.console import put, put_json, put_table, say, watch
 from napari_seg.cli.options import (
     Axes,
+    Data,
     Fixes,
     HoldOut,
     Json,
     SplitTable,
-    TaskKind,
+    Task,
     Where,
     pairs,
     refuse_clashes,
-    typed_path,
 )
 from napari_seg.errors import SegError
 
@@ -29,11 +27,8 @@ if TYPE_CHECKING:
 
 
 def check(
-    data: Annotated[
-        Path,
-        typer.Argument(parser=typed_path, help="A folder with images/ and labels/; files are paired by their names."),
-    ],
-    task: Annotated[TaskKind, typer.Option(help="Learn classes of pixels (semantic) or single objects (instance).")],
+    data: Data,
+    task: Task,
     split: SplitTable = None,
     where: Where = None,
     hold_out: HoldOut = None,
@@ -51,11 +46,11 @@ def check(
     refuse_clashes(None, None, split, where=where, hold_out=hold_out)
     agreed = known_fixes(fix)
     cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes)
-    found = watch(run.steps(cases, Wanted(task.value)), "Looking")
+    found = watch(run.steps(cases, Wanted(task)), "Looking")
     left = [finding for finding in found if finding.fix not in agreed]
     planned: list[Mapping[str, str]] = []
     if not any(finding.stops for finding in left):
-        spec = TrainSpec.from_person({"task": task.value})
+        spec = TrainSpec.from_person({"task": task})
         lessons = [case for case in mended(cases, found, agreed) if case.split == "train"]
         facts = [Facts.of(*case.load()[:2], spec) for case in lessons]
         planned = [reason._asdict() for reason in reasons(facts, spec, plan(facts, spec))]

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from napari_seg import choices
 from napari_seg.cli.console import say
 from napari_seg.errors import SegError
 from napari_seg.files import as_text, reason
@@ -56,6 +57,11 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace results th
 Data = Annotated[
     Path, typer.Argument(parser=typed_path, help="A folder with images/ and labels/; files are paired by their names.")
 ]
+Task = Annotated[
+    choices.TaskKind, typer.Option(help="Learn classes of pixels (semantic) or single objects (instance).")
+]
+Device = Annotated[choices.DeviceName, typer.Option(help="Where to compute.")]
+Precision = Annotated[choices.PrecisionName, typer.Option(help="How precisely.")]
 ModelFile = Annotated[Path, typer.Option("--output", parser=typed_path, help="The model file, MODEL.safetensors.")]
 Ndim = Annotated[int | None, typer.Option(min=2, max=3, help="2D or 3D; without it the images decide.")]
 Classes = Annotated[
@@ -82,34 +88,9 @@ Fixes = Annotated[
 ]
 
 
-class Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
-
-
-class Precision(StrEnum):
-    auto = "auto"
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
 class TaskKind(StrEnum):
     semantic = "semantic"
     instance = "instance"
-
-
-class NetworkKind(StrEnum):
-    unet = "unet"
-    vnet = "vnet"
-    segnet = "segnet"
-
-
-class Loss(StrEnum):
-    dice = "dice"
-    focal = "focal"
-    tversky = "tversky"
 
 
 def given(**flags: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_seg.choices import PrecisionName
 from napari_seg.cli.box import region_of, where
 from napari_seg.cli.console import put_json, say, say_error, watch
 from napari_seg.cli.masks import plan, refuse_unwritable
@@ -17,7 +18,6 @@ from napari_seg.cli.options import (
     Json,
     JsonProgress,
     Overwrite,
-    Precision,
     Series,
     given,
     keep_existing,
@@ -51,8 +51,8 @@ def predict(
     output: Annotated[
         Path, typer.Option(parser=typed_path, help="The mask; for several images or a folder, a folder for the masks.")
     ],
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
-    precision: Annotated[Precision, typer.Option(help="How precisely; auto: bf16 where it is fast.")] = Precision.auto,
+    device: Device = "auto",
+    precision: Annotated[PrecisionName, typer.Option(help="How precisely; auto: bf16 where it is fast.")] = "auto",
     tile: Annotated[str | None, typer.Option(help="Size of a tile in pixels, one number per axis: 64,128,128.")] = None,
     overlap: Annotated[float | None, typer.Option(help="How far tiles overlap, as a fraction of the tile.")] = None,
     diameter: Annotated[
@@ -99,8 +99,8 @@ def predict(
     work = [Work(image, mask, axes, series, region, overwrite) for image, mask in pairs]
     spec = PredictSpec.from_person(
         given(
-            device=device.value,
-            precision=precision.value,
+            device=device,
+            precision=precision,
             tile=_numbers(tile),
             overlap=overlap,
             diameter=diameter,

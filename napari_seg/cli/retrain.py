@@ -20,9 +20,11 @@ from napari_seg.cli.options import (
     Json,
     JsonProgress,
     Precision,
+    Seed,
     given,
     going_on,
     model_file,
+    refuse_clashes,
     typed_name,
     typed_path,
 )
@@ -67,15 +69,14 @@ def retrain(
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
-    precision: Annotated[Precision, typer.Option(help="How precisely.")] = Precision.auto,
-    seed: Annotated[int, typer.Option(help="Another number draws other random patches.")] = 0,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    seed: Seed = 0,
     json_progress: JsonProgress = False,
     json: Json = False,
 ) -> None:
     """Teach a model what was corrected, and compare it with what it was. Every model stays; nothing is overwritten."""
-    if minutes is not None and steps is not None:
-        raise SegError("--minutes and --steps both say how long to train; give one of them.")
+    refuse_clashes(minutes, steps, None)
     if resume and output is None:
         raise SegError("--resume goes on with a training that was stopped; name its model with --output.")
     if output is not None:
@@ -97,8 +98,8 @@ def retrain(
     settings = given(
         minutes=5.0 if minutes is None and steps is None else minutes,
         steps=steps,
-        device=device.value,
-        precision=precision.value,
+        device=device,
+        precision=precision,
         seed=seed,
     )
     began = time.time()

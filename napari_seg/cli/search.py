@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_seg.choices import NetworkKind
 from napari_seg.cli.check import cases_in, checked, known_fixes
 from napari_seg.cli.console import figure, put_json, put_table, say, watch
 from napari_seg.cli.options import (
@@ -22,13 +23,12 @@ from napari_seg.cli.options import (
     Masks,
     ModelFile,
     Ndim,
-    NetworkKind,
     Overwrite,
     Precision,
     Resume,
     Seed,
     SplitTable,
-    TaskKind,
+    Task,
     Where,
     given,
     going_on,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def search(
     context: typer.Context,
     data: Data,
-    task: Annotated[TaskKind, typer.Option(help="Learn classes of pixels (semantic) or single objects (instance).")],
+    task: Task,
     output: ModelFile,
     minutes: Annotated[float | None, typer.Option(help="How long the whole search takes (default 60).")] = None,
     steps: Annotated[
@@ -65,8 +65,8 @@ def search(
     axes: Axes = None,
     resume: Resume = False,
     classes: Classes = None,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
-    precision: Annotated[Precision, typer.Option(help="How precisely.")] = Precision.auto,
+    device: Device = "auto",
+    precision: Precision = "auto",
     seed: Seed = 0,
     fix: Fixes = None,
     overwrite: Overwrite = False,
@@ -85,22 +85,22 @@ def search(
 
     spec = TrainSpec.from_person(
         given(
-            task=task.value,
-            network=network.value if network else None,
+            task=task,
+            network=network,
             ndim=ndim,
             name=output.stem,
             classes=None if classes is None else tuple(classes.split(",")),
             minutes=60.0 if minutes is None else minutes,
             steps=steps,
-            device=device.value,
-            precision=precision.value,
+            device=device,
+            precision=precision,
             seed=seed,
         )
     )
     if resume:
         stopped_search(output, spec)
     cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks)
-    lessons = checked(cases, Wanted(task.value, len(spec.classes)), agreed, as_json=json_progress)
+    lessons = checked(cases, Wanted(task, len(spec.classes)), agreed, as_json=json_progress)
     began = time.monotonic()
 
     def tell(progress: Progress) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_seg.choices import LossKind, NetworkKind
 from napari_seg.cli.check import cases_in, checked, known_fixes
 from napari_seg.cli.console import figure, put_json, put_table, say, say_if_short, watch
 from napari_seg.cli.options import (
@@ -20,17 +21,15 @@ from napari_seg.cli.options import (
     HoldOut,
     Json,
     JsonProgress,
-    Loss,
     Masks,
     ModelFile,
     Ndim,
-    NetworkKind,
     Overwrite,
     Precision,
     Resume,
     Seed,
     SplitTable,
-    TaskKind,
+    Task,
     Where,
     given,
     going_on,
@@ -49,12 +48,12 @@ if TYPE_CHECKING:
 def train(
     context: typer.Context,
     data: Data,
-    task: Annotated[TaskKind, typer.Option(help="Learn classes of pixels (semantic) or single objects (instance).")],
+    task: Task,
     output: ModelFile,
     network: Annotated[NetworkKind | None, typer.Option(help="Which network (default unet).")] = None,
     ndim: Ndim = None,
     loss: Annotated[
-        Loss | None,
+        LossKind | None,
         typer.Option(help="What the training makes small (default dice); tversky and focal help small classes."),
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="How long to train (default 15), all folds together.")] = None,
@@ -74,8 +73,8 @@ def train(
     ] = None,
     resume: Resume = False,
     classes: Classes = None,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
-    precision: Annotated[Precision, typer.Option(help="How precisely.")] = Precision.auto,
+    device: Device = "auto",
+    precision: Precision = "auto",
     seed: Seed = 0,
     fix: Fixes = None,
     overwrite: Overwrite = False,
@@ -98,16 +97,16 @@ def train(
 
     spec = TrainSpec.from_person(
         given(
-            task=task.value,
-            network=network.value if network else None,
+            task=task,
+            network=network,
             ndim=ndim,
-            loss=loss.value if loss else None,
+            loss=loss,
             name=output.stem,
             classes=None if classes is None else tuple(classes.split(",")),
             minutes=minutes,
             steps=steps,
-            device=device.value,
-            precision=precision.value,
+            device=device,
+            precision=precision,
             seed=seed,
         )
     )
@@ -119,7 +118,7 @@ def train(
     cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks)
     named = beginning.spec.task.classes if beginning else spec.classes
     channels = beginning.spec.input.channels if beginning else ()
-    lessons = checked(cases, Wanted(task.value, len(named), channels), agreed, as_json=json_progress)
+    lessons = checked(cases, Wanted(task, len(named), channels), agreed, as_json=json_progress)
     if folds:
         _cross_validate(lessons, spec, folds, output, resume=resume, json=json, json_progress=json_progress)
         return

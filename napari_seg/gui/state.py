@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from napari_seg.choices import DeviceName, PrecisionName
 from napari_seg.errors import Choice
 
 Phase = Literal["empty", "ready", "running", "done", "failed"]
@@ -19,8 +20,8 @@ class Options:
     channel: str = ""
     diameter: float = 0.0
     region: Literal["whole", "slice", "box", "near"] = "whole"
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: DeviceName = "auto"
+    precision: PrecisionName = "auto"
 
 
 @dataclass(frozen=True)

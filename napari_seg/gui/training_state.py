@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from napari_seg.choices import NetworkKind, TaskKind
 from napari_seg.gui.state import Failure, Finding, Running
 from napari_seg.spec import Spec
 
@@ -34,8 +35,8 @@ class Beginning(Spec):
     """A model that is begun from nothing; what the engine calls ``TrainSpec`` has the same names. What is ``None`` is
     chosen from the images when it starts."""
 
-    task: Literal["instance", "semantic"] = "instance"
-    network: Literal["unet", "vnet", "segnet"] = "unet"
+    task: TaskKind = "instance"
+    network: NetworkKind = "unet"
     ndim: Literal[2, 3] = 2
     width: int | None = Field(None, ge=1, le=512)
     depth: int | None = Field(None, ge=1, le=8)

@@ -18,12 +18,13 @@ import math
 import time as clock
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from napari_seg.choices import DeviceName, PrecisionName
 from napari_seg.data.volume import Volume, labels_dtype, the_volume
 from napari_seg.errors import SegError
 from napari_seg.inference import decoding
@@ -61,8 +62,8 @@ class PredictSpec(Spec):
     the mirror images that the model learned, which takes twice as long for each axis that it was mirrored along.
     """
 
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: DeviceName = "auto"
+    precision: PrecisionName = "auto"
     tile: tuple[int, ...] | None = None
     overlap: float = Field(0.25, ge=0, le=0.9)
     diameter: float | None = Field(None, gt=0)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from napari_seg.choices import NetworkKind
 from napari_seg.data.volume import UNITS
 from napari_seg.spec import Spec
 from napari_seg.tasks.instance import Instance
@@ -23,7 +24,7 @@ Positive = Annotated[float, Field(gt=0)]
 class NetworkSpec(Spec):
     """Which network, and how large. ``flat_levels``: the first levels that leave z alone, for thick slices."""
 
-    kind: Literal["unet", "vnet", "segnet"] = "unet"
+    kind: NetworkKind = "unet"
     ndim: Literal[2, 3] = 2
     in_channels: int = Field(1, ge=1, le=64)
     out_channels: int = Field(2, ge=1, le=1024)

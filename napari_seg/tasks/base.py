@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator
+
+from napari_seg.choices import LossKind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,11 +19,6 @@ Scores = NDArray[np.floating[Any]]
 
 Labels = NDArray[np.integer[Any]]
 """0 = background; classes for a semantic task, one id per object for instances; shape ``grid``."""
-
-
-LossKind = Literal["dice", "focal", "tversky"]
-"""What a training makes small: cross-entropy and Dice; for ``focal`` the cross-entropy looks mostly at pixels that are
-still wrong; for ``tversky`` what is missed costs more than what is found in excess, which helps small classes."""
 
 
 def _own_names(names: tuple[str, ...]) -> tuple[str, ...]:

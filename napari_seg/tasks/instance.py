@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from napari_seg.choices import LossKind
 from napari_seg.data.volume import labels_dtype
 from napari_seg.spec import Spec
-from napari_seg.tasks.base import Labels, LossKind, Scores
+from napari_seg.tasks.base import Labels, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor

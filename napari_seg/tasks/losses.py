@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from napari_seg.tasks.base import LossKind
+from napari_seg.choices import LossKind
 
 FOCUS = 2
 """The exponent of the focal loss."""

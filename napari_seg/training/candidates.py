@@ -12,11 +12,11 @@ from typing import Any, get_args
 
 import numpy as np
 
+from napari_seg.choices import LossKind
 from napari_seg.errors import SegError
 from napari_seg.inference.forecast import multiple_of
 from napari_seg.models.spec import ModelSpec
 from napari_seg.networks import NETWORKS
-from napari_seg.tasks.base import LossKind
 from napari_seg.training.plan import Facts, TrainSpec, plan
 
 RATES = (0.25, 0.5, 2.0, 4.0)

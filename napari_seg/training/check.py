@@ -17,6 +17,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.choices import TaskKind
 from napari_seg.data.align import apart, as_its_image, in_one_space, one_is_placed, onto_grid
 from napari_seg.data.units import in_unit, shared_unit
 from napari_seg.data.volume import Volume
@@ -195,7 +196,7 @@ class Wanted(NamedTuple):
     """What is to be learned. ``classes``: how many are named; 0 where the labels decide. ``channels``: of the model to
     go on from."""
 
-    task: Literal["semantic", "instance"]
+    task: TaskKind
     classes: int = 0
     channels: tuple[str, ...] = ()
 

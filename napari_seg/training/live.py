@@ -11,10 +11,10 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 from pydantic import Field
 
+from napari_seg.choices import DeviceName, PrecisionName
 from napari_seg.inference.backend import choose_device
 from napari_seg.jobs import Progress, Steps
 from napari_seg.models.ensemble import first_of
@@ -44,8 +44,8 @@ class LiveSpec(Spec):
     learning_rate: float = Field(5e-4, gt=0)
     batch: int = Field(2, ge=2)
     old_share: float = Field(0.5, ge=0, lt=1)
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: DeviceName = "auto"
+    precision: PrecisionName = "auto"
     seed: int = Field(0, ge=0)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from napari_seg.choices import DeviceName, LossKind, NetworkKind, PrecisionName, TaskKind
 from napari_seg.data.units import in_unit, shared_unit
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
@@ -18,7 +19,7 @@ from napari_seg.inference.channels import names_of, places, unnamed
 from napari_seg.inference.resample import resampled
 from napari_seg.models.spec import InputSpec, ModelSpec, NetworkSpec, Normalisation
 from napari_seg.spec import Spec
-from napari_seg.tasks.base import ClassNames, LossKind
+from napari_seg.tasks.base import ClassNames
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import MOST_CLASSES, Semantic
 from napari_seg.training.augment import Augmentation
@@ -48,8 +49,8 @@ class TrainSpec(Spec):
     What is ``None`` the plan decides from the data. ``norm`` is of the network, ``normalisation`` of the intensities.
     """
 
-    task: Literal["semantic", "instance"] = "semantic"
-    network: Literal["unet", "vnet", "segnet"] = "unet"
+    task: TaskKind = "semantic"
+    network: NetworkKind = "unet"
     ndim: Literal[2, 3] | None = None
     name: str = "model"
     classes: ClassNames = ()
@@ -65,8 +66,8 @@ class TrainSpec(Spec):
     weight_decay: float = Field(1e-2, ge=0)
     loss: LossKind = "dice"
     augmentation: Augmentation | None = None
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: DeviceName = "auto"
+    precision: PrecisionName = "auto"
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")

@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from pydantic import Field
 
+from napari_seg.choices import DeviceName, LossKind, PrecisionName
 from napari_seg.errors import SegError
 from napari_seg.inference.backend import choose_device
 from napari_seg.inference.channels import ChannelChoice
@@ -33,7 +34,7 @@ from napari_seg.models.shelf import state_of
 from napari_seg.models.spec import ModelSpec
 from napari_seg.models.zoo import refuse_unloaded
 from napari_seg.spec import Spec
-from napari_seg.tasks.base import ClassNames, LossKind
+from napari_seg.tasks.base import ClassNames
 from napari_seg.training.adopt import Verdict, compare
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.blending import LOOKS, unforgetful
@@ -93,8 +94,8 @@ class RetrainSpec(Spec):
     batch: int | None = Field(None, ge=2)
     new_classes: ClassNames = ()
     channel: ChannelChoice = None
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    device: DeviceName = "auto"
+    precision: PrecisionName = "auto"
     seed: int = Field(0, ge=0)
 
 

@@ -23,12 +23,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from napari_seg.choices import LossKind
 from napari_seg.errors import SegError
 from napari_seg.files import reason, written
 from napari_seg.inference.backend import Device, out_of_memory
 from napari_seg.models.model import Model
 from napari_seg.networks import Network
-from napari_seg.tasks.base import LossKind
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.patches import Patches
 from napari_seg.training.sample import Sample

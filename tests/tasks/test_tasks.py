@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from napari_seg.choices import LossKind
 from napari_seg.errors import SegError
 from napari_seg.tasks import losses
-from napari_seg.tasks.base import LossKind
 from napari_seg.tasks.instance import Instance, flows, without_small
 from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.plan import TrainSpec
