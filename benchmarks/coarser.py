@@ -14,7 +14,7 @@ from napari_seg import evaluate, load_model, predict, read
 from napari_seg.data.samples import labels_of, path_of
 from napari_seg.data.volume import Volume
 from napari_seg.inference.fit import diameters
-from napari_seg.inference.predict import PredictSpec
+from napari_seg.inference.prediction import PredictSpec
 
 
 def main() -> None:

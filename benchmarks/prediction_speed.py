@@ -25,7 +25,8 @@ from monai.inferers import sliding_window_inference
 from napari_seg.data.formats import images_in, read
 from napari_seg.data.volume import Volume
 from napari_seg.inference.backend import Device, Runner, choose_device, slide
-from napari_seg.inference.predict import PredictSpec, predict
+from napari_seg.inference.predict import predict
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.inference.tiling import tile_grid
 from napari_seg.models.model import Model
 from napari_seg.models.spec import InputSpec, ModelSpec, NetworkSpec

@@ -33,7 +33,7 @@ from napari_seg.editing.suspicion import disagreement, object_signals
 from napari_seg.editing.teaching import choose_slices
 from napari_seg.editing.through import Through, look_through
 from napari_seg.evaluation.metrics import overlap
-from napari_seg.inference.predict import PredictSpec
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.models.zoo import load_model
 from napari_seg.training.cases import Case, find_cases
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from napari_seg.data.volume import Volume
     from napari_seg.errors import ChoiceNeeded, SegError
     from napari_seg.evaluation.evaluate import evaluate
-    from napari_seg.inference.predict import Prediction, PredictSpec, predict
+    from napari_seg.inference.predict import predict
+    from napari_seg.inference.prediction import Prediction, PredictSpec
     from napari_seg.jobs import Progress
     from napari_seg.models.ensemble import ensemble
     from napari_seg.models.model import Model
@@ -36,8 +37,8 @@ _HOMES = {
     "Model": "models.model",
     "load_model": "models.zoo",
     "predict": "inference.predict",
-    "PredictSpec": "inference.predict",
-    "Prediction": "inference.predict",
+    "PredictSpec": "inference.prediction",
+    "Prediction": "inference.prediction",
     "evaluate": "evaluation.evaluate",
     "ensemble": "models.ensemble",
     "folds": "training.folds",

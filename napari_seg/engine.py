@@ -32,11 +32,11 @@ from napari_seg.data.formats import read, read_answered
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
 from napari_seg.files import written
+from napari_seg.inference.prediction import Prediction, PredictSpec, Region
 from napari_seg.jobs import Progress, Steps
 from napari_seg.models.file import SUFFIX, file_hash
 
 if TYPE_CHECKING:
-    from napari_seg.inference.predict import Prediction, Region
     from napari_seg.models.model import Model
     from napari_seg.session.learning import Taught
     from napari_seg.session.pupils import Pupil
@@ -129,7 +129,6 @@ def warm_up(desk: Desk, order: Order) -> Steps[Answer]:
 
 
 def predict(desk: Desk, order: Order) -> Steps[Answer]:
-    from napari_seg.inference.predict import PredictSpec
     from napari_seg.inference.predict import predict as prediction_of
 
     model = desk.model(order["model"])
@@ -145,7 +144,6 @@ def predict_file(desk: Desk, order: Order) -> Steps[Answer]:
 
     ``axes`` are used where the file does not say what its axes are.
     """
-    from napari_seg.inference.predict import PredictSpec
     from napari_seg.inference.predict import predict as prediction_of
     from napari_seg.session.fingerprint import identity
 
@@ -216,7 +214,6 @@ def compare_mirrored(desk: Desk, order: Order) -> Steps[Answer]:
     """Predict once more, as the mean over all mirror images, and write into a file how far that differs from the
     ``scores`` of before: ``(time,) *grid`` in 0..1. ``settings`` are those of the prediction before."""
     from napari_seg.editing.suspicion import disagreement
-    from napari_seg.inference.predict import PredictSpec
     from napari_seg.inference.predict import predict as prediction_of
 
     if desk.model_hash(order["model"]) != order["model_hash"]:
@@ -321,7 +318,6 @@ def live(desk: Desk, order: Order) -> Steps[Answer]:
 
     The network stays in memory until another model or mask is learned from. ``settings``: those of ``LiveSpec``.
     """
-    from napari_seg.inference.predict import PredictSpec
     from napari_seg.inference.predict import predict as prediction_of
     from napari_seg.training.live import Live, LiveSpec
     from napari_seg.training.sample import samples
@@ -406,8 +402,6 @@ def _mended(taught: Sequence[Taught], order: Order) -> Steps[Sequence[Lesson]]:
 
 
 def _region(box: Mapping[str, Any] | None) -> Region | None:
-    from napari_seg.inference.predict import Region
-
     return Region(tuple(box["start"]), tuple(box["stop"]), box["time"]) if box else None
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import napari_seg
 from napari_seg.errors import SegError
-from napari_seg.inference.predict import PredictSpec
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.jobs import Progress, Steps, TimeLeft, job, run
 from napari_seg.models.spec import Card, Event
 from napari_seg.spec import Spec

@@ -9,7 +9,7 @@ from napari_seg.errors import SegError
 
 if TYPE_CHECKING:
     from napari_seg.data.volume import Volume
-    from napari_seg.inference.predict import Region
+    from napari_seg.inference.prediction import Region
 
 BY_AXES = ("nifti", "nrrd_file")
 """Formats whose axes people count as i, j, k."""
@@ -17,7 +17,7 @@ BY_AXES = ("nifti", "nrrd_file")
 
 def region_of(text: str | None) -> Region | None:
     """``"10:60,0:256,0:256"`` as a box."""
-    from napari_seg.inference.predict import Region
+    from napari_seg.inference.prediction import Region
 
     if text is None:
         return None

@@ -27,7 +27,7 @@ from napari_seg.cli.options import (
 from napari_seg.errors import SegError, plain
 
 if TYPE_CHECKING:
-    from napari_seg.inference.predict import Prediction, PredictSpec, Region
+    from napari_seg.inference.prediction import Prediction, PredictSpec, Region
     from napari_seg.models.model import Model
 
 
@@ -90,7 +90,7 @@ def predict(
     region = region_of(box)
     from napari_seg.inference.decoding import task_with
     from napari_seg.inference.fit import refuse_diameter, refuse_mirrors
-    from napari_seg.inference.predict import PredictSpec
+    from napari_seg.inference.prediction import PredictSpec
     from napari_seg.models.file import file_hash, read_spec
     from napari_seg.models.zoo import find, load_model
 

@@ -34,7 +34,7 @@ from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.series import How, Series
 from napari_seg.gui.state import Finding, Question
 from napari_seg.gui.words import describe_model, finds, shortened
-from napari_seg.inference.predict import PredictSpec
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.models.file import read_spec
 from napari_seg.models.spec import ModelSpec
 from napari_seg.models.zoo import shipped

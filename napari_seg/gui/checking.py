@@ -19,7 +19,7 @@ from napari_seg.gui.state import Cure, Finding, Segment
 from napari_seg.gui.words import memory, roughly
 from napari_seg.inference.fit import check, look_through, other_kind
 from napari_seg.inference.forecast import forecast
-from napari_seg.inference.predict import PredictSpec, Region
+from napari_seg.inference.prediction import PredictSpec, Region
 
 
 @dataclass(frozen=True, eq=False)

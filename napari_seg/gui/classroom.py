@@ -23,7 +23,7 @@ from napari_seg.gui.spotlight import Spotlight
 from napari_seg.gui.track import Track
 from napari_seg.gui.training import Training
 from napari_seg.gui.training_state import Teaching
-from napari_seg.inference.predict import PredictSpec, Region
+from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.models.spec import ModelSpec
 
 LARGE = 2**22

@@ -20,7 +20,7 @@ from napari_seg.gui.notice import say
 from napari_seg.gui.results import Target, blank, box_of, pasted
 from napari_seg.gui.show_only import shown_over, taken_away
 from napari_seg.gui.state import Running
-from napari_seg.inference.predict import PredictSpec, Region
+from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.tasks.base import Labels as Array
 
 ALIKE = 0.8

@@ -54,7 +54,7 @@ from napari_seg.gui.views import is_open
 from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, finds
 from napari_seg.inference.channels import channel_names
 from napari_seg.inference.fit import suited
-from napari_seg.inference.predict import PredictSpec, Region
+from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.models.file import read_spec
 from napari_seg.models.shelf import kept
 from napari_seg.models.spec import ModelSpec

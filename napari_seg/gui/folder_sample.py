@@ -11,7 +11,7 @@ from pathlib import Path
 from napari_seg.data.formats import read_answered
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.inference.channels import channel_names
-from napari_seg.inference.predict import PredictSpec
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.inference.ranking import Match, rank
 from napari_seg.models.file import read_spec
 from napari_seg.models.shelf import kept

@@ -34,7 +34,7 @@ from napari_seg.gui.results import Target, box_of
 from napari_seg.gui.show_only import shown_over, taken_away
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import in_stroke, swap_labels, voxel_at
-from napari_seg.inference.predict import Region
+from napari_seg.inference.prediction import Region
 from napari_seg.session.heard import has_spoken
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import SAID

@@ -25,7 +25,7 @@ from napari_seg.gui.track import Track
 from napari_seg.gui.words import duration
 from napari_seg.inference.fit import suited
 from napari_seg.inference.forecast import forecast
-from napari_seg.inference.predict import PredictSpec
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.jobs import TimeLeft
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.predicted import Predicted

@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_seg.data.volume import Volume
 from napari_seg.gui.state import Cure
-from napari_seg.inference.predict import PredictSpec
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.inference.ranking import Match, rank
 from napari_seg.models.shelf import name_of, shelf
 from napari_seg.models.spec import ModelSpec

@@ -18,7 +18,7 @@ from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, beside, lies_elsewhere, volume_of
 from napari_seg.gui.views import adding, shown_at, voxel_at
 from napari_seg.inference.fit import physical_scale
-from napari_seg.inference.predict import Region
+from napari_seg.inference.prediction import Region
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.predicted import Predicted
 

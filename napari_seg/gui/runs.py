@@ -36,7 +36,7 @@ from napari_seg.gui.surroundings import scores_path
 from napari_seg.gui.views import swap_labels
 from napari_seg.gui.words import duration
 from napari_seg.inference.forecast import forecast
-from napari_seg.inference.predict import PredictSpec, Region
+from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.jobs import Progress, TimeLeft
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.predicted import Predicted

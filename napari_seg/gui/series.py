@@ -16,7 +16,7 @@ from napari_seg.gui.project import Project
 from napari_seg.gui.runs import smaller_tile
 from napari_seg.gui.state import Running
 from napari_seg.gui.words import duration, shortened
-from napari_seg.inference.predict import PredictSpec
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.jobs import Progress, TimeLeft
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.session import Session

@@ -5,19 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.volume import labels_dtype
 from napari_seg.errors import SegError
+from napari_seg.inference.prediction import Prediction, PredictSpec, Region
 from napari_seg.inference.stitch import decode_blocks, link_slices
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
-
-if TYPE_CHECKING:
-    from napari_seg.inference.predict import Prediction, PredictSpec, Region
 
 AnyTask = Semantic | Instance
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.inference.backend import Runner, out_of_memory, slide
 from napari_seg.inference.fit import Fit, by_diameter, diameters
 from napari_seg.inference.prepare import Frame, model_box
 from napari_seg.inference.tiling import smaller, tile_grid
 from napari_seg.jobs import Progress, Steps
-
-if TYPE_CHECKING:
-    from napari_seg.inference.backend import Runner
 
 SAMPLE = {2: (512, 512), 3: (64, 128, 128)}
 """The sample from the middle of the box, in pixels of the model's grid."""
@@ -69,8 +67,6 @@ def _look(fit: Fit, runner: Runner, multiple: tuple[int, ...], time: int, scale:
 
 def _scores(frame: Frame, runner: Runner, multiple: tuple[int, ...]) -> NDArray[np.float32]:
     """The scores of the sample, in one tile, or in smaller ones where memory runs out."""
-    from napari_seg.inference.backend import out_of_memory, slide
-
     tile = SAMPLE[len(multiple)]
     while True:
         try:

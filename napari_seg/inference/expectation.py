@@ -7,13 +7,12 @@ little (0.13 over 40 patients).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from napari_seg.inference.predict import Prediction
+from napari_seg.inference.prediction import Prediction
 
 _SLAB = 2**22
 """Voxels looked at at a time."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 from napari_seg.data.volume import UNITS, Volume
 from napari_seg.errors import SegError
 from napari_seg.inference.channels import Channels, choose_channels
+from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.inference.prepare import Box, Frame, Limits, measure, model_box, refuse_strange, sample
 from napari_seg.inference.resample import Resampling
+from napari_seg.inference.tiling import computed
 from napari_seg.models.spec import ModelSpec
 
-if TYPE_CHECKING:
-    from napari_seg.inference.predict import PredictSpec, Region
+TILE_PIXELS = {2: 2**19, 3: 2**20}
+"""Tiles may be larger than the training patches, up to this many pixels: so few that a batch takes about a second at
+most.
+"""
 
 TOLERANCE = 0.05
 """Voxels that differ from the model's by less than this share are taken as they are."""
@@ -344,3 +348,22 @@ def _refuse_far_larger(fit: Fit) -> None:
             f"The volume is {ratio:.0f} times longer than those the model learned on ({learned} voxels of its grid); "
             "choose a box around the part of interest."
         )
+
+
+def tile_for(fit: Fit, scale: tuple[float, ...], spec: PredictSpec) -> tuple[int, ...]:
+    """The tile as asked for, or of those as large as the training patch and larger the one that computes the least
+    twice.
+    """
+    patch = fit.model.input.patch
+    if spec.tile is not None:
+        if len(spec.tile) != len(fit.grid) or min(spec.tile) < 1:
+            raise SegError(f"The tile {spec.tile} does not fit the model; give {len(fit.grid)} lengths of 1 or more.")
+        return spec.tile
+    most = max(TILE_PIXELS[len(patch)], math.prod(patch))
+    lengths = fit.lengths(scale)
+    sizes = [(n, *range(n - n % 16 + 16, min(4 * n, k + 15) + 1, 16)) for n, k in zip(patch, lengths, strict=True)]
+
+    def cost(tile: tuple[int, ...]) -> tuple[int, int]:
+        return math.prod(computed(k, t, spec.overlap) for k, t in zip(lengths, tile, strict=True)), math.prod(tile)
+
+    return min((tile for tile in itertools.product(*sizes) if math.prod(tile) <= most), key=cost)

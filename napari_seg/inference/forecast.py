@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import psutil
 
 from napari_seg.data.volume import Volume
-from napari_seg.inference.fit import check, time_points
+from napari_seg.inference.fit import check, tile_for, time_points
+from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.inference.store import IN_MEMORY
 from napari_seg.inference.tiling import tile_grid
-from napari_seg.models.spec import NetworkSpec
-
-if TYPE_CHECKING:
-    from napari_seg.inference.predict import PredictSpec, Region
-    from napari_seg.models.spec import ModelSpec
+from napari_seg.models.spec import ModelSpec, NetworkSpec
 
 PACE_PER_CORE = 5e10
 """Multiplications a second of a core that computes in bfloat16 (AVX512-BF16 or AMX); in float32 a quarter of it."""
@@ -78,8 +74,6 @@ def forecast(
 
     Raises ``SegError`` where the image does not fit the model.
     """
-    from napari_seg.inference.predict import tile_for
-
     fit = check(spec, volume, settings, region)
     scale = fit.scale or (1.0,) * len(fit.grid)
     grid = fit.lengths(scale)

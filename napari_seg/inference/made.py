@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import napari_seg
-from napari_seg.inference.predict import Prediction
+from napari_seg.inference.prediction import Prediction
 
 
 def made_by(prediction: Prediction, model_hash: str) -> dict[str, Any]:

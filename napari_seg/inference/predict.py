@@ -13,98 +13,28 @@ When memory runs out, all begins again with tiles half as long, so that the reco
 
 from __future__ import annotations
 
-import itertools
-import math
 import time as clock
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from napari_seg.choices import DeviceName, PrecisionName
 from napari_seg.data.volume import Volume, labels_dtype, the_volume
 from napari_seg.errors import SegError
-from napari_seg.inference import decoding
-from napari_seg.inference.channels import ChannelChoice
-from napari_seg.inference.fit import Fit, by_diameter, check, time_points
+from napari_seg.inference import backend, decoding, diameter
+from napari_seg.inference.fit import Fit, by_diameter, check, tile_for, time_points
+from napari_seg.inference.prediction import DEFAULTS, Prediction, PredictSpec, Region
 from napari_seg.inference.prepare import Limits, WayBack
 from napari_seg.inference.store import scores_array
-from napari_seg.inference.tiling import computed, smaller, tile_grid
+from napari_seg.inference.tiling import smaller, tile_grid
 from napari_seg.jobs import Progress, Steps, job
-from napari_seg.models.spec import ModelSpec
+from napari_seg.models.model import Model
 from napari_seg.models.zoo import refuse_unloaded
-from napari_seg.spec import Spec
-
-if TYPE_CHECKING:
-    from napari_seg.inference.backend import Runner
-    from napari_seg.models.model import Model
-
-TILE_PIXELS = {2: 2**19, 3: 2**20}
-"""Tiles may be larger than the training patches, up to this many pixels: so few that a batch takes about a second at
-most.
-"""
 
 DECODING = 0.1
 """The share of the progress that decoding objects gets."""
-
-
-class PredictSpec(Spec):
-    """How to predict.
-
-    ``tile``: in pixels of the model's grid; ``None`` = the size of the training patches, larger where that pays.
-    ``overlap``: the share of a tile that it has in common with the next. ``diameter``: of the objects, in pixels of
-    this image, for images without spacing; ``None`` = estimated. ``channel``: of an image with several, by name or
-    number (from 0); of an RGB image "luminance" (default), "red", "green", "blue", "hematoxylin" or "eosin".
-    ``threshold``, ``seeds`` and ``smallest`` replace the task's own settings. ``flips``: the mean over
-    the mirror images that the model learned, which takes twice as long for each axis that it was mirrored along.
-    """
-
-    device: DeviceName = "auto"
-    precision: PrecisionName = "auto"
-    tile: tuple[int, ...] | None = None
-    overlap: float = Field(0.25, ge=0, le=0.9)
-    diameter: float | None = Field(None, gt=0)
-    channel: ChannelChoice = None
-    threshold: float | None = None
-    seeds: float | None = None
-    smallest: float | None = None
-    flips: bool = False
-
-
-DEFAULTS = PredictSpec()
-
-
-@dataclass(frozen=True)
-class Region:
-    """A box of voxels over the spatial axes of an image, and one time point of it (``None``: all)."""
-
-    start: tuple[int, ...]
-    stop: tuple[int, ...]
-    time: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """A mask and the scores it was decoded from.
-
-    ``labels`` and ``scores`` cover the ``region`` of the image, all of it where that is ``None``: ``labels`` then has
-    the shape and place of the box (:func:`placed` puts it into the whole grid). ``scores`` is float16, ``(channels,
-    *grid)``, with time in front where the image has it; large ones are mapped from a file that vanishes with them.
-    Objects of different time points have different numbers: nothing says which of them are the same.
-    ``spec`` has device, precision, tile and diameter filled in, and on an image that is coarser than the model's grid
-    the smallest object in pixels of the image.
-    """
-
-    labels: Volume = field(repr=False)
-    scores: NDArray[Any] = field(repr=False)
-    model: ModelSpec
-    spec: PredictSpec
-    region: Region | None
-    notes: tuple[str, ...]
-    seconds: float
 
 
 @job
@@ -128,8 +58,6 @@ def predict(
     yield Progress(0, 1, "Looking at the image")
     fit = check(model.spec, volume, spec, region)
     decoding.task_with(model.spec.task, spec)
-    from napari_seg.inference import backend, diameter
-
     device = backend.choose_device(spec.device, spec.precision)
     runner = backend.Runner(
         model.network,
@@ -215,7 +143,7 @@ class _Run:
     fit: Fit
     scale: tuple[float, ...]
     spec: PredictSpec
-    runner: Runner
+    runner: backend.Runner
     tile: tuple[int, ...]
     multiple: tuple[int, ...]
     region: Region | None
@@ -265,15 +193,13 @@ class _Run:
         """After each batch the planes of the image that are final, with the first one's number in the region, and the
         batches in all.
         """
-        from napari_seg.inference.backend import count_batches, slide
-
         ndim = len(self.tile)
         frame = self.fit.frame(time, number, limits, self.scale, self._margin())
         axes = tile_grid(frame.grid, self.tile, self.spec.overlap, self.multiple)
-        batches = count_batches(axes, self.runner.device.type)
+        batches = backend.count_batches(axes, self.runner.device.type)
         start, stop = (side[-ndim:] for side in self.fit.box)
         back = WayBack(frame, start, stop)
-        for finished in slide(frame.planes, axes, self.runner):
+        for finished in backend.slide(frame.planes, axes, self.runner):
             arrived = None if finished is None else back(finished.scores)
             if arrived is None:
                 yield 0, None, batches
@@ -300,25 +226,6 @@ class _Pointwise:
             self.labels = np.zeros((self._times, *planes, *self._grid), decoded.dtype)
         here = (slice(None),) * len(planes)
         self.labels[(t, *here, *(() if k is None else (k,)), where)] = decoded
-
-
-def tile_for(fit: Fit, scale: tuple[float, ...], spec: PredictSpec) -> tuple[int, ...]:
-    """The tile as asked for, or of those as large as the training patch and larger the one that computes the least
-    twice.
-    """
-    patch = fit.model.input.patch
-    if spec.tile is not None:
-        if len(spec.tile) != len(fit.grid) or min(spec.tile) < 1:
-            raise SegError(f"The tile {spec.tile} does not fit the model; give {len(fit.grid)} lengths of 1 or more.")
-        return spec.tile
-    most = max(TILE_PIXELS[len(patch)], math.prod(patch))
-    lengths = fit.lengths(scale)
-    sizes = [(n, *range(n - n % 16 + 16, min(4 * n, k + 15) + 1, 16)) for n, k in zip(patch, lengths, strict=True)]
-
-    def cost(tile: tuple[int, ...]) -> tuple[int, int]:
-        return math.prod(computed(k, t, spec.overlap) for k, t in zip(lengths, tile, strict=True)), math.prod(tile)
-
-    return min((tile for tile in itertools.product(*sizes) if math.prod(tile) <= most), key=cost)
 
 
 def _of_small(tile: tuple[int, ...], fit: Fit, scale: tuple[float, ...]) -> tuple[str, ...]:

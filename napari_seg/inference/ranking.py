@@ -12,17 +12,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.inference.fit import check, differ, suited
+from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.models.spec import ModelSpec
-
-if TYPE_CHECKING:
-    from napari_seg.inference.predict import PredictSpec
 
 _FOREIGN = 10.0
 """Costs: learned from another kind of image. More than all lesser differences together."""
@@ -87,8 +84,6 @@ def rank(specs: Mapping[Path, ModelSpec], volume: Volume, settings: PredictSpec)
 
 def match(path: Path, spec: ModelSpec, volume: Volume, settings: PredictSpec, modality: str) -> Match:
     """How one model suits an image of a ``modality`` (see :func:`modality_of`)."""
-    from napari_seg.inference.predict import Region
-
     middle = tuple(n // 2 for n in volume.grid)  # one voxel: a large image is no reason to refuse, a box cures it
     try:
         fit = check(spec, volume, suited(settings, spec), Region(middle, tuple(n + 1 for n in middle)))

@@ -92,8 +92,8 @@ def samples(
 
     Time points, and for a 2D network slices, become samples of their own. ``mask``: where labels count, with the axes
     of the labels without C; where it is nowhere there is no sample. ``channel``: of an image with several, as in
-    :class:`~napari_seg.inference.predict.PredictSpec`. Raises ``SegError`` for an image or labels that are not of the
-    kind that the model learns.
+    :class:`~napari_seg.inference.prediction.PredictSpec`. Raises ``SegError`` for an image or labels that are not of
+    the kind that the model learns.
     """
     check_labels(labels, model.task, name)
     ndim = model.network.ndim

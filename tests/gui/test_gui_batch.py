@@ -24,7 +24,7 @@ from napari_seg.gui.folder_state import CaseRow
 from napari_seg.gui.layers import volume_of
 from napari_seg.gui.results import Target
 from napari_seg.gui.runs import Runs
-from napari_seg.inference.predict import PredictSpec
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.jobs import Progress
 from napari_seg.models.file import read_spec
 from napari_seg.models.zoo import shipped

@@ -16,7 +16,8 @@ from napari_seg.inference.channels import LUMINANCE, choose_channels
 from napari_seg.inference.decoding import task_with
 from napari_seg.inference.fit import check, diameters, look_through, suited
 from napari_seg.inference.forecast import forecast, multiple_of, multiplications
-from napari_seg.inference.predict import PredictSpec, Region, predict
+from napari_seg.inference.predict import predict
+from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.inference.prepare import measure, sample
 from napari_seg.models.model import Model
 from napari_seg.models.spec import Event, InputSpec, ModelSpec, NetworkSpec, Normalisation
@@ -373,7 +374,7 @@ def test_looking_at_an_image_does_not_import_torch():
         "from napari_seg.data.volume import Volume\n"
         "from napari_seg.inference.fit import check\n"
         "from napari_seg.inference.forecast import forecast\n"
-        "from napari_seg.inference.predict import PredictSpec\n"
+        "from napari_seg.inference.prediction import PredictSpec\n"
         "from napari_seg.models.spec import InputSpec, ModelSpec, NetworkSpec\n"
         "from napari_seg.tasks.semantic import Semantic\n"
         "spec = ModelSpec(name='m', network=NetworkSpec(), task=Semantic(), input=InputSpec())\n"

@@ -16,7 +16,8 @@ from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
 from napari_seg.evaluation.evaluate import evaluate
 from napari_seg.inference import backend
-from napari_seg.inference.predict import PredictSpec, Region, placed, predict, redecode
+from napari_seg.inference.predict import placed, predict, redecode
+from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.models.model import Model
 from napari_seg.models.spec import InputSpec, ModelSpec, NetworkSpec
 from napari_seg.tasks.semantic import Semantic

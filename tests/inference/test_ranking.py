@@ -12,7 +12,7 @@ import pytest
 from napari_seg.data.formats import read
 from napari_seg.data.samples import path_of
 from napari_seg.data.volume import Source, Volume
-from napari_seg.inference.predict import PredictSpec
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.inference.ranking import learned_modality, modality_of, rank
 from napari_seg.models.file import read_spec
 from napari_seg.models.spec import Card, InputSpec, ModelSpec, NetworkSpec

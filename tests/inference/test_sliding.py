@@ -14,7 +14,8 @@ from toy_models import AsIs, dark, identity
 
 from napari_seg.data.volume import Volume
 from napari_seg.inference import backend, store
-from napari_seg.inference.predict import PredictSpec, Region, predict
+from napari_seg.inference.predict import predict
+from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.inference.tiling import tile_grid
 
 HALF = 2.0**-10

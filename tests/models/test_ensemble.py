@@ -17,7 +17,8 @@ from napari_seg.errors import SegError
 from napari_seg.gui.runs import smaller_tile
 from napari_seg.gui.words import facts_of_model
 from napari_seg.inference.forecast import forecast
-from napari_seg.inference.predict import PredictSpec, predict
+from napari_seg.inference.predict import predict
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.jobs import run as finish
 from napari_seg.models import shelf
 from napari_seg.models.ensemble import ensemble, first_of

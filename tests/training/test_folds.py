@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 
 from napari_seg.data.formats import write
 from napari_seg.errors import SegError
-from napari_seg.inference.predict import PredictSpec, predict
+from napari_seg.inference.predict import predict
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.jobs import Progress, run
 from napari_seg.models.model import Model
 from napari_seg.tasks.instance import Instance

@@ -11,7 +11,8 @@ from lessons import lesson, memory_for, model_for, quick, samples_for
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
-from napari_seg.inference.predict import PredictSpec, predict
+from napari_seg.inference.predict import predict
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.models.model import Model
 from napari_seg.training.growing import silent_on_new, with_classes
 from napari_seg.training.memory import beside, load

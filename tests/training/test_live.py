@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from napari_seg.data.volume import Volume
-from napari_seg.inference.predict import PredictSpec, predict
+from napari_seg.inference.predict import predict
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.jobs import run
 from napari_seg.models.model import Model
 from napari_seg.training.division import known_as

@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.inference.backend import Runner, choose_device
-from napari_seg.inference.predict import PredictSpec, predict
+from napari_seg.inference.predict import predict
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.jobs import Job, Progress, run
 from napari_seg.models.ensemble import ensemble
 from napari_seg.models.model import Model
