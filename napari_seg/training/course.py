@@ -208,8 +208,8 @@ def _in_time(trainer: Trainer, pace: float, seconds: float) -> int:
     return trainer.total if fits > LATE * trainer.total else max(trainer.step, int(fits))
 
 
-def event(what: str, settings: Settings, material: Material, total: int, spec: str, **more: Any) -> Event:
-    """What the history of a model says of a training."""
+def event(what: str, settings: Settings, total: int, spec: str, **more: Any) -> Event:
+    """What the history of a model says of a training. ``spec``: what was asked for, as JSON."""
     return Event(
         what=what,
         when=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -221,8 +221,6 @@ def event(what: str, settings: Settings, material: Material, total: int, spec: s
             "augmentation": json.loads(settings.augmentation.to_json()),
             "device": settings.device.name,
             "precision": settings.device.precision,
-            "learned_from": len(material.learned),
-            "validated_on": len(material.watched),
             **more,
         },
     )

@@ -18,7 +18,6 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -26,7 +25,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import napari_seg
 from napari_seg.errors import SegError
 from napari_seg.evaluation.counted import ap_of, dice_of_classes, hits_of
 from napari_seg.evaluation.metrics import THRESHOLDS
@@ -35,10 +33,10 @@ from napari_seg.inference.backend import Device, Runner, choose_device
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.ensemble import ensemble
 from napari_seg.models.model import Model
-from napari_seg.models.spec import Event, ModelSpec
+from napari_seg.models.spec import ModelSpec
 from napari_seg.spec import Spec
 from napari_seg.training.cases import Lesson, find_cases
-from napari_seg.training.course import pace_of, refuse_changes, timing
+from napari_seg.training.course import event, pace_of, refuse_changes, timing
 from napari_seg.training.memory import forget
 from napari_seg.training.plan import TrainSpec, plan
 from napari_seg.training.reading import look_at, refuse_one_sided, take_in
@@ -297,20 +295,13 @@ def _described(spec: ModelSpec, folded: Folded, training: TrainSpec, settings: S
     """The spec of the ensemble, with its decoding settings, figures and history."""
     count = len(folded.folds)
     scores = {f"{name}, {count} folds": mean for name, _, mean, _ in folded.table() if mean is not None}
-    event = Event(
-        what=f"trained in {count} folds",
-        when=datetime.now(UTC).isoformat(timespec="seconds"),
-        details={
-            "version": napari_seg.__version__,
-            "steps": folded.steps,
-            "training": json.loads(training.to_json()),
-            "batch": settings.batch,
-            "augmentation": json.loads(settings.augmentation.to_json()),
-            "device": settings.device.name,
-            "precision": settings.device.precision,
-            "folds": [fold.model_dump(mode="json") for fold in folded.folds],
-        },
+    made = event(
+        f"trained in {count} folds",
+        settings,
+        folded.steps,
+        training.to_json(),
+        folds=[fold.model_dump(mode="json") for fold in folded.folds],
     )
     card = spec.card.model_copy(update={"scores": {**spec.card.scores, **scores}})
-    changes = {"task": spec.task.variants()[variant], "card": card, "history": (*spec.history, event)}
+    changes = {"task": spec.task.variants()[variant], "card": card, "history": (*spec.history, made)}
     return spec.model_copy(update=changes)

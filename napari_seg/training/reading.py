@@ -41,6 +41,14 @@ def take_in(
     return taken
 
 
+def by_split(lessons: Sequence[Lesson], taken: Sequence[Sequence[Sample]]) -> tuple[list[Sample], list[Sample]]:
+    """The samples of the lessons that are learned from, and of those for validation."""
+    parts: dict[str, list[Sample]] = {"train": [], "val": []}
+    for lesson, found in zip(lessons, taken, strict=True):
+        parts[lesson.split] += found
+    return parts["train"], parts["val"]
+
+
 def refuse_one_sided(
     learned: Sequence[Sample], older: Sequence[Sample] = (), new: Mapping[int, str] | None = None
 ) -> None:

@@ -56,7 +56,7 @@ from napari_seg.training.growing import silent_on_new, with_classes
 from napari_seg.training.holding_out import JUDGES, apart, divided
 from napari_seg.training.memory import Memory, beside, check_fits, division_of, remember, without
 from napari_seg.training.plan import TrainSpec, augmentation, batch_size
-from napari_seg.training.reading import refuse_one_sided, take_in
+from napari_seg.training.reading import by_split, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
 from napari_seg.training.test_set import refuse
 from napari_seg.training.trainer import Settings, stored
@@ -194,9 +194,10 @@ def retrain(
     made = event(
         "retrained",
         settings,
-        material,
         length.steps,
         asked,
+        learned_from=len(material.learned),
+        validated_on=len(material.watched),
         parent=start.spec.name,
         parent_hash=parent,
         lessons=[dict(one.about) for one in lessons if one.about],
@@ -259,10 +260,7 @@ def _read(
     yield from refuse(lessons)
     first = with_classes(first_of(start), spec.new_classes)
     taken = yield from take_in(lessons, first.spec, total=len(lessons), channel=spec.channel)
-    of_split: dict[str, list[Sample]] = {"train": [], "val": []}
-    for lesson, found in zip(lessons, taken, strict=True):
-        of_split[lesson.split] += found
-    learned, held_out = tuple(of_split["train"]), tuple(of_split["val"])
+    learned, held_out = map(tuple, by_split(lessons, taken))
     before, task, known = memory or Memory(), first.spec.task, len(start.spec.task.classes)
     check_fits(before, start.spec)
     division = division_of(stopped) if stopped and beside(stopped).exists() else before.division

@@ -22,27 +22,25 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import napari_seg
 from napari_seg.errors import SegError
 from napari_seg.files import written
 from napari_seg.inference.backend import Device, choose_device
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.models.file import shown
 from napari_seg.models.model import Model
-from napari_seg.models.spec import Event, ModelSpec
+from napari_seg.models.spec import ModelSpec
 from napari_seg.networks import Network
 from napari_seg.spec import Spec
 from napari_seg.training.candidates import Candidate, candidates
 from napari_seg.training.cases import Lesson, find_cases
-from napari_seg.training.course import pace_of, refuse_changes, refuse_other_model, timing
+from napari_seg.training.course import event, pace_of, refuse_changes, refuse_other_model, timing
 from napari_seg.training.halving import goals, milestones, rounds
 from napari_seg.training.memory import forget
 from napari_seg.training.plan import TrainSpec, plan
-from napari_seg.training.reading import look_at, refuse_one_sided, take_in
+from napari_seg.training.reading import by_split, look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
 from napari_seg.training.test_set import refuse
 from napari_seg.training.train import settings_of
@@ -114,17 +112,15 @@ def search(
     shown = [lesson for lesson in lessons if lesson.split == "train"]
     facts = yield from look_at(shown, spec, total=len(shown) + len(lessons))
     model = plan(facts, spec)
-    parts: dict[str, list[Sample]] = {"train": [], "val": []}
     taken = yield from take_in(lessons, model, total=len(shown) + len(lessons))
-    for lesson, found in zip(lessons, taken, strict=True):
-        parts[lesson.split] += found
-    if not parts["train"] or not parts["val"]:
+    learned, held_out = by_split(lessons, taken)
+    if not learned or not held_out:
         raise SegError(
             "A search needs images to learn from and others to measure on; add images, or mark rows of the split with "
             "train and val."
         )
-    refuse_one_sided(parts["train"])
-    bench = _Bench(parts["train"], parts["val"], spec, Path(save_to))
+    refuse_one_sided(learned)
+    bench = _Bench(learned, held_out, spec, Path(save_to))
     tried = candidates(facts, spec, count or max(COUNTS))
     if note is not None and note.images != bench.images:
         raise SegError(
@@ -339,23 +335,15 @@ class _Search:
 
     def _described(self, k: int, model: ModelSpec) -> ModelSpec:
         """The spec of a candidate with an entry of the history that says what was tried, as far as the search is."""
-        settings = self.bench.settings(self.tried[k])
-        event = Event(
-            what=SEARCHED,
-            when=datetime.now(UTC).isoformat(timespec="seconds"),
-            details={
-                "version": napari_seg.__version__,
-                "steps": self.note.table[k].steps,
-                "training": json.loads(self.tried[k].spec.to_json()),
-                "batch": settings.batch,
-                "augmentation": json.loads(settings.augmentation.to_json()),
-                "device": settings.device.name,
-                "precision": settings.device.precision,
-                "learned_from": len(self.bench.learned),
-                "validated_on": len(self.bench.held_out),
-                **_identity(self.note),
-                "tried": [one.model_dump(mode="json") for one in self._table()],
-            },
+        made = event(
+            SEARCHED,
+            self.bench.settings(self.tried[k]),
+            self.note.table[k].steps,
+            self.tried[k].spec.to_json(),
+            learned_from=len(self.bench.learned),
+            validated_on=len(self.bench.held_out),
+            **_identity(self.note),
+            tried=[one.model_dump(mode="json") for one in self._table()],
         )
         earlier = tuple(entry for entry in model.history if entry.what != SEARCHED)
-        return model.model_copy(update={"history": (*earlier, event)})
+        return model.model_copy(update={"history": (*earlier, made)})

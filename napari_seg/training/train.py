@@ -27,7 +27,7 @@ from napari_seg.training.division import NOTHING
 from napari_seg.training.holding_out import divided
 from napari_seg.training.memory import Memory, division_of, remember
 from napari_seg.training.plan import TrainSpec, augmentation, batch_size, check_start, plan
-from napari_seg.training.reading import look_at, refuse_one_sided, take_in
+from napari_seg.training.reading import by_split, look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
 from napari_seg.training.test_set import refuse
 from napari_seg.training.trainer import Settings, digest
@@ -86,9 +86,10 @@ def train(
     made = event(
         "trained",
         settings,
-        material,
         length.steps,
         spec.to_json(),
+        learned_from=len(learned),
+        validated_on=len(held_out),
         started_from=start.spec.name if start else "",
         lessons=[dict(one.about) for one in lessons if one.about],
         who=who,
@@ -139,9 +140,7 @@ def _prepare(
     facts = yield from look_at(looked_at, spec, total=total)
     model = start.spec if start else plan(facts, spec)
     taken = yield from take_in(lessons, model, total=total)
-    parts: dict[str, list[Sample]] = {"train": [], "val": []}
-    for lesson, found in zip(lessons, taken, strict=True):
-        parts[lesson.split] += found
-    if not parts["train"]:
+    learned, held_out = by_split(lessons, taken)
+    if not learned:
         raise SegError("No image is left to learn from; mark some rows of the split with train.")
-    return parts["train"], parts["val"], model
+    return learned, held_out, model
