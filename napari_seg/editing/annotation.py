@@ -205,19 +205,29 @@ class Annotation:
         rough = self.extents[label]
         if rough is None or not label:
             return None
-        found = self.labels[rough] == label
-        spans = []
-        for axis in range(found.ndim):
-            line = np.flatnonzero(found.any(tuple(k for k in range(found.ndim) if k != axis)))
-            if not len(line):
-                return None
-            spans.append(slice(rough[axis].start + int(line[0]), rough[axis].start + int(line[-1]) + 1))
-        return wider(tuple(spans), margin, self.grid)
+        inner = tight(self.labels[rough] == label)
+        return None if inner is None else wider(moved(inner, rough), margin, self.grid)
 
 
 def enclosing(a: Box, b: Box) -> Box:
     """The smallest box around two."""
     return tuple(slice(min(x.start, y.start), max(x.stop, y.stop)) for x, y in zip(a, b, strict=True))
+
+
+def tight(mask: NDArray[np.bool_]) -> Box | None:
+    """The smallest box that holds all of a mask; ``None`` where it is empty."""
+    spans = []
+    for axis in range(mask.ndim):
+        line = np.flatnonzero(mask.any(tuple(k for k in range(mask.ndim) if k != axis)))
+        if not len(line):
+            return None
+        spans.append(slice(int(line[0]), int(line[-1]) + 1))
+    return tuple(spans)
+
+
+def moved(inner: Box, box: Box) -> Box:
+    """Where a box lies that is counted from the start of another one."""
+    return tuple(slice(b.start + i.start, b.start + i.stop) for i, b in zip(inner, box, strict=True))
 
 
 def wider(box: Box, margin: int, grid: tuple[int, ...]) -> Box:

@@ -7,7 +7,7 @@ from typing import Literal
 import cc3d
 import numpy as np
 
-from napari_seg.editing.annotation import Box
+from napari_seg.editing.annotation import Box, moved, tight
 from napari_seg.editing.reach import Area, Mask
 
 
@@ -30,12 +30,9 @@ def goes_on(mask: Mask, box: Box, within: Box) -> bool:
 
 def trimmed(area: Area) -> Area:
     """The same voxels, one at least, in the smallest box."""
-    cut = []
-    for axis in range(area.mask.ndim):
-        line = np.flatnonzero(area.mask.any(tuple(k for k in range(area.mask.ndim) if k != axis)))
-        cut.append(slice(int(line[0]), int(line[-1]) + 1))
-    sides = zip(area.box, cut, strict=True)
-    return Area(tuple(slice(b.start + c.start, b.start + c.stop) for b, c in sides), area.mask[tuple(cut)])
+    inner = tight(area.mask)
+    assert inner is not None
+    return Area(moved(inner, area.box), area.mask[inner])
 
 
 def filled(mask: Mask) -> Mask:

@@ -19,6 +19,7 @@ from napari_seg.editing.annotation import (
     enclosing,
     label_of,
     object_key,
+    tight,
     unused,
     whole,
     wider,
@@ -150,14 +151,9 @@ def _goes_on(annotation: Annotation, patches: Sequence[Patch], label: int, lost:
 
 def _trimmed(box: Box, before: Labels, after: Labels) -> Patch | None:
     """The patch of the voxels that change, or ``None``."""
-    changed = before != after
-    spans = []
-    for axis in range(changed.ndim):
-        line = np.flatnonzero(changed.any(tuple(k for k in range(changed.ndim) if k != axis)))
-        if not len(line):
-            return None
-        spans.append(slice(int(line[0]), int(line[-1]) + 1))
-    inner = tuple(spans)
+    inner = tight(before != after)
+    if inner is None:
+        return None
     dtype = labels_dtype(max(int(before[inner].max()), int(after[inner].max())))
     start = tuple(side.start + span.start for side, span in zip(box, inner, strict=True))
     return Patch(start, before[inner].astype(dtype), after[inner].astype(dtype))

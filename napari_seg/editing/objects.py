@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, object_key
+from napari_seg.editing.annotation import Annotation, Box, Entry, Extents, moved, object_key
 from napari_seg.editing.changes import Change, parts
 from napari_seg.editing.edit import Edit, edited
 from napari_seg.editing.painting import changing
@@ -249,9 +249,7 @@ def _parts(label: int, box: Box, mask: Mask) -> Iterator[Region]:
     for number in range(1, count + 1):
         inner = boxes[number]
         assert inner is not None
-        sides = zip(box, inner, strict=True)
-        place = tuple(slice(side.start + part.start, side.start + part.stop) for side, part in sides)
-        yield Region(label, place, found[inner] == number)
+        yield Region(label, moved(inner, box), found[inner] == number)
 
 
 def _without(annotation: Annotation, name: str, gone: list[Region]) -> Edit:

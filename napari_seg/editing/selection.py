@@ -14,7 +14,7 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.editing.annotation import Annotation, Box, wider
+from napari_seg.editing.annotation import Annotation, Box, moved, tight, wider
 from napari_seg.editing.parts import regions as apart
 from napari_seg.editing.reach import Mask, relative, shown_axes, voxel
 from napari_seg.editing.tools import Gesture, Reach, targets
@@ -103,13 +103,9 @@ def _cut(mask: Mask, box: Box, limits: Box) -> NDArray[np.bool_]:
 
 def trimmed(region: Region) -> Region:
     """The same voxels in the smallest box. The mask must not be empty."""
-    spans = []
-    for axis in range(region.mask.ndim):
-        line = np.flatnonzero(region.mask.any(tuple(k for k in range(region.mask.ndim) if k != axis)))
-        spans.append(slice(int(line[0]), int(line[-1]) + 1))
-    sides = zip(region.box, spans, strict=True)
-    box = tuple(slice(side.start + span.start, side.start + span.stop) for side, span in sides)
-    return Region(region.label, box, region.mask[tuple(spans)])
+    inner = tight(region.mask)
+    assert inner is not None
+    return Region(region.label, moved(inner, region.box), region.mask[inner])
 
 
 def roomy(region: Region, axes: tuple[int, ...], annotation: Annotation) -> Region:

@@ -14,7 +14,7 @@ from napari_seg.editing.annotation import Annotation, Box, Extents, enclosing, w
 from napari_seg.editing.edit import Edit, Patch, edited
 from napari_seg.editing.numbers import finite
 from napari_seg.editing.painting import changing
-from napari_seg.editing.reach import Mask
+from napari_seg.editing.reach import Mask, relative
 from napari_seg.editing.selection import depth_axis, shown_index, spacing_of
 from napari_seg.editing.shapes import Field, between, carried, motion, signed_distance
 from napari_seg.editing.tools import Gesture, Options, tool
@@ -243,13 +243,9 @@ def _in_slice(patches: Iterable[Patch], axis: int, index: int) -> Patch:
     before = np.zeros(shape, np.result_type(*(patch.before for patch in thin)))
     after = np.zeros(shape, np.result_type(*(patch.after for patch in thin)))
     for first, last in zip(reversed(thin), thin, strict=True):
-        before[_within(first.box, whole)] = first.before
-        after[_within(last.box, whole)] = last.after
+        before[relative(first.box, whole)] = first.before
+        after[relative(last.box, whole)] = last.after
     return Patch(tuple(side.start for side in whole), before, after)
-
-
-def _within(box: Box, whole: Box) -> Box:
-    return tuple(slice(a.start - b.start, a.stop - b.start) for a, b in zip(box, whole, strict=True))
 
 
 def _touched(patch: Patch, axis: int) -> list[int]:
