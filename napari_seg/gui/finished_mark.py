@@ -6,14 +6,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, Qt
+from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QWidget
 
 from napari_seg.gui.finished_words import bands, boxes, of_view
 from napari_seg.gui.hands import Hands
+from napari_seg.gui.overlay import Overlay, on_canvas
 from napari_seg.gui.recorder import Recorder
-from napari_seg.gui.reticle import on_canvas
 from napari_seg.gui.views import voxel_at
 
 _GREEN = "#4cd07d"
@@ -21,17 +21,12 @@ _BAND, _BAND_EDGE = QColor(76, 208, 125, 50), QColor(76, 208, 125, 170)
 _MARGIN = 10
 
 
-class FinishedMark(QWidget):
-    """Over the canvas of a viewer. The mouse passes through it."""
+class FinishedMark(Overlay):
+    """Over the canvas of a viewer."""
 
     def __init__(self, viewer: Any, recorder: Recorder, hands: Hands, canvas: QWidget) -> None:
         super().__init__(canvas)
         self._viewer, self._recorder, self._hands = viewer, recorder, hands
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
-        self.setStyleSheet("background: transparent")
-        canvas.installEventFilter(self)
-        self.setGeometry(canvas.rect())
         camera, dims = viewer.scene.camera.events, viewer.dims.events
         for event in (camera.center, camera.zoom, dims.point, dims.order, dims.ndisplay):
             event.connect(self._follow)
@@ -42,11 +37,6 @@ class FinishedMark(QWidget):
     def twin(self, viewer: Any, canvas: QWidget) -> FinishedMark:
         """The same over the canvas of another view."""
         return FinishedMark(viewer, self._recorder, self._hands, canvas)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize and isinstance(watched, QWidget):
-            self.setGeometry(watched.rect())
-        return False
 
     @property
     def words(self) -> str:

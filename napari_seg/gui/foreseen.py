@@ -12,7 +12,7 @@ from qtpy.QtCore import QLineF
 from qtpy.QtGui import QColor, QImage, QPainter, QPen, QTransform
 
 from napari_seg.editing.edit import Edit
-from napari_seg.gui.reticle import on_canvas
+from napari_seg.gui.overlay import on_canvas
 from napari_seg.gui.views import shown_at
 
 _DARK, _LIGHT = QColor(0, 0, 0, 150), QColor(255, 255, 255)

@@ -15,8 +15,8 @@ from psygnal import Signal
 
 from napari_seg.gui.family import Family, Wires
 from napari_seg.gui.mouse import Pointer
+from napari_seg.gui.overlay import on_canvas
 from napari_seg.gui.planes import planes, shown_plane
-from napari_seg.gui.reticle import on_canvas
 from napari_seg.gui.views import adding_to
 
 

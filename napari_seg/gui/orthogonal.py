@@ -18,8 +18,9 @@ from qtpy.QtWidgets import QSplitter, QVBoxLayout, QWidget
 
 from napari_seg.gui.family import Wires, peers, refresh_shared
 from napari_seg.gui.linking import Link, Slice
+from napari_seg.gui.overlay import on_canvas
 from napari_seg.gui.planes import planes
-from napari_seg.gui.reticle import Reticle, on_canvas
+from napari_seg.gui.reticle import Reticle
 from napari_seg.gui.solid import Solid
 from napari_seg.gui.views import SideLetters, SideView, canvas_of, dock_beside, real, show_sides, widen
 

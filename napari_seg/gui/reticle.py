@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QEvent, QLineF, QObject, QPointF, QRectF, Qt
+from qtpy.QtCore import QLineF, QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 from qtpy.QtWidgets import QWidget
 
 from napari_seg.gui.family import Wires
+from napari_seg.gui.overlay import Overlay, on_canvas
 from napari_seg.gui.planes import planes, position_words, shown_plane, value_words, voxel_words
 
 COLOURS = ("#e69f00", "#56b4e9", "#cc79a7")
@@ -23,36 +24,12 @@ _GAP = 9
 _MARGIN = 10
 
 
-def on_canvas(viewer: Any, size: tuple[float, float], point: NDArray[np.float64]) -> tuple[float, float]:
-    """Where a point of the world lies on a canvas of (width, height) pixels: x from the left, y from the top.
-
-    In 3D this holds for a camera without perspective, which is napari's own.
-    """
-    camera = viewer.scene.camera
-    displayed = list(viewer.dims.displayed)
-    away = np.asarray(point, float)[displayed] - np.asarray(camera.center, float)[-len(displayed) :]
-    if viewer.dims.ndisplay == 2:
-        vertical, horizontal = camera.orientation2d
-        down = away[0] if vertical == "down" else -away[0]
-        right = away[1] if horizontal == "right" else -away[1]
-    else:
-        up, view = np.asarray(camera.up_direction, float), np.asarray(camera.view_direction, float)
-        across = np.cross(view, up) if camera.handedness == "right" else np.cross(up, view)
-        down, right = -float(away @ up), float(away @ across)
-    return size[0] / 2 + right * camera.zoom, size[1] / 2 + down * camera.zoom
-
-
-class Reticle(QWidget):
-    """Over the canvas of ``viewer``; ``main`` is the viewer of the window. The mouse passes through it."""
+class Reticle(Overlay):
+    """Over the canvas of ``viewer``; ``main`` is the viewer of the window."""
 
     def __init__(self, viewer: Any, main: Any, canvas: QWidget) -> None:
         super().__init__(canvas)
         self._viewer, self._main = viewer, main
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
-        self.setStyleSheet("background: transparent")
-        canvas.installEventFilter(self)
-        self.setGeometry(canvas.rect())
         self._wires = Wires()
         camera, dims = viewer.scene.camera.events, viewer.dims.events
         for event in (camera.center, camera.zoom, camera.angles, camera.orientation, dims.point, dims.order):
@@ -69,11 +46,6 @@ class Reticle(QWidget):
         self.parent().removeEventFilter(self)
         self.hide()
         self.deleteLater()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize and isinstance(watched, QWidget):
-            self.setGeometry(watched.rect())
-        return False
 
     def title(self) -> tuple[str, str]:
         """The name of what is shown, and its colour."""

@@ -14,8 +14,8 @@ from napari_seg.editing.ruler import Measure
 from napari_seg.editing.tools import Tool
 from napari_seg.gui.hands import IN_3D, Hands
 from napari_seg.gui.hover import Hover
+from napari_seg.gui.overlay import Overlay, on_canvas
 from napari_seg.gui.pointing import Place
-from napari_seg.gui.reticle import on_canvas
 from napari_seg.gui.views import world_at
 
 _NEXT = {
@@ -41,19 +41,14 @@ def hint(tool: Tool | Measure | None, said: str, measured: str = "") -> str:
     return f"{tool.title}: {tool.tip} {_NEXT[tool.kind]} Escape to stop."
 
 
-class Sketchpad(QWidget):
-    """Over the canvas of a viewer. The mouse passes through it; where the mouse is, it sees from the canvas."""
+class Sketchpad(Overlay):
+    """Over the canvas of a viewer, from which it sees where the mouse is."""
 
     def __init__(self, viewer: Any, hands: Hands, hover: Hover, canvas: QWidget) -> None:
         super().__init__(canvas)
         self._viewer, self._hands, self._hover = viewer, hands, hover
         self._canvas = canvas
         self._mouse: QPointF | None = None
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
-        self.setStyleSheet("background: transparent")
-        canvas.installEventFilter(self)
-        self.setGeometry(canvas.rect())
         hands.changed.connect(self._follow)
         hands.drawn.connect(self._follow)
         hover.changed.connect(self._follow)
@@ -76,8 +71,8 @@ class Sketchpad(QWidget):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         kind = event.type()
-        if kind == QEvent.Type.Resize and isinstance(watched, QWidget):
-            self.setGeometry(watched.rect())
+        super().eventFilter(watched, event)
+        if kind == QEvent.Type.Resize:
             self._hover.forget()
         elif kind in _MOUSE:
             self._mouse = event.position()

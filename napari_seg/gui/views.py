@@ -14,13 +14,14 @@ from napari.utils.colormaps import CyclicLabelColormap, DirectLabelColormap
 from numpy.typing import NDArray
 from pydantic import PrivateAttr
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QObject, QRectF, Qt
+from qtpy.QtCore import QRectF, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPainterPath, QPen
 from qtpy.QtWidgets import QDockWidget, QWidget
 
 from napari_seg.data.geometry import spacing_of
 from napari_seg.data.volume import SPATIAL, Volume
 from napari_seg.gui.layers import KEY
+from napari_seg.gui.overlay import Overlay
 
 _WORLD = ("RL", "AP", "SI")
 _NOTICED = 0.4
@@ -113,8 +114,8 @@ def _patient_layer(viewer: Any) -> Any:
     return None
 
 
-class SideLetters(QWidget):
-    """Four letters over the canvas, white with a dark rim: readable on any image. The mouse passes through it.
+class SideLetters(Overlay):
+    """Four letters over the canvas, white with a dark rim: readable on any image.
 
     In 3D a patient must not be shown as their mirror image, as happens where two axes changed places or where a person
     prefers another orientation of the camera: the axis of depth is then turned round. Slices are shown as before.
@@ -124,11 +125,6 @@ class SideLetters(QWidget):
         super().__init__(canvas)
         self._viewer = viewer
         self.texts = ("", "", "", "")
-        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        self.setAttribute(Qt.WidgetAttribute.WA_NoSystemBackground)
-        self.setStyleSheet("background: transparent")
-        canvas.installEventFilter(self)
-        self.setGeometry(canvas.rect())
         for event in (
             viewer.dims.events.order,
             viewer.dims.events.ndisplay,
@@ -160,11 +156,6 @@ class SideLetters(QWidget):
             camera = self._viewer.scene.camera
             depth = "away" if camera.orientation[0] == "towards" else "towards"
             camera.orientation = (depth, *camera.orientation2d)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize and isinstance(watched, QWidget):
-            self.setGeometry(watched.rect())
-        return False
 
     def paintEvent(self, event: Any) -> None:
         painter = QPainter(self)

@@ -22,8 +22,8 @@ from napari_seg.gui.family import Family
 from napari_seg.gui.layers import layer_data
 from napari_seg.gui.linking import Link, Slice
 from napari_seg.gui.orthogonal import KEY_OF_VIEWS, Views, bind, peers, refresh_shared, toggle, views_of
+from napari_seg.gui.overlay import on_canvas
 from napari_seg.gui.planes import label_words, on_voxel, planes, position_words, shown_plane, value_words, voxel_words
-from napari_seg.gui.reticle import on_canvas
 from napari_seg.gui.solid import LARGEST, coarse
 from napari_seg.gui.views import canvas_of, in_stroke
 

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_seg.gui.hands import IN_3D, UNPOINTED
 from napari_seg.gui.hover import Hover
-from napari_seg.gui.reticle import on_canvas
+from napari_seg.gui.overlay import on_canvas
 from napari_seg.gui.sketchpad import Sketchpad
 from napari_seg.gui.views import canvas_of
 

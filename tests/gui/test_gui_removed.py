@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QApplication, QShortcut, QWidget
 
 from napari_seg.gui.dock import GONE, Panel
 from napari_seg.gui.orthogonal import toggle, views_of
-from napari_seg.gui.reticle import on_canvas
+from napari_seg.gui.overlay import on_canvas
 from napari_seg.gui.views import canvas_of
 from napari_seg.session.reading import reading
 
