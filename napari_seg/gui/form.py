@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QSizePolicy, QWidget
 
 from napari_seg.gui.parts import Fold
@@ -61,9 +61,8 @@ class OptionsForm(Fold):
         _fill(self.region, {key: REGIONS[key] for key in state.regions}, options.region)
         for combo, value in ((self.device, options.device), (self.precision, options.precision)):
             combo.setCurrentIndex(combo.findData(value))
-        self.diameter.blockSignals(True)
-        self.diameter.setValue(options.diameter)
-        self.diameter.blockSignals(False)
+        with QSignalBlocker(self.diameter):
+            self.diameter.setValue(options.diameter)
         self.form.setRowVisible(self.channel, bool(state.channels))
         self.form.setRowVisible(self.diameter, state.estimates_diameter)
         changed = _changed(state)

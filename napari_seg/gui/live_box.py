@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QCheckBox, QPushButton, QVBoxLayout, QWidget
 
 from napari_seg.gui.live import Live
@@ -39,9 +40,8 @@ class LiveBox(QWidget):
         self.render()
 
     def render(self) -> None:
-        self.switch.blockSignals(True)
-        self.switch.setChecked(self._live.on)
-        self.switch.blockSignals(False)
+        with QSignalBlocker(self.switch):
+            self.switch.setChecked(self._live.on)
         say(self.words, self._live.words)
         say(self.trouble, self._live.trouble)
         self.buttons.setVisible(self._live.ready)

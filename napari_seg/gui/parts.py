@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -16,7 +16,9 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLabel,
+    QLayout,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
@@ -77,6 +79,24 @@ def row(*widgets: QWidget, title: str = "") -> QHBoxLayout:
     for k, widget in enumerate(widgets):
         layout.addWidget(widget, 0 if k else 1)
     return layout
+
+
+def scrolled(area: QScrollArea) -> QVBoxLayout:
+    """The layout of a new sheet that an area scrolls up and down alone."""
+    area.setWidgetResizable(True)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    sheet = QWidget()
+    layout = QVBoxLayout(sheet)
+    layout.setContentsMargins(6, 6, 6, 6)
+    area.setWidget(sheet)
+    return layout
+
+
+def empty(layout: QLayout) -> None:
+    """Take away all widgets that lie in a layout."""
+    while (item := layout.takeAt(0)) is not None:
+        item.widget().hide()
+        item.widget().deleteLater()
 
 
 def combo(name: str) -> QComboBox:
@@ -212,9 +232,7 @@ class Findings(QWidget):
         if findings == self._shown:
             return
         self._shown = findings
-        while (item := self._layout.takeAt(0)) is not None:
-            item.widget().hide()
-            item.widget().deleteLater()
+        empty(self._layout)
         for finding in findings:
             self._layout.addWidget(self._notice(finding))
         self.setVisible(bool(findings))
@@ -301,9 +319,8 @@ class ThresholdSliders(QWidget):
             return
         values = (thresholds.threshold, thresholds.seeds, thresholds.smallest)
         for slider, value in zip((self.edge, self.seeds, self.smallest), values, strict=True):
-            slider.blockSignals(True)
-            slider.setValue(value or 0)
-            slider.blockSignals(False)
+            with QSignalBlocker(slider):
+                slider.setValue(value or 0)
 
     def _moved(self) -> None:
         self.changed.emit(Thresholds(self.edge.value(), self.seeds.value(), self.smallest.value()))

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from numpy.typing import NDArray
-from qtpy.QtCore import QItemSelectionModel, QSize, Qt, Signal
+from qtpy.QtCore import QItemSelectionModel, QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QListView, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
@@ -172,9 +172,8 @@ class QueueView(QWidget):
     def go_to(self, key: str) -> bool:
         """Show a suspect as the current one, without a signal; whether there is one of this key."""
         row = self.model.row_of(key)
-        blocked = self.blockSignals(True)
-        self._choose(row)
-        self.blockSignals(blocked)
+        with QSignalBlocker(self):
+            self._choose(row)
         return row >= 0
 
     def changed(self, keys: Iterable[str]) -> None:

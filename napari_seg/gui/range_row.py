@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt import QDoubleRangeSlider
 
@@ -60,14 +60,12 @@ class RangeRow(QWidget):
             return
         low, high = options.low, options.high
         ends = limits[0] if low is None else low, limits[1] if high is None else high
-        self.slider.blockSignals(True)
-        self.slider.setRange(min(limits[0], *ends), max(limits[1], *ends))
-        self.slider.setValue((min(ends), max(ends)))
-        self.slider.blockSignals(False)
+        with QSignalBlocker(self.slider):
+            self.slider.setRange(min(limits[0], *ends), max(limits[1], *ends))
+            self.slider.setValue((min(ends), max(ends)))
         for box, end in zip((self.low, self.high), ends, strict=True):
-            box.blockSignals(True)
-            box.setValue(end)
-            box.blockSignals(False)
+            with QSignalBlocker(box):
+                box.setValue(end)
         waits = is_open(options)
         self.words.setVisible(waits)
         self.slider.setVisible(not waits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
-from napari_seg.gui.parts import Fold, text
+from napari_seg.gui.parts import Fold, empty, text
 from napari_seg.gui.training_state import Shelved
 
 
@@ -26,9 +26,7 @@ class ShelfList(Fold):
         self._shown = shelf
         self.setVisible(bool(shelf))
         self.rename(f"Models ({len(shelf)})")
-        while (item := self.rows.takeAt(0)) is not None:
-            item.widget().hide()
-            item.widget().deleteLater()
+        empty(self.rows)
         self.buttons = []
         for one in shelf:
             self.rows.addWidget(self._line(one))

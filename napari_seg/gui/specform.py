@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QSpinBox, QWidget
 
 from napari_seg.spec import Spec
@@ -91,11 +91,10 @@ def _is_any(box: QSpinBox | QDoubleSpinBox) -> bool:
 
 
 def _set(widget: QWidget, value: Any) -> None:
-    widget.blockSignals(True)
-    if isinstance(widget, QComboBox):
-        widget.setCurrentIndex(widget.findData(value))
-    elif isinstance(widget, QCheckBox):
-        widget.setChecked(bool(value))
-    elif isinstance(widget, QSpinBox | QDoubleSpinBox):
-        widget.setValue(widget.minimum() if value is None else value)
-    widget.blockSignals(False)
+    with QSignalBlocker(widget):
+        if isinstance(widget, QComboBox):
+            widget.setCurrentIndex(widget.findData(value))
+        elif isinstance(widget, QCheckBox):
+            widget.setChecked(bool(value))
+        elif isinstance(widget, QSpinBox | QDoubleSpinBox):
+            widget.setValue(widget.minimum() if value is None else value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_seg.editing.spoken import COUNTS, UNKNOWN
@@ -48,9 +49,8 @@ class SpotlightBox(QWidget):
 
     def render(self) -> None:
         on, marking = self._spotlight.on, self._spotlight.marking
-        self.switch.blockSignals(True)
-        self.switch.setChecked(on)
-        self.switch.blockSignals(False)
+        with QSignalBlocker(self.switch):
+            self.switch.setChecked(on)
         self.brushes.setVisible(on)
         for value, button in self.buttons.items():
             button.setChecked(bool(value) and value == marking)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -29,7 +29,7 @@ from napari_seg.gui.history import HistoryDialog
 from napari_seg.gui.icons import icon
 from napari_seg.gui.layers import WHY
 from napari_seg.gui.numbers_row import NumbersRow
-from napari_seg.gui.parts import text
+from napari_seg.gui.parts import scrolled, text
 from napari_seg.gui.range_row import intensities_of
 from napari_seg.gui.save_as import ask_for_mask
 from napari_seg.gui.state import Segment
@@ -55,8 +55,6 @@ class CorrectPage(QWidget):
         self._hands = controller.hands
         self._classes = controller.classes
         scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.nothing = text()
         self.begin = QPushButton("Begin an empty mask of objects")
         self.begin.setToolTip("Add an empty mask on the image: each number is an object, such as a cell")
@@ -65,15 +63,12 @@ class CorrectPage(QWidget):
         self.begin_classes.setToolTip("Add an empty mask on the image: each number is a class, such as an organ")
         self.begin_classes.clicked.connect(lambda: controller.begin_mask(objects=False))
         self.work = QWidget()
-        sheet = QWidget()
-        layout = QVBoxLayout(sheet)
-        layout.setContentsMargins(6, 6, 6, 6)
+        layout = scrolled(scroll)
         layout.addWidget(self.nothing)
         layout.addWidget(self.begin)
         layout.addWidget(self.begin_classes)
         layout.addWidget(self.work)
         layout.addStretch(1)
-        scroll.setWidget(sheet)
         self.card = ToolCard()
         page = QVBoxLayout(self)
         page.setContentsMargins(0, 0, 0, 0)
@@ -178,9 +173,8 @@ class CorrectPage(QWidget):
         for name, button in self.buttons.items():
             button.setChecked(hands.tool is not None and hands.tool.name == name)
         label = int(layer.selected_label)
-        self.label.blockSignals(True)
-        self.label.setValue(label)
-        self.label.blockSignals(False)
+        with QSignalBlocker(self.label):
+            self.label.setValue(label)
         colour = layer.get_color(label)
         parts = (0, 0, 0, 0) if colour is None else tuple(round(255 * float(part)) for part in colour)
         style = "background-color: rgba({}, {}, {}, {}); border: 1px solid gray".format(*parts)

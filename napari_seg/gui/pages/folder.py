@@ -6,7 +6,6 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
@@ -16,7 +15,7 @@ from napari_seg.gui.case_list import CaseList
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.fields import on_escape
 from napari_seg.gui.folder_state import Folder
-from napari_seg.gui.parts import Findings, combo, fill, row, say, text
+from napari_seg.gui.parts import Findings, combo, dress, empty, fill, row, say, scrolled, text
 from napari_seg.gui.words import shortened
 from napari_seg.session.projects import Recent
 from napari_seg.wording import count_of
@@ -38,14 +37,10 @@ class FolderPage(QWidget):
         self._batch = controller.batch
         self._recent: tuple[Recent, ...] | None = None
         self.start, self.work, self.foot = QWidget(), QWidget(), QWidget()
-        sheet, scroll = QWidget(), QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        inner = QVBoxLayout(sheet)
-        inner.setContentsMargins(6, 6, 6, 6)
+        scroll = QScrollArea()
+        inner = scrolled(scroll)
         inner.addWidget(self.start)
         inner.addWidget(self.work)
-        scroll.setWidget(sheet)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -176,8 +171,9 @@ class FolderPage(QWidget):
         say(self.summary, _words_for_all(state))
         self.list.setVisible(bool(state.rows))
         self.list.render(state)
-        _make_main(self.segment, state.due > state.renewed)
-        _make_main(self.following, state.due == state.renewed)  # to look at masks comes before making them anew
+        dress(self.segment, "main" if state.due > state.renewed else "")
+        seeing = state.due == state.renewed  # to look at masks comes before making them anew
+        dress(self.following, "main" if seeing else "")
         self.following.setEnabled(any(found.state in ("unseen", "in work") for found in state.rows))
         self.save.setEnabled(state.running is None and any(found.known for found in state.rows))
         say(self.saved, state.saved)
@@ -200,9 +196,7 @@ class FolderPage(QWidget):
         if state.recent == self._recent:
             return
         self._recent = state.recent
-        while (item := self.recent.takeAt(0)) is not None:
-            item.widget().hide()
-            item.widget().deleteLater()
+        empty(self.recent)
         for one in state.recent[:_SHOWN]:
             button = QPushButton(shortened(one.name))
             button.setToolTip(str(one.folder))
@@ -285,12 +279,3 @@ def _words_for_segment(state: Folder) -> str:
     if state.due == len(state.rows):
         return "Segment the image" if state.due == 1 else f"Segment all {state.due} images"
     return "Segment the one that is left" if state.due == 1 else f"Segment the {state.due} that are left"
-
-
-def _make_main(button: QPushButton, main: bool) -> None:
-    """Dress the button that comes next in the work."""
-    name = "main" if main else ""
-    if button.objectName() != name:
-        button.setObjectName(name)
-        button.style().unpolish(button)
-        button.style().polish(button)

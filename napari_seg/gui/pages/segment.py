@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QApplication,
@@ -21,7 +20,7 @@ from napari_seg.gui.controller import Controller
 from napari_seg.gui.dialogs import Facts
 from napari_seg.gui.fields import on_escape
 from napari_seg.gui.form import OptionsForm
-from napari_seg.gui.parts import Findings, Preview, ThresholdSliders, combo, fill, info_button, row, say, text
+from napari_seg.gui.parts import Findings, Preview, ThresholdSliders, combo, fill, info_button, row, say, scrolled, text
 from napari_seg.gui.patient import names_patient, patient_of
 from napari_seg.gui.save_as import ask_for_mask
 from napari_seg.gui.start import StartBox
@@ -40,17 +39,12 @@ class SegmentPage(QScrollArea):
         super().__init__()
         self._controller = controller
         self._state: Segment | None = None
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.start = StartBox(controller.viewer)
         self.work = QWidget()
-        sheet = QWidget()
-        layout = QVBoxLayout(sheet)
-        layout.setContentsMargins(6, 6, 6, 6)
+        layout = scrolled(self)
         layout.addWidget(self.start)
         layout.addWidget(self.work)
         layout.addStretch(1)
-        self.setWidget(sheet)
         self._build()
         controller.changed.connect(self.render)
         self.render(controller.state)

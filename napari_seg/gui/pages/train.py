@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDoubleSpinBox, QFrame, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_seg.gui.boxes import RunningBox
@@ -17,7 +16,7 @@ from napari_seg.gui.fields import on_escape
 from napari_seg.gui.learning_curve_view import LearningCurveView
 from napari_seg.gui.live_box import ACCEPT, DROP, LiveBox
 from napari_seg.gui.pages.segment import FailureBox
-from napari_seg.gui.parts import Findings, Fold, combo, fill, row, say, text
+from napari_seg.gui.parts import Findings, Fold, combo, fill, row, say, scrolled, text
 from napari_seg.gui.shelf_list import ShelfList
 from napari_seg.gui.specform import SpecForm
 from napari_seg.gui.spotlight_box import SpotlightBox
@@ -73,13 +72,8 @@ class TrainPage(QScrollArea):
         self._controller = controller
         self._room = controller.classroom
         self._training = self._room.training
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        sheet = QWidget()
-        self._layout = QVBoxLayout(sheet)
-        self._layout.setContentsMargins(6, 6, 6, 6)
+        self._layout = scrolled(self)
         self._layout.setSpacing(6)
-        self.setWidget(sheet)
         self._build()
         self._training.changed.connect(self.render)
         self._room.comparing.changed.connect(lambda: self.verdict.follow(self._training.state))
