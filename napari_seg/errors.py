@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class SegError(Exception):
     """A user's mistake or a limit of the machine. Its text is shown as it is; anything else raised is a bug."""
+
+
+def attempted(work: Callable[[], T]) -> T | SegError:
+    """What comes of work, or what kept it from being done, for whoever hears of it elsewhere than it is done."""
+    try:
+        return work()
+    except SegError as error:
+        return error
 
 
 def plain(error: Exception) -> SegError | None:

@@ -25,7 +25,7 @@ from psygnal import Signal
 from napari_seg.data.align import apart
 from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Entry
-from napari_seg.errors import SegError
+from napari_seg.errors import SegError, attempted
 from napari_seg.gui.aside import aside
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.engine import Engine
@@ -244,10 +244,7 @@ class Arrivals:
         def find(known_by: str, voxels: str, certain: bool) -> Found | SegError | _Unsure | None:
             if labels is not None and labels.dtype.kind == "i" and int(labels.min(initial=0)) < 0:
                 return _Unfit(f"{layer.name} holds numbers below 0, which cannot be kept; {_NUMBER_IT}")
-            try:
-                return self._found(volume, known_by or fingerprint(volume), voxels, make, certain)
-            except SegError as error:
-                return error
+            return attempted(lambda: self._found(volume, known_by or fingerprint(volume), voxels, make, certain))
 
         def arrived(found: Found | SegError | _Unsure | None) -> None:
             if isinstance(found, _Unsure):
@@ -432,12 +429,6 @@ class Arrivals:
             planes = [plane for plane in store.planes(row.id) if plane.name in missing]
             return [(plane, [store.labels(row.id, plane.name, t) for t in range(row.times)]) for plane in planes]
 
-        def ask() -> list[tuple[Plane, list[Any]]] | SegError:
-            try:
-                return found.session.writer.call(load).result()
-            except SegError as error:
-                return error
-
         def show(masks: list[tuple[Plane, list[Any]]] | SegError) -> None:
             if isinstance(masks, SegError):
                 self.trouble.emit(image, str(masks))
@@ -450,7 +441,7 @@ class Arrivals:
                 then()
 
         if missing:
-            self._engine.later(ask, show)
+            self._engine.later(lambda: attempted(lambda: found.session.writer.call(load).result()), show)
 
     def _shown(self, image: Any, found: Found) -> set[str]:
         """The planes of an image that are open, or will be in a moment."""

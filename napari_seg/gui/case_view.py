@@ -11,7 +11,7 @@ from napari.layers import Image, Layer
 from psygnal import Signal
 
 from napari_seg.data.formats import read_answered
-from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.errors import ChoiceNeeded, SegError, attempted
 from napari_seg.gui.arrivals import IMAGE
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.joining import Joined, join, settle
@@ -63,19 +63,16 @@ class CaseView:
         tracks = self._recorder.tracks()
         self.coming = path
 
-        def work() -> Read | SegError:
-            try:
-                volume = read_answered(path, axes)
-                joined = join(session, volume, *identity(volume), arrivals, tracks, who)
-                row = joined.row
-                if not session.read_only:
-                    session.writer.call(lambda store: note_opened(store, row.id, time.time(), who)).result()
-                found = session.writer.call(lambda store: case(store, row.id)).result()
-                return Read(session, found, joined, layer_data(volume, "image"))
-            except SegError as error:
-                return error
+        def work() -> Read:
+            volume = read_answered(path, axes)
+            joined = join(session, volume, *identity(volume), arrivals, tracks, who)
+            row = joined.row
+            if not session.read_only:
+                session.writer.call(lambda store: note_opened(store, row.id, time.time(), who)).result()
+            found = session.writer.call(lambda store: case(store, row.id)).result()
+            return Read(session, found, joined, layer_data(volume, "image"))
 
-        self._engine.later(work, lambda found: self._arrived(path, found))
+        self._engine.later(lambda: attempted(work), lambda found: self._arrived(path, found))
         self.changed.emit()
 
     def close(self) -> None:

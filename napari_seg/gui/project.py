@@ -23,7 +23,7 @@ from psygnal import Signal
 from napari_seg.data.dicom_series import SeriesSearch
 from napari_seg.data.volume import Source, Volume
 from napari_seg.editing.annotation import CASE, Entry
-from napari_seg.errors import SegError
+from napari_seg.errors import SegError, attempted
 from napari_seg.gui.arrivals import Found
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.joining import Joined, join, settle
@@ -128,20 +128,16 @@ class Project:
         """
         arrivals, tracks, who = self._recorder.arrivals, self._recorder.tracks(), self._recorder.who
 
-        def work() -> tuple[Session, list[Joined]] | SegError:
-            session = None
+        def work() -> tuple[Session, list[Joined]]:
+            place, session = place_for(name, parent), None
             try:
-                place = place_for(name, parent)
-                try:
-                    session = made_at(place, About(name.strip()))
-                    joined = [join(session, image, *identity(image), arrivals, tracks, who) for image in images]
-                except SegError:
-                    if session is not None:
-                        session.close()
-                        discard(place)
-                    raise
-            except SegError as error:
-                return error
+                session = made_at(place, About(name.strip()))
+                joined = [join(session, image, *identity(image), arrivals, tracks, who) for image in images]
+            except SegError:
+                if session is not None:
+                    session.close()
+                    discard(place)
+                raise
             arrivals.sessions[str(place)] = session
             return session, joined
 
@@ -165,7 +161,7 @@ class Project:
             for one in joined:
                 settle(self._recorder, session, one, settled)
 
-        self._engine.later(work, made)
+        self._engine.later(lambda: attempted(work), made)
 
     def add(self, images: list[Volume]) -> None:
         """Add images that are open to the project, with all the work on them."""
@@ -182,12 +178,9 @@ class Project:
             return
         tracks, first, rest = self._recorder.tracks(), images[0], images[1:]
 
-        def work() -> Joined | SegError:
-            try:
-                volume = first()
-                return join(session, volume, *identity(volume), arrivals, tracks, who)
-            except SegError as error:
-                return error
+        def work() -> Joined:
+            volume = first()
+            return join(session, volume, *identity(volume), arrivals, tracks, who)
 
         def joined(found: Joined | SegError) -> None:
             if session is not self.session:
@@ -201,7 +194,7 @@ class Project:
             self._join(rest, so_far)
             self.changed.emit()
 
-        self._engine.later(work, joined)
+        self._engine.later(lambda: attempted(work), joined)
 
     def find(self, folders: Sequence[Path], axes: str | None) -> None:
         """Look for the images that are missing: in all of these folders, or without any in those around."""
@@ -239,27 +232,24 @@ class Project:
         who, arrivals, tracks = self._recorder.who, self._recorder.arrivals, self._recorder.tracks()
         shown = {track.row.id for track in tracks if track.session is session}
 
-        def work() -> Case | Joined | SegError:
-            try:
-                known = image["fingerprint"], image.get("voxels", "")
-                joined = join(session, described(path, image), *known, arrivals, tracks, who)
-                row = joined.row
-                if joined.tracks:
-                    return joined
-                if row.id in shown:  # the window would not show it, and write back what it shows
-                    return session.writer.call(lambda store: case(store, row.id)).result()
-                masks = [
-                    (plane_of(row, model, name), labels)
-                    for name, labels in planes_of(answer["labels"], answer["axes"], model.task.names)
-                ]
-                at = time.time()
-                return session.writer.call(
-                    lambda store: keep_prediction(store, row.id, masks, predicted, at, who), writes=True
-                ).result()
-            except SegError as error:
-                return error
+        def work() -> Case | Joined:
+            known = image["fingerprint"], image.get("voxels", "")
+            joined = join(session, described(path, image), *known, arrivals, tracks, who)
+            row = joined.row
+            if joined.tracks:
+                return joined
+            if row.id in shown:  # the window would not show it, and write back what it shows
+                return session.writer.call(lambda store: case(store, row.id)).result()
+            masks = [
+                (plane_of(row, model, name), labels)
+                for name, labels in planes_of(answer["labels"], answer["axes"], model.task.names)
+            ]
+            at = time.time()
+            return session.writer.call(
+                lambda store: keep_prediction(store, row.id, masks, predicted, at, who), writes=True
+            ).result()
 
-        self._engine.later(work, lambda found: self._arrived(session, path, found))
+        self._engine.later(lambda: attempted(work), lambda found: self._arrived(session, path, found))
 
     def fail(self, path: Path, why: str) -> None:
         """Something could not be done with an image; the session keeps why."""

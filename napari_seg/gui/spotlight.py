@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_seg.editing.spoken import COUNTS, UNKNOWN
-from napari_seg.errors import SegError
+from napari_seg.errors import SegError, attempted
 from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, Found, same_image, volume_as_kept
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, beside
@@ -154,7 +154,7 @@ class Spotlight:
         folder, image, plane = track.session.folder, track.row.id, track.plane
 
         def ready(_: object) -> None:
-            self._engine.later(lambda: _veil(folder, image, plane), show, "spotlight")
+            self._engine.later(lambda: attempted(lambda: _veil(folder, image, plane)), show, "spotlight")
 
         def show(veil: NDArray[np.uint8] | SegError | None) -> None:
             if not self.on or self._shown != wanted or self._recorder.track(track.layer) is not track:
@@ -214,14 +214,11 @@ class Spotlight:
             self.show(False)
 
 
-def _veil(folder: Any, image: int, plane: str) -> NDArray[np.uint8] | SegError | None:
+def _veil(folder: Any, image: int, plane: str) -> NDArray[np.uint8] | None:
     """In a thread: where labels do not count, and an edge around what does, ``(times, *grid)``; ``None`` where nothing
     was said."""
-    try:
-        found = lessons(folder, {image: plane})
-        counts = found[0].spoken()[1] if found else None
-    except SegError as error:
-        return error
+    found = lessons(folder, {image: plane})
+    counts = found[0].spoken()[1] if found else None
     if counts is None:
         return None
     inside = counts.copy()
