@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_seg.choices import TaskKind
 from napari_seg.cli.console import figure, put, put_json, put_table, say, watch
-from napari_seg.cli.options import Axes, Json, Series, TaskKind, typed_path
+from napari_seg.cli.options import Axes, Json, Series, typed_path
 from napari_seg.wording import count_of
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ Masks = Annotated[
 def evaluate(
     truth: Masks,
     prediction: Masks,
-    task: Annotated[
-        TaskKind, typer.Option(help="Compare classes (semantic) or objects (instance).")
-    ] = TaskKind.semantic,
+    task: Annotated[TaskKind, typer.Option(help="Compare classes (semantic) or objects (instance).")] = "semantic",
     surfaces: Annotated[
         bool, typer.Option("--surfaces", help="Of classes also how far their surfaces lie apart: hd95 and assd.")
     ] = False,
@@ -39,9 +38,7 @@ def evaluate(
     from napari_seg.evaluation.evaluate import SemanticReport
     from napari_seg.evaluation.evaluate import evaluate as measure
 
-    report = watch(
-        measure.steps(truth, prediction, task.value, axes=axes, series=series, surfaces=surfaces), "Evaluating"
-    )
+    report = watch(measure.steps(truth, prediction, task, axes=axes, series=series, surfaces=surfaces), "Evaluating")
     for note in report.notes:
         say(note)
     if json:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -86,11 +85,6 @@ Masks = Annotated[
 Fixes = Annotated[
     list[str] | None, typer.Option("--fix", help="Mend this on the way; the files stay. check names what there is.")
 ]
-
-
-class TaskKind(StrEnum):
-    semantic = "semantic"
-    instance = "instance"
 
 
 def given(**flags: Any) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from napari_seg.choices import TaskKind
 from napari_seg.data.align import as_its_image, in_one_space, same_place
 from napari_seg.data.formats import images_by_stem, is_image, read_answered, stem
 from napari_seg.data.volume import UNITS, Predicted, Volume, the_volume
@@ -101,7 +102,7 @@ Report = SemanticReport | InstanceReport
 def evaluate(
     truth: Given,
     prediction: Given,
-    task: Literal["semantic", "instance"] = "semantic",
+    task: TaskKind = "semantic",
     *,
     axes: str | None = None,
     series: str | None = None,

@@ -20,7 +20,7 @@ from napari_seg.data.align import onto_grid
 from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.said import class_names
-from napari_seg.errors import SegError
+from napari_seg.errors import SegError, attempted
 from napari_seg.evaluation.differences import EXTRA, MISSED, OTHER, Difference, Differences, differences
 from napari_seg.evaluation.evaluate import InstanceReport, Report, evaluate
 from napari_seg.gui.arrivals import volume_as_kept
@@ -186,10 +186,7 @@ class Against:
         names, others = self._names(track), self._names(self.reference)
 
         def work() -> Outcome | SegError:
-            try:
-                return compared(mask, reference, time, objects=objects, names=names, others=others)
-            except SegError as error:
-                return error
+            return attempted(lambda: compared(mask, reference, time, objects=objects, names=names, others=others))
 
         def then(found: Outcome | SegError) -> None:
             if number == self._number:

@@ -680,7 +680,7 @@ def test_what_is_chosen_is_seen_and_a_mask_chooses_its_image(controller: Control
 def test_a_mask_that_a_chosen_image_hides_is_told_of(controller: Controller, viewer: ViewerModel) -> None:
     ct, mr = (viewer.add_image(np.zeros((40, 50), np.uint8), name=name) for name in ("CT", "MR"))
     mask = empty_mask(viewer, mr)
-    settle(controller)
+    rest(controller)
     assert "lies under" not in viewer.status
     controller.choose_image(str(ct.unique_id))
     assert [*viewer.layers] == [mr, mask, ct]
@@ -694,9 +694,9 @@ def test_of_two_images_of_one_name_the_folder_tells_which_is_which(
         path = write(Volume(np.zeros((4, 5, 6), np.uint8), "ZYX", (1, 1, 1), "mm"), tmp_path / kind / "P1.tif")
         ((data, about, _),) = layer_data(read(path), "image")
         viewer.add_image(data, **about)
-        settle(controller)
+        rest(controller)
     viewer.add_image(np.zeros((4, 5, 6), np.uint8), name="P1")  # of no file
-    settle(controller)
+    rest(controller)
     assert [layer.name for layer in viewer.layers] == ["P1", "P1 (pet)", "P1 [1]"]
     assert [title for _, title in controller.state.images] == ["P1", "P1 (pet)", "P1 [1]"]
 
