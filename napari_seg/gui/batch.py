@@ -219,11 +219,12 @@ class Batch:
 
     def say(self, paths: Sequence[Path], state: State | None, comment: str | None = None) -> None:
         """Say of cases that they are accepted, flagged or nothing of the kind; ``None``: what was said stays."""
-        for row in self.state.rows:
-            if row.path in paths and row.known:
-                before: State = row.state if row.state in ("accepted", "rejected", "flagged") else "unseen"
+        for path in paths:
+            case = self.project.cases.get(path)
+            if case is not None and case.state != "new":
+                before: State = case.state if case.state in ("accepted", "rejected", "flagged") else "unseen"
                 self.project.say(
-                    row.path, Entry(state=state or before, comment=row.comment if comment is None else comment)
+                    path, Entry(state=state or before, comment=case.comment if comment is None else comment)
                 )
 
     def tell_patient(self, paths: Sequence[Path], mark: str) -> None:
@@ -300,12 +301,14 @@ class Batch:
         return self._channel if self._channel in self._channels and self._channel else None
 
     def _row(self, path: Path) -> CaseRow:
-        project = self.project
-        row = row_of(path, project.cases.get(path), project.troubles.get(path, ""), project.titles.get(path, ""))
+        project, case = self.project, self.project.cases.get(path)
+        row = row_of(path, case, project.troubles.get(path, ""), project.titles.get(path, ""))
         if path in project.missing:
             row = replace(row, missing=True, why=project.missing[path])
         under_way = self.series.state(path)
-        return row if under_way is None else replace(row, state=under_way)
+        if under_way is None or (case is not None and case.touched):  # no mask comes in the place of what was said
+            return row
+        return replace(row, state=under_way)
 
     def _findings(self) -> tuple[Finding, ...]:
         session, match = self.project.session, self._sample.match(self._model)

@@ -40,7 +40,8 @@ class CaseRow:
 
     ``doubt``: the share of the mask that the model expects to be wrong. ``why``: what went wrong, in a sentence.
     ``title``: what it is called. ``spent``: the time that went into it. ``patient``: the mark of the one that it is of.
-    ``missing``: its file is not where it was.
+    ``missing``: its file is not where it was. ``known``: the project has a mask of it, so that something can be said of
+    it, whatever is being done with it.
     """
 
     path: Path
@@ -55,16 +56,12 @@ class CaseRow:
     spent: str = ""
     patient: str = ""
     missing: bool = False
+    known: bool = False
 
     @property
     def name(self) -> str:
         """What it is called in the list."""
         return self.title or stem(self.path)
-
-    @property
-    def known(self) -> bool:
-        """Whether the project knows the image, so that something can be said of it."""
-        return self.state in ("unseen", "in work", "accepted", "rejected", "flagged")
 
 
 @dataclass(frozen=True)
@@ -129,7 +126,8 @@ def row_of(path: Path, case: Case | None, trouble: str, title: str = "") -> Case
         detail = "\n".join(f"{name}: {_measured(count, case)}" for name, count in case.voxels.items())
     doubt = None if case.predicted is None else case.predicted.doubt
     spent = f"{duration(case.seconds)} of work" if case.seconds >= _MINUTE else ""
-    return CaseRow(path, case.state, amount, size, doubt, case.comment, trouble, detail, title, spent, case.patient)
+    about = amount, size, doubt, case.comment, trouble, detail, title, spent, case.patient
+    return CaseRow(path, case.state, *about, known=True)
 
 
 def _measured(voxels: int, case: Case) -> str:

@@ -323,6 +323,38 @@ def test_a_comment_that_is_being_written_is_not_taken_away(page: Page) -> None:
     assert page.shown.list.cases.shown[page.row("a")].comment == "half a sent"
 
 
+def test_what_is_said_of_a_mask_that_is_to_be_made_anew_is_kept(page: Page, model_file: Callable[..., Path]) -> None:
+    """Whether it waits for that or is being made."""
+    shown, bot, batch = page.shown, page.bot, page.controller.batch
+
+    def choose(name: str) -> None:
+        bot.mouseClick(shown.list.viewport(), Qt.MouseButton.LeftButton, pos=page.at(name))
+        page.rest()
+
+    page.click(shown.segment)
+    page.answer_all()
+    batch.choose_model(model_file("semantic", ndim=2, classes=("cell",)))
+    page.rest()
+    choose("a")
+    bot.keyClicks(shown.card.comment, "the left is wrong")
+    page.click(shown.segment)
+    states = {row.name: row.state for row in batch.state.rows}
+    assert (states["a"], states["b"], states["c"]) == ("running", "waiting", "waiting")
+    choose("b")
+    page.click(shown.card.accept)
+    assert shown.card.title.text() == "b.png\n✓ accepted, 1 object"
+    bot.keyClicks(shown.card.comment, "well done")
+    bot.keyClick(shown.card.comment, Qt.Key.Key_Return)
+    page.rest()
+    choose("c")
+    page.answer_all()
+    assert {row.name: (row.state, row.comment) for row in batch.state.rows if row.name != "notes"} == {
+        "a": ("in work", "the left is wrong"),
+        "b": ("accepted", "well done"),
+        "c": ("unseen", ""),
+    }
+
+
 def test_escape_in_a_field_leaves_it_and_elsewhere_stops_the_run(page: Page) -> None:
     shown, bot, batch = page.shown, page.bot, page.controller.batch
     page.click(shown.segment)
