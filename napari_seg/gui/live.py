@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +27,7 @@ from napari_seg.gui.display import is_seen
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message
 from napari_seg.gui.hands import HIDDEN
 from napari_seg.gui.lessons import Lessons
+from napari_seg.gui.nearing import bring_to_front, covering_part
 from napari_seg.gui.notice import say
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.renewing import Renewal, edits_of, put, times_of
@@ -62,6 +63,11 @@ UNSEEN = "The suggestion is hidden; show it first, with its eye in the list of l
 ELSEWHERE = "The suggestion lies {where}; go there, or drop it."
 """Said where nothing is changed, as a person would not see it."""
 
+UNDER = "The suggestion lies under {over}; to accept it brings it to the front first."
+
+IN_FRONT = "The suggestion lay under {over} and is in front now, with its mask and image; press again to accept it."
+"""Said where nothing is changed yet, as a person could not see it."""
+
 Seen = tuple[Any, ...]
 
 
@@ -82,6 +88,13 @@ class Suggestion:
     track: Track
     renewal: Renewal
     layer: Any
+
+    @cached_property
+    def ends(self) -> list[tuple[int, int]]:
+        """The first and the last voxel along each axis of what it would change."""
+        axes, changes = range(self.layer.ndim), self.layer.data
+        found = [np.flatnonzero(changes.any(axis=tuple(other for other in axes if other != axis))) for axis in axes]
+        return [(int(places[0]), int(places[-1])) for places in found]
 
 
 class Live:
@@ -135,7 +148,7 @@ class Live:
         """Take the suggestion over: one step of the history. What a person has said stays, also what was said since."""
         if self._suggestion is None or not self._recorder.shows_its_image(self._suggestion.track):
             return
-        why = self._unseen(self._suggestion)
+        why = self._unseen(self._suggestion) or self._uncovered(self._suggestion)
         if why:
             self.words = why
             say(self._viewer, why)
@@ -214,7 +227,9 @@ class Live:
 
         def then(spoken: bool) -> None:
             if self._wanted(track) and not self._order:
-                self.words, self.trouble = ("", sentence) if spoken else (AWAITED, "")
+                self.words, self.trouble = "", sentence
+                if not spoken:
+                    self._await()
                 self.changed.emit()
 
         self._ask_spoken(track, then)
@@ -223,7 +238,9 @@ class Live:
         if self._order:
             return
         if not self._wanted(track) or self._busy() or not spoken:
-            self.words = AWAITED if self._wanted(track) and not spoken else ""
+            self.words = ""
+            if self._wanted(track) and not spoken:
+                self._await()
             self.changed.emit()
             return
         self._asked = track, target
@@ -236,6 +253,11 @@ class Live:
             region=None if region is None else {"start": region.start, "stop": region.stop, "time": region.time},
             settings=dict(self._window.computing()),
         )
+
+    def _await(self) -> None:
+        """Nothing teaches it, or nothing any more: what it would suggest is not wanted either."""
+        self._take_away()
+        self.words, self.trouble = AWAITED, ""
 
     def _not_kept(self, why: str) -> None:
         self.words, self.trouble = "", why
@@ -297,15 +319,35 @@ class Live:
             self.words = "It sees this as you do: nothing to suggest."
         else:
             self._suggestion = Suggestion(track, renewal, self._drawn(track, changes))
-            self.words = self._told = self._unseen(self._suggestion) or OFFERED
+            self.words = self._told = self._offer(self._suggestion)
         self.changed.emit()
 
     def _tell(self, suggestion: Suggestion) -> None:
         """Say what is offered, or where it lies once something else is shown, unless something newer is said."""
-        words = self._unseen(suggestion) or OFFERED
+        words = self._offer(suggestion)
         if self.words in (self._told, words) and self._told != words:
             self.words = self._told = words
             self.changed.emit()
+
+    def _offer(self, suggestion: Suggestion) -> str:
+        """What is offered, or why that is not seen."""
+        over = self._covering(suggestion)
+        return self._unseen(suggestion) or (OFFERED if over is None else UNDER.format(over=over.name))
+
+    def _covering(self, suggestion: Suggestion) -> Any:
+        """The image over a suggestion, or over its mask, that lets nothing of it through, if there is one."""
+        if self._viewer.dims.ndisplay == 3:
+            return None
+        layers = suggestion.layer, suggestion.track.layer
+        return next(filter(None, (covering_part(self._viewer, layer, suggestion.ends) for layer in layers)), None)
+
+    def _uncovered(self, suggestion: Suggestion) -> str:
+        """Bring a suggestion to the front that another image covers; what is said of that."""
+        over, track = self._covering(suggestion), suggestion.track
+        if over is None:
+            return ""
+        bring_to_front(self._viewer, [*self._recorder.together(track.image), suggestion.layer])
+        return IN_FRONT.format(over=over.name)
 
     def _unseen(self, suggestion: Suggestion) -> str:
         """Why what accepting would change is not seen, and what to do about it; empty where it is seen."""

@@ -93,15 +93,25 @@ def middle_of(viewer: Any, layer: Any) -> NDArray[np.float64]:
     return point
 
 
-def covering(viewer: Any, layer: Any, position: Any) -> Any:
-    """The image above a layer that lets nothing of it through where a slice shows this point, if there is one."""
+def covering(viewer: Any, layer: Any, *positions: Any) -> Any:
+    """The image above a layer that lets nothing of it through where a slice shows this point, or some of what lies
+    between several, if there is one."""
     above = [] if viewer.canvas.grid.enabled else viewer.layers[viewer.layers.index(layer) + 1 :]
     for other in reversed(above):
         if isinstance(other, Image) and other.visible and other.opacity == 1 and other.blending in _THICK:
-            here, (low, high) = np.asarray(other.world_to_data(position)), other.extent.data
-            if ((low - 0.5 <= here) & (here <= high + 0.5)).all():
+            here = np.array([other.world_to_data(position) for position in positions])
+            low, high = other.extent.data
+            if ((low - 0.5 <= here.max(0)) & (here.min(0) <= high + 0.5)).all():
                 return other
     return None
+
+
+def covering_part(viewer: Any, layer: Any, spans: Iterable[tuple[float, float]]) -> Any:
+    """The same for a part of a layer in the slice that is shown, from one voxel to another along each axis."""
+    first, here = viewer.dims.ndim - layer.ndim, voxel_at(layer, viewer.dims)
+    shown = [span if first + k in viewer.dims.displayed else (here[k],) for k, span in enumerate(spans)]
+    before = viewer.dims.point[:first]
+    return covering(viewer, layer, *((*before, *layer.data_to_world(corner)) for corner in itertools.product(*shown)))
 
 
 def share_a_place(layer: Any, other: Any) -> bool:
@@ -111,9 +121,9 @@ def share_a_place(layer: Any, other: Any) -> bool:
 
 
 def bring_to_front(viewer: Any, layers: Iterable[Any]) -> None:
-    """Lay layers over all others, in the order in which they lie."""
-    order = sorted(viewer.layers.index(layer) for layer in layers)
-    viewer.layers.move_multiple(order, len(viewer.layers))
+    """Lay layers over all others, in the order in which they lie, but masks over images."""
+    order = sorted(layers, key=lambda layer: (not isinstance(layer, Image), viewer.layers.index(layer)))
+    viewer.layers.move_multiple([viewer.layers.index(layer) for layer in order], len(viewer.layers))
 
 
 def bring_into_view(viewer: Any, layer: Any) -> None:

@@ -18,7 +18,7 @@ from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Failed, Finished
 from napari_seg.gui.hands import HIDDEN
 from napari_seg.gui.layers import layer_data
-from napari_seg.gui.live import AWAITED, COMES, GOES, NAME, OFFERED, UNSEEN, Live
+from napari_seg.gui.live import AWAITED, COMES, GOES, IN_FRONT, NAME, OFFERED, UNDER, UNSEEN, Live
 from napari_seg.gui.live_box import LiveBox
 from napari_seg.session.store import Store
 
@@ -339,6 +339,83 @@ def test_a_suggestion_that_is_not_seen_is_not_taken_over(
     live.accept()
     rest(controller, 12)
     assert set(np.argwhere(layer.data != before)[:, 0]) == {3}
+
+
+def under(controller: Controller, trainer: Any) -> tuple[Live, Any]:
+    """A suggestion, and the opaque image that was opened over it."""
+    live = offered(controller, trainer)
+    live._busy = lambda: True  # no further question
+    over = controller.viewer.add_image(np.ones((60, 80)), name="another")
+    rest(controller)
+    return live, over
+
+
+def test_a_suggestion_that_lies_under_another_image_comes_to_the_front_before_it_is_taken_over(
+    controller: Controller, trainer: Any, qtbot: Any
+) -> None:
+    live, _ = under(controller, trainer)
+    box = LiveBox(live)
+    qtbot.addWidget(box)
+    layer, layers = controller.viewer.layers["mask"], controller.viewer.layers
+    before = layer.data.copy()
+    assert box.words.text() == UNDER.format(over="another")
+    box.accept.click()
+    rest(controller, 12)
+    np.testing.assert_array_equal(layer.data, before)
+    assert [one.name for one in layers] == ["another", "cells", "mask", NAME]
+    assert box.words.text() == IN_FRONT.format(over="another")
+    assert not box.buttons.isHidden()
+    box.accept.click()
+    rest(controller, 12)
+    assert layer.data[52, 32] > 0
+    assert live.words == "Taken over."
+
+
+def test_an_image_that_lies_beside_a_suggestion_or_is_seen_through_is_not_in_its_way(
+    controller: Controller, trainer: Any
+) -> None:
+    live, over = under(controller, trainer)
+    layer, order = controller.viewer.layers["mask"], [one.name for one in controller.viewer.layers]
+    over.opacity = 0.5
+    rest(controller, 1)
+    assert live.words == OFFERED
+    over.opacity, over.translate = 1, (0, 78)  # over the last columns, in which nothing is suggested
+    rest(controller, 1)
+    assert live.words == OFFERED
+    live.accept()
+    rest(controller, 12)
+    assert layer.data[52, 32] > 0
+    assert [name for name in order if name != NAME] == [one.name for one in controller.viewer.layers]
+
+
+def test_a_suggestion_under_its_own_image_comes_to_the_front_too(controller: Controller, trainer: Any) -> None:
+    live, layers = offered(controller, trainer), controller.viewer.layers
+    layers.move(0, 3)
+    live.accept()
+    assert (live.ready, live.words) == (True, IN_FRONT.format(over="cells"))
+    live.accept()
+    rest(controller, 12)
+    assert layers["mask"].data[52, 32] > 0
+
+
+def test_where_all_that_taught_is_undone_the_suggestion_goes_too(
+    controller: Controller, trainer: Any, qtbot: Any
+) -> None:
+    live, layer = offered(controller, trainer), controller.viewer.layers["mask"]
+    box = LiveBox(live)
+    qtbot.addWidget(box)
+    layer.undo()
+    rest(controller)
+    paused(controller)
+    assert box.words.text() == AWAITED
+    assert box.buttons.isHidden()
+    assert NAME not in controller.viewer.layers
+    layer.redo()
+    rest(controller)
+    paused(controller)
+    answered(controller, trainer)
+    assert box.words.text() == OFFERED
+    assert not box.buttons.isHidden()
 
 
 def test_where_the_only_stroke_is_undone_painting_is_waited_for(controller: Controller, trainer: Any) -> None:
