@@ -27,9 +27,10 @@ from napari_seg.gui.case_view import CaseView
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.folder_sample import Sample, Used, sample_of, used_before
 from napari_seg.gui.folder_state import CaseRow, Folder, next_case, row_of, summary_of, worst_first
+from napari_seg.gui.known_models import KnownModels
 from napari_seg.gui.outgoing import MASKS, Outgoing
 from napari_seg.gui.project import Project
-from napari_seg.gui.proposal import doubt_of, remember
+from napari_seg.gui.proposal import doubt_of
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.series import How, Series
 from napari_seg.gui.state import Finding, Question
@@ -37,7 +38,6 @@ from napari_seg.gui.words import describe_model, finds, shortened
 from napari_seg.inference.prediction import PredictSpec
 from napari_seg.models.file import read_spec
 from napari_seg.models.spec import ModelSpec
-from napari_seg.models.zoo import shipped
 from napari_seg.session.projects import drop, recent
 
 
@@ -49,7 +49,7 @@ class Batch:
     leaving = Signal()
     """Another project follows, or the end: what is being typed is to be kept now."""
 
-    def __init__(self, viewer: Any, engine: Engine, recorder: Recorder) -> None:
+    def __init__(self, viewer: Any, engine: Engine, recorder: Recorder, models: KnownModels) -> None:
         self._viewer, self._engine, self._recorder = viewer, engine, recorder
         self.state = Folder()
         self.settings = PredictSpec()
@@ -57,10 +57,11 @@ class Batch:
         self.series = Series(engine, self.project)
         self.outgoing = Outgoing(engine, recorder, self.project)
         self.view = CaseView(viewer, engine, recorder, self.project)
-        self._models = {path: name for name, path in shipped().items()}
-        self._specs = {path: read_spec(path) for path in self._models}
-        self._model: Path | None = next(iter(self._models), None)
+        self._models = models
+        self._model: Path | None = next(iter(models.names), None)
+        self._adopted: Path | None = None  # what the person decided for last after a training
         self._by_hand = False  # a person chose the model, or the channel
+        self._chosen = False  # a person chose the model here
         self._axes: str | None = None
         self._channel = ""
         self._sample = Sample()
@@ -69,7 +70,7 @@ class Batch:
         self._recent = tuple(recent())
         self._stale = True
         self._worked = False
-        for part in (self.project, self.series, self.outgoing, self.view):
+        for part in (self.project, self.series, self.outgoing, self.view, models):
             part.changed.connect(self.refresh)
         self.project.listed_anew.connect(self._look)
         self.project.listed_anew.connect(self.view.adopt)
@@ -149,18 +150,32 @@ class Batch:
     def _begin(self) -> None:
         """What was true of the images before is not of others."""
         self.series.cancel()
-        self._by_hand, self._axes, self._channel, self._sample, self._trouble = False, None, "", Sample(), ""
+        self._by_hand, self._chosen = False, False
+        self._axes, self._channel, self._sample, self._trouble = None, "", Sample(), ""
 
     def choose_model(self, path: Path) -> None:
         """Choose a model by its file, shipped or not."""
         try:
-            spec = self._specs[path] = read_spec(path)
+            self._models.add(path, read_spec(path))
         except SegError as error:
             self._trouble = str(error)
         else:
-            remember(self._models, path, spec)
-            self._model, self._by_hand, self._trouble = path, True, ""
-            self._look()
+            self._use(path)
+            self._chosen = True
+        self.refresh()
+
+    def adopt_model(self, path: Path, instead_of: Path | None) -> None:
+        """A person decided for a model of the list, ``instead_of`` the one that it was made from: it is that of the
+        images too, unless they chose another for these."""
+        self._adopted = path
+        if not self._chosen or self._model == instead_of:
+            self._use(path)
+            if self.project.session is not None:
+                self.project.tell_model(path)
+
+    def _use(self, path: Path) -> None:
+        self._model, self._by_hand, self._trouble = path, True, ""
+        self._look()
         self.refresh()
 
     def choose_channel(self, channel: str) -> None:
@@ -183,7 +198,7 @@ class Batch:
                 self.project.forget_failure(path)
             settings = self.settings.model_copy(update={"channel": self._wanted_channel})
             self.project.tell_model(self._model)
-            self.series.start(paths, How(self._model, self._specs[self._model], settings, self._axes))
+            self.series.start(paths, How(self._model, self._models.spec(self._model), settings, self._axes))
             self.resolve()
 
     def cancel(self) -> None:
@@ -263,7 +278,7 @@ class Batch:
             told=project.words,
             looking=self._looking,
             rows=rows,
-            models=tuple(self._models.items()),
+            models=tuple(self._models.names.items()),
             model=self._model,
             model_words="" if spec is None else f"{describe_model(spec)}; {finds(spec)}",
             channels=self._channels,
@@ -288,7 +303,7 @@ class Batch:
 
     @property
     def _spec(self) -> ModelSpec | None:
-        return None if self._model is None else self._specs[self._model]
+        return None if self._model is None else self._models.spec(self._model)
 
     @property
     def _channels(self) -> tuple[str, ...]:
@@ -347,7 +362,7 @@ class Batch:
 
     def _look(self) -> None:
         """Look at the first image, and for the model that was used before, in a thread."""
-        files, axes, specs, settings = self._there(), self._axes, dict(self._specs), self.settings
+        files, axes, specs, settings = self._there(), self._axes, self._models.specs(), self.settings
         known, told = list(self.project.cases.values()), self.project.model
 
         def work() -> tuple[Sample, Used | None]:
@@ -367,12 +382,13 @@ class Batch:
             self._engine.later(work, then)
 
     def _propose(self, used: Used | None) -> None:
-        """The model that was used before, else the one that suits best."""
-        best = next(iter(self._sample.matches), None)
+        """The model that was used before, else the one that was adopted, else the one that suits best."""
+        best, adopted = next(iter(self._sample.matches), None), self._sample.match(self._adopted)
         if used is not None:
-            self._specs[used.path] = used.spec
-            remember(self._models, used.path, used.spec)
+            self._models.add(used.path, used.spec)
             self._model, self._channel = used.path, used.channel
+        elif adopted is not None and not adopted.refusal:
+            self._model = adopted.path
         elif best is not None and not best.refusal:
             self._model = best.path
 

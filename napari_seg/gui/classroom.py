@@ -37,6 +37,8 @@ class Window(Protocol):
 
     def choose_model(self, path: Path) -> None: ...
 
+    def adopt_model(self, path: Path, instead_of: Path | None) -> None: ...
+
     def chosen_model(self) -> Path | None: ...
 
     def target_with(self, image: Any, path: Path) -> Target | None: ...
@@ -67,7 +69,14 @@ class Classroom:
         self._names: tuple[str, ...] = ()  # of the classes of the mask that was worked on last
         self.lessons = Lessons(recorder, hands)
         self.training = Training(
-            trainer, recorder, self.lessons, classes, window.known, window.choose_model, window.computing
+            trainer,
+            recorder,
+            self.lessons,
+            classes,
+            window.known,
+            window.choose_model,
+            window.adopt_model,
+            window.computing,
         )
         self.comparing = Comparing(viewer, trainer)
         self.training.changed.connect(self._follow)

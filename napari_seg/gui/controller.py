@@ -35,11 +35,12 @@ from napari_seg.gui.display import masks
 from napari_seg.gui.finished_words import told
 from napari_seg.gui.hands import Hands
 from napari_seg.gui.hover import Hover
+from napari_seg.gui.known_models import KnownModels
 from napari_seg.gui.layers import channel_of, name_with_folder, volume_of
 from napari_seg.gui.mirroring import Mirroring
 from napari_seg.gui.nearing import bring_into_view, bring_to_front, covering, is_in_view, middle_of, share_a_place
 from napari_seg.gui.one_unit import OneUnit
-from napari_seg.gui.proposal import Proposal, remember
+from napari_seg.gui.proposal import Proposal
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Target, empty_mask, refused_slice
 from napari_seg.gui.reviewing import Reviewing
@@ -56,12 +57,7 @@ from napari_seg.inference.channels import channel_names
 from napari_seg.inference.fit import suited
 from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.models.file import read_spec
-from napari_seg.models.shelf import kept
 from napari_seg.models.spec import ModelSpec
-from napari_seg.models.zoo import shipped
-
-OWN = 8
-"""So many models that were made here stand in the list without being asked for."""
 
 _WANTED = (
     "scipy.ndimage",
@@ -111,10 +107,8 @@ class Controller:
         self._options = options or Options()
         self._image: Any = None  # the layer that was chosen
         self._axes: dict[str, str] = {}  # what a person said about layers, by the layer's id
-        self._models: dict[Path, str] = {}
-        self._specs: dict[Path, ModelSpec] = {}
-        self._know_models()
-        self._model: Path | None = next(iter(self._models), None)
+        self.models = KnownModels()
+        self._model: Path | None = next(iter(self.models.names), None)
         self._proposal = Proposal()
         self._trouble = ""  # why the model that was chosen last cannot be used
         self._stale = True
@@ -136,11 +130,11 @@ class Controller:
         self.against = Against(viewer, self.recorder, engine)
         trainer = link.Engine(PATIENCE, NICENESS) if trainer is None else trainer
         self.classroom = Classroom(viewer, engine, trainer, self.recorder, self.hands, self.classes, self.runs, self)
-        self.batch = Batch(viewer, engine, self.recorder)
+        self.batch = Batch(viewer, engine, self.recorder, self.models)
         self._looks = Looks(engine)
         self._saving = Saving(engine, self.runs, self.recorder, self.batch.image_files)
         self._tell_batch()
-        for part in (self.runs, self._looks, self._saving):
+        for part in (self.runs, self._looks, self._saving, self.models):
             part.changed.connect(self.refresh)
         for event in (
             viewer.layers.events.inserted,
@@ -193,17 +187,23 @@ class Controller:
     def choose_model(self, path: Path) -> None:
         """Choose a model by its file, shipped or not."""
         try:
-            spec = self._specs[path] = read_spec(path)
+            self.models.add(path, read_spec(path))
         except SegError as error:
             self._trouble = str(error)
         else:
             self._trouble = ""
-            remember(self._models, path, spec)
             self._model = path
             self._follow(self._images())
             self._proposal.chosen(self._key)
             self.runs.forget()
         self.refresh()
+
+    def adopt_model(self, path: Path, instead_of: Path | None) -> None:
+        """A person decided for a model that was made here, ``instead_of`` the one that it was made from: for the
+        images of a project too."""
+        self.choose_model(path)
+        if self._model == path:
+            self.batch.adopt_model(path, instead_of)
 
     def answer(self, axes: str) -> None:
         """What the dimensions of the chosen image are."""
@@ -282,7 +282,7 @@ class Controller:
         """The model's card: its summary, and facts."""
         if self._model is None:
             return "", []
-        spec = self._spec(self._model)
+        spec = self.models.spec(self._model)
         return spec.card.summary, facts_of_model(spec)
 
     def proposed_path(self) -> Path:
@@ -298,7 +298,7 @@ class Controller:
 
     def known(self) -> dict[Path, ModelSpec]:
         """The models that can be chosen."""
-        return {path: self._spec(path) for path in self._models}
+        return self.models.specs()
 
     def chosen_model(self) -> Path | None:
         return self._model
@@ -307,14 +307,14 @@ class Controller:
         """What a run of another model on an image would be of; ``None`` where its axes are not known."""
         try:
             volume = volume_of(image, self._axes.get(str(image.unique_id)))
-            spec = self._specs[path] = self._specs.get(path) or read_spec(path)
+            spec = self.models.spec(path)
         except SegError:
             return None
         return Target(image, volume, path, spec)
 
     def settings_for(self, volume: Volume, path: Path) -> PredictSpec:
         """What a person wants of a run of a model on an image."""
-        return suited(self._settings(volume), self._spec(path))
+        return suited(self._settings(volume), self.models.spec(path))
 
     def computing(self) -> dict[str, Any]:
         return {"device": self._options.device, "precision": self._options.precision}
@@ -346,7 +346,7 @@ class Controller:
             volume = volume_of(self._image, self._axes.get(self._key))
         except SegError:
             return None
-        return Target(self._image, volume, self._model, self._spec(self._model))
+        return Target(self._image, volume, self._model, self.models.spec(self._model))
 
     def resolve(self) -> None:
         """Make the state of the page anew and tell whoever listens."""
@@ -355,7 +355,7 @@ class Controller:
         self._follow(images)
         state = Segment(
             images=tuple((str(layer.unique_id), layer.name) for layer in images),
-            models=tuple(self._models.items()),
+            models=tuple(self.models.names.items()),
             options=self._options,
             saved=self._saving.words,
             device=self._device,
@@ -380,7 +380,7 @@ class Controller:
         if self._model is None:
             return state
         self._model = self._proposal.propose(self.known(), self._model, self._key, volume, self._settings(volume))
-        target = Target(self._image, volume, self._model, self._spec(self._model))
+        target = Target(self._image, volume, self._model, self.models.spec(self._model))
         if self._options.region not in target.regions:
             self._options = replace(self._options, region="whole")
         state = replace(state, regions=target.regions, options=self._options)
@@ -394,7 +394,7 @@ class Controller:
     def _with_model(self, state: Segment) -> Segment:
         if self._model is None:
             return state
-        spec = self._spec(self._model)
+        spec = self.models.spec(self._model)
         return replace(state, model=self._model, model_words=f"{describe_model(spec)}; {finds(spec)}")
 
     def _wish(self, target: Target) -> Wish:
@@ -452,19 +452,6 @@ class Controller:
             self._image = images[-1] if images else None
         if before is not None and self._image is not before:
             self.runs.forget()
-
-    def _know_models(self) -> None:
-        """Those that were made here and taken come first, the newest before the others: they suit their images best."""
-        for one in kept():
-            if one.note.get("taken") == "new" and len(self._models) < OWN:
-                self._specs[one.path] = one.spec
-                self._models[one.path] = one.name
-        self._models |= {path: name for name, path in shipped().items()}
-
-    def _spec(self, path: Path) -> ModelSpec:
-        if path not in self._specs:
-            self._specs[path] = read_spec(path)
-        return self._specs[path]
 
     def _tell_edit(self, track: Any, edit: Edit) -> None:
         self.edited.emit(edit.labels)

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QDialog,
     QDialogButtonBox,
+    QFileDialog,
     QFormLayout,
     QLabel,
     QListWidget,
@@ -26,6 +27,7 @@ from napari_seg.gui.kinds import Kind
 from napari_seg.gui.settings import settings
 from napari_seg.gui.waiting import wait_for
 from napari_seg.gui.words import breakable, describe_volume
+from napari_seg.models.shelf import shelf
 
 T = TypeVar("T")
 
@@ -35,6 +37,13 @@ _KINDS = (
     Choice("labels", "Labels: the numbers name objects or classes"),
     Choice("image", "Image: the numbers are brightness"),
 )
+
+
+def ask_for_model(parent: QWidget) -> str:
+    """The file of a model, empty if none. The models that were made here are in sight at once."""
+    start = str(shelf()) if shelf().is_dir() else ""
+    chosen, _ = QFileDialog.getOpenFileName(parent, "Choose a model", start, "Models (*.safetensors)")
+    return chosen
 
 
 class Picker(QDialog):

@@ -63,15 +63,15 @@ class Used:
 
 def used_before(cases: Iterable[Case], told: Path | None, specs: Mapping[Path, ModelSpec]) -> Used | None:
     """The model of the newest masks, first of those that nobody has seen, of which another model would take the place;
-    ``None`` where there are none, or its file is gone. ``told``: where it should lie, else it is one of ``specs`` or of
-    the shelf."""
+    ``None`` where its file is gone. Where there are no masks yet, it is the one that was ``told``; else that says where
+    it should lie, and it is one of ``specs`` or of the shelf if it does not."""
     made = [(case.state == "unseen", case.at, case.predicted) for case in cases if case.predicted is not None]
-    if not made:
-        return None
-    *_, newest = max(made, key=lambda found: found[:2])
     known = {**specs, **{one.path: one.spec for one in kept()}}
     if told is not None:
         with suppress(SegError):  # it is gone
             known = {told: read_spec(told), **known}
+    if not made:
+        return Used(told, known[told], "") if told is not None and told in known else None
+    *_, newest = max(made, key=lambda found: found[:2])
     channel = str(newest.settings.get("channel") or "")
     return next((Used(path, spec, channel) for path, spec in known.items() if spec.name == newest.model), None)

@@ -10,7 +10,6 @@ from napari_seg.data.volume import Volume
 from napari_seg.gui.state import Cure
 from napari_seg.inference.prediction import PredictSpec
 from napari_seg.inference.ranking import Match, rank
-from napari_seg.models.shelf import name_of, shelf
 from napari_seg.models.spec import ModelSpec
 
 
@@ -33,13 +32,14 @@ class Proposal:
 
         It stays where a person chose it for this very image or it can run on it, and where no other is without a doubt.
         """
-        asked = (image, volume.axes, volume.shape, tuple(specs))
-        if asked == self._asked:
+        asked, before = (image, volume.axes, volume.shape, tuple(specs)), self._asked
+        if asked == before:
             return now
         self._asked = asked
         self._matches = {found.path: found for found in rank(specs, volume, settings)}
         best, runs = next(iter(self._matches.values())), not self._matches[now].refusal
-        wanted = self._by_hand is not None and (self._by_hand == image or runs)
+        seen = before is not None and before[:3] == asked[:3]  # only models have come in
+        wanted = seen or (self._by_hand is not None and (self._by_hand == image or runs))
         if wanted or best.refusal or (best.doubt and runs):
             return now
         self._by_hand = None
@@ -63,11 +63,3 @@ _TEACH = "No model here learned from such images; to teach one, press Begin an e
 def doubt_of(match: Match, best: Match) -> str:
     """Why the mask of a model is not to be trusted, and what to do where that of the ``best`` is not; or empty."""
     return f"{match.doubt} {_TEACH}" if match.doubt and (best.doubt or best.refusal) else match.doubt
-
-
-def remember(models: dict[Path, str], path: Path, spec: ModelSpec) -> None:
-    """Put a model on a list by its name; two of one name are told apart by their files, and one
-    that was made here is called after its file."""
-    own = path.parent == shelf()
-    taken = spec.name in models.values()
-    models.setdefault(path, name_of(path) if own else f"{spec.name} ({path.stem})" if taken else spec.name)

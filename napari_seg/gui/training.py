@@ -99,12 +99,14 @@ class Training:
         classes: Classes,
         models: Callable[[], Mapping[Path, ModelSpec]],
         choose: Callable[[Path], None],
+        adopt: Callable[[Path, Path | None], None],
         computing: Callable[[], Mapping[str, Any]],
     ) -> None:
-        """``models``: those that are known, by their files. ``choose`` makes one the model of the window.
-        ``computing``: the settings of device and precision."""
+        """``models``: those that are known, by their files. ``choose`` makes one the model of the window,
+        ``adopt`` that of all pages, instead of the one that it was made from. ``computing``: the settings of device
+        and precision."""
         self._engine, self._recorder, self._lessons, self._classes = engine, recorder, lessons, classes
-        self._models, self._choose, self._computing = models, choose, computing
+        self._models, self._choose, self._adopt, self._computing = models, choose, adopt, computing
         self.state = Teaching()
         self.minutes = 5.0
         self.run: Run | None = None
@@ -232,15 +234,18 @@ class Training:
 
     def use_new(self) -> None:
         if self.result is not None:
-            self._take("new", self.result.path)
+            self._take("new")
+            self._adopt(self.result.path, self.result.start)
 
     def keep_old(self) -> None:
         if self.result is not None:
-            self._take("old", self.result.start)
+            self._take("old")
+            if self.result.start is not None:
+                self._choose(self.result.start)
 
     def use(self, path: Path) -> None:
         """Go back to a model of the shelf, or to one that came with the program."""
-        self._choose(path)
+        self._adopt(path, self._chosen)
         if self.result is not None and path in (self.result.path, self.result.start):
             self.result.taken = "new" if path == self.result.path else "old"
         self._note(path, taken="new")
@@ -551,13 +556,10 @@ class Training:
         self._note(run.path, **told)
         self._over()
 
-    def _take(self, which: Literal["new", "old"], path: Path | None) -> None:
+    def _take(self, which: Literal["new", "old"]) -> None:
         assert self.result is not None
         self.result.taken = which
         self._note(self.result.path, taken=which)
-        if path is not None:
-            self._choose(path)
-        self._look_at_shelf()
 
     def _note(self, path: Path, **known: Any) -> None:
         try:

@@ -14,6 +14,7 @@ from napari_seg.data.formats import read
 from napari_seg.gui.batch import Batch
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.hands import Hands
+from napari_seg.gui.known_models import KnownModels
 from napari_seg.gui.layers import layer_data
 from napari_seg.gui.pointing import Place
 from napari_seg.gui.recorder import Recorder
@@ -109,7 +110,7 @@ class Window:
         self.engine = engine
         self.viewer = ViewerModel()
         self.recorder = Recorder(self.viewer, engine, "Ann")
-        self.batch = Batch(self.viewer, engine, self.recorder)
+        self.batch = Batch(self.viewer, engine, self.recorder, KnownModels())
 
     def rest(self, hashes: bool = True) -> None:
         """Everything that threads had to do is done; but for the ``hashes`` of voxels, where a test holds them back."""

@@ -381,7 +381,7 @@ def test_masks_that_somebody_has_seen_are_never_predicted_anew(
 def test_a_case_that_a_person_has_touched_meanwhile_keeps_its_mask(window: Window, folder: Path, spots: Path) -> None:
     window.segment()
     window.batch.choose_channel("")
-    project, spec = window.batch.project, window.batch._specs[spots]
+    project, spec = window.batch.project, read_spec(spots)
     window.open(folder / "a.png")
     image = read(folder / "a.png")
     about = {

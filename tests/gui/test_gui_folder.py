@@ -25,6 +25,7 @@ from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Failed, Finished
 from napari_seg.gui.folder_state import CaseRow, Folder, next_case, summary_of
 from napari_seg.gui.pages.folder import FolderPage
+from napari_seg.models.shelf import shelf
 from napari_seg.session.fingerprint import fingerprint
 from napari_seg.session.session import OTHER_WINDOW
 
@@ -528,3 +529,14 @@ def test_the_page_draws_every_state(page: Page) -> None:
     assert shown.segment.text() == "Segment the 3 that are left"
     assert not shown.segment.isEnabled()  # no model
     assert shown.channel.currentText() == "GFP"
+
+
+def test_browsing_for_a_model_begins_where_those_lie_that_were_made_here(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf().mkdir()
+    places: list[str] = []
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *asked: (places.append(asked[2]), ("", ""))[1])
+    page.shown.model.activated.emit(page.shown.model.count() - 1)
+    assert places == [str(shelf())]
+    assert page.shown.model.currentText() != "Browse..."

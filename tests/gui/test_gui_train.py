@@ -1226,3 +1226,77 @@ def test_several_images_are_learned_from_together_each_from_its_session(
     assert sorted(one["plane"] for one in lessons) == ["mask", "more"]
     assert len({one["session"] for one in lessons}) == 2
     assert sorted(one["volume"].shape for one in lessons) == [(40, 50), (60, 80)]
+
+
+@pytest.fixture
+def in_project(controller: Controller, folder: Path) -> Controller:
+    """With a project of images that nobody segmented yet."""
+    controller.batch.choose_folder(folder)
+    rest(controller)
+    return controller
+
+
+def test_an_adopted_model_is_the_one_of_the_project(
+    in_project: Controller, trainer: Any, engine: Any, page: TrainPage, spots: Path, folder: Path
+) -> None:
+    corrected(in_project)
+    path = trained(in_project, trainer, page, spots)
+    assert in_project.batch.state.model != path
+    page.verdict.use.click()
+    rest(in_project)
+    state = in_project.batch.state
+    assert state.model == path
+    assert state.models == in_project.state.models
+    in_project.batch.segment()
+    assert engine.orders[-1]["model"] == str(path)
+    in_project.batch.cancel()
+    in_project.batch.choose_folder(folder)  # what was adopted suits its images as well
+    rest(in_project)
+    assert in_project.batch.state.model == path
+
+
+def test_an_adopted_model_leaves_what_a_person_chose_for_the_project(
+    in_project: Controller, trainer: Any, page: TrainPage, spots: Path, model_file: Callable[..., Path]
+) -> None:
+    other = model_file("instance", classes=("other",))
+    in_project.batch.choose_model(other)
+    corrected(in_project)
+    first = trained(in_project, trainer, page, spots)
+    page.verdict.use.click()
+    rest(in_project)
+    assert in_project.batch.state.model == other
+    assert (first, "instance2d-1") in in_project.batch.state.models  # one click away
+    in_project.batch.choose_model(first)
+    page.verdict.more.click()
+    rest(in_project)
+    second = trained(in_project, trainer, page, spots)
+    page.verdict.use.click()
+    rest(in_project)
+    assert in_project.batch.state.model == second  # made from what was chosen there
+
+
+def test_an_old_model_that_stays_changes_nothing_in_the_project(
+    in_project: Controller, trainer: Any, page: TrainPage, spots: Path
+) -> None:
+    before = in_project.batch.state.model
+    corrected(in_project)
+    trained(in_project, trainer, page, spots)
+    page.verdict.leave.click()
+    rest(in_project)
+    assert in_project.batch.state.model == before != spots
+
+
+def test_a_project_knows_the_adopted_model_in_another_window(
+    in_project: Controller, trainer: Any, engine: Any, page: TrainPage, spots: Path, folder: Path
+) -> None:
+    corrected(in_project)
+    path = trained(in_project, trainer, page, spots)
+    page.verdict.use.click()
+    rest(in_project)
+    in_project.close()
+    again = Controller(ViewerModel(), engine, trainer=trainer)
+    assert again.batch.state.models == again.state.models
+    again.batch.choose_folder(folder)
+    rest(again)
+    assert again.batch.state.model == path
+    again.close()

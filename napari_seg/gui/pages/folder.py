@@ -13,6 +13,7 @@ from napari_seg.gui.boxes import QuestionBox, RunningBox
 from napari_seg.gui.case_card import CaseCard
 from napari_seg.gui.case_list import CaseList
 from napari_seg.gui.controller import Controller
+from napari_seg.gui.dialogs import ask_for_model
 from napari_seg.gui.fields import on_escape
 from napari_seg.gui.folder_state import Folder
 from napari_seg.gui.parts import Findings, combo, dress, empty, fill, row, say, scrolled, text
@@ -224,7 +225,7 @@ class FolderPage(QWidget):
     def _chose_model(self, index: int) -> None:
         chosen = self.model.itemData(index)
         if chosen == _BROWSE:
-            chosen, _ = QFileDialog.getOpenFileName(self, "Choose a model", "", "Models (*.safetensors)")
+            chosen = ask_for_model(self)
         if chosen:
             self._batch.choose_model(Path(chosen))
         self._batch.resolve()

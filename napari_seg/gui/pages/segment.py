@@ -7,7 +7,6 @@ from pathlib import Path
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QApplication,
-    QFileDialog,
     QFrame,
     QPushButton,
     QScrollArea,
@@ -17,7 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_seg.gui.boxes import QuestionBox, RunningBox
 from napari_seg.gui.controller import Controller
-from napari_seg.gui.dialogs import Facts
+from napari_seg.gui.dialogs import Facts, ask_for_model
 from napari_seg.gui.fields import on_escape
 from napari_seg.gui.form import OptionsForm
 from napari_seg.gui.parts import Findings, Preview, ThresholdSliders, combo, fill, info_button, row, say, scrolled, text
@@ -128,7 +127,7 @@ class SegmentPage(QScrollArea):
     def _chose_model(self, index: int) -> None:
         chosen = self.model.itemData(index)
         if chosen == _BROWSE:
-            chosen, _ = QFileDialog.getOpenFileName(self, "Choose a model", "", "Models (*.safetensors)")
+            chosen = ask_for_model(self)
         if chosen:
             self._controller.choose_model(Path(chosen))
         self._controller.resolve()
