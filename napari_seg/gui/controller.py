@@ -133,6 +133,7 @@ class Controller:
         self.batch = Batch(viewer, engine, self.recorder, self.models)
         self._looks = Looks(engine)
         self._saving = Saving(engine, self.runs, self.recorder, self.batch.image_files)
+        self.batch.outgoing.changed.connect(self._saving.look_again)
         self._tell_batch()
         for part in (self.runs, self._looks, self._saving, self.models):
             part.changed.connect(self.refresh)

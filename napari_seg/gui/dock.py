@@ -144,8 +144,7 @@ class Panel(QWidget):
         self.controller.warm_up()
 
     def _foot(self, state: Segment) -> None:
-        unsaved = "Not exported to a file yet" if state.outcome is not None and state.outcome.has_mask else ""
-        self.saved.setText(state.saved or unsaved)
+        self.saved.setText(state.saved)
         self.device.setText(state.device.words)
         self.device.setToolTip(state.device.why)
 

@@ -1,4 +1,5 @@
-"""Writing a mask as a file, that of the last run or the one in hand, in a thread, and what is to be said about it.
+"""Writing a mask as a file, that of the last run or the one in hand, in a thread, and what is to be said about it: of
+the mask that a person means, whichever was written last.
 
 Beside each mask goes a record of where it comes from (see :mod:`~napari_seg.session.provenance`).
 """
@@ -9,10 +10,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from psygnal import Signal
@@ -27,12 +30,32 @@ from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Mask
 from napari_seg.gui.runs import Runs
 from napari_seg.gui.track import Track
-from napari_seg.session.provenance import EXPORT, made, made_by_model, record_path, write_record
+from napari_seg.session.provenance import FAILED, made, made_by_model, record_path, went_out_before, write_record
+from napari_seg.session.records import LEARNING
 from napari_seg.tasks.base import Labels
+
+UNSAVED = "Not exported to a file yet"
+
+
+@dataclass
+class Known:
+    """What is known of the files of a mask. ``words`` say what was saved in this window and when, with ``at`` changes
+    by then of ``changes``; ``inside``: nothing of it ever went out, as far as that is known."""
+
+    words: str = ""
+    at: int = 0
+    changes: int = 0
+    inside: bool = False
+
+    @property
+    def told(self) -> str:
+        if not self.words:
+            return UNSAVED if self.inside else ""
+        return self.words if self.changes == self.at else f"{self.words}; changed since"
 
 
 class Saving:
-    """``words`` say what was saved and when, ``trouble`` why it could not be.
+    """``words`` say what was saved and when of the mask that is meant, ``trouble`` why it could not be.
 
     A mask of which only a part follows the newest thresholds is saved when the rest does too.
     """
@@ -44,16 +67,20 @@ class Saving:
         self._engine, self._recorder = engine, recorder
         self._runs, self._images = runs, images
         self._wanted: Path | None = None
+        self._known: WeakKeyDictionary[Track, Known] = WeakKeyDictionary()
+        self._doing = ""  # what is being saved
+        self._unkept = ""  # what was saved of the last run, where no session keeps its mask
         self.words = ""
         self.trouble = ""
+        recorder.written.connect(self._changed)
 
     def save(self, path: Path) -> None:
         """Write the mask of the last run, as its layer shows it."""
         if words := spared(path, identities(self._images())):
-            self._done(("", words))
+            self._fail(words)
             return
         self._wanted = path
-        self._done((f"Saving {path.name}", ""))
+        self._begin(path)
         self.tick()
 
     def save_one(self, track: Track, path: Path) -> None:
@@ -61,20 +88,32 @@ class Saving:
         words = spared(path, identities(self._images()))
         if not words and lies_elsewhere(track.layer, track.image):
             words = f"{path.name} was not saved, as the mask {MOVED}"
-        self._done(("", words) if words else (f"Saving {path.name}", ""))
-        if not words:
+        if words:
+            self._fail(words)
+        else:
+            self._begin(path)
             self._hand_out([track], volume_of(track.layer), (), path)
 
     def tick(self) -> None:
+        self._save_wanted()
+        self._tell()
+
+    def look_again(self) -> None:
+        """Masks may have gone out in another way: what the log says of that is asked for anew."""
+        for track, known in list(self._known.items()):
+            if known.inside:
+                del self._known[track]
+
+    def _save_wanted(self) -> None:
         masks, path = self._runs.masks, self._wanted
         if path is None or not self._runs.settled:
             return
         self._wanted = None
         if not masks:
-            self._done(("", f"{path.name} was not saved, as the mask is no longer open; press Segment again."))
+            self._fail(f"{path.name} was not saved, as the mask is no longer open; press Segment again.")
             return
         if any(lies_elsewhere(mask.layer, mask.target.layer) for mask in masks):
-            self._done(("", f"{path.name} was not saved, as the mask {MOVED}"))
+            self._fail(f"{path.name} was not saved, as the mask {MOVED}")
             return
         predicted, known, planes = masks[0].predicted, volume_of(masks[0].layer), self._planes(masks)
         tracks = [track for mask in masks if (track := self._recorder.track(mask.layer)) is not None]
@@ -87,20 +126,27 @@ class Saving:
                 }
             )
             labels = [mask.layer.data.copy() for mask in masks]
-            self._write(replace(known, made=told), labels, planes, Record(self._recorder, None, path, None), path)
+            record = Record(self._recorder, None, path, None)
+            self._write(replace(known, made=told), labels, planes, record, path, {})
         else:
             self._hand_out(tracks, known, planes, path)
 
     def _hand_out(self, tracks: list[Track], known: Volume, planes: tuple[str, ...], path: Path) -> None:
-        self._recorder.hand_out(
-            tracks,
-            path.name,
-            lambda labels, record: self._write(
-                known, labels, planes, Record(self._recorder, tracks[0], path, record), path
-            ),
-        )
+        def then(labels: list[Labels], told: Future[dict[str, Any]] | None) -> None:
+            record = Record(self._recorder, tracks[0], path, told)
+            self._write(known, labels, planes, record, path, {track: self._of(track).changes for track in tracks})
 
-    def _write(self, known: Volume, labels: list[Labels], planes: tuple[str, ...], record: Record, path: Path) -> None:
+        self._recorder.hand_out(tracks, path.name, then)
+
+    def _write(
+        self,
+        known: Volume,
+        labels: list[Labels],
+        planes: tuple[str, ...],
+        record: Record,
+        path: Path,
+        changes: dict[Track, int],
+    ) -> None:
         each = f" (a plane for each class: {', '.join(planes)})" if planes else ""
 
         def work() -> tuple[str, str]:
@@ -117,7 +163,7 @@ class Saving:
                 return "", f"Saved {path.name}, but not where it comes from. {error}"
             return f"{_saved(path, each)}{words}", ""
 
-        self._engine.later(work, self._done, "files")
+        self._engine.later(work, partial(self._done, changes), "files")
 
     def _planes(self, masks: list[Mask]) -> tuple[str, ...]:
         """What the overlapping classes of masks are called now, one plane each; nothing for a mask of one plane."""
@@ -130,19 +176,59 @@ class Saving:
         )
 
     def was_saved(self, labels: Sequence[Any], path: Path) -> None:
-        """Arrays were written in another way. Nothing is said where they are not all of the mask of the last run."""
-        masks = self._runs.masks
-        if masks and {id(mask.layer.data) for mask in masks} == set(map(id, labels)) and self._wanted is None:
-            self._done((_saved(path), ""))
+        """Arrays were written in another way."""
+        out = set(map(id, labels))
+        tracks = [track for track in self._recorder.tracks() if id(track.layer.data) in out]
+        if self._wanted is None:
+            self._done({track: self._of(track).changes for track in tracks}, (_saved(path), ""))
 
     def forget(self) -> None:
         """Another mask is on its way, which nobody has saved."""
-        path, self._wanted = self._wanted, None
-        self._done(("", f"{path.name} was not saved, as a new run began; save the new mask." if path else ""))
+        path, self._wanted, self._unkept = self._wanted, None, ""
+        self._fail(f"{path.name} was not saved, as a new run began; save the new mask." if path else "")
 
-    def _done(self, words: tuple[str, str]) -> None:
-        self.words, self.trouble = words
+    def _of(self, track: Track) -> Known:
+        """What is known of a mask; the log is asked whether it went out before, but of a mask that came from a file."""
+        if track not in self._known:
+            known = self._known[track] = Known()
+            image, plane = track.row.id, track.plane
+
+            def then(before: bool) -> None:
+                known.inside = not before
+
+            if not track.layer.source.path and not plane.endswith(LEARNING):
+                self._recorder.ask(track, lambda store: went_out_before(store, image, plane), then)
+        return self._known[track]
+
+    def _changed(self, track: Track, blocks: object) -> None:
+        self._of(track).changes += 1
+
+    def _begin(self, path: Path) -> None:
+        self._doing, self.trouble = f"Saving {path.name}", ""
+        self._tell()
+
+    def _fail(self, why: str) -> None:
+        self._done({}, ("", why))
+
+    def _done(self, changes: dict[Track, int], words: tuple[str, str]) -> None:
+        """``changes``: how many each mask had when the voxels that went out were copied."""
+        told, self.trouble = words
+        self._doing = ""
+        for track, at in changes.items():
+            if told:
+                self._of(track).words, self._of(track).at = told, at
+        if not changes:
+            self._unkept = told
+        self._tell()
         self.changed.emit()
+
+    def _tell(self) -> None:
+        """Say what is true of the mask that is meant."""
+        track = self._recorder.meant
+        words = self._doing or (self._of(track).told if track is not None else self._unkept)
+        if words != self.words:
+            self.words = words
+            self.changed.emit()
 
 
 class Record:
@@ -175,7 +261,7 @@ class Record:
         """The mask was not written."""
         if self._known is not None and self._track is not None:
             image, at, who, file = self._track.row.id, time.time(), self._who, self._path.name
-            self._track.session.writer.send(lambda store: store.note(image, at, who, f"{EXPORT} failed", file=file))
+            self._track.session.writer.send(lambda store: store.note(image, at, who, FAILED, file=file))
 
 
 def _saved(path: Path, each: str = "") -> str:

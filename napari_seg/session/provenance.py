@@ -31,6 +31,9 @@ from napari_seg.session.store import REDO, RESTORE, UNDO, Store
 EXPORT = "export"
 """The entry of the log that a mask went out."""
 
+FAILED = "export failed"
+"""That it could not be written after all."""
+
 FORMAT = 1
 """The number of the layout below."""
 
@@ -43,6 +46,17 @@ OPENED = "opened"
 STATES: tuple[State, ...] = ("accepted", "rejected", "flagged", "unseen")
 
 SUFFIX = ".review.json"
+
+
+def went_out_before(store: Store, image: int, plane: str) -> bool:
+    """Whether a mask was ever written to a file, as far as the log says."""
+    files = set[str]()
+    for _, _, _, what, _, details in store.log(image):
+        if what == EXPORT and details.get("plane", plane) == plane:
+            files.add(details.get("file", ""))
+        elif what == FAILED:
+            files.discard(details.get("file", ""))
+    return bool(files)
 
 
 def provenance(store: Store, image: int, *planes: str) -> dict[str, Any]:

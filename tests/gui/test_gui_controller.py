@@ -997,7 +997,7 @@ def test_save_writes_the_mask_and_says_so(
     controller.save(tmp_path / "mask.bmp")
     rest(controller)
     assert "does not say the format" in controller.state.findings[0].text
-    assert not controller.state.saved
+    assert controller.state.saved.startswith("Saved mask.tif at ")  # that is so
 
 
 def test_the_session_knows_which_model_made_a_mask_and_how(

@@ -81,7 +81,7 @@ def test_segment_with_mouse_and_keyboard(
     assert mask.data.shape == picture.shape
     assert mask.metadata[KEY].spacing == pytest.approx((0.5, 0.5))
     assert shown.outcome.isVisible()
-    assert panel.saved.text() == "Not exported to a file yet"
+    qtbot.waitUntil(lambda: panel.saved.text() == "Not exported to a file yet", timeout=5_000)
     viewer.layers.selection = {mask}
     viewer.layers.save(str(tmp_path / "by_menu.ome.tif"), selected=True, plugin="napari-seg")
     qtbot.waitUntil(lambda: panel.saved.text().startswith("Saved by_menu.ome.tif at "), timeout=5_000)
