@@ -29,6 +29,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from napari_seg.data.formats import read, read_answered
+from napari_seg.data.unchanged import refuse_changed
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
 from napari_seg.files import written
@@ -100,6 +101,7 @@ def volume_from(image: Mapping[str, Any]) -> Volume:
     spacing = tuple(image["spacing"]) if image["spacing"] else None
     if "array" not in image:
         volume = read(image["path"], axes=image["axes"])
+        refuse_changed(image["marks"], image["name"])
         if (volume.axes, volume.shape) != (image["axes"], tuple(image["shape"])):
             raise SegError(f"{image['name']} has another size in its file than in the window; open it again.")
         return replace(volume, spacing=spacing, unit=image["unit"], name=image["name"])

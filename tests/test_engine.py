@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,12 @@ import dask.array as da
 import numpy as np
 import psutil
 import pytest
+import zarr
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.editing.suspicion import disagreement
+from napari_seg.errors import SegError
 from napari_seg.gui import engine as link
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
 from napari_seg.inference.expectation import expected_wrong
@@ -140,6 +144,43 @@ def test_a_file_is_read_and_segmented_by_the_engine(line: Line, spots: Path, tmp
     assert (tuple(image["spacing"]), image["unit"]) == (here.spacing, here.unit)
     again = line.last(line.engine.order("redecode", prediction=message.order, thresholds={}, region=None))
     assert isinstance(again, Failed)  # the scores of a folder would not fit into memory
+
+
+def test_an_image_that_another_one_took_the_place_of_is_refused(line: Line, spots: Path, tmp_path: Path) -> None:
+    """Its mask would lie on the picture of the one that is shown."""
+    path, place = tmp_path / "cells.ome.zarr", "in its file since it was opened; open it again."
+    order = {"model": str(spots), "settings": SETTINGS, "region": None}
+
+    def refused(verb: str, **content: Any) -> None:
+        failed = line.last(line.engine.order(verb, **order | content))
+        assert isinstance(failed, Failed)
+        assert failed.sentence.endswith(place)
+        assert not failed.traceback
+
+    opened = read(write(IMAGE, path))
+    shown = replace(opened, data=da.from_array(opened.data))
+    assert isinstance(line.last(line.predict(spots, shown)), Finished)
+    shutil.rmtree(path)
+    write(replace(IMAGE, data=IMAGE.data[:, ::-1]), path)
+    refused("predict", image=shown)
+    taught = {"session": str(tmp_path), "image": 1, "plane": "objects"}
+    refused("live", lessons=[{**taught, "volume": shown}])
+    refused("examine", lessons=[{**taught, "volume": shown}], agreed=[], settings={})
+    assert isinstance(line.last(line.predict(spots, read(path))), Finished)
+    opened = read(path)
+    zarr.open_array(path / "0", mode="r+")[...] = 7  # the same folder, with the voxels of another one
+    refused("predict", image=opened)
+
+
+def test_an_image_that_cannot_be_read_any_more_is_not_waited_for(line: Line, spots: Path) -> None:
+    class Damaged:
+        shape, dtype, ndim = IMAGE.shape, IMAGE.dtype, 3
+
+        def __getitem__(self, key: Any) -> Any:
+            raise SegError("A part of it is damaged; get the file again.")
+
+    failed = line.last(line.predict(spots, replace(IMAGE, data=Damaged())))
+    assert failed == Failed(failed.order, "A part of it is damaged; get the file again.")
 
 
 def test_mirrored_predictions_are_compared_with_the_scores_of_before(line: Line, spots: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
+from napari_seg.data.unchanged import Marks, refuse_changed
 from napari_seg.errors import SegError
 
 
@@ -17,14 +18,21 @@ class LazyView:
     Axes of ``array`` that are not in ``order`` are seen at their first element.
 
     Only what is indexed is read, with integers, slices and an ellipsis; the result is a numpy array. Reading raises
-    ``SegError`` where a chunk of the file ``name`` is damaged, and where what is wanted does not fit in memory.
+    ``SegError`` where a chunk of the file ``name`` is damaged, where the file is no longer the one of these ``marks``,
+    and where what is wanted does not fit in memory.
     """
 
     def __init__(
-        self, array: Any, name: str, order: tuple[int, ...] | None = None, sizes: tuple[int, ...] | None = None
+        self,
+        array: Any,
+        name: str,
+        marks: Marks,
+        order: tuple[int, ...] | None = None,
+        sizes: tuple[int, ...] | None = None,
     ) -> None:
         self._array = array
         self._name = name
+        self.marks = marks
         self._order = tuple(range(array.ndim)) if order is None else order
         self._sizes = tuple(int(n) for n in array.shape) if sizes is None else sizes
 
@@ -53,16 +61,19 @@ class LazyView:
         return self.shape[0]
 
     def transpose(self, order: tuple[int, ...]) -> LazyView:
-        return LazyView(self._array, self._name, tuple(self._order[axis] for axis in order), self._sizes)
+        return self._seen(tuple(self._order[axis] for axis in order), self._sizes)
 
     def cut(self, axis: int, size: int) -> LazyView:
         """The same with only the first ``size`` elements along ``axis``."""
         own = self._order[axis]
-        return LazyView(self._array, self._name, self._order, (*self._sizes[:own], size, *self._sizes[own + 1 :]))
+        return self._seen(self._order, (*self._sizes[:own], size, *self._sizes[own + 1 :]))
 
     def first(self, axis: int) -> LazyView:
         """The same without ``axis``, at its first element."""
-        return LazyView(self._array, self._name, self._order[:axis] + self._order[axis + 1 :], self._sizes)
+        return self._seen(self._order[:axis] + self._order[axis + 1 :], self._sizes)
+
+    def _seen(self, order: tuple[int, ...], sizes: tuple[int, ...]) -> LazyView:
+        return LazyView(self._array, self._name, self.marks, order, sizes)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[...], dtype)
@@ -91,9 +102,12 @@ class LazyView:
             need = f"{nbytes / 2**30:.1f} GiB"
             raise SegError(f"{self._name} needs {need}, more memory than is free; choose a box or a smaller image.")
         try:
-            return np.asarray(self._array[source])
+            found = np.asarray(self._array[source])
         except Exception as error:  # of the many decoders
+            refuse_changed(self.marks, self._name)
             raise SegError(f"A part of {self._name} is damaged or cut off; get the file again.") from error
+        refuse_changed(self.marks, self._name)
+        return found
 
     def _full(self, key: Any) -> tuple[Any, ...]:
         parts = key if isinstance(key, tuple) else (key,)

@@ -20,6 +20,7 @@ from napari_seg.data.axes import arrange, name_axes
 from napari_seg.data.geometry import is_place
 from napari_seg.data.lazy import LazyView
 from napari_seg.data.ngff import Node, datasets_of, letters_of, node_at, says_translation, scale_of, translation_of
+from napari_seg.data.unchanged import marks_of_array
 from napari_seg.data.units import length, seconds, spacing_from
 from napari_seg.data.volume import AXES, SPATIAL, UNITS, Location, Source, Volume
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
@@ -184,7 +185,11 @@ def _image(node: Node, multiscale: dict[str, Any], axes: str | None, only: str |
     origin = tuple(  # in the unit of the spacing, whatever the file says both in
         said[axis][1] * (1.0 if spacing is None else spacing[k] / said[axis][0]) for k, axis in enumerate(spatial)
     )
-    levels = [arrange(LazyView(array, node.path.name), letters)[0] for _, array in stored if array.ndim == len(letters)]
+    levels = [
+        arrange(LazyView(array, node.path.name, marks_of_array(node.path / str(entry["path"]))), letters)[0]
+        for entry, array in stored
+        if array.ndim == len(letters)
+    ]
     notes += _note_of_masks(node.path)
     is_mask = _is_certainly_mask(node)
     if is_mask and "C" in ordered and levels[0].shape[ordered.index("C")] == 1:  # of the image, in some programs
@@ -202,7 +207,7 @@ def _image(node: Node, multiscale: dict[str, Any], axes: str | None, only: str |
         unit=unit,
         channels=_channels(node, ordered, levels[0].shape),
         name=node.path.name.removesuffix(".zarr").removesuffix(".ome"),
-        source=Source(node.path, "ome_zarr", str(entry["path"]), modality, header=header, location=location),
+        source=Source(node.path, "ome_zarr", str(entry["path"]), modality, None, header, location, levels[0].marks),
         notes=(*notes, *doubts),
         levels=tuple(levels[1:]) if only is None else (),
         interval=seconds(said["T"][0], said["T"][2]) if "T" in said and said["T"][2] else None,
@@ -249,8 +254,9 @@ def _level(path: Path, axes: str | None) -> Volume:
                 return _image(node, multiscale, axes, own)
     array = open_level(node_at(path.parent) if claims(path.parent) else Node(path.parent, {}), path.name)
     letters = name_axes("Q" * (array.ndim - 2) + "YX", array.shape, axes, path.name)
-    data, ordered = arrange(LazyView(array, path.name), letters)
-    return Volume(data, ordered, name=path.name.removesuffix(".zarr"), source=Source(path, "ome_zarr"))
+    data, ordered = arrange(LazyView(array, path.name, marks_of_array(path)), letters)
+    source = Source(path, "ome_zarr", marks=data.marks)
+    return Volume(data, ordered, name=path.name.removesuffix(".zarr"), source=source)
 
 
 def open_level(node: Node, inside: str) -> Any:

@@ -23,6 +23,7 @@ from tifffile import TiffFile, TiffPageSeries
 from napari_seg.data.axes import arrange, name_axes
 from napari_seg.data.lazy import LazyView
 from napari_seg.data.tiff_metadata import NAMESPACE, declared_planes, metadata
+from napari_seg.data.unchanged import marks
 from napari_seg.data.units import spacing_from
 from napari_seg.data.volume import AXES, MADE, Source, Volume, labels_dtype
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
@@ -204,7 +205,7 @@ def _pixels(path: Path, file: TiffFile, image: TiffPageSeries, level: TiffPageSe
     store = level.aszarr(level=0, chunkmode=2 if whole_pages else 0)
     array = zarr.open_array(store, mode="r")
     weakref.finalize(array, file.close)
-    return LazyView(array, path.name)
+    return LazyView(array, path.name, marks([file.filehandle.fileno()]))
 
 
 def _whole(path: Path, image: TiffPageSeries) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.geometry import Reorder, leaning, orientation
+from napari_seg.data.unchanged import Marks
 from napari_seg.errors import SegError
 from napari_seg.files import as_text
 
@@ -50,6 +51,7 @@ class Source:
     ``modality`` is DICOM's word, ``"SEG"`` for what is certainly a mask. ``reorder`` leads from the file's spatial
     axes to the volume's. ``header`` holds what the format itself needs again (for NIfTI the qform, the sform and their
     codes); it never holds a patient's name or ID. ``location``: where the file says it lies, if in no patient's space.
+    ``marks``: what the file was known by when it was opened, where it is read in parts by whoever needs them.
     """
 
     path: Path
@@ -59,6 +61,7 @@ class Source:
     reorder: Reorder | None = None
     header: Mapping[str, Any] = field(default_factory=dict)
     location: Location | None = None
+    marks: Marks = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,7 @@ import psutil
 from psygnal import Signal
 
 from napari_seg.data.volume import Volume
+from napari_seg.errors import SegError
 from napari_seg.files import cause_of
 from napari_seg.jobs import Progress
 
@@ -231,6 +232,9 @@ class Engine:
                 sentence = f"The image could not be handed over ({reason}); free some space in {self._folder.parent}."
                 self._inbox.put((process, Failed(order["id"], sentence)))
                 return
+            except SegError as error:  # of an image that is read in parts
+                self._inbox.put((process, Failed(order["id"], str(error))))
+                return
         self._send(process, order)
 
     def _send(self, process: subprocess.Popen[str] | None, order: Mapping[str, Any]) -> None:
@@ -244,7 +248,8 @@ class Engine:
         source = image.source
         if source and source.format == "ome_zarr" and not isinstance(image.data, np.ndarray):
             known = {"axes": image.axes, "shape": image.shape, "spacing": image.spacing, "unit": image.unit}
-            return {"path": str(source.path / source.series), "name": image.name, **known}
+            file = str(source.path / source.series)
+            return {"path": file, "marks": source.marks, "name": image.name, **known}
         path = self._folder / f"image-{number}.npy"
         _save(image, path)
         return {

@@ -452,3 +452,26 @@ def test_masks_are_not_added_to_metadata_of_old_versions(tmp_path: Path) -> None
     assert volume.axes == "ZYX"
     with pytest.raises(SegError, match=r"0\.4 or 0\.5"):
         ome_zarr.add_labels(volume.mask(labels_like(volume)), path, "m")
+
+
+@pytest.mark.parametrize("what", ["another", "other voxels", "none"])
+def test_what_took_the_place_of_an_open_image_is_never_shown_as_that(image: Path, what: str) -> None:
+    volume = read(image)
+    data = RNG.integers(1, 999, volume.shape, dtype=np.uint16)
+    before = np.asarray(volume.data)
+    if what == "other voxels":
+        zarr.open_array(image / "0", mode="r+")[...] = data
+    else:
+        shutil.rmtree(image)
+    if what == "another":
+        store(image, data)
+    with pytest.raises(SegError, match=r"^a.ome.zarr was changed in its file since it was opened; open it again\.$"):
+        volume.data[0, 1]
+    if what != "none":
+        assert not np.array_equal(read(image).data[0, 1], before[0, 1])
+
+
+def test_a_mask_that_is_added_does_not_change_the_image(image: Path) -> None:
+    volume = read(image)
+    ome_zarr.add_labels(volume.mask(np.ones(volume.grid, np.uint8)), image, "cells")
+    assert volume.data[0, 1].shape == volume.grid[1:]
