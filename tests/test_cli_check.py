@@ -68,3 +68,61 @@ def test_a_training_stops_at_what_must_be_mended_and_mends_it_where_that_is_aske
     assert not (folder / "a.safetensors").exists()
     assert run(*words, folder / "a.safetensors", "--fix", "renumber").code == 0
     assert "mended" in json.dumps(json.loads(run("info", folder / "a.safetensors", "--json").out)["history"])
+
+
+def of_classes(path: Path, *values: tuple[int, ...]) -> Path:
+    """A folder of images whose labels hold these values, a square for each."""
+    for number, here in enumerate(values):
+        labels = np.zeros((32, 48), np.uint8)
+        for k, value in enumerate(here):
+            labels[4:20, 2 + 12 * k : 12 + 12 * k] = value
+        noise = np.random.default_rng(number).integers(0, 60, labels.shape)
+        write(Volume((labels * 40 + noise).astype(np.uint8), "YX"), path / "images" / f"c{number}.png")
+        write(Volume(labels, "YX"), path / "labels" / f"c{number}.png")
+    return path
+
+
+TRAIN = ("--steps", 1, "--device", "cpu", "--output")
+
+
+@pytest.mark.parametrize("rare", range(4))
+def test_the_own_division_leaves_the_only_image_of_a_class_to_be_learned_from(
+    run: Run, tmp_path: Path, rare: int
+) -> None:
+    data = of_classes(tmp_path, *((1, 2) if number == rare else (1,) for number in range(4)))
+    told = json.loads(run("check", data, "--task", "semantic", "--json").out)
+    assert not any(finding["stops"] for finding in told["findings"])
+    ended = run("train", data, "--task", "semantic", *TRAIN, tmp_path / "a.safetensors", "--json")
+    assert ended.code == 0, ended.err
+    made = json.loads(ended.out)
+    assert made["task"]["classes"] == ["class 1", "class 2"]
+    assert made["cases"] == {"train": 3, "val": 1}
+
+
+def test_the_own_division_leaves_the_only_objects_to_be_learned_from(run: Run, tmp_path: Path) -> None:
+    data = of_classes(tmp_path, (), (), (1, 2, 3), ())
+    ended = run("train", data, "--task", "instance", *TRAIN, tmp_path / "a.safetensors")
+    assert ended.code == 0, ended.err
+
+
+@pytest.mark.parametrize(
+    ("task", "values", "words"),
+    [
+        ("semantic", ((1,), (1,), (1, 2)), "Class 2 is in images for validation alone (c2)"),
+        ("instance", ((), (), (1, 2)), "Objects are in images for validation alone (c2)"),
+    ],
+)
+def test_a_split_that_keeps_all_of_a_class_for_validation_must_be_mended(
+    run: Run, tmp_path: Path, task: str, values: tuple[tuple[int, ...], ...], words: str
+) -> None:
+    data, split = of_classes(tmp_path, *values), tmp_path / "split.csv"
+    split.write_text("name,split\nc0,train\nc1,train\nc2,val\n")
+    given = (data, "--task", task, "--split", split)
+    ended = run("check", *given)
+    assert f"must be mended: {words}" in ended.out
+    assert "train in the split. Put all of it into training: --fix one-side" in ended.out
+    ended = run("train", *given, *TRAIN, tmp_path / "a.safetensors")
+    assert ended.code == 2
+    assert words in ended.err
+    assert "must be mended" not in run("check", *given, "--fix", "one-side").out
+    assert run("train", *given, *TRAIN, tmp_path / "a.safetensors", "--fix", "one-side").code == 0

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_seg.choices import TaskKind
 from napari_seg.cli.console import put, put_json, put_table, say, watch
 from napari_seg.cli.options import (
     Axes,
@@ -45,7 +46,7 @@ def check(
 
     refuse_clashes(None, None, split, where=where, hold_out=hold_out)
     agreed = known_fixes(fix)
-    cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes)
+    cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, task=task)
     found = watch(run.steps(cases, Wanted(task)), "Looking")
     left = [finding for finding in found if finding.fix not in agreed]
     planned: list[Mapping[str, str]] = []
@@ -73,12 +74,13 @@ def cases_in(
     where: list[str] | None,
     hold_out: str | None,
     axes: str | None,
+    task: TaskKind,
     masks: Path | None = None,
 ) -> Cases:
     """The cases of a folder by the flags that say which; what a person should know of the choice is said."""
     from napari_seg.training.cases import find_cases
 
-    cases = find_cases(data, split=split, where=pairs(where), hold_out=hold_out, axes=axes, masks=masks)
+    cases = find_cases(data, split=split, where=pairs(where), hold_out=hold_out, axes=axes, masks=masks, task=task)
     for note in cases.notes:
         say(note)
     return cases

@@ -99,7 +99,7 @@ def search(
     )
     if resume:
         stopped_search(output, spec)
-    cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks)
+    cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks, task=task)
     lessons = checked(cases, Wanted(task, len(spec.classes)), agreed, as_json=json_progress)
     began = time.monotonic()
 

@@ -115,7 +115,7 @@ def train(
         stopped_folds(output, spec, folds)
     elif resume:
         refuse_another(output, spec.to_json(), first_of(beginning).digest if beginning else "")
-    cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks)
+    cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, masks=masks, task=task)
     named = beginning.spec.task.classes if beginning else spec.classes
     channels = beginning.spec.input.channels if beginning else ()
     lessons = checked(cases, Wanted(task, len(named), channels), agreed, as_json=json_progress)

@@ -3,14 +3,17 @@ labels paired by stem are one kind of it, split without ever dividing a group (a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_seg.choices import TaskKind
 from napari_seg.data.align import apart, as_its_image, in_one_space, onto_grid
 from napari_seg.data.axes import refuse_unknown
 from napari_seg.data.formats import images_by_stem, read, read_answered
@@ -28,6 +31,22 @@ class Labelled(NamedTuple):
     image: Volume
     labels: Volume
     mask: NDArray[np.bool_] | None = None
+
+    @property
+    def counted(self) -> Volume:
+        """The labels, with background where they do not count."""
+        if self.mask is None:
+            return self.labels
+        there = np.expand_dims(self.mask, self.labels.axes.index("C")) if "C" in self.labels.axes else self.mask
+        return replace(self.labels, data=np.where(there, np.asarray(self.labels.data), 0))
+
+
+def occurring(labels: Volume) -> NDArray[np.int64]:
+    """The numbers that occur in labels, or the planes (from 1) that hold something."""
+    ids = np.asarray(labels.data)
+    if "C" not in labels.axes:
+        return np.unique(ids)
+    return 1 + np.flatnonzero((ids > 0).any(tuple(k for k, axis in enumerate(labels.axes) if axis != "C")))
 
 
 class Named(Protocol):
@@ -176,15 +195,17 @@ def find_cases(
     hold_out: str | None = None,
     axes: str | None = None,
     masks: str | Path | None = None,
+    task: TaskKind | None = None,
 ) -> Cases:
     """The cases of a folder with ``images/`` and ``labels/``, each marked ``train`` or ``val``.
 
     ``split`` is a CSV with the columns name and split, and optionally group and others, by which ``where`` selects; see
     :func:`~napari_seg.training.split.read_split`. Rows that are held out (``hold_out``, without it ``test``) are left
     out before any file is opened. Without a ``split`` images of one subject, by names as in BIDS, are a group. Without
-    rows marked ``val`` a part of the rest is taken for validation, whole groups
-    only, the same at every call. ``masks`` is a folder with the masks of where labels count (not 0), one for each
-    image. Raises ``SegError`` where nothing pairs, where the split divides a group, and for axes that no image has.
+    rows marked ``val`` a part of the rest is taken for validation, whole groups only, the same at every call; where the
+    ``task`` is said, none that alone holds something of what that learns. ``masks`` is a folder with the masks of where
+    labels count (not 0), one for each image. Raises ``SegError`` where nothing pairs, where the split divides a group,
+    and for axes that no image has.
     """
     data = Path(data)
     refuse_unknown(axes, f"the images in {data / 'images'}")
@@ -217,7 +238,7 @@ def find_cases(
             f"No image in {data / 'images'} is left to learn from; check the names, the split and the selection."
         )
     if {case.split for case in cases} == {"train"}:
-        cases = _with_validation(cases)
+        cases = _with_validation(cases, task)
     return Cases(cases, notes)
 
 
@@ -251,8 +272,35 @@ def _by_stem(folder: Path, cure: str) -> dict[str, Path]:
     return images_by_stem(folder)
 
 
-def _with_validation(cases: Sequence[Case]) -> list[Case]:
+def _with_validation(cases: Sequence[Case], task: TaskKind | None) -> list[Case]:
     groups = sorted({case.group for case in cases})
     count = min(max(1, round(len(groups) * VALIDATION_SHARE)), len(groups) - 1)
-    taken = set(np.random.default_rng(0).permutation(groups)[:count]) if count else set()
+
+    @cache
+    def holds(group: str) -> frozenset[int]:
+        return frozenset(number for case in cases if case.group == group for number in _learnable(case, task))
+
+    def is_learned_without(gone: Collection[str]) -> bool:
+        left = set().union(*map(holds, gone))
+        for group in groups:
+            if not left:
+                break
+            left -= holds(group) if group not in gone else set()
+        return not left
+
+    taken = set[str]()
+    for group in np.random.default_rng(0).permutation(groups).tolist():
+        if len(taken) < count and is_learned_without({*taken, group}):
+            taken.add(group)
     return [replace(case, split="val") if case.group in taken else case for case in cases]
+
+
+def _learnable(case: Case, task: TaskKind | None) -> Collection[int]:
+    """What of a task can be learned from a case: the numbers of its classes, 1 where objects are. Nothing of what
+    cannot be read; that is for the data check to say."""
+    if task is None:
+        return ()
+    with suppress(SegError):
+        numbers = {*occurring(case.load().counted).tolist()} - {0}
+        return numbers if task == "semantic" else {1} if numbers else ()
+    return ()

@@ -294,16 +294,32 @@ def _classes(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     for value in found if len(found) <= 20 else ():
         holders = [case for case in cases if (case.sizes or {}).get(value)]
         voxels = sum((case.sizes or {})[value] for case in holders)
-        if voxels < FEW_VOXELS:
+        if _only_validated(holders, cases):
+            words = (
+                f"Class {value} is in images for validation alone ({{}}), so it would not be learned; mark one with "
+            )
+            yield _finding(f"{words}train in the split.", holders, value > wanted.classes, "one side")
+        elif voxels < FEW_VOXELS:
             yield _finding(f"Class {value} has {count_of(voxels, 'voxel')} in all; label more of it.", holders, False)
         elif len(holders) < min(FEW_CASES, len(cases)):
             yield _finding(f"Class {value} occurs in {{}} alone; label it in more images.", holders, False)
+
+
+def _only_validated(holders: Sequence[Looked], cases: Sequence[Looked]) -> bool:
+    """Whether what these cases hold is in nothing that is learned from, though there is something."""
+    return {case.split for case in holders} == {"val"} and any(case.split == "train" for case in cases)
 
 
 def _objects(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     """Masks without a number for each object, where objects are asked for."""
     if wanted.task != "instance":
         return
+    holders = [case for case in cases if case.values]
+    if _only_validated(holders, cases):
+        words = (
+            "Objects are in images for validation alone ({}), so none would be learned; mark some with train in the "
+        )
+        yield _finding(f"{words}split.", holders, True, "one side")
     alike = [case for case in cases if len(case.values) == 1 and case.pieces > 1]
     yield from _told("In {} all objects have the same number.", alike, True, "split")
 

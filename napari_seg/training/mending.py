@@ -155,14 +155,15 @@ def mended(cases: Sequence[Readable], found: Sequence[Finding], agreed: Collecti
     """The cases with those findings mended whose ``fix`` is ``agreed``, in the order of :data:`FIXES`."""
     chosen = [finding for finding in found if finding.fix in agreed]
     gone = {name for finding in chosen for name in left_out(finding)}
-    moved = {name for finding in chosen if finding.fix == "one side" for name in finding.cases}
+    named = {name for finding in chosen if finding.fix == "one side" for name in finding.cases}
+    moved = {case.group for case in cases if case.name in named}
     values = tuple(sorted({value for finding in chosen for value in finding.values}))
     return [
         Mended(
             case,
             tuple(fix for fix in FIXES if any(f.fix == fix and case.name in f.cases for f in chosen)),
             values,
-            "train" if case.name in moved else case.split,
+            "train" if case.group in moved else case.split,
         )
         for case in cases
         if case.name not in gone

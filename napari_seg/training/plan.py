@@ -23,6 +23,7 @@ from napari_seg.tasks.base import ClassNames
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import MOST_CLASSES, Semantic
 from napari_seg.training.augment import Augmentation
+from napari_seg.training.cases import occurring
 from napari_seg.training.sample import Sample, check_labels, frames, grid_at
 from napari_seg.wording import count_of, there_are
 
@@ -320,11 +321,7 @@ class Facts:
             words = "a 2D image" if image.ndim == 2 else "a volume of one slice"
             raise SegError(f"{image.name} is {words}; train a 2D network on it.")
         planes = labels.size("C") if "C" in labels.axes else 0
-        ids = np.asarray(labels.data)
         diameters = dict[int, NDArray[np.float64]]()
-        values = np.unique(ids)
-        if planes:
-            values = 1 + np.flatnonzero((ids > 0).any(tuple(k for k, axis in enumerate(labels.axes) if axis != "C")))
         if spec.task == "instance":
             check_labels(labels, Instance(ndim=ndim), image.name)
             diameters = {n: _diameters(image, labels, n) for n in ({spec.ndim} if spec.ndim else {2, ndim})}
@@ -337,7 +334,7 @@ class Facts:
             image.unit,
             modality,
             image.orientation[-ndim:],
-            values,
+            occurring(labels),
             planes,
             _plane_names(labels),
             diameters,

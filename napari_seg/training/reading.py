@@ -6,9 +6,6 @@ Every lesson is read once for each, so that never more than one image is in memo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-
-import numpy as np
 
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress, Steps
@@ -83,8 +80,5 @@ def _samples_of(lesson: Lesson, model: ModelSpec, channel: str | None) -> list[S
 
 def _facts_of(lesson: Lesson, spec: TrainSpec) -> Facts:
     """The facts of a lesson, with background where its labels do not count."""
-    image, labels, mask = lesson.load()
-    if mask is not None:
-        there = np.expand_dims(mask, labels.axes.index("C")) if "C" in labels.axes else mask
-        labels = replace(labels, data=np.where(there, np.asarray(labels.data), 0))
-    return Facts.of(image, labels, spec)
+    found = lesson.load()
+    return Facts.of(found.image, found.counted, spec)

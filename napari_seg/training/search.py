@@ -107,7 +107,7 @@ def search(
     if count is not None and count < 2:
         raise SegError(f"A search needs 2 candidates or more, not {count}; train without a search instead.")
     note = stopped_search(Path(save_to), spec) if resume else None
-    lessons = tuple(find_cases(data)) if isinstance(data, str | Path) else tuple(data)
+    lessons = tuple(find_cases(data, task=spec.task)) if isinstance(data, str | Path) else tuple(data)
     yield from refuse(lessons)
     shown = [lesson for lesson in lessons if lesson.split == "train"]
     facts = yield from look_at(shown, spec, total=len(shown) + len(lessons))

@@ -64,7 +64,7 @@ def train(
     start = None if start is None else first_of(start)
     if resume:
         refuse_another(save_to, spec.to_json(), start.digest if start else "")
-    lessons: Sequence[Lesson] = find_cases(data) if isinstance(data, str | Path) else tuple(data)
+    lessons: Sequence[Lesson] = find_cases(data, task=spec.task) if isinstance(data, str | Path) else tuple(data)
     learned, held_out, model_spec = yield from _prepare(lessons, spec, start)
     dividing, before = hold_out and not held_out, division_of(save_to) if resume else NOTHING
     if dividing:
