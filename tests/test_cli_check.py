@@ -126,3 +126,17 @@ def test_a_split_that_keeps_all_of_a_class_for_validation_must_be_mended(
     assert words in ended.err
     assert "must be mended" not in run("check", *given, "--fix", "one-side").out
     assert run("train", *given, *TRAIN, tmp_path / "a.safetensors", "--fix", "one-side").code == 0
+
+
+def test_images_of_the_test_set_are_told_before_a_training_refuses_them(run: Run, tmp_path: Path) -> None:
+    data = of_classes(tmp_path, *[(1, 2)] * 4)
+    assert run("test-set", "add", data / "images" / "c1.png").code == 0
+    sentence = "1 image is of the independent test set (c1), which nothing may learn from; take it out of the data"
+    assert f"must be mended: {sentence}" in run("check", data, "--task", "semantic").out
+    told = json.loads(run("check", data, "--task", "semantic", "--json").out)
+    assert [(one["cases"], one["stops"]) for one in told["findings"]] == [(["c1"], True)]
+    assert told["plan"] == []
+    (data / "images" / "c0.png").write_bytes(b"broken")
+    told = json.loads(run("check", data, "--task", "semantic", "--json").out)
+    assert [one["cases"] for one in told["findings"]] == [["c1"], ["c0"]]
+    assert sentence in run("train", data, "--task", "semantic", *TRAIN, tmp_path / "a.safetensors").err

@@ -43,11 +43,13 @@ def check(
     from napari_seg.training.mending import FIXES, mended
     from napari_seg.training.plan import Facts, TrainSpec, plan
     from napari_seg.training.reasons import reasons
+    from napari_seg.training.test_set import findings
 
     refuse_clashes(None, None, split, where=where, hold_out=hold_out)
     agreed = known_fixes(fix)
     cases = cases_in(data, split, where=where, hold_out=hold_out, axes=axes, task=task)
-    found = watch(run.steps(cases, Wanted(task)), "Looking")
+    marked = watch(findings(cases), "Looking for images of the test set")
+    found = (*marked, *watch(run.steps(cases, Wanted(task)), "Looking"))
     left = [finding for finding in found if finding.fix not in agreed]
     planned: list[Mapping[str, str]] = []
     if not any(finding.stops for finding in left):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +29,7 @@ from napari_seg.jobs import Progress, Steps, job
 from napari_seg.locks import Taken, locked
 from napari_seg.spec import Spec
 from napari_seg.training.cases import Case
+from napari_seg.training.check import Finding
 from napari_seg.training.mending import Mended
 from napari_seg.wording import there_are
 
@@ -131,23 +132,31 @@ def remove(paths: Sequence[Path], *, names: Sequence[str] = (), axes: str | None
 
 def refuse(lessons: Iterable[Learnable]) -> Steps[None]:
     """Raises ``SegError`` naming the images that are marked. Voxels are read only of those with the sizes of a mark."""
+    for finding in (yield from findings(lessons)):
+        raise SegError(finding.sentence)
+
+
+def findings(lessons: Iterable[Learnable]) -> Steps[tuple[Finding, ...]]:
+    """What :func:`refuse` would raise, for the data check. What cannot be read is no matter of this."""
     marks = marked()
     if not marks:
-        return
+        return ()
     keys, sizes = {mark.key for mark in marks}, {mark.sizes for mark in marks}
     lessons, found = tuple(lessons), list[str]()
     for number, lesson in enumerate(lessons):
         yield Progress(number, len(lessons), "looking for images of the test set")
-        volume = _image_of(lesson)
-        if sizes & possible_sizes(volume) and content_of(volume).key in keys:
-            found.append(lesson.name)
-    if found:
-        names = f"{', '.join(found[:NAMED])}{' ...' * (len(found) > NAMED)}"
-        which, them = there_are(len(found), "image"), "it" if len(found) == 1 else "them"
-        raise SegError(
-            f"{which} of the independent test set ({names}), which nothing may learn from; take {them} out of the "
-            f"data, or take the mark off with napari-seg test-set remove."
-        )
+        with suppress(SegError):
+            volume = _image_of(lesson)
+            if sizes & possible_sizes(volume) and content_of(volume).key in keys:
+                found.append(lesson.name)
+    if not found:
+        return ()
+    names = f"{', '.join(found[:NAMED])}{' ...' * (len(found) > NAMED)}"
+    which, them = there_are(len(found), "image"), "it" if len(found) == 1 else "them"
+    words = (
+        f"{which} of the independent test set ({names}), which nothing may learn from; take {them} out of the data, "
+    )
+    return (Finding(f"{words}or take the mark off with napari-seg test-set remove.", tuple(found), True),)
 
 
 def _image_of(lesson: Any) -> Volume:

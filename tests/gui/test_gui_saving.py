@@ -146,25 +146,25 @@ def test_what_is_said_of_files_is_said_of_the_mask_in_hand(shown: Controller, tm
     mask, layers = shown.viewer.layers[-1], shown.viewer.layers
     assert shown.state.saved == "Not exported to a file yet"
     shown.save(tmp_path / "mask.tif")
-    settle(shown)
+    rest(shown)
     saved = shown.state.saved
     assert saved.startswith("Saved mask.tif at ")
     shown.begin_mask()
-    settle(shown)
+    rest(shown)
     other = layers.selection.active
     assert (other is not mask, shown.state.saved) == (True, "Not exported to a file yet")
     layers.selection.active = mask
-    settle(shown)
+    rest(shown)
     assert shown.state.saved == saved
     mask.data_setitem((np.array([60]), np.array([60])), 9)
-    settle(shown)
+    rest(shown)
     assert shown.state.saved == f"{saved}; changed since"
     layers.selection.active = other
     shown.save_one(shown.recorder.track(other), tmp_path / "other.tif")
-    settle(shown)
+    rest(shown)
     assert shown.state.saved.startswith("Saved other.tif at ")
     shown.save_one(shown.recorder.track(mask), tmp_path / "mask.tif")  # as from the menu of a mask
-    settle(shown)
+    rest(shown)
     assert shown.state.saved.startswith("Saved other.tif at ")
 
 
@@ -175,19 +175,19 @@ def test_of_work_that_is_taken_up_again_only_what_is_known_is_said(engine: Any, 
         controller = Controller(ViewerModel(), engine, who="Ann")
         ((data, about, _),) = layer_data(read(path), "image")
         controller.viewer.add_image(data, **about)
-        settle(controller)
+        rest(controller)
         return controller
 
     first = opened()
     first.begin_mask()
-    settle(first)
+    rest(first)
     first.viewer.layers[-1].data_setitem((np.array([6]), np.array([6])), 2)
-    settle(first)
+    rest(first)
     first.close()
     second = opened()
     assert second.state.saved == "Not exported to a file yet"
     second.save_one(second.recorder.tracks()[0], tmp_path / "mask.tif")
-    settle(second)
+    rest(second)
     second.close()
     third = opened()
     assert len(third.recorder.tracks()) == 1
