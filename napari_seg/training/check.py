@@ -24,6 +24,7 @@ from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
 from napari_seg.inference.channels import names_of, places, unnamed
 from napari_seg.jobs import Progress, Steps, job
+from napari_seg.tasks.semantic import MOST_CLASSES
 from napari_seg.training.cases import Labelled, Named
 from napari_seg.wording import count_of
 
@@ -35,6 +36,12 @@ FEW_VOXELS = 50
 
 FEW_CASES = 3
 """A class that occurs in fewer images is learned from too little."""
+
+MANY = 20
+"""More numbers than this are rarely those of classes."""
+
+SEVERAL, SMALL = 4, 0.03
+"""So many numbers or more, each of one piece and of at most this share of the image, are rarely those of classes."""
 
 SPACING_RATIO = 2.0
 """A spacing that differs from the usual one by more than this factor is an outlier."""
@@ -81,7 +88,8 @@ class Finding:
 class Looked:
     """What the rules know of a case. ``labels_spacing`` is in the ``unit`` of the image. ``sizes``: voxels by value of
     the labels, by number of the plane where there are planes. ``voxels``: the hash of the image. ``pieces``: connected
-    parts of labels of one value. ``one_sided``: only the image or only the labels say where they lie."""
+    parts of labels of one value, or of few that are all small. ``one_sided``: only the image or only the labels say
+    where they lie."""
 
     name: str
     group: str
@@ -125,7 +133,7 @@ class Looked:
         apart = 0.0 if whole else float(np.abs(np.nan_to_num(numbers, nan=0.5) - rounded).max(initial=0))
         planes = labels.size("C") if "C" in labels.axes else 0
         sizes = _sizes(rounded, labels, planes)
-        alone = planes == 0 and len([value for value in sizes if value]) == 1
+        few = planes == 0 and (len({*sizes} - {0}) == 1 or (len(sizes) <= MANY + 1 and _are_small(sizes)))
         return cls(
             case.name,
             case.group,
@@ -144,7 +152,7 @@ class Looked:
             negative=bool(numbers.size) and bool(numbers.min() < 0),
             planes=planes,
             sizes=sizes,
-            pieces=_pieces(rounded > 0) if alone and rounded.ndim in (2, 3) else 0,
+            pieces=_pieces(rounded) if few and rounded.ndim in (2, 3) else 0,
             lies=_lies(labels, image),
             one_sided=one_sided,
         )
@@ -184,9 +192,14 @@ def _fractions(numbers: NDArray[Any], apart: float) -> Fractions:
     return "shares" if numbers.min() >= 0 and numbers.max() <= 1 else "many"
 
 
-def _pieces(inside: NDArray[np.bool_]) -> int:
-    ways = 4 if inside.ndim == 2 else 6
-    return int(cc3d.connected_components(inside.view(np.uint8), connectivity=ways).max(initial=0))
+def _are_small(sizes: Mapping[int, int]) -> bool:
+    """Whether every number is on a small part of an image."""
+    return max((count for value, count in sizes.items() if value), default=0) <= SMALL * sum(sizes.values())
+
+
+def _pieces(numbers: NDArray[Any]) -> int:
+    ways = 4 if numbers.ndim == 2 else 6
+    return int(cc3d.connected_components(np.maximum(numbers, 0).astype(np.uint32), connectivity=ways).max(initial=0))
 
 
 # rules
@@ -282,16 +295,24 @@ def _classes(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
     found = sorted({value for case in cases for value in case.values})
     if wanted.task == "instance" or not found:
         return
-    gaps = found != list(range(1, len(found) + 1)) and not 0 < found[-1] <= wanted.classes
+    named = 0 < found[-1] <= wanted.classes
+    gaps = found != list(range(1, len(found) + 1)) and not named
+    objects = not named and _are_of_objects(cases, found)
+    if objects:
+        words = (
+            f"The labels of {{}} hold {len(found)} numbers, which look like those of objects and not of classes; if "
+        )
+        stops = len(found) > MANY and (gaps or found[-1] > MOST_CLASSES)
+        yield _finding(f"{words}they are, learn single objects (task instance).", cases, stops)
     if gaps and len(found) == 1:
         words = f"The labels of {{}} are 0 and {found[0]}, where a class is 1."
         yield replace(_finding(words, cases, True, "renumber"), values=tuple(found))
         return
-    if gaps and len(found) <= 20:
+    if gaps and len(found) <= MANY:
         shown = ", ".join(map(str, found[:6]))
         words = f"The classes are numbered {shown}, with gaps."
         yield replace(_finding(words, cases, True, "renumber"), values=tuple(found))
-    for value in found if len(found) <= 20 else ():
+    for value in found if len(found) <= MANY and not objects else ():
         holders = [case for case in cases if (case.sizes or {}).get(value)]
         voxels = sum((case.sizes or {})[value] for case in holders)
         if _only_validated(holders, cases):
@@ -303,6 +324,17 @@ def _classes(cases: Sequence[Looked], wanted: Wanted) -> Iterator[Finding]:
             yield _finding(f"Class {value} has {count_of(voxels, 'voxel')} in all; label more of it.", holders, False)
         elif len(holders) < min(FEW_CASES, len(cases)):
             yield _finding(f"Class {value} occurs in {{}} alone; label it in more images.", holders, False)
+
+
+def _are_of_objects(cases: Sequence[Looked], found: Sequence[int]) -> bool:
+    """Whether labels seem to have a number for each object: many numbers, or small ones of one piece each, not as many
+    in each image."""
+    if any(case.planes for case in cases):
+        return False
+    counts = {len(case.values) for case in cases}
+    alike = len(cases) > 1 and len(counts) == 1
+    single = all(case.pieces == len(case.values) and _are_small(case.sizes or {}) for case in cases)
+    return len(found) > MANY or (max(counts) >= SEVERAL and single and not alike)
 
 
 def _only_validated(holders: Sequence[Looked], cases: Sequence[Looked]) -> bool:

@@ -47,8 +47,9 @@ def reasons(facts: Sequence[Facts], spec: TrainSpec, model: ModelSpec) -> tuple[
         ),
         Reason("normalisation", given.normalisation.kind, _normalisation(model)),
         Reason("spacing", _spacing_words(model), _spacing(model)),
+        *([Reason("classes", count_of(len(model.task.names), "class"), _classes(model))] * (spec.task == "semantic")),
     )
-    chosen = {name for name in spec.model_fields_set if getattr(spec, name) is not None}
+    chosen = {name for name in spec.model_fields_set if getattr(spec, name) not in (None, ())}
     return tuple(r._replace(why="You chose it.") if r.setting in chosen else r for r in found)
 
 
@@ -109,3 +110,7 @@ def _spacing(model: ModelSpec) -> str:
     if model.input.spacing is not None:
         return "The usual voxel size of the images; others are resampled to it."
     return "Not all files say how large a voxel is."
+
+
+def _classes(model: ModelSpec) -> str:
+    return "Each plane of the labels is one." if model.task.planes else "So far go the numbers in the labels."

@@ -257,6 +257,45 @@ def test_classes_with_too_little_are_told() -> None:
     )
 
 
+def squares(*numbers: int) -> np.ndarray:
+    """A small square for each number."""
+    labels = np.zeros((40, 40), np.uint16)
+    for place, number in enumerate(numbers):
+        y, x = divmod(place, 8)
+        labels[5 * y : 5 * y + 3, 5 * x : 5 * x + 3] = number
+    return labels
+
+
+@pytest.mark.parametrize("counts", [(22, 30, 25), (5, 3, 7), (5,)])
+def test_numbers_of_objects_are_no_classes(counts: tuple[int, ...]) -> None:
+    cases = [given(name, squares(*range(1, n + 1))) for name, n in zip("abc", counts, strict=False)]
+    finding = check(cases, Wanted("semantic"))[0]
+    names, most = ", ".join(case.name for case in cases), max(counts)
+    assert finding.sentence == (
+        f"The labels of {names} hold {most} numbers, which look like those of objects and not of classes; if they are, "
+        "learn single objects (task instance)."
+    )
+    assert not finding.stops
+    assert not [one for one in check(cases, Wanted("semantic")) if "Class" in one.sentence]
+    assert not [one for one in check(cases, Wanted("instance")) if "numbers" in one.sentence]
+    assert not [one for one in check(cases, Wanted("semantic", classes=40)) if "objects" in one.sentence]
+
+
+def test_numbers_of_objects_that_no_classes_can_be_stop_a_training() -> None:
+    for numbers in (range(1, 60, 2), range(200, 230)):
+        finding = check([given(name, squares(*numbers)) for name in "abc"], Wanted("semantic"))[0]
+        assert finding.stops
+        assert "learn single objects (task instance)" in finding.sentence
+
+
+def test_small_organs_and_classes_of_several_pieces_are_classes() -> None:
+    organs = [given(name, squares(1, 2, 3, 4, 5)) for name in "abc"]
+    pieces = [given(name, squares(*numbers)) for name, numbers in zip("ab", ((1, 2, 3, 4, 1), (1, 2, 3)), strict=True)]
+    large = [given(name, squares(1, 2, 3, 4)[:12, :20], shape=(12, 20)) for name in "a"]
+    for cases in (organs, pieces, large):
+        assert not [one for one in check(cases, Wanted("semantic")) if "objects" in one.sentence]
+
+
 def test_the_same_image_twice_is_found_whatever_its_name() -> None:
     same = np.random.default_rng(1).integers(0, 9, (40, 40), np.uint8)
     cases = [given("a", image=same), given("b", image=same.copy()), given("c")]

@@ -52,6 +52,18 @@ def test_one_is_no_plural() -> None:
     assert (told["depth"], told["batch"]) == ("1 halving", "1 patch")
 
 
+def test_how_many_classes_there_are_is_told_with_why() -> None:
+    def told(**settings: object) -> tuple[str, str] | None:
+        spec = TrainSpec.from_person({"task": "semantic", **settings})
+        facts = [facts_of((40, 40), spec)] * 2
+        found = {reason.setting: reason for reason in reasons(facts, spec, plan(facts, spec))}
+        return found["classes"][1:] if "classes" in found else None
+
+    assert told() == told(classes=()) == ("1 class", "So far go the numbers in the labels.")
+    assert told(classes=("a", "b")) == ("2 classes", "You chose it.")
+    assert told(task="instance") is None
+
+
 def boxes(grid: tuple[int, ...], side: tuple[int, ...], spacing: tuple[float, ...] | None) -> Facts:
     """An image in which a box lies at every second place."""
     labels = np.indices(grid) // np.reshape(side, (-1,) + (1,) * len(grid))
@@ -93,7 +105,7 @@ def test_every_choice_has_a_sentence_and_a_persons_own_is_called_so() -> None:
     told = {reason.setting: reason for reason in reasons(facts, spec, plan(facts, spec))}
     assert {name for name, reason in told.items() if reason.why == "You chose it."} == {"network", "depth"}
     assert all(reason.why.endswith(".") and reason.chosen for reason in told.values())
-    assert {*told} == {"network", "ndim", "depth", "width", "patch", "batch", "normalisation", "spacing"}
+    assert {*told} == {"network", "ndim", "depth", "width", "patch", "batch", "normalisation", "spacing", "classes"}
     assert told["spacing"].chosen == "3 x 1 x 1 mm"
 
 
