@@ -179,6 +179,5 @@ def _over_next(viewer: Any) -> None:
     if len(there) < 2:
         say(viewer, f"No second image lies where {mask.name} does")
         return
-    bring_to_front(viewer, [there[0]])
-    bring_to_front(viewer, [mask])
+    bring_to_front(viewer, [there[0], mask])
     say(viewer, f"{mask.name} over {there[0].name}")
