@@ -22,7 +22,7 @@ from napari_seg.editing.parts import regions
 from napari_seg.editing.runs import Field, Floats, Ints
 from napari_seg.editing.said import DECIDED, decided_regions, decided_slices, finished, region_key
 from napari_seg.editing.signals import Signal
-from napari_seg.editing.tally import means_of
+from napari_seg.editing.tally import Tally, means_of
 from napari_seg.editing.through import look_through
 from napari_seg.errors import SegError
 from napari_seg.tasks.base import Labels, Scores
@@ -226,13 +226,14 @@ def _suspects(
     return result
 
 
-def inside(labels: Labels, table: Table, row: int) -> tuple[int, ...]:
+def inside(labels: Labels, found: Table | Tally, row: int) -> tuple[int, ...]:
     """The voxel of a label that is nearest to its centre."""
-    label, centre = table.labels[row], table.centre[row]
+    label, centre = found.labels[row], found.centre[row]
     nearest = tuple(int(c) for c in np.rint(centre))
     if labels[nearest] == label:
         return nearest
-    voxels = np.argwhere(labels[table.box(row)] == label) + table.start[row]
+    box = tuple(map(slice, found.start[row].tolist(), found.stop[row].tolist()))
+    voxels = np.argwhere(labels[box] == label) + found.start[row]
     best = voxels[np.argmin(((voxels - centre) ** 2).sum(1))]
     return tuple(int(c) for c in best)
 

@@ -8,17 +8,19 @@ outlines agree badly.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import edt
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.editing.annotation import Box
+from napari_seg.editing.counting import slabs
 from napari_seg.editing.parts import regions
-from napari_seg.editing.tally import tally
+from napari_seg.editing.runs import SLAB
+from napari_seg.editing.suspicion import inside
+from napari_seg.editing.tally import Tally, tally
 from napari_seg.evaluation.metrics import Overlap, overlap, whole_labels
 from napari_seg.wording import count_of
 
@@ -43,13 +45,12 @@ Ids = NDArray[np.integer[Any]]
 @dataclass(frozen=True)
 class Difference:
     """``what`` it is in words. ``truth`` and ``found``: the class or object in either mask, 0 for none. ``voxels``: how
-    many it has; ``depth``: how far its innermost voxel, ``place``, lies from its border, in the unit of the spacing."""
+    many it has; ``place``: that of them that is nearest to their middle."""
 
     what: str
     truth: int
     found: int
     voxels: int
-    depth: float
     place: tuple[float, ...]
     box: Box
 
@@ -63,65 +64,61 @@ class Differences:
     more: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class _Places:
-    """The labels of a mask, a row for each: voxels, box, innermost voxel and how deep it lies."""
-
-    labels: NDArray[np.int64]
-    voxels: NDArray[np.int64]
-    start: NDArray[np.int64]
-    stop: NDArray[np.int64]
-    depth: NDArray[np.float64]
-    inner: NDArray[np.int64]
-
-    def difference(self, row: int, what: str, truth: int, found: int) -> Difference:
-        box = tuple(slice(a, b) for a, b in zip(self.start[row].tolist(), self.stop[row].tolist(), strict=True))
-        place = tuple(map(float, self.inner[row]))
-        return Difference(what, truth, found, int(self.voxels[row]), float(self.depth[row]), place, box)
-
-
 def differences(truth: Ids, found: Ids, spacing: Sequence[float], *, objects: bool) -> Differences:
-    """Of two masks of one shape, 2D or 3D, 0 = background. Raises ``SegError`` for what are no masks of one shape."""
+    """Of two masks of one shape, 2D or 3D, 0 = background. Raises ``SegError`` for what are no masks of one shape.
+
+    Everything in here lets other threads work, also on large volumes."""
     table = overlap(truth, found)
     truth, found = (whole_labels(mask).astype(np.uint32) for mask in (truth, found))
-    if objects:
-        listed, marks = _of_objects(truth, found, table, spacing)
-    else:
-        listed, marks = _of_classes(truth, found, spacing)
-    return Differences(tuple(listed[:MOST]), marks, max(0, len(listed) - MOST))
+    return _of_objects(truth, found, table) if objects else _of_classes(truth, found, spacing)
 
 
-def _of_classes(truth: Ids, found: Ids, spacing: Sequence[float]) -> tuple[list[Difference], NDArray[np.uint8]]:
-    marks = _marks(truth, found, truth != found)
-    pairs, which = np.unique(np.stack([truth[marks > 0], found[marks > 0]]), axis=1, return_inverse=True)
-    kinds = np.zeros(truth.shape, np.uint32)
-    kinds[marks > 0] = which.ravel() + 1
-    apart = regions(kinds)
-    seen = _places(apart, spacing)
-    of = kinds[tuple(seen.inner.T)].astype(np.int64) - 1
+def _of_classes(truth: Ids, found: Ids, spacing: Sequence[float]) -> Differences:
+    marks = _marks(truth, found, np.not_equal)
+    differ = marks > 0
+    pairs = np.zeros(truth.shape, np.uint64)
+    pairs[differ] = truth[differ].astype(np.uint64) << np.uint64(32) | found[differ]
+    apart = regions(pairs)
+    seen = tally(apart)
+    thickness = seen.voxels / np.maximum(_surfaces(apart, spacing)[seen.labels], np.finfo(float).tiny)
+    order = np.lexsort((-seen.voxels, -thickness))
     words = {MISSED: "missed", EXTRA: "too much", OTHER: "another class"}
-    listed = [
-        seen.difference(row, words[int(marks[tuple(seen.inner[row])])], *pairs[:, of[row]].tolist())
-        for row in np.lexsort((-seen.voxels, -seen.depth)).tolist()
-    ]
-    return listed, marks
+
+    def told(row: int) -> Difference:
+        place = inside(apart, seen, row)
+        return _difference(words[int(marks[place])], int(truth[place]), int(found[place]), seen, row, place)
+
+    return Differences(tuple(map(told, order[:MOST].tolist())), marks, max(0, len(order) - MOST))
 
 
-def _of_objects(
-    truth: Ids, found: Ids, table: Overlap, spacing: Sequence[float]
-) -> tuple[list[Difference], NDArray[np.uint8]]:
-    of_truth, of_found = _places(truth, spacing), _places(found, spacing)
+def _of_objects(truth: Ids, found: Ids, table: Overlap) -> Differences:
+    of_truth, of_found = tally(truth), tally(found)
 
     def told(what: str, i: int, j: int) -> Difference:
-        places, row = (of_truth, i) if i >= 0 else (of_found, j)
-        return places.difference(row, what, int(table.truth[i]) if i >= 0 else 0, int(table.found[j]) if j >= 0 else 0)
+        mask, seen, row = (truth, of_truth, i) if i >= 0 else (found, of_found, j)
+        numbers = int(table.truth[i]) if i >= 0 else 0, int(table.found[j]) if j >= 0 else 0
+        return _difference(what, *numbers, seen, row, inside(mask, seen, row))
+
+    def size(one: tuple[str, int, int]) -> int:
+        _, i, j = one
+        return int(of_truth.voxels[i] if i >= 0 else of_found.voxels[j])
 
     lost = [*_lost(table)]
-    alone = [told(*one) for one in (*lost, *_loose(table, {j for _, _, j in lost}))]
-    listed = [*sorted(alone, key=lambda one: -one.voxels), *(told(*one) for one in _badly(table))]
-    wrong = ([one.truth for one in listed if one.truth], [one.found for one in listed if one.found])
-    about = np.isin(truth, wrong[0]) | np.isin(found, wrong[1])
-    return listed, _marks(truth, found, about & ~_agree(truth, found, table))
+    alone = sorted([*lost, *_loose(table, {j for _, _, j in lost})], key=size, reverse=True)
+    every = [*alone, *_badly(table)]
+    wrong = [table.truth[[i for _, i, _ in every if i >= 0]], table.found[[j for _, _, j in every if j >= 0]]]
+
+    def differ(truth: Ids, found: Ids) -> NDArray[np.bool_]:
+        about = np.isin(truth, wrong[0]) | np.isin(found, wrong[1])
+        return about & ~_agree(truth, found, table)
+
+    listed = tuple(told(*one) for one in every[:MOST])
+    return Differences(listed, _marks(truth, found, differ), max(0, len(every) - MOST))
+
+
+def _difference(what: str, truth: int, found: int, seen: Tally, row: int, place: tuple[int, ...]) -> Difference:
+    box = tuple(slice(a, b) for a, b in zip(seen.start[row].tolist(), seen.stop[row].tolist(), strict=True))
+    return Difference(what, truth, found, int(seen.voxels[row]), tuple(map(float, place)), box)
 
 
 def _lost(table: Overlap) -> Iterator[tuple[str, int, int]]:
@@ -185,26 +182,29 @@ def _agree(truth: Ids, found: Ids, table: Overlap) -> NDArray[np.bool_]:
     return agree
 
 
-def _marks(truth: Ids, found: Ids, differ: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def _marks(truth: Ids, found: Ids, differ: Callable[[Ids, Ids], NDArray[np.bool_]]) -> NDArray[np.uint8]:
     marks = np.zeros(truth.shape, np.uint8)
-    marks[differ & (truth > 0) & (found == 0)] = MISSED
-    marks[differ & (truth == 0) & (found > 0)] = EXTRA
-    marks[differ & (truth > 0) & (found > 0)] = OTHER
+    for planes in slabs(truth, SLAB):
+        one, other = truth[planes], found[planes]
+        wrong = differ(one, other)
+        marks[planes][wrong & (one > 0) & (other == 0)] = MISSED
+        marks[planes][wrong & (one == 0) & (other > 0)] = EXTRA
+        marks[planes][wrong & (one > 0) & (other > 0)] = OTHER
     return marks
 
 
-def _places(labels: Ids, spacing: Sequence[float]) -> _Places:
-    seen = tally(labels)
-    n = len(seen.labels)
-    if not n:
-        none = np.zeros((0, labels.ndim), np.int64)
-        return _Places(seen.labels, seen.voxels, none, none, np.zeros(0), none)
-    box = tuple(slice(a, b) for a, b in zip(seen.start.min(0).tolist(), seen.stop.max(0).tolist(), strict=True))
-    part = np.ascontiguousarray(labels[box])
-    depth = edt.edt(part, anisotropy=tuple(map(float, spacing)), black_border=True)
-    inside = np.flatnonzero(part)
-    of, far = np.searchsorted(seen.labels, part.ravel()[inside]), depth.ravel()[inside]
-    order = np.lexsort((far, of))
-    last = order[np.cumsum(np.bincount(of, minlength=n)) - 1]
-    inner = np.stack(np.unravel_index(inside[last], part.shape), 1) + [side.start for side in box]
-    return _Places(seen.labels, seen.voxels, seen.start, seen.stop, far[last].astype(np.float64), inner)
+def _surfaces(labels: Ids, spacing: Sequence[float]) -> NDArray[np.float64]:
+    """The surface of each label, from 0 on, for each voxel of volume. What is flat is twice as thick as its voxels over
+    this. Where there is one voxel along an axis there is no surface across it."""
+    n = int(labels.max(initial=0)) + 1
+    surfaces = np.zeros(n)
+    for axis in (axis for axis, length in enumerate(labels.shape) if length > 1):
+        along = np.moveaxis(labels, axis, 0)
+        ends = np.bincount(along[:1].ravel(), minlength=n) + np.bincount(along[-1:].ravel(), minlength=n)
+        for planes in slabs(along, SLAB):
+            one, other = along[planes], along[planes.start + 1 : planes.stop + 1]
+            one = one[: len(other)]
+            differ = one != other
+            ends += np.bincount(one[differ], minlength=n) + np.bincount(other[differ], minlength=n)
+        surfaces += ends / spacing[axis]
+    return surfaces
