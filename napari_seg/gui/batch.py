@@ -74,6 +74,7 @@ class Batch:
             part.changed.connect(self.refresh)
         self.project.listed_anew.connect(self._look)
         self.project.listed_anew.connect(self.view.adopt)
+        self.project.writable.connect(self.view.open_anew)
         viewer.layers.events.inserted.connect(self.refresh)
         viewer.layers.events.removed.connect(self.refresh)
         self.project.kept.connect(self.view.look_again)
@@ -222,7 +223,7 @@ class Batch:
     def open(self, path: Path) -> None:
         """Show an image with its mask in the place of the one before."""
         self.project.words = ""
-        self.view.open(path, self._axes)
+        self.project.try_again(lambda: self.view.open(path, self._axes))
 
     def open_next(self, shown: Sequence[Path] = ()) -> None:
         """Open the next case that nobody has judged, in the order in which the rows are ``shown``, else worst first."""

@@ -20,6 +20,7 @@ from napari_seg.gui.nearing import bring_into_view
 from napari_seg.gui.notice import say
 from napari_seg.gui.project import Project
 from napari_seg.gui.recorder import Recorder
+from napari_seg.gui.track import Track
 from napari_seg.gui.views import adding
 from napari_seg.gui.words import shortened
 from napari_seg.session.cases import Case, case, note_opened
@@ -74,6 +75,35 @@ class CaseView:
 
         self._engine.later(lambda: attempted(work), lambda found: self._arrived(path, found))
         self.changed.emit()
+
+    def open_anew(self) -> None:
+        """Show the masks of the case that is open as its project keeps them now, where that could only be read before
+        and was opened anew. A mask that it does not know stays, and is kept from now on."""
+        session, path, images = self._project.session, self.path, self._layers
+        found = None if path is None else self._project.cases.get(path)
+        if session is None or found is None or not self._former(session):
+            return
+
+        def show(planes: set[str]) -> None:
+            if path != self.path or not images or session is not self._project.session:
+                return
+            former = self._former(session)
+            with adding(self._viewer):
+                for track in former:
+                    self._viewer.layers.remove(track.layer)
+            for track in former:
+                if track.plane not in planes:
+                    self._viewer.add_layer(track.layer)
+            self._recorder.arrivals.came(images[0])
+
+        number = found.image.id
+        known = session.writer.call(lambda store: {plane.name for plane in store.planes(number)})
+        self._recorder.after(known, show)
+
+    def _former(self, session: Session) -> list[Track]:
+        """The masks of the case that is open which are kept where a session of the project could only be read."""
+        tracks = [track for track in self._recorder.tracks() if track.image in self._layers]
+        return [t for t in tracks if t.session is not session and t.session.folder == session.folder]
 
     def close(self) -> None:
         """Close the case that is open; all that was done is kept."""
@@ -137,6 +167,7 @@ class CaseView:
             self._take_away()
         self.path, self._layers = path, layers
         self._project.see(path)
+        self.open_anew()
         self.changed.emit()
 
     def _show(self, path: Path, layers: list[LayerData]) -> None:

@@ -9,6 +9,8 @@ in the same breath.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -37,8 +39,13 @@ from napari_seg.session.patients import tell_patient
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.projects import About, discard, made_at, place_for, session_folder, tell_failure, tell_model
 from napari_seg.session.records import ImageRow, Plane
-from napari_seg.session.session import Session
+from napari_seg.session.session import OTHER_WINDOW, Session
 from napari_seg.session.whereabouts import resolved
+
+AGAIN = 10.0
+"""Seconds until it is tried again to write to a project that another window holds."""
+
+WRITABLE = "The project can be written again; what you change is kept."
 
 PIECE = 0.2
 """Seconds of a search in a thread that others wait for too."""
@@ -81,6 +88,9 @@ class Project:
     listed_anew = Signal()
     """The images are known, or there are others."""
 
+    writable = Signal()
+    """It could only be read, and was opened anew to be written."""
+
     kept = Signal(Path)
     """The mask of this image was kept."""
 
@@ -101,6 +111,7 @@ class Project:
         self.missing: dict[Path, str] = {}
         self.trouble = self.words = ""
         self.reading = self.searching = False
+        self._again = math.inf  # when it is tried again to write to it
         self._asked: list[tuple[Path, Future[Case]]] = []
 
     # which project it is
@@ -120,6 +131,34 @@ class Project:
 
         self._engine.later(work, lambda found: self._listed(folder, found))
         self.changed.emit()
+
+    def try_again(self, then: Callable[[], None] = lambda: None) -> None:
+        """Open a project anew that can only be read, as what was in the way may be gone; ``then`` is called after that.
+
+        Nothing is lost: nobody could change anything."""
+        session, folder, arrivals = self.session, self.folder, self._recorder.arrivals
+        if session is None or folder is None or not session.read_only or session.writer.closed:
+            then()
+            return
+        self._again = math.inf
+
+        def work() -> Listing | None:
+            with contextlib.suppress(SegError):
+                opened = arrivals.open_project(session.folder)
+                return None if opened.read_only else listing(opened, folder)
+            return None
+
+        def tried(found: Listing | None) -> None:
+            if session is self.session:
+                self._again = time.monotonic() + AGAIN
+                if found is not None:
+                    self._asked.clear()
+                    self.words = WRITABLE
+                    self._listed(folder, found)
+                    self.writable.emit()
+            then()
+
+        self._engine.later(work, tried)
 
     def save_as(self, name: str, parent: Path, images: list[Volume], then: Callable[[str], None]) -> None:
         """Make a project of some images with all the work on them, and work on it from now on.
@@ -327,6 +366,8 @@ class Project:
             self._asked.append((path, session.writer.call(lambda store: case(store, image))))
 
     def tick(self) -> None:
+        if self._again <= time.monotonic() and self.session is not None and self.session.read_only == OTHER_WINDOW:
+            self.try_again()
         for pair in [pair for pair in self._asked if pair[1].done()]:
             self._asked.remove(pair)
             path, future = pair
@@ -370,6 +411,7 @@ class Project:
         if isinstance(found, SegError):
             self.trouble = str(found)
         else:
+            self._again = time.monotonic() + AGAIN
             self.session, self.files, self.cases = found.session, found.files, dict(found.cases)
             self.name, self.listed, self.missing = found.name, found.folder, dict(found.missing)
             self.model = found.model

@@ -16,7 +16,7 @@ from napari.layers._source import layer_source
 
 from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
-from napari_seg.gui import joining
+from napari_seg.gui import joining, project
 from napari_seg.gui.arrivals import APART
 from napari_seg.gui.engine import Failed
 from napari_seg.gui.project_listing import REPLACED
@@ -24,7 +24,7 @@ from napari_seg.gui.results import empty_mask
 from napari_seg.gui.safety import resumed_words
 from napari_seg.session.database import NAME
 from napari_seg.session.projects import FOLDER, recent
-from napari_seg.session.session import home
+from napari_seg.session.session import OTHER_WINDOW, home
 from napari_seg.session.store import Store
 
 
@@ -512,6 +512,82 @@ def test_a_project_that_is_open_in_another_window_can_be_looked_at(
     second.rest()
     assert second.batch.state.told.endswith("Go on there.")
     assert second.save_as("cells", tmp_path).endswith("already; choose another name, or open that.")
+
+
+@pytest.mark.parametrize("painted", [True, False])
+def test_a_project_that_another_window_has_closed_can_be_written_again(
+    window: Window, folder: Path, tmp_path: Path, open_window: Any, monkeypatch: pytest.MonkeyPatch, painted: bool
+) -> None:
+    """Of itself, with the case that is open as the other window left it, seen from where it was seen."""
+    window.drop(folder / "a.png")
+    mask = window.mask()
+    if painted:
+        paint(mask, 3, 3)
+    window.rest()
+    window.save_as("cells", tmp_path)
+    second = open_window()
+    second.choose(tmp_path / "cells")
+    second.batch.open(folder / "a.png")
+    second.rest()
+    shown = second.viewer.layers["by hand"]
+    assert not shown.editable
+    second.viewer.scene.camera.zoom = 3.5
+    of_a_program = second.viewer.add_labels(np.full((40, 50), 7, np.uint8), name="of a program")
+    second.rest()
+    assert not of_a_program.editable
+    if painted:
+        paint(mask, 4, 4)
+    window.rest()
+    second.rest()
+    assert second.troubles == [OTHER_WINDOW]
+    window.recorder.close()
+    second.rest()
+    assert second.troubles == [OTHER_WINDOW]  # it is looked again quietly, and not all the time
+    monkeypatch.setattr(project, "AGAIN", 0.0)
+    second.batch.project._again = 0.0
+    second.rest()
+    assert second.troubles == []
+    assert second.batch.state.told == project.WRITABLE
+    mask = second.viewer.layers["by hand"]
+    assert mask.editable
+    assert mask.data[4, 4] == (4 if painted else 0)
+    assert [layer.name for layer in second.viewer.layers] == ["a", "of a program", "by hand"]
+    assert of_a_program.editable
+    assert second.viewer.scene.camera.zoom == 3.5
+    paint(mask, 5, 5)
+    second.rest()
+    assert second.ask(mask, lambda store, image: store.labels(image, "by hand")[5, 5]) == 5
+    second.recorder.close()
+    third = open_window()
+    third.choose(tmp_path / "cells")
+    third.batch.open(folder / "a.png")
+    third.rest()
+    assert [third.viewer.layers["by hand"].data[k, k] for k in (4, 5)] == [mask.data[4, 4], 5]
+    assert (third.viewer.layers["of a program"].data == 7).all()
+
+
+def test_a_project_that_another_window_has_closed_is_tried_again_as_a_case_is_opened(
+    window: Window, folder: Path, open_window: Any
+) -> None:
+    window.choose(folder)
+    window.batch.open(folder / "a.png")
+    window.rest()
+    paint(window.mask(), 3, 3)
+    window.rest()
+    second = open_window()
+    second.choose(folder)
+    second.batch.open(folder / "a.png")
+    second.rest()
+    assert second.batch.view.path == folder / "a.png"
+    window.recorder.close()
+    second.batch.open(folder / "b.png")
+    second.rest()
+    assert second.batch.view.path == folder / "b.png"
+    assert second.troubles == []
+    assert [layer.name for layer in second.viewer.layers] == ["b"]
+    mask = second.mask()
+    assert mask.editable
+    assert second.session_of(mask) is second.batch.project.session
 
 
 @pytest.mark.parametrize(
