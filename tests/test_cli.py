@@ -648,6 +648,12 @@ class TestPredict:
         assert reason in ended.err
         assert sorted(found.name for found in tmp_path.iterdir()) == ["a.tif", "file"]
 
+    def test_an_output_without_a_format_is_offered_what_a_mask_can_have(self, run, tmp_path, model_file, no_network):
+        ended = run("predict", image(tmp_path / "a.tif"), "--model", model_file("semantic"), "--output", "m.xyz")
+        assert ended.code == 2
+        assert ".tif, .ome.zarr, .zarr, .png, or make a folder" in ended.err
+        assert not any(suffix in ended.err for suffix in (".jp", ".nhdr", ".dcm"))
+
     @pytest.mark.parametrize("suffix", [".zarr", ".tif"])
     def test_a_patient_is_not_put_where_there_is_no_place(self, run, tmp_path, model_file, no_network, suffix):
         affine = np.array([[0, 0, -1, 0], [0, -1, 0, 0], [-2, 0, 0, 0], [0, 0, 0, 1.0]])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def plan(inputs: list[Path], output: Path, *, overwrite: bool, planes: bool = False) -> list[tuple[Path, Path]]:
     """Every image with the place of its mask. ``planes``: the masks hold one for each class. Raises ``SegError`` before
     any work where a mask would hurt a file."""
-    from napari_seg.data.formats import FORMATS, images_of, is_image, mask_name
+    from napari_seg.data.formats import images_of, is_image, mask_name, writable
 
     images = list(images_of(inputs))
     single = len(inputs) == 1 and is_image(inputs[0])
@@ -26,10 +26,9 @@ def plan(inputs: list[Path], output: Path, *, overwrite: bool, planes: bool = Fa
     if named:
         pairs = [(images[0], output)]
     elif single and output.suffix and not output.is_dir():
-        suffixes = ", ".join(suffix for entry in FORMATS.values() if entry.writes for suffix in entry.suffixes)
         raise SegError(
-            f"The name {output.name} does not say the format; end it with one of {suffixes}, or make a folder of that "
-            "name first."
+            f"The name {output.name} does not say the format; end it with one of {', '.join(writable())}, or make a "
+            "folder of that name first."
         )
     else:
         if output.is_file() or _is_file_name(output):

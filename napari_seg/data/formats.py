@@ -44,12 +44,14 @@ class Codec(Protocol):
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: its name, what people call it, its suffixes, its module and whether masks can be written."""
+    """A file format: its name, what people call it, its suffixes, its module and whether masks can be written, but
+    under those suffixes that are only ``read``."""
 
     name: str
     title: str
     suffixes: tuple[str, ...]
     writes: bool = True
+    read: tuple[str, ...] = ()
 
     @property
     def codec(self) -> Codec:
@@ -60,10 +62,10 @@ FORMATS = {
     entry.name: entry
     for entry in (
         Format("nifti", "NIfTI", (".nii.gz", ".nii")),
-        Format("nrrd_file", "NRRD", (".nrrd", ".nhdr")),
+        Format("nrrd_file", "NRRD", (".nrrd", ".nhdr"), read=(".nhdr",)),
         Format("tiff", "TIFF and OME-TIFF", (".ome.tiff", ".ome.tif", ".tiff", ".tif")),
         Format("ome_zarr", "OME-Zarr", (".ome.zarr", ".zarr")),
-        Format("picture", "PNG and JPEG", (".png", ".jpg", ".jpeg")),
+        Format("picture", "PNG and JPEG", (".png", ".jpg", ".jpeg"), read=(".jpg", ".jpeg")),
         Format("dicom", "DICOM", (".dcm", ".dicom", ".ima"), writes=False),
     )
 }
@@ -283,8 +285,14 @@ def _format_for_writing(path: Path) -> Format:
     for entry in FORMATS.values():
         if entry.writes and path.name.lower().endswith(entry.suffixes):
             return entry
-    suffixes = ", ".join(suffix for entry in FORMATS.values() if entry.writes for suffix in entry.suffixes)
-    raise SegError(f"The name {path.name} does not say the format; end it with one of {suffixes}.")
+    raise SegError(f"The name {path.name} does not say the format; end it with one of {', '.join(writable())}.")
+
+
+def writable() -> tuple[str, ...]:
+    """The suffixes that a mask can have."""
+    return tuple(
+        suffix for entry in FORMATS.values() if entry.writes for suffix in entry.suffixes if suffix not in entry.read
+    )
 
 
 def _seal(written: Volume, found: Volume, path: Path) -> None:

@@ -339,6 +339,15 @@ def test_what_is_no_volume_is_refused_in_a_sentence(wrong: Any, tmp_path: Path) 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_mask_can_have_every_suffix_that_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SegError) as caught:
+        write(VOLUMES["a 2D mask"], tmp_path / "mask.xyz")
+    named = str(caught.value).partition("end it with one of ")[2].removesuffix(".").split(", ")
+    assert {".nii.gz", ".nrrd", ".tif", ".ome.zarr", ".png"} <= {*named}
+    for suffix in named:
+        assert read(write(VOLUMES["a 2D mask"], tmp_path / f"mask{suffix}")).grid == VOLUMES["a 2D mask"].grid
+
+
 def test_names_that_say_nothing(tmp_path: Path) -> None:
     with pytest.raises(SegError, match="no file"):
         read(tmp_path / "missing.nii.gz")
