@@ -10,37 +10,48 @@ from napari_seg.data.volume import UNITS
 Length = tuple[float, str]
 """A number and a unit of :data:`~napari_seg.data.volume.UNITS`."""
 
-_SPELLINGS = {
-    "pixel": ("pixel", 1.0),
-    "pixels": ("pixel", 1.0),
-    "": ("pixel", 1.0),
-    "reference frame": ("pixel", 1.0),
-    "pm": ("nm", 1e-3),
-    "angstrom": ("nm", 0.1),
-    "å": ("nm", 0.1),
-    "nm": ("nm", 1.0),
-    "nanometer": ("nm", 1.0),
-    "nanometre": ("nm", 1.0),
-    "um": ("um", 1.0),
-    "µm": ("um", 1.0),
-    "μm": ("um", 1.0),
-    "\\u00b5m": ("um", 1.0),
-    "micron": ("um", 1.0),
-    "microns": ("um", 1.0),
-    "micrometer": ("um", 1.0),
-    "micrometre": ("um", 1.0),
-    "mm": ("mm", 1.0),
-    "millimeter": ("mm", 1.0),
-    "millimetre": ("mm", 1.0),
-    "cm": ("mm", 10.0),
-    "centimeter": ("mm", 10.0),
-    "centimetre": ("mm", 10.0),
-    "inch": ("mm", 25.4),
-    "in": ("mm", 25.4),
-    "m": ("m", 1.0),
-    "meter": ("m", 1.0),
-    "metre": ("m", 1.0),
+_PREFIXES = {
+    "Y": ("yotta", 24), "Z": ("zetta", 21), "E": ("exa", 18), "P": ("peta", 15), "T": ("tera", 12),
+    "G": ("giga", 9), "M": ("mega", 6), "k": ("kilo", 3), "h": ("hecto", 2), "da": ("deca", 1), "": ("", 0),
+    "d": ("deci", -1), "c": ("centi", -2), "m": ("milli", -3), "u": ("micro", -6), "n": ("nano", -9),
+    "p": ("pico", -12), "f": ("femto", -15), "a": ("atto", -18), "z": ("zepto", -21), "y": ("yocto", -24),
+}  # fmt: skip
+"""Those of the SI: how they are written and read, and the power of ten."""
+
+_OTHERS = {
+    ("pixel", "pixels", "", "reference frame"): ("pixel", 1.0),
+    ("angstrom", "å"): ("nm", 0.1),
+    ("µm", "μm", "\\u00b5m", "micron", "microns"): ("um", 1.0),
+    ("thou",): ("mm", 0.0254),
+    ("pt",): ("mm", 25.4 / 72),
+    ("li",): ("mm", 25.4 / 12),
+    ("in", "inch", "inches"): ("mm", 25.4),
+    ("ft", "foot", "feet"): ("mm", 304.8),
+    ("yd", "yard", "yards"): ("mm", 914.4),
+    ("mi", "mile", "miles"): ("m", 1609.344),
+    ("ua",): ("m", 149597870700.0),
+    ("ly",): ("m", 9460730472580800.0),
+    ("pc", "parsec"): ("m", 3.0856775814913673e16),
 }
+"""What OME knows besides, and what files of other programs say."""
+
+
+def _metres(power: int) -> tuple[str, float]:
+    """A power of ten of metres, in the next smaller unit of ours."""
+    unit, own = next(((unit, own) for unit, own in (("m", 0), ("mm", -3), ("um", -6)) if power >= own), ("nm", -9))
+    return unit, 10.0 ** (power - own)
+
+
+_SPELLINGS = {
+    **{
+        spelling: _metres(power)
+        for sign, (name, power) in _PREFIXES.items()
+        for spelling in (f"{sign}m", f"{name}meter", f"{name}metre", f"{name}meters", f"{name}metres")
+    },
+    **{spelling: meant for spellings, meant in _OTHERS.items() for spelling in spellings},
+}
+"""Lengths by how files spell them: a unit of ours, and how many of it. Large letters count where there are two: ``Mm``
+is not ``mm``, but ``MM`` is."""
 
 _SECONDS = {
     "": 1.0,
@@ -70,7 +81,8 @@ _SECONDS = {
 
 def length(value: object, unit: object) -> Length | None:
     """A length as a file gives it, in a unit of ours; ``None`` where it is missing, not positive or not understood."""
-    spelling, number = _SPELLINGS.get(_spelled(unit)), _positive(value)
+    said = str(unit if unit is not None else "").strip()
+    spelling, number = _SPELLINGS.get(said, _SPELLINGS.get(said.lower())), _positive(value)
     return None if spelling is None or number is None else (number * spelling[1], spelling[0])
 
 

@@ -54,7 +54,10 @@ def test_a_place_in_the_patient_is_not_lost(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("unit", "value", "spacing"),
     [("µm", 0.3, (0.3, "um")), ("nm", 300, (300, "nm")), ("mm", 0.3, (0.3, "mm")), ("cm", 0.3, (3.0, "mm")),
-     ("pixel", 2, (2, "pixel")), ("µm", 0, (None, "pixel")), ("Å", 5, (0.5, "nm"))],
+     ("pixel", 2, (2, "pixel")), ("µm", 0, (None, "pixel")), ("Å", 5, (0.5, "nm")),
+     ("km", 5e-10, (5e-7, "m")), ("ft", 0.5, (152.4, "mm")), ("yd", 0.5, (457.2, "mm")), ("mi", 2, (3218.688, "m")),
+     ("thou", 2, (0.0508, "mm")), ("pm", 5, (0.005, "nm")), ("fm", 5e6, (5, "nm")), ("Mm", 5e-12, (5e-6, "m")),
+     ("dm", 5e-5, (0.005, "mm"))],
 )  # fmt: skip
 def test_physical_sizes_of_ome(tmp_path: Path, unit: str, value: float, spacing: tuple[float | None, str]) -> None:
     size = {f"PhysicalSize{axis}": value for axis in "XY"} | {f"PhysicalSize{axis}Unit": unit for axis in "XY"}
