@@ -16,7 +16,7 @@ from napari_seg.errors import SegError
 from napari_seg.inference.channels import Channels, choose_channels
 from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.inference.prepare import Box, Frame, Limits, measure, model_box, refuse_strange, sample
-from napari_seg.inference.resample import Resampling
+from napari_seg.inference.resample import Resampling, whole
 from napari_seg.inference.tiling import computed
 from napari_seg.models.spec import ModelSpec
 
@@ -26,7 +26,7 @@ most.
 """
 
 TOLERANCE = 0.05
-"""Voxels that differ from the model's by less than this share are taken as they are."""
+"""Voxels that differ from the model's by no more than this share, but for what files round, are taken as they are."""
 
 FARTHEST = 4.0
 """A volume more than this many times longer than what the model learned on asks for a box."""
@@ -84,13 +84,13 @@ class Fit:
         spans = zip(*self.box, strict=True)
         sides = [b - a for a, b in spans][-len(scale) :]
         return tuple(
-            max(1, round(side * axis.target / axis.source)) for side, axis in zip(sides, self.axes(scale), strict=True)
+            whole(side * axis.target / axis.source) for side, axis in zip(sides, self.axes(scale), strict=True)
         )
 
     def axes(self, scale: tuple[float, ...] | None = None) -> tuple[Resampling, ...]:
         """From the image's grid to the model's."""
         scale = scale or self.scale or (1.0,) * len(self.grid)
-        return tuple(Resampling(n, max(1, round(n * k))) for n, k in zip(self.grid, scale, strict=True))
+        return tuple(Resampling(n, whole(n * k)) for n, k in zip(self.grid, scale, strict=True))
 
     def limits(self, time: int) -> Limits:
         """By which intensities are normalised at one time point.
@@ -325,7 +325,7 @@ def _scale(
 
 
 def _near_one(scale: float) -> float:
-    return 1.0 if abs(math.log(scale)) <= math.log1p(TOLERANCE) else scale
+    return 1.0 if abs(math.log(scale)) <= math.log1p(TOLERANCE) + 1e-6 else scale
 
 
 def _far_larger(spec: ModelSpec, axes: tuple[Resampling, ...]) -> bool:

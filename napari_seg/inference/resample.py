@@ -16,6 +16,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 
+def whole(length: float) -> int:
+    """How many voxels are as long as that, one at least. What a file rounds in its spacing does not decide: 38.5000008
+    is 38.5."""
+    return max(1, round(round(length, 3)))
+
+
 @dataclass(frozen=True)
 class Resampling:
     """One axis: from ``source`` voxels to ``target`` voxels."""

@@ -16,7 +16,7 @@ from napari_seg.inference.channels import Channels, choose_channels
 from napari_seg.inference.diameter import middle_diameter
 from napari_seg.inference.fit import by_diameter, diameters, physical_scale, refuse_inflated
 from napari_seg.inference.prepare import measure
-from napari_seg.inference.resample import resampled
+from napari_seg.inference.resample import resampled, whole
 from napari_seg.models.spec import ModelSpec
 from napari_seg.tasks.instance import Instance
 from napari_seg.tasks.semantic import Semantic
@@ -146,7 +146,7 @@ def _shape(
         diameter = middle_diameter(sizes, model.network.ndim)  # with few objects an image is taken as it is
         if diameter is not None and not low <= diameter <= high:
             scale = by_diameter(model, image, float(np.clip(diameter, *diameters(model))))
-    return tuple(max(1, round(n * k)) for n, k in zip(image.grid[-len(scale) :], scale, strict=True))
+    return tuple(whole(n * k) for n, k in zip(image.grid[-len(scale) :], scale, strict=True))
 
 
 def _sizes(ids: NDArray[np.integer[Any]], counts: NDArray[np.bool_] | None, ndim: int) -> NDArray[np.float64]:
@@ -227,7 +227,7 @@ def grid_at(
 ) -> tuple[int, ...]:
     if spacing is None or wanted is None:
         return grid
-    return tuple(max(1, round(n * s / w)) for n, s, w in zip(grid, spacing, wanted, strict=True))
+    return tuple(whole(n * s / w) for n, s, w in zip(grid, spacing, wanted, strict=True))
 
 
 def told(

@@ -108,6 +108,18 @@ def test_images_with_a_spacing_are_resampled_to_that_of_the_model(spacing, unit,
     assert any("resampled" in note for note in fit.notes) == (scale != (1.0, 1.0, 1.0))
 
 
+@pytest.mark.parametrize("step", [1.1, 1.3, 0.7, 1.05, 1 / 1.05])
+def test_what_a_format_rounds_in_a_spacing_does_not_change_the_grid_of_the_model(step):
+    """NIfTI keeps spacings as float32: 35 voxels of 1.1 become 38.5 there, and 38.5000008."""
+    model = dark(3, spacing=(1.0, 1.0, 1.0), unit="mm").spec
+    for size in range(5, 500, 10):
+        grids = set()
+        for given in (step, float(np.float32(step)), step * (1 + 1e-7), step * (1 - 1e-7)):
+            image = volume((9, 9, size), "ZYX", spacing=(1.0, 1.0, given), unit="mm")
+            grids.add(tuple(axis.target for axis in check(model, image, DEFAULTS).axes()))
+        assert len(grids) == 1, (size, grids)
+
+
 def test_a_2d_model_uses_the_spacing_in_the_slice():
     model = dark(2, spacing=(0.5, 0.5), unit="um").spec
     fit = check(model, volume((9, 40, 50), "ZYX", spacing=(3.0, 1.0, 1.0), unit="um"), DEFAULTS)
