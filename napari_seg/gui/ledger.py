@@ -15,15 +15,17 @@ from psygnal import Signal
 from napari_seg.editing.annotation import Entry
 from napari_seg.errors import SegError
 from napari_seg.gui.track import Track
+from napari_seg.session.cases import changed_at
 from napari_seg.session.records import Origin, Place, Step, row_key, rows_of
 from napari_seg.session.session import Session
+from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
 
 
 @dataclass(frozen=True)
 class Safe:
-    """What the footer says: when the last change reached the disk, how many steps can be taken back, how many wait,
-    what is wrong, and how many steps could not be kept at all."""
+    """What the footer says: when the image in hand was changed last, how many steps can be taken back there, how many
+    wait, what is wrong, and how many steps could not be kept at all."""
 
     at: float | None = None
     steps: int = 0
@@ -50,6 +52,7 @@ class Ledger:
         self._rows: dict[tuple[Path, int], dict[str, Entry]] = {}
         self._by_plane: dict[tuple[Path, int], dict[str, dict[str, Entry]]] = {}  # as they are now
         self._steps: dict[tuple[Path, int], int] = {}
+        self._changed_at: dict[tuple[Path, int], float | None] = {}
         self._at_end: set[tuple[Path, int]] = set()  # images without a step forward
         self._waiting: list[tuple[Future[Any], Callable[[Any], None], Callable[[str], None]]] = []
 
@@ -92,6 +95,10 @@ class Ledger:
     def steps(self, track: Track | None) -> int:
         """How many steps can be taken back."""
         return 0 if track is None else self._steps.get(track.key, 0)
+
+    def changed_at(self, track: Track | None) -> float | None:
+        """When something was kept last of the masks of an image."""
+        return None if track is None else self._changed_at.get(track.key)
 
     def put(
         self,
@@ -142,15 +149,18 @@ class Ledger:
                         rows[name.removeprefix(prefix)] = entry
 
     def count(self, track: Track) -> None:
-        """Ask how many steps can be taken back now, and whether one forward."""
+        """Ask how many steps can be taken back now, whether one forward, and when the last was."""
         image = track.row.id
 
-        def then(found: tuple[int, bool]) -> None:
-            self._steps[track.key], ahead = found
+        def then(found: tuple[int, bool, float | None]) -> None:
+            self._steps[track.key], ahead, self._changed_at[track.key] = found
             (self._at_end.discard if ahead else self._at_end.add)(track.key)
             self.changed.emit()
 
-        self.after(track.session.writer.call(lambda store: (store.depth(image), store.may_redo(image))), then)
+        def ask(store: Store) -> tuple[int, bool, float | None]:
+            return store.depth(image), store.may_redo(image), changed_at(store, image)
+
+        self.after(track.session.writer.call(ask), then)
 
     def after(
         self, future: Future[Any], then: Callable[[Any], None], failed: Callable[[str], None] | None = None
@@ -176,6 +186,7 @@ class Ledger:
         """All that is known of the image of a track is known of that of another session."""
         self._rows[key] = self._rows.get(track.key, {})
         self._steps[key] = self._steps.get(track.key, 0)
+        self._changed_at[key] = self._changed_at.get(track.key)
 
     def complain(self, sentence: str, about: Any = None) -> None:
         """Say what is wrong until it is cured: ``about`` a layer, until that is closed or ``sentence`` is empty; else

@@ -171,13 +171,14 @@ class Recorder:
 
     @property
     def safe(self) -> Safe:
-        """How safe everything is that was done in this window."""
+        """How safe everything is that was done in this window, and what is kept of the image of the mask that is
+        meant."""
         states = [session.writer.kept for session in list(self.arrivals.sessions.values())]  # also of closed layers
-        moments = [state.at for state in states if state.at is not None]
         troubles = [state.trouble for state in states if state.trouble] or [self._ledger.trouble]
-        steps = self._ledger.steps(self.meant)
+        track = self.meant
+        at, steps = self._ledger.changed_at(track), self._ledger.steps(track)
         waiting, lost = sum(state.waiting for state in states), sum(state.lost for state in states)
-        return Safe(max(moments, default=None), steps, waiting, troubles[0], lost, self._masks.waiting)
+        return Safe(at, steps, waiting, troubles[0], lost, self._masks.waiting)
 
     def rows(self, track: Track) -> dict[str, Entry]:
         """The object table of a layer, and what was said of its slices, boxes and case."""

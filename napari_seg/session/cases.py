@@ -26,7 +26,9 @@ CaseState = Literal["new", "unseen", "in work", "accepted", "rejected", "flagged
 OPENED, COUNTED = "case opened", "counted"
 """Entries of the log: a person looked at a case; this much is in its masks."""
 
-_NO_WORK = ("predict", "thresholds", "opened", "export", "export failed", COUNTED, TOLD)
+_NO_CHANGE = (OPENED, COUNTED, TOLD, "opened", "export", "export failed")
+
+_NO_WORK = ("predict", "thresholds", *_NO_CHANGE)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,12 @@ def cases(store: Store) -> list[Case]:
 def case(store: Store, image: int) -> Case:
     log = [(what, details) for _, _, _, what, _, details in store.log(image)]
     return _case(store, store.image(image), log, marks(store))
+
+
+def changed_at(store: Store, image: int) -> float | None:
+    """When the masks of an image, or what is said of them, were changed last; ``None`` if never. That they were opened
+    again changes nothing."""
+    return store.noted_at(image, _NO_CHANGE)
 
 
 def note_opened(store: Store, image: int, at: float, who: str) -> None:

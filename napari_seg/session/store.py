@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -476,6 +476,15 @@ class Store:
             (image,),
         )
         return [(*row[:5], json.loads(row[5])) for row in found]
+
+    def noted_at(self, image: int, besides: Sequence[str]) -> float | None:
+        """When something was done last, ``besides`` such things."""
+        found = self._sql.execute(
+            f"SELECT at FROM log WHERE image = ? AND what NOT IN ({', '.join('?' * len(besides))}) "
+            "ORDER BY id DESC LIMIT 1",
+            (image, *besides),
+        ).fetchone()
+        return None if found is None else float(found[0])
 
     def note(self, image: int, at: float, who: str, what: str, **details: Any) -> None:
         """Write something into the log that is no change of labels, such as an export."""

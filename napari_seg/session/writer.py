@@ -56,12 +56,11 @@ NEVER = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, sq
 
 @dataclass(frozen=True)
 class Kept:
-    """How safe the work is: when the last step reached the disk, how many wait, and why, if they have to.
+    """How safe the work is: how many steps wait, and why, if they have to.
 
     ``lost``: how many steps can never be kept, each of which was told in ``trouble`` at the time.
     """
 
-    at: float | None = None
     waiting: int = 0
     trouble: str = ""
     lost: int = 0
@@ -224,7 +223,7 @@ class Writer:
                 self._gave_up = not self._may_try_again()
             else:
                 self._stuck = False
-                self._change(waiting=-1, at=time.time(), trouble="")
+                self._change(waiting=-1, trouble="")
                 return True
         return False
 

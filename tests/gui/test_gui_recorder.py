@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,38 @@ def test_an_image_that_is_opened_again_has_its_mask(opened: Any, scan: np.ndarra
     assert seen == ["the same scan 1"]
     layer.undo()
     assert not layer.data.any()
+
+
+def test_when_work_was_kept_is_no_other_after_it_was_opened_again(
+    opened: Any, scan: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = time.time()
+    monkeypatch.setattr(time, "time", lambda: clock)
+    viewer, recorder = opened(scan, np.zeros(SHAPE, np.uint8))
+    clock += 60
+    viewer.layers["mask"].data_setitem((np.array([3]), np.array([4]), np.array([6])), 8)
+    let_arrive(recorder)
+    painted = clock
+    assert recorder.safe.at == painted
+    recorder.close()
+    clock += 3600
+    viewer, again = opened(scan)
+    let_arrive(again)
+    assert (again.safe.steps, again.safe.at) == (1, painted)
+    clock += 60
+    viewer.add_image(scan[::-1] // 2, name="another")
+    viewer.add_labels(np.zeros(SHAPE, np.uint8), name="its mask")
+    let_arrive(again)
+    viewer.layers["its mask"].data_setitem((np.array([3]), np.array([4]), np.array([6])), 8)
+    let_arrive(again)
+    assert again.safe.at == clock
+    mask = next(layer for layer in viewer.layers if layer.name not in ("scan", "another", "its mask"))
+    viewer.layers.selection.active = mask
+    assert again.safe.at == painted  # another image was changed since
+    clock += 60
+    mask.undo()
+    let_arrive(again)
+    assert again.safe.at == clock
 
 
 def test_what_is_said_of_work_that_came_back_goes_with_its_image(opened: Any, scan: np.ndarray, qtbot: Any) -> None:

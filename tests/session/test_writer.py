@@ -91,7 +91,6 @@ def test_steps_are_kept_in_order_and_that_is_told(writer: Writer, tmp_path: Path
     assert writer.flush(20)
     assert [future.result() for future in kept] == [True] * 5
     assert (writer.kept.waiting, writer.kept.trouble, writer.kept.lost) == (0, "", 0)
-    assert writer.kept.at is not None
     assert writer.call(lambda store: store.depth(1)).result() == 5
     assert writer.close() == 0
     assert writer.close() == 0  # again
@@ -364,7 +363,7 @@ def test_a_disk_that_does_not_answer_is_told_and_holds_nobody_up(
     writer.send(lambda store: answers.wait(60))
     kept = writer.put(1, filled(1))
     until(lambda: writer.kept.trouble != "")
-    assert writer.kept == Kept(None, 1, f"The disk of {tmp_path} does not answer; check its connection.", 0)
+    assert writer.kept == Kept(1, f"The disk of {tmp_path} does not answer; check its connection.", 0)
     with pytest.raises(SegError, match="does not answer"):
         writer.call(lambda store: store.images()).result()
     answers.set()
