@@ -26,9 +26,9 @@ CaseState = Literal["new", "unseen", "in work", "accepted", "rejected", "flagged
 OPENED, COUNTED = "case opened", "counted"
 """Entries of the log: a person looked at a case; this much is in its masks."""
 
-_NO_CHANGE = (OPENED, COUNTED, TOLD, "opened", "export", "export failed")
+_NOTES = ("opened", "export", "export failed", COUNTED, TOLD)
 
-_NO_WORK = ("predict", "thresholds", *_NO_CHANGE)
+_NO_WORK = ("predict", "thresholds", *_NOTES)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def case(store: Store, image: int) -> Case:
 def changed_at(store: Store, image: int) -> float | None:
     """When the masks of an image, or what is said of them, were changed last; ``None`` if never. That they were opened
     again changes nothing."""
-    return store.noted_at(image, _NO_CHANGE)
+    return store.noted_at(image, (OPENED, *_NOTES))
 
 
 def note_opened(store: Store, image: int, at: float, who: str) -> None:
