@@ -20,6 +20,7 @@ from napari_seg.editing.shapes import Field, between, carried, motion, signed_di
 from napari_seg.editing.tools import Gesture, Options, tool
 from napari_seg.errors import SegError
 from napari_seg.tasks.base import Labels
+from napari_seg.wording import listed
 
 T = TypeVar("T")
 
@@ -67,7 +68,9 @@ def interpolate(annotation: Annotation, gesture: Gesture, options: Interpolating
     """Objects are filled one by one. Classes are filled together, so that there is no gap between one that ends and
     another that begins; a slice is empty if it holds none of them."""
     axis = _across(annotation, gesture)
-    boxes = {label: box for label in _chosen(annotation, gesture, options) if (box := annotation.box(label))}
+    chosen = _chosen(annotation, gesture, options)
+    boxes = {label: box for label in chosen if (box := annotation.box(label))}
+    _refuse_thin(chosen, boxes, axis)
     groups = [[label] for label in boxes] if annotation.objects else [list(boxes)] if boxes else []
     planes: dict[int, Overlay] = {}
     for group in groups:
@@ -98,6 +101,17 @@ def _chosen(annotation: Annotation, gesture: Gesture, options: Interpolating) ->
     if chosen and not free:
         raise SegError(f"{', '.join(map(str, chosen))} is locked or hidden; unlock it or show it first.")
     return free
+
+
+def _refuse_thin(chosen: tuple[int, ...], boxes: dict[int, Box], axis: int) -> None:
+    """Raise ``SegError`` where labels can have no empty slice between two painted ones."""
+    if not chosen:
+        raise SegError("The mask is empty; paint two slices that lie apart.")
+    named = f"Label {chosen[0]} is" if len(chosen) == 1 else f"Labels {listed([*map(str, chosen)])} are"
+    if not boxes:
+        raise SegError(f"{named} not in the mask; choose one that is, or all labels.")
+    if len(chosen) == 1 and boxes[chosen[0]][axis].stop - boxes[chosen[0]][axis].start == 1:
+        raise SegError(f"{named} painted in one slice only; paint another one that lies apart, or choose all labels.")
 
 
 def _gaps(painted: Mask) -> list[tuple[int, int]]:

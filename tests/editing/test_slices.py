@@ -119,6 +119,20 @@ class TestInterpolate:
         found = after(annotation, use("interpolate", annotation, Gesture(((6, 0, 0),)), gaps="here"))
         assert found.any((1, 2)).tolist() == [True, False, False, False, True, True, True, True, True]
 
+    def test_what_is_not_painted_in_two_slices_is_named(self):
+        labels = np.zeros((5, 8, 8), np.uint8)
+        labels[0, 2:6, 2:6] = labels[4, 2:6, 2:6] = 12
+        labels[2, :2, :2] = 7
+        annotation = Annotation.of(labels)
+        with pytest.raises(SegError, match=r"^Label 19 is not in the mask; choose one that is, or all labels\.$"):
+            use("interpolate", annotation, Gesture(label=19))
+        with pytest.raises(SegError, match=r"^Labels 19 and 20 are not in the mask"):
+            use("interpolate", annotation, Gesture(selected=(19, 20)))
+        with pytest.raises(SegError, match=r"^Label 7 is painted in one slice only; paint another one"):
+            use("interpolate", annotation, Gesture(label=7))
+        with pytest.raises(SegError, match=r"^The mask is empty; paint two slices"):
+            use("interpolate", Annotation.of(np.zeros((5, 8, 8), np.uint8)), Gesture(), labels="all")
+
     def test_nothing_between(self):
         with pytest.raises(SegError, match="paint two slices"):
             use("interpolate", Annotation.of(ball()), Gesture())
