@@ -37,7 +37,7 @@ class Proposal:
             return now
         self._asked = asked
         self._matches = {found.path: found for found in rank(specs, volume, settings)}
-        best, runs = next(iter(self._matches.values())), not self._matches[now].refusal
+        best, runs = next(iter(self._matches.values())), self._matches[now].runs
         seen = before is not None and before[:3] == asked[:3]  # only models have come in
         wanted = seen or (self._by_hand is not None and (self._by_hand == image or runs))
         if wanted or best.refusal or (best.doubt and runs):
@@ -52,7 +52,7 @@ class Proposal:
     def other(self, model: Path, specs: Mapping[Path, ModelSpec]) -> Cure | None:
         """The model that suits the image best, if that is another than ``model`` and without a doubt."""
         best = next(iter(self._matches.values()))
-        if best.path == model or best.refusal or best.doubt:
+        if best.path == model or not best.runs or best.doubt:
             return None
         return Cure(f"Use {specs[best.path].name}", "model", str(best.path))
 

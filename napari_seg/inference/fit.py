@@ -100,7 +100,7 @@ class Fit:
         """
         if time not in self._limits:
             whole: Box = ((0,) * self.volume.ndim, self.volume.grid)
-            box = self.box if _far_larger(self.model, self.axes()) else whole
+            box = self.box if far_larger(self) else whole
             self._limits[time] = measure(self.channels, time, box, self.model.input.normalisation)
         return self._limits[time]
 
@@ -328,16 +328,17 @@ def _near_one(scale: float) -> float:
     return 1.0 if abs(math.log(scale)) <= math.log1p(TOLERANCE) + 1e-6 else scale
 
 
-def _far_larger(spec: ModelSpec, axes: tuple[Resampling, ...]) -> bool:
-    """Whether the image is far larger than any the model learned on, and the model is one that minds."""
-    extent = spec.input.extent
+def far_larger(fit: Fit) -> bool:
+    """Whether the image is far larger than any the model learned on, and the model is one that minds: a person has to
+    choose a box."""
+    spec, extent = fit.model, fit.model.input.extent
     if not (spec.task.pointwise and spec.network.ndim == 3 and extent):
         return False
-    return any(axis.target > FARTHEST * n for axis, n in zip(axes, extent, strict=True))
+    return any(axis.target > FARTHEST * n for axis, n in zip(fit.axes(), extent, strict=True))
 
 
 def _refuse_far_larger(fit: Fit) -> None:
-    if not _far_larger(fit.model, fit.axes()):
+    if not far_larger(fit):
         return
     lengths = [(b - a) * axis.target / axis.source for a, b, axis in zip(*fit.box, fit.axes(), strict=True)]
     extent = fit.model.input.extent

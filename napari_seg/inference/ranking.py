@@ -17,12 +17,18 @@ import numpy as np
 
 from napari_seg.data.volume import Volume
 from napari_seg.errors import SegError
-from napari_seg.inference.fit import check, differ, suited
+from napari_seg.inference.fit import check, differ, far_larger, suited
 from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.models.spec import ModelSpec
 
 _FOREIGN = 10.0
 """Costs: learned from another kind of image. More than all lesser differences together."""
+
+_OTHER_WORLD = 1.0
+"""Costs besides: what it learned from was no patient, and this is one, or the other way round."""
+
+_NEEDS_BOX = 2.5
+"""Costs: a model of a part of what the image shows, which cannot run before a person has chosen that."""
 
 _BY_SLICES = 3.0
 """Costs: a 2D model that goes through a volume, while another may see it in 3D."""
@@ -64,12 +70,19 @@ class Match:
     """How a model suits an image: the lower the ``cost`` the better.
 
     ``refusal``: why it cannot run on it, else empty. ``doubt``: why its mask is not to be trusted, else empty.
+    ``needs_box``: whether it runs only on a part of it, which a person has to choose.
     """
 
     path: Path
     cost: float
     refusal: str = ""
     doubt: str = ""
+    needs_box: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether it runs on the image as it is."""
+        return not (self.refusal or self.needs_box)
 
 
 def rank(specs: Mapping[Path, ModelSpec], volume: Volume, settings: PredictSpec) -> list[Match]:
@@ -100,7 +113,9 @@ def match(path: Path, spec: ModelSpec, volume: Volume, settings: PredictSpec, mo
     elif world and own and world != own:
         doubt = f"This image is {_WORLDS[world]}, {spec.name} learned from {learned}: expect a poor mask."
     if doubt:
-        cost += _FOREIGN
+        cost += _FOREIGN + _OTHER_WORLD * bool(world and own and world != own)
+    needs_box = far_larger(fit)
+    cost += _NEEDS_BOX * needs_box
     cost += _BY_SLICES * fit.by_slices + _NOT_LYING * (bool(spec.input.orientation) and volume.affine is None)
     cost += _ONE_OF_MANY * (spec.network.in_channels == 1 and (volume.size("C") > 1 or "S" in volume.axes))
     if fit.scale is not None:
@@ -110,7 +125,7 @@ def match(path: Path, spec: ModelSpec, volume: Volume, settings: PredictSpec, mo
         cost += min(2.0, abs(math.log2(settings.diameter / spec.input.diameter)) / 2)
     cost += 0.5 * len(fit.warnings)
     cost += 0.1 * (spec.task.kind == "semantic")  # of equals the one for objects: it depends less on the whole scene
-    return Match(path, cost, doubt=doubt)
+    return Match(path, cost, doubt=doubt, needs_box=needs_box)
 
 
 _WORLDS = {"patient": "of a patient", "microscope": "from a microscope"}

@@ -55,7 +55,7 @@ def first(volume: Volume, *specs: ModelSpec, settings: PredictSpec = DEFAULTS):
 @pytest.mark.parametrize(
     ("sample", "name", "doubted"),
     [("nuclei2d", "nuclei", False), ("nuclei3d", "nuclei", False), ("head_mr", "brain", False),
-     ("abdomen_ct", "brain", True)],
+     ("abdomen_ct", "heart", True)],
 )  # fmt: skip
 def test_the_samples(sample: str, name: str, doubted: bool) -> None:
     found = first(read(path_of(sample)), HEART, NUCLEI, BRAIN)
@@ -76,6 +76,17 @@ def test_a_ct_is_known_by_its_air_and_doubted_by_models_of_mr() -> None:
     assert first(ct, HEART).doubt == "This image is CT, heart learned from MR: expect a poor mask."
     assert first(ct, HEART, BRAIN, LIVER).path.name == "liver"
     assert not first(ct, LIVER).doubt
+
+
+def test_a_model_of_a_part_gives_way_to_one_that_can_run() -> None:
+    whole_body = Volume(np.zeros((300, 120, 120), np.int16), "ZYX", (4.0, 4.0, 4.0), "mm", affine=np.eye(4))
+    found = rank({Path(spec.name): spec for spec in (BRAIN, HEART)}, whole_body, DEFAULTS)
+    assert [(one.path.name, one.refusal, one.needs_box) for one in found] == [("heart", "", False), ("brain", "", True)]
+    head = replace(whole_body, spacing=(0.5, 1.0, 1.0))
+    assert [one.path.name for one in rank({Path(spec.name): spec for spec in (BRAIN, HEART)}, head, DEFAULTS)] == [
+        "brain",
+        "heart",
+    ]
 
 
 def test_what_the_file_says_counts_more_than_its_values() -> None:
