@@ -17,6 +17,7 @@ from napari_seg.models.file import read_spec
 from napari_seg.models.shelf import kept
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.cases import Case
+from napari_seg.session.projects import Told
 
 TRIED = 3
 """Images that are tried until one can be read."""
@@ -61,17 +62,19 @@ class Used:
     channel: str
 
 
-def used_before(cases: Iterable[Case], told: Path | None, specs: Mapping[Path, ModelSpec]) -> Used | None:
-    """The model of the newest masks, first of those that nobody has seen, of which another model would take the place;
-    ``None`` where its file is gone. Where there are no masks yet, it is the one that was ``told``; else that says where
-    it should lie, and it is one of ``specs`` or of the shelf if it does not."""
+def used_before(cases: Iterable[Case], told: Told | None, specs: Mapping[Path, ModelSpec]) -> Used | None:
+    """The model that was ``told`` since the newest masks were made, as one that was adopted; else that of the newest
+    masks, first of those that nobody has seen, of which another model would take the place. That lies where it was
+    told, else it is one of ``specs`` or of the shelf. ``None`` where there is none, or its file is gone."""
     made = [(case.state == "unseen", case.at, case.predicted) for case in cases if case.predicted is not None]
     known = {**specs, **{one.path: one.spec for one in kept()}}
     if told is not None:
         with suppress(SegError):  # it is gone
-            known = {told: read_spec(told), **known}
+            known = {told.path: read_spec(told.path), **known}
+            if told.at > max((at for _, at, _ in made), default=0.0):
+                return Used(told.path, known[told.path], "")
     if not made:
-        return Used(told, known[told], "") if told is not None and told in known else None
+        return None
     *_, newest = max(made, key=lambda found: found[:2])
     channel = str(newest.settings.get("channel") or "")
     return next((Used(path, spec, channel) for path, spec in known.items() if spec.name == newest.model), None)

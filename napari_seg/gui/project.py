@@ -37,7 +37,16 @@ from napari_seg.session.cases import Case, case, count, keep_prediction, note_op
 from napari_seg.session.fingerprint import identity
 from napari_seg.session.patients import tell_patient
 from napari_seg.session.predicted import Predicted
-from napari_seg.session.projects import About, discard, made_at, place_for, session_folder, tell_failure, tell_model
+from napari_seg.session.projects import (
+    About,
+    Told,
+    discard,
+    made_at,
+    place_for,
+    session_folder,
+    tell_failure,
+    tell_model,
+)
 from napari_seg.session.records import ImageRow, Plane
 from napari_seg.session.session import OTHER_WINDOW, Session
 from napari_seg.session.whereabouts import resolved
@@ -102,7 +111,7 @@ class Project:
     def _forget(self, folder: Path | None) -> None:
         self.folder, self.listed, self.name = folder, folder, ""
         self.session: Session | None = None
-        self.model: Path | None = None
+        self.model: Told | None = None
         self.files: tuple[Path, ...] = ()
         self._ends: dict[Path, Path] = {}  # the files without links, and as they are listed
         self.titles: dict[Path, str] = {}
@@ -338,9 +347,10 @@ class Project:
 
     def tell_model(self, model: Path) -> None:
         """This model is used now: the session keeps where its file lies."""
-        self.model, session = model, self.session
+        told, session = Told(model, time.time()), self.session
+        self.model = told
         if session is not None and not session.read_only:
-            session.writer.send(lambda store: tell_model(store, model))
+            session.writer.send(lambda store: tell_model(store, told))
 
     def see(self, path: Path) -> None:
         """A person looks at a case."""

@@ -16,7 +16,7 @@ from napari_seg.session.cases import Case, cases
 from napari_seg.session.database import NAME
 from napari_seg.session.fingerprint import identity
 from napari_seg.session.found_again import image_of
-from napari_seg.session.projects import FOLDER, About, about, failures, model_of, remember, tell_about
+from napari_seg.session.projects import FOLDER, About, Told, about, failures, model_of, remember, tell_about
 from napari_seg.session.records import ImageRow, plain
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
@@ -46,7 +46,7 @@ class Listing:
     troubles: Mapping[Path, str] = field(repr=False)
     missing: Mapping[Path, str] = field(default_factory=dict)
     search: SeriesSearch | None = None
-    model: Path | None = None
+    model: Told | None = None
 
 
 def listing(session: Session, chosen: Path) -> Listing:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from napari_seg.errors import SegError
 from napari_seg.files import cause_of, written
@@ -26,7 +27,7 @@ FOLDER = "napari-seg-session"
 RECENT = 12
 """Projects that are remembered."""
 
-_ABOUT, _FAILED, _MODEL = "project", "failed ", "model"
+_ABOUT, _FAILED, _MODEL, _SINCE = "project", "failed ", "model", "model since"
 
 _NO_LIST = (ValueError, TypeError, LookupError, AttributeError)
 """What reading a list that is damaged ends with."""
@@ -80,14 +81,22 @@ def tell_failure(store: Store, path: str, why: str) -> None:
     store.put_meta(f"{_FAILED}{plain(path)}", why)
 
 
-def model_of(store: Store) -> Path | None:
-    """The file of the model that images were segmented with last, if any were."""
+class Told(NamedTuple):
+    """The file of the model that a project uses, and since when."""
+
+    path: Path
+    at: float
+
+
+def model_of(store: Store) -> Told | None:
+    """The model that was told last, if one was."""
     known = store.meta(_MODEL)
-    return Path(known) if known else None
+    return Told(Path(known), float(store.meta(_SINCE) or 0)) if known else None
 
 
-def tell_model(store: Store, path: Path) -> None:
-    store.put_meta(_MODEL, str(path))
+def tell_model(store: Store, told: Told) -> None:
+    store.put_meta(_MODEL, str(told.path))
+    store.put_meta(_SINCE, repr(told.at))
 
 
 def session_folder(folder: Path) -> Path:

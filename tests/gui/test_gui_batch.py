@@ -339,6 +339,21 @@ def test_a_project_that_is_opened_again_knows_its_model(
     assert once_more.batch.state.model == spots
 
 
+def test_a_project_that_is_opened_again_knows_what_was_adopted_for_its_next_images(
+    window: Window, folder: Path, spots: Path, open_window: Any, model_file: Any
+) -> None:
+    window.segment()
+    other = model_file("instance", classes=("other",))
+    window.batch.adopt_model(other, spots)
+    window.rest()
+    assert window.batch.state.model == other
+    window.recorder.close()
+    again = open_window()
+    again.batch.choose_folder(folder)
+    again.rest()
+    assert again.batch.state.model == other
+
+
 def test_a_project_whose_model_is_gone_gets_the_one_that_suits(
     window: Window, folder: Path, spots: Path, tmp_path: Path, open_window: Any
 ) -> None:
