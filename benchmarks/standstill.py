@@ -377,6 +377,15 @@ def measure(side: int, only: str, where: bool) -> None:
         line("a mask of classes is added", window.add_classes, window.kept)
         line("delete all parts smaller than", act("delete small", size=3500.0), window.rests)
         line("that undone", lambda: recorder.undo(window.layer), window.rests)
+        against = window.controller.against
+        other = np.minimum(shifted, 3).astype(np.uint8)
+        viewer.add_labels(other, name="reference", metadata={"napari_seg_objects": False})
+        bell.during(lambda: None, window.rests)
+        line(
+            "compared with a reference",
+            lambda: against.start(window.track, viewer.layers["reference"]),
+            lambda: not against.comparing and window.rests(),
+        )
     began = time.perf_counter()
     viewer.close()
     print(f"the window closed after {1e3 * (time.perf_counter() - began):.0f} ms (it may wait)")
