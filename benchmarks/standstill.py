@@ -384,7 +384,7 @@ def measure(side: int, only: str, where: bool) -> None:
         line(
             "compared with a reference",
             lambda: against.start(window.track, viewer.layers["reference"]),
-            lambda: not against.comparing and window.rests(),
+            lambda: against.running is None and window.rests(),
         )
     began = time.perf_counter()
     viewer.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -126,7 +125,7 @@ def evaluate(
         raise SegError(f"A task {task!r} is not known; choose one of {', '.join(kinds)}.")
     if surfaces and task == "instance":
         raise SegError("Distances of surfaces are measured of classes; leave them away, or take the task semantic.")
-    measure: Any = kinds[task]
+    measure = kinds[task]
     for done, (name, mask, other) in enumerate(pairs):
         yield Progress(done, len(pairs), name)
         mask, other = _load(mask, name, axes, series), _load(other, name, axes, series)
@@ -137,10 +136,11 @@ def evaluate(
         mask, other, by_number = _by_name(mask, other, names)
         for note in dict.fromkeys((*mask.notes, *other.notes, *grids, *by_number)):
             said.setdefault(note, []).append(name)
-        if surfaces:
-            unit = unit or _unit(mask)
-            measure = partial(_semantic_case, step=_step(name, mask, unit))
-        cases.extend(measure(*frame) for frame in _frames(name, mask, other))
+        unit = unit or (_unit(mask) if surfaces else "")
+        step = _step(name, mask, unit) if surfaces else None
+        for frame in _frames(name, mask, other):
+            case = measure(*frame)
+            cases.append(case if step is None else (yield from _with_surfaces(case, *frame, step, done, len(pairs))))
     yield Progress(len(pairs), len(pairs))
     report = _semantic_report(cases, surfaces=surfaces) if task == "semantic" else _instance_report(cases)
     left_out = tuple(str(path) for paths in alone.values() for path in paths)
@@ -295,22 +295,30 @@ def _step(name: str, mask: Volume, unit: str) -> NDArray[np.float64]:
     return np.diag(mask.spacing or (1.0,) * mask.ndim) * (UNITS[own] / UNITS[unit])
 
 
-def _semantic_case(
-    name: str, truth: Volume, prediction: Volume, step: NDArray[np.float64] | None = None
-) -> SemanticCase:
+def _semantic_case(name: str, truth: Volume, prediction: Volume) -> SemanticCase:
     counted = _class_counts(name, truth, prediction)
-    figures: dict[str, dict[str, Figure]] = {
+    figures = {
         str(label): {metric: measure(counts) for metric, measure in CLASS_METRICS.items()}
         for label, counts in counted.items()
     }
-    if step is not None:
-        for label in counted:
-            between = distances(_of_class(truth, label), _of_class(prediction, label), step)
-            told = {metric: None if between is None else tell(between) for metric, tell in SURFACE_METRICS.items()}
-            figures[str(label)].update(told)
     of_truth = frozenset(label for label, counts in counted.items() if counts.truth)
     of_prediction = frozenset(label for label, counts in counted.items() if counts.found)
     return SemanticCase(name=name, per_class=figures, numbers=(of_truth, of_prediction))
+
+
+def _with_surfaces(
+    case: Any, name: str, truth: Volume, prediction: Volume, step: NDArray[np.float64], done: int, total: int
+) -> Steps[SemanticCase]:
+    """The case with how far the surfaces of its classes lie apart; one step for each class."""
+    per_class = dict[str, dict[str, Figure]]()
+    for k, (label, figures) in enumerate(case.per_class.items()):
+        words = f"{name}: surfaces of class {label}" if name else f"surfaces of class {label}"
+        yield Progress(done + k / len(case.per_class), total, words)
+        between = distances(_of_class(truth, int(label)), _of_class(prediction, int(label)), step)
+        told = {metric: None if between is None else tell(between) for metric, tell in SURFACE_METRICS.items()}
+        per_class[label] = {**figures, **told}
+    found: SemanticCase = case.model_copy(update={"per_class": per_class})
+    return found
 
 
 def _of_class(mask: Volume, label: int) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from napari.utils.colormaps import DirectLabelColormap
@@ -29,9 +29,13 @@ from napari_seg.gui.layers import CLASSES, MOVED, lies_elsewhere
 from napari_seg.gui.nearing import show_box
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.show_only import shown_over, taken_away
+from napari_seg.gui.state import Running
 from napari_seg.gui.track import Track
 from napari_seg.gui.words import measured
+from napari_seg.jobs import Progress, Steps, job
 from napari_seg.tasks.base import Labels
+
+T = TypeVar("T")
 
 MARKS = "Differs from the reference"
 
@@ -39,6 +43,9 @@ COLOURS: Mapping[int | None, str] = {None: "transparent", MISSED: "#ff8c00", EXT
 """Told apart with any kind of colour vision."""
 
 _LANE = "reference"
+
+_FIGURES = 0.8
+"""The share of the time that the figures take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +111,7 @@ class Outcome:
 
 class Against:
     """One for each window. ``outcome``: what was found last, of ``track`` against ``reference``; ``stale``: one of
-    them was changed since; ``trouble``: why nothing was found."""
+    them was changed since; ``running``: how far it is; ``trouble``: why nothing was found."""
 
     changed = Signal()
 
@@ -115,7 +122,8 @@ class Against:
         self.track: Track | None = None
         self.reference: Track | None = None
         self.outcome: Outcome | None = None
-        self.comparing = self.stale = False
+        self.running: Running | None = None
+        self.stale = False
         self.trouble = ""
         recorder.written.connect(self._written)
         viewer.layers.events.removed.connect(self._removed)
@@ -134,16 +142,16 @@ class Against:
         else:
             self.track, self.reference = track, reference
             self.trouble = self._refusal(track, reference)
-            self.comparing = not self.trouble
-        if self.comparing:
-            self._freeze(self._number)
+            if not self.trouble:
+                self.running = Running(0, "Comparing")
+                self._freeze(self._number)
         self.changed.emit()
 
     def end(self) -> None:
         """Take the marks away, and forget what was found; what is being compared is dropped."""
         self._number += 1
-        self.track = self.reference = self.outcome = None
-        self.comparing = self.stale = False
+        self.track = self.reference = self.outcome = self.running = None
+        self.stale = False
         self.trouble = ""
         marks, self._marks = self._marks, None
         taken_away(self._viewer, [marks] if marks is not None else [])
@@ -185,17 +193,25 @@ class Against:
         objects = self._recorder.counts_objects(track)
         names, others = self._names(track), self._names(self.reference)
 
-        def work() -> Outcome | SegError:
-            return attempted(lambda: compared(mask, reference, time, objects=objects, names=names, others=others))
+        steps = compare.steps(mask, reference, time, objects=objects, names=names, others=others)
 
-        def then(found: Outcome | SegError) -> None:
-            if number == self._number:
+        def go_on() -> None:
+            self._engine.later(lambda: attempted(lambda: _next(steps)), then, _LANE, failed)
+
+        def then(found: Progress | Outcome | SegError) -> None:
+            if number != self._number:
+                steps.close()
+            elif isinstance(found, Progress):
+                self.running = Running(found.fraction, f"Comparing: {found.message}" if found.message else "Comparing")
+                self.changed.emit()
+                go_on()
+            else:
                 self._take(found)
 
         def failed(error: Exception) -> None:
             then(SegError(f"This is a bug in napari-seg: {type(error).__name__}: {error}"))
 
-        self._engine.later(work, then, _LANE, failed)
+        go_on()
 
     def _names(self, track: Track | None) -> tuple[str, ...]:
         """Of the classes of a mask."""
@@ -204,7 +220,7 @@ class Against:
         return class_names(tuple(track.layer.metadata.get(CLASSES, ())), self._recorder.rows(track))
 
     def _take(self, found: Outcome | SegError) -> None:
-        self.comparing = False
+        self.running = None
         if isinstance(found, SegError):
             self.trouble = str(found)
         else:
@@ -235,17 +251,40 @@ class Against:
             self.end()
 
 
-def compared(
+@job
+def compare(
     mask: Volume, reference: Volume, time: int, *, objects: bool, names: tuple[str, ...], others: tuple[str, ...]
-) -> Outcome:
-    """In a thread. ``names`` of the classes of the mask, and ``others`` of the reference. Raises ``SegError`` where the
-    two do not lie on each other."""
+) -> Steps[Outcome]:
+    """``names`` of the classes of the mask, and ``others`` of the reference. Raises ``SegError`` where the two do not
+    lie on each other."""
     truth = onto_grid(reference, mask)
-    report = evaluate(truth, mask, "instance" if objects else "semantic", surfaces=not objects)
+    measuring = evaluate.steps(truth, mask, "instance" if objects else "semantic", surfaces=not objects)
+    report = yield from _as_a_part(measuring)
+    yield Progress(_FIGURES, 1, "where they differ")
     spacing = mask.spacing or (1.0,) * mask.ndim
     found = differences(np.asarray(truth.data), np.asarray(mask.data), spacing, objects=objects)
     notes = (*report.notes, *(() if objects else _named_apart(names, others)))
     return Outcome(mask, time, names, report, found, notes)
+
+
+def _as_a_part(steps: Steps[T]) -> Steps[T]:
+    """The figures are the first part of it all."""
+    try:
+        while True:
+            progress = next(steps)
+            yield Progress(_FIGURES * progress.fraction, 1, progress.message.rpartition(": ")[2])
+    except StopIteration as stop:
+        found: T = stop.value
+        return found
+
+
+def _next(steps: Steps[T]) -> Progress | T:
+    """The next thing that is told of a job, or its result."""
+    try:
+        return next(steps)
+    except StopIteration as stop:
+        found: T = stop.value
+        return found
 
 
 def _named_apart(names: tuple[str, ...], others: tuple[str, ...]) -> Iterator[str]:

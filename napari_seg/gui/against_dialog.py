@@ -12,6 +12,7 @@ from napari_seg.errors import SegError
 from napari_seg.evaluation.differences import EXTRA, MISSED, OTHER
 from napari_seg.evaluation.evaluate import InstanceReport
 from napari_seg.gui.against import COLOURS, Against, Outcome
+from napari_seg.gui.boxes import RunningBox
 from napari_seg.gui.family import Wires
 from napari_seg.gui.parts import PlainTable, combo, fill, row, say, text
 from napari_seg.gui.recorder import Recorder
@@ -70,7 +71,7 @@ class AgainstDialog(QDialog):
         across = QFormLayout(self.beside)
         across.setContentsMargins(4, 0, 0, 0)
         across.addRow("Reference", self.reference)
-        self.compare = QPushButton("Compare")
+        self.compare, self.running = QPushButton("Compare"), RunningBox()
         self.compare.setObjectName("main")
         self.figures, self.list = PlainTable("How alike mask and reference are"), PlainTable("Where they differ")
         self.count, self.legend = text(), text(name="quiet")
@@ -86,6 +87,7 @@ class AgainstDialog(QDialog):
             self.headline,
             self.beside,
             self.compare,
+            self.running,
             self.words,
             self.figures,
             self.notes,
@@ -98,6 +100,7 @@ class AgainstDialog(QDialog):
         layout.addLayout(row(self.save, self.leave))
         self.resize(460, 620)
         self.compare.clicked.connect(self._compare)
+        self.running.cancel.clicked.connect(self._against.end)
         self.list.itemSelectionChanged.connect(self._go)
         self.list.itemClicked.connect(self._go)
         self.save.clicked.connect(self._ask_where)
@@ -147,7 +150,9 @@ class AgainstDialog(QDialog):
             self.reference.setCurrentIndex(0)
         self.headline.setText("This mask was closed" if track is None else track.layer.name)
         self.beside.setVisible(bool(layers))
-        self.compare.setEnabled(bool(layers) and not against.comparing)
+        self.compare.setVisible(against.running is None)
+        self.compare.setEnabled(bool(layers))
+        self.running.render(against.running)
         self.compare.setText("Compare again" if against.outcome is not None else "Compare")
         say(self.words, self._words(track, bool(layers)))
         outcome = against.outcome
@@ -164,8 +169,8 @@ class AgainstDialog(QDialog):
             return "Choose another mask, and open this again from the page Review."
         if against.trouble:
             return against.trouble
-        if against.comparing:
-            return "Comparing..."
+        if against.running is not None:
+            return ""
         if against.stale:
             return "One of the two was changed since; compare again."
         if against.outcome is not None:

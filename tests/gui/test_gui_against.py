@@ -30,7 +30,13 @@ class Desk(Window):
 
     def compare(self, mask: Any, reference: Any) -> None:
         self.against.start(self.recorder.track(mask), reference)
-        self.rest()
+        self.wait()
+
+    def wait(self) -> None:
+        """Until it is compared, one step at each rest."""
+        for _ in range(9):
+            self.rest()
+        assert self.against.running is None
 
     def marks(self) -> Any:
         return next((layer.data for layer in self.viewer.layers if layer.name == MARKS), None)
@@ -190,7 +196,19 @@ def test_what_is_changed_or_closed_afterwards(desk: Desk) -> None:
     desk.against.start(desk.recorder.track(one), other)
     desk.viewer.layers.remove(other)  # while it is compared
     desk.rest()
-    assert (desk.against.outcome, desk.against.comparing, desk.marks()) == (None, False, None)
+    assert (desk.against.outcome, desk.against.running, desk.marks()) == (None, None, None)
+
+
+def test_it_can_be_cancelled(desk: Desk) -> None:
+    one, other = desk.masks(*cubes(), objects=False)
+    desk.against.start(desk.recorder.track(one), other)
+    desk.engine.poll()
+    assert desk.against.running is not None
+    desk.against.end()
+    desk.wait()
+    assert (desk.against.outcome, desk.marks()) == (None, None)
+    desk.compare(one, other)
+    assert desk.against.outcome is not None
 
 
 @pytest.fixture
@@ -212,7 +230,12 @@ def test_the_dialog_says_what_to_do_at_every_moment(desk: Desk, dialog: AgainstD
     assert dialog.compare.isEnabled()
     assert not dialog.save.isEnabled()
     dialog.compare.click()
-    desk.rest()
+    assert dialog.compare.isHidden()
+    said = []
+    desk.against.changed.connect(lambda: said.append(dialog.running.words.text()))
+    desk.wait()
+    assert "Comparing: surfaces of class 2" in said
+    assert not dialog.compare.isHidden()
     assert [dialog.figures.item(k, 0).text() for k in range(3)] == ["liver", "spleen", "mean"]
     assert dialog.count.text() == "3 differences, the thickest first. Choose one to see it."
     assert "worst 5 per cent" in dialog.figures.horizontalHeaderItem(3).toolTip()
@@ -243,7 +266,7 @@ def test_equal_masks(desk: Desk, dialog: AgainstDialog) -> None:
     one, other = desk.masks(twelve_cells(), twelve_cells())
     dialog.show_for(one)
     dialog.compare.click()
-    desk.rest()
+    desk.wait()
     assert dialog.count.text() == "There is nothing to list: each object has a partner."
     assert desk.marks() is None
     assert other in desk.viewer.layers

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QPushButton, QScrollArea, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QPushButton, QScrollArea, QSplitter
 
 from napari_seg.editing.annotation import Entry, object_key
 from napari_seg.editing.suspicion import Suspect
@@ -19,7 +19,7 @@ from napari_seg.gui.finished_words import of_image
 from napari_seg.gui.hands import HIDDEN, UNSEEN
 from napari_seg.gui.mirror_row import MirrorRow
 from napari_seg.gui.object_table import ObjectTable
-from napari_seg.gui.parts import dress, say, text
+from napari_seg.gui.parts import dress, say, scrolled, text
 from napari_seg.gui.queue_view import KEYS, STATES, QueueView
 from napari_seg.gui.track import Track
 
@@ -37,8 +37,6 @@ class ReviewPage(QScrollArea):
     def __init__(self, controller: Controller) -> None:
         super().__init__()
         self._controller, self._reviewing = controller, controller.reviewing
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.begin = QPushButton("Find what to look at")
         self.begin.setToolTip("Look through the mask: what is most likely wrong comes first")
         self.headline, self.words = text("Look through this mask", name="headline"), text()
@@ -54,14 +52,11 @@ class ReviewPage(QScrollArea):
         self.parts.addWidget(self.table)
         self.parts.setChildrenCollapsible(False)
         self.parts.setSizes([600, 400])  # shares
-        sheet = QWidget()
-        layout = QVBoxLayout(sheet)
-        layout.setContentsMargins(6, 6, 6, 6)
+        layout = scrolled(self)
         for part in (self.headline, self.words, self.begin, self.mirror, self.against, self.finished, self.order):
             layout.addWidget(part)
         layout.addWidget(self.parts, 1)
         layout.addStretch()  # the empty page stands at the top
-        self.setWidget(sheet)
         self.begin.clicked.connect(self._reviewing.look)
         self.against.clicked.connect(self._compare)
         self.order.currentIndexChanged.connect(lambda row: self._reviewing.sort(self.order.itemData(row)))
