@@ -9,9 +9,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_seg.errors import SegError
-from napari_seg.evaluation.differences import EXTRA, MISSED, OTHER
+from napari_seg.evaluation.comparison import Comparison
+from napari_seg.evaluation.differences import EXTRA, MISSED, OTHER, Difference
 from napari_seg.evaluation.evaluate import InstanceReport
-from napari_seg.gui.against import COLOURS, Against, Outcome
+from napari_seg.gui.against import COLOURS, Against
 from napari_seg.gui.boxes import RunningBox
 from napari_seg.gui.family import Wires
 from napari_seg.gui.parts import PlainTable, combo, fill, row, say, text
@@ -19,6 +20,7 @@ from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.save_as import ask_for_csv, save_csv
 from napari_seg.gui.theme import follow_theme
 from napari_seg.gui.track import Track
+from napari_seg.gui.words import measured
 from napari_seg.wording import count_of
 
 _NONE = (
@@ -56,7 +58,7 @@ class AgainstDialog(QDialog):
         self.setWindowTitle("Compare with a reference")
         self._recorder, self._against = recorder, against
         self._track: Track | None = None
-        self._shown: Outcome | None = None
+        self._shown: Comparison | None = None
         self._build()
         self._wires = Wires()
         layers = viewer.layers.events
@@ -177,7 +179,7 @@ class AgainstDialog(QDialog):
             return ""
         return _READY if any_reference else _NONE
 
-    def _draw(self, outcome: Outcome | None) -> None:
+    def _draw(self, outcome: Comparison | None) -> None:
         """The figures and the list."""
         say(self.notes, "")
         if outcome is None:
@@ -192,7 +194,7 @@ class AgainstDialog(QDialog):
         self.figures.show_rows([[_cell(cell) for cell in cells] for cells in rows], words=not outcome.objects)
         self.figures.be_as_high_as(_LINES)
         self.list.head(("What", "Object" if outcome.objects else "Class", "Size"))
-        self.list.show_rows([(one.what, outcome.of(one), outcome.size(one)) for one in outcome.found.listed], words=2)
+        self.list.show_rows([(one.what, outcome.of(one), _size(outcome, one)) for one in outcome.found.listed], words=2)
         self.count.setText(_counted(outcome))
         say(self.notes, " ".join(outcome.notes))
 
@@ -214,9 +216,14 @@ class AgainstDialog(QDialog):
             self.write(path)
 
 
-def _unit(outcome: Outcome) -> str:
+def _unit(outcome: Comparison) -> str:
     """What stands behind a heading of distances."""
     return "" if isinstance(outcome.report, InstanceReport) else f" {outcome.report.unit}"
+
+
+def _size(outcome: Comparison, one: Difference) -> str:
+    mask = outcome.mask
+    return measured(one.voxels, mask.ndim, mask.spacing, mask.unit)
 
 
 def _cell(value: str | float | None) -> str:
@@ -225,7 +232,7 @@ def _cell(value: str | float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _counted(outcome: Outcome) -> str:
+def _counted(outcome: Comparison) -> str:
     """How many differences there are, and in which order."""
     found = outcome.found
     if not found.listed:

@@ -109,7 +109,7 @@ def test_classes_have_distances_and_names_and_the_slice_is_shown(desk: Desk) -> 
     assert liver[1] == pytest.approx(2 * (600 - 48) / (600 + 600 - 48 + 9))
     told = {(one.what, outcome.of(one)) for one in outcome.found.listed}
     assert told == {("missed", "liver"), ("too much", "spleen"), ("another class", "spleen, not liver")}
-    assert {outcome.size(one) for one in outcome.found.listed} == {"0.096 ml", "0.064 ml", "0.018 ml"}
+    assert {one.voxels for one in outcome.found.listed} == {48, 32, 9}
     other = next(one for one in outcome.found.listed if one.what == "another class")
     desk.against.go_to(other)
     assert desk.viewer.dims.current_step[0] == 6
@@ -237,6 +237,7 @@ def test_the_dialog_says_what_to_do_at_every_moment(desk: Desk, dialog: AgainstD
     assert "Comparing: surfaces of class 2" in said
     assert not dialog.compare.isHidden()
     assert [dialog.figures.item(k, 0).text() for k in range(3)] == ["liver", "spleen", "mean"]
+    assert {dialog.list.item(k, 2).text() for k in range(3)} == {"48 voxels", "32 voxels", "9 voxels"}
     assert dialog.count.text() == "3 differences, the thickest first. Choose one to see it."
     assert "worst 5 per cent" in dialog.figures.horizontalHeaderItem(3).toolTip()
     dialog.list.selectRow(2)
