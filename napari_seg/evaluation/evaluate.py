@@ -23,7 +23,6 @@ from napari_seg.inference.channels import places, unnamed
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.spec import Spec
 from napari_seg.tasks.semantic import MOST_CLASSES
-from napari_seg.wording import count_of
 
 Figure = float | None
 """A figure in 0..1; ``None`` where there was nothing to measure."""
@@ -342,10 +341,8 @@ def _in_one_only(cases: list[Any]) -> Iterator[str]:
         )
     ]
     if missing:
-        yield (
-            f"Where a class is in one of the two masks only, there is no distance, and the means are without it; so it "
-            f"is in {count_of(len(missing), 'case')}: {_named(missing)}."
-        )
+        where = f", as in {_named(missing)}," if any(missing) else ""
+        yield f"A class that is in one of the two masks only{where} has no distance, and the means are without it."
 
 
 def _class_counts(name: str, truth: Volume, prediction: Volume) -> dict[int, Counts]:

@@ -95,7 +95,7 @@ def test_what_is_in_one_mask_only_has_no_distance_and_that_is_said() -> None:
     report = evaluate(discs(0), alone, surfaces=True)
     assert report.per_class["2"] == {"dice": 0, "jaccard": 0, "hd95": None, "assd": None}
     assert report.mean["hd95"] == 0
-    assert report.notes[-1].startswith("Where a class is in one of the two masks only, there is no distance")
+    assert report.notes[-1].startswith("A class that is in one of the two masks only has no distance")
 
 
 def test_masks_with_and_without_a_size_of_voxels_do_not_mix(tmp_path) -> None:
