@@ -116,6 +116,7 @@ class Training:
         self._chosen: Path | None = None
         self._improving, self._beginning = Improving(), Beginning()
         self._set: set[str] = set()  # the choices that a person has made
+        self._stopped_words = ""  # what became of a run that a person has stopped, where nothing was made
         self._trouble = ""  # why the last one cannot be, or what could not be noted of a model
         self._running: Running | None = None
         self._failure: Failure | None = None
@@ -256,7 +257,7 @@ class Training:
         """Leave the last result: what comes next is another training. A model from nothing is taught more itself."""
         if self.result is not None and self.result.start is None and not self.result.taken:
             self.use_new()
-        self.result, self._failure = None, None
+        self.result, self._failure, self._stopped_words = None, None, ""
         self.refresh()
 
     # what comes of it
@@ -296,6 +297,8 @@ class Training:
         examined = self._examining.findings
         if not any(finding.level == "refusal" for finding in findings):
             findings = (*findings, *examined)
+        if self._stopped_words:
+            findings = (*findings, Finding("note", self._stopped_words))
         if self._trouble:
             findings = (Finding("warning", self._trouble), *findings)
         if plane is not None:
@@ -424,7 +427,7 @@ class Training:
     def _set_out(self, run: Run) -> None:
         """Begin when all that was painted is on the disk."""
         self._examining.want([], {}, [])
-        self.run, self.result, self._failure = run, None, None
+        self.run, self.result, self._failure, self._stopped_words = run, None, None, ""
         self._running = Running(0.0, "Keeping what you painted")
         self._orders.pop(run.path, None)
         self.resolve()
@@ -536,7 +539,8 @@ class Training:
         if run.verb == "compare":
             self._made(run, None)
         elif not shelf.left_behind(run.path):
-            self._fail(Failure(_NO_BETTER if run.curve.scores else _TOO_EARLY))
+            self._stopped_words = _NO_BETTER if run.curve.scores else _TOO_EARLY
+            self._over()
         elif run.record["model"] == NEW:
             self._made(run, None)
         else:
