@@ -52,8 +52,8 @@ def found(target: Target, sizes: Sequence[Sequence[int]]) -> list[str]:
 
 def _advice(sizes: Sequence[Sequence[int]], thresholds: Thresholds | None) -> str:
     if sizes:
-        return "Review it on page 3, what is doubtful first; correct it by hand on page 2; then save it."
-    teach = "or draw some by hand on page 2 and let it learn on page 4."
+        return "Review it on page Review, what is doubtful first; correct it by hand on page Correct; then save it."
+    teach = "or draw some by hand on page Correct and let it learn on page Train."
     if thresholds:
         return (
             "Lower Outline; if nothing appears, look at the preview and choose another channel, object size or model, "

@@ -30,7 +30,7 @@ def test_without_a_mask_one_can_be_begun(controller: Controller, qtbot: Any) -> 
     qtbot.addWidget(page)
     assert page.work.isHidden()
     assert not page.begin.isEnabled()
-    assert page.nothing.text() == "Open an image first (page 1)."
+    assert page.nothing.text() == "Open an image first, on page Segment."
     controller.viewer.add_image(np.zeros((20, 30)), name="cells")
     rest(controller)
     page.begin.click()

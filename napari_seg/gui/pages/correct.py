@@ -203,7 +203,7 @@ class CorrectPage(QWidget):
         for button in (self.begin, self.begin_classes):
             button.setEnabled(bool(state.images))
         there_is = "There is no mask yet: press Segment on the first page, open a mask, or begin an empty one."
-        self.nothing.setText(there_is if state.images else "Open an image first (page 1).")
+        self.nothing.setText(there_is if state.images else "Open an image first, on page Segment.")
 
     def _dress(self, event: Any = None) -> None:
         """Icons in the colour of the theme's text."""
