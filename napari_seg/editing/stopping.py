@@ -48,7 +48,8 @@ def stopping(verdicts: Sequence[bool], left: int) -> Stop:
     if left == 0:
         return Stop(run, 0.0, 0, bool(verdicts), "All were seen." if verdicts else "Nothing to review.")
     if run < ENOUGH:
-        return Stop(run, share, count, False, "Only 1 left to look at." if left == 1 else _not_yet(run))
+        words = f"Only {left} left to look at." if run + left < ENOUGH else _not_yet(run)
+        return Stop(run, share, count, False, words)
     if left <= _HANDFUL or count == left:
         return Stop(run, share, count, False, f"The last {run} were right. Only {left} left.")
     few = left < _MANY

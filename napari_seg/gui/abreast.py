@@ -35,7 +35,8 @@ class Seen:
     ``labels`` and ``boxes``: what the last edit changed; ``touched``: all labels that were changed since.
     ``earlier``: the suspects before it, and ``moved``: those at these places of the queue lie elsewhere now; ``None``
     where some are gone or have come back. ``verdicts``: see :func:`~napari_seg.session.verdicts.verdicts`;
-    ``done``: how many of them are about what is no longer in the queue, in a film only of this time.
+    ``done``: how many of them are about what is no longer in the queue, in a film only of this time; ``before``: those
+    of the queue that somebody had judged before, such as what was flagged.
     ``predicted``: what the model said last, if it did. ``differing``: how far mirrored answers differ, if known.
     ``order``: that of ``found`` and ``suspects``; ``ranks``: the places of the keys in each order.
     """
@@ -53,6 +54,7 @@ class Seen:
     moved: Mapping[int, Suspect] | None = None
     verdicts: Mapping[str, bool] = field(default_factory=dict)
     done: int = 0
+    before: frozenset[str] = frozenset()
     predicted: Predicted | None = None
     differing: NDArray[Any] | None = None
     order: Order = "worst"

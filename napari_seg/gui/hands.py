@@ -51,7 +51,7 @@ UNSEEN_PAINT = "What you paint now would not be seen; show its class in the list
 HIDDEN = "{name} is hidden; show it first, with V or its eye in the list of layers."
 """Said where a tool would change a mask that is not seen."""
 
-COVERED = "{name} lay under {over} and is in front now, with its image; draw again."
+COVERED = "{name} lay under {over} and is in front now, with its image; do it again."
 """Said where a tool would change what lies hidden under another image."""
 
 UNPOINTED = "The picture has moved under the mouse, or the mouse has left it; move it to the object first."

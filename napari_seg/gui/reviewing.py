@@ -291,6 +291,7 @@ def _look(
         suspects,
         verdicts=said,
         done=_done(said, suspects, frozen, table, film=track.row.times > 1),
+        before=frozenset(one.key for one in suspects if frozen.rows.get(one.key, Entry()).state != "unseen"),
         predicted=None if past is None else past.predicted,
         differing=differing,
         ranks={order: {one.key: k for k, one in enumerate(several)} for order, several in orders.items()},

@@ -291,8 +291,10 @@ def test_whoever_stops_at_the_first_long_run_is_wrong_in_one_of_twenty_reviews_a
 
 
 def test_words_say_what_is_known_and_no_more() -> None:
-    assert stopping([], 5).words == "20 right in a row are a reason to stop."
-    assert stopping([False, *[True] * 7], 5).words == "7 right in a row; 20 are a reason to stop."
+    assert stopping([], 20).words == "20 right in a row are a reason to stop."
+    assert stopping([], 19).words == "Only 19 left to look at."
+    assert stopping([False, *[True] * 7], 13).words == "7 right in a row; 20 are a reason to stop."
+    assert stopping([False, *[True] * 7], 12).words == "Only 12 left to look at."
     good = stopping([True] * 20, 67)
     assert good.words == (
         "The last 20 were right. If the rest is no worse, at most 10 of the 67 left are wrong (95 % sure). "

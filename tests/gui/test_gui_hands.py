@@ -471,7 +471,7 @@ def test_a_mask_under_another_image_comes_to_the_front_before_it_is_drawn_on(
     desk.draw((20, 20), (20, 40))
     if hides:
         assert not layer.data.any()
-        assert desk.hands.said == "mask lay under other and is in front now, with its image; draw again."
+        assert desk.hands.said == "mask lay under other and is in front now, with its image; do it again."
         assert [*desk.viewer.layers] == [other, image, layer]
         desk.draw((20, 20), (20, 40))
     assert layer.data[2, 20, 20:41].all()

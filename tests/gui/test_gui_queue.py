@@ -191,7 +191,7 @@ def test_twenty_right_ones_in_a_row_are_told(queue: QueueView) -> None:
     assert queue.stop.text().startswith("The last 20 were right. If the rest is no worse, at most 2 of the 9 left")
     queue.changed([object_key(22)])
     queue.act("accept")  # it was changed: so it was not right as it was
-    assert queue.stop.text() == "20 right in a row are a reason to stop."
+    assert queue.stop.text() == "Only 8 left to look at."
     queue.render([suspect(k) for k in range(1, 31)], verdicts={object_key(k): True for k in range(101, 126)})
     assert queue.stopping.run == 25
 

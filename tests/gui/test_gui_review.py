@@ -252,6 +252,20 @@ def test_in_a_film_what_was_judged_at_other_times_is_not_counted(
     assert page.queue.stopping.run == 1  # the rule to stop is about all of the film
 
 
+def test_what_was_flagged_is_seen_before_here_as_in_the_footer(
+    page: ReviewPage, controller: Controller, qtbot: Any
+) -> None:
+    opened(controller, twelve_cells())
+    look(page, controller, qtbot)
+    for what in ("flag", "accept", "accept"):
+        page.queue.act("next")
+        page.queue.act(what)
+    caught_up(controller, qtbot)
+    look(page, controller, qtbot)
+    assert page.words.text().endswith(("9 of these.", "9 without, 3 seen before.", "any of these 9."))
+    assert controller.reviewing.seen_words == "3 of 12 in the review seen"
+
+
 def test_reasons_are_those_of_what_is_there_now_and_nobody_changes_places(
     page: ReviewPage, controller: Controller, qtbot: Any
 ) -> None:

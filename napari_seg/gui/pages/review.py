@@ -151,17 +151,21 @@ class ReviewPage(QScrollArea):
         return "region" if one else "regions"
 
     def _found(self, track: Track) -> str:
-        suspects = self._reviewing.seen.suspects
+        seen = self._reviewing.seen
+        suspects = [suspect for suspect in seen.suspects if suspect.key not in seen.before]
+        done = seen.done + len(seen.suspects) - len(suspects)
         doubtful = sum(bool(suspect.reasons) for suspect in suspects)
         at = f"Time point {self._reviewing.seen.time}: " if track.row.times > 1 else ""
-        if not suspects:
+        if not seen.suspects:
             return f"{at}nothing to look at." if at else ""
+        if not suspects:
+            return f"{at}{done} seen before."
         if not doubtful:
             no, one = "there" if at else "There", len(suspects) == 1
             these = f"this {self._kinds(track, 1)}" if one else f"any of these {len(suspects)}"
             return f"{at}{no} is no reason to doubt {these}."
         rest = len(suspects) - doubtful
-        what, done = self._kinds(track, doubtful), self._reviewing.seen.done
+        what = self._kinds(track, doubtful)
         before = f", {done} seen before" if done else ""
         return f"{at}{doubtful} {what} with a reason to doubt" + (f", {rest} without" if rest else "") + f"{before}."
 
