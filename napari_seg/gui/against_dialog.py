@@ -118,13 +118,10 @@ class AgainstDialog(QDialog):
         self.raise_()
         self.reference.setFocus()
 
-    def closeEvent(self, event: Any) -> None:
-        self._against.end()
-        super().closeEvent(event)
-
     def reject(self) -> None:
-        """Escape: as closing."""
-        self.close()
+        """Escape, and whatever else closes it."""
+        self._against.end()
+        super().reject()
 
     def write(self, path: Path) -> None:
         """Write the figures, and what differs beside them; what came of it is said in the dialog."""

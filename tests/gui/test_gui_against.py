@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from controlled import Window, rest, twelve_cells
+from qtpy.QtCore import Qt
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
@@ -259,8 +260,20 @@ def test_the_dialog_says_what_to_do_at_every_moment(desk: Desk, dialog: AgainstD
     assert not dialog.compare.isEnabled()
     dialog.show_for(other)
     assert dialog.headline.text() == "expert"
-    dialog.close()
-    assert desk.marks() is None
+    dialog.leave.click()
+    assert dialog.isHidden()
+
+
+def test_whatever_closes_it_takes_the_marks_away(desk: Desk, dialog: AgainstDialog, qtbot: Any) -> None:
+    one, _ = desk.masks(*cubes(), objects=False)
+    ways = (dialog.leave.click, dialog.close, lambda: qtbot.keyClick(dialog, Qt.Key.Key_Escape))
+    for way in ways:
+        dialog.show_for(one)
+        dialog.compare.click()
+        desk.wait()
+        assert desk.marks() is not None
+        way()
+        assert (dialog.isHidden(), desk.marks()) == (True, None)
 
 
 def test_equal_masks(desk: Desk, dialog: AgainstDialog) -> None:

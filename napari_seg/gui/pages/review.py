@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QPushButton, QScrollArea, QSplitter
+from qtpy.QtWidgets import QBoxLayout, QComboBox, QPushButton, QScrollArea, QSplitter, QWidget
 
 from napari_seg.editing.annotation import Entry, object_key
 from napari_seg.editing.suspicion import Suspect
@@ -53,8 +53,11 @@ class ReviewPage(QScrollArea):
         self.parts.setChildrenCollapsible(False)
         self.parts.setSizes([600, 400])  # shares
         layout = scrolled(self)
-        for part in (self.headline, self.words, self.begin, self.mirror, self.against, self.finished, self.order):
-            layout.addWidget(part)
+        self.acts = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self.acts.addWidget(self.begin)
+        self.acts.addWidget(self.against, 1)
+        for part in (self.headline, self.words, self.acts, self.mirror, self.finished, self.order):
+            layout.addWidget(part) if isinstance(part, QWidget) else layout.addLayout(part)
         layout.addWidget(self.parts, 1)
         layout.addStretch()  # the empty page stands at the top
         self.begin.clicked.connect(self._reviewing.look)
@@ -87,6 +90,8 @@ class ReviewPage(QScrollArea):
         self.headline.setVisible(not current)
         self.begin.setEnabled(track is not None and not self._reviewing.looking)
         self.against.setEnabled(track is not None)
+        way = QBoxLayout.Direction.LeftToRight if current else QBoxLayout.Direction.TopToBottom
+        self.acts.setDirection(way)  # the list needs the room
         self.begin.setText("Look again" if current else "Find what to look at")
         say(self.words, self._words(current))
         rows = self._reviewing.rows
