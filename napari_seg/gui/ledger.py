@@ -97,8 +97,10 @@ class Ledger:
         return 0 if track is None else self._steps.get(track.key, 0)
 
     def changed_at(self, track: Track | None) -> float | None:
-        """When something was kept last of the masks of an image."""
-        return None if track is None else self._changed_at.get(track.key)
+        """When something was kept last of the masks of an image; without one, of any that was open."""
+        if track is not None:
+            return self._changed_at.get(track.key)
+        return max((at for at in self._changed_at.values() if at is not None), default=None)
 
     def put(
         self,

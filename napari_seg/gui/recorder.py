@@ -171,12 +171,13 @@ class Recorder:
 
     @property
     def safe(self) -> Safe:
-        """How safe everything is that was done in this window, and what is kept of the image of the mask that is
-        meant."""
+        """How safe everything is that was done in this window, and what is kept of the image of the mask that is meant;
+        of any, where all masks are closed."""
         states = [session.writer.kept for session in list(self.arrivals.sessions.values())]  # also of closed layers
         troubles = [state.trouble for state in states if state.trouble] or [self._ledger.trouble]
         track = self.meant
-        at, steps = self._ledger.changed_at(track), self._ledger.steps(track)
+        at = None if track is None and self.tracks() else self._ledger.changed_at(track)
+        steps = self._ledger.steps(track)
         waiting, lost = sum(state.waiting for state in states), sum(state.lost for state in states)
         return Safe(at, steps, waiting, troubles[0], lost, self._masks.waiting)
 
