@@ -42,7 +42,7 @@ class ReviewPage(QScrollArea):
         self.headline, self.words = text("Look through this mask", name="headline"), text()
         self.finished = text(name="quiet")
         self.mirror = MirrorRow(controller.mirroring)
-        self.against = QPushButton("Compare with a reference...")
+        self.against = QPushButton("Compare with reference...")
         self.against.setToolTip("How alike this mask and another one are, such as an expert's, and where they differ")
         self._dialog: AgainstDialog | None = None
         self.order = _order_box()
