@@ -270,7 +270,7 @@ def alone(line: Callable[..., None], truth: Any, image: Any) -> None:
 def measure(side: int, only: str, where: bool) -> None:
     import napari  # noqa: F401  before Qt's timers
 
-    from napari_seg.gui.renewing import Renewal, Renewing
+    from napari_seg.gui.renewing import Renewal, put
     from napari_seg.session.predicted import Predicted
 
     truth, image = with_a_large_one(side), np.random.default_rng(1).integers(0, 255, (side,) * 3, np.uint8)
@@ -307,7 +307,6 @@ def measure(side: int, only: str, where: bool) -> None:
     def point_at_an_object() -> None:
         viewer.cursor.position = tuple(float(k) for k in np.argwhere(window.layer.data)[0])
 
-    renewing = Renewing(recorder, window.controller.engine)
     shifted = np.roll(window.truth, 9, axis=1)
     told = Predicted("model", "0" * 32, {"threshold": 0.5})
     renewed: list[bool] = []
@@ -315,7 +314,8 @@ def measure(side: int, only: str, where: bool) -> None:
 
     def renew() -> None:
         renewed.clear()
-        renewing.put(window.track, Renewal(shifted, None, "predict", told), lambda _: renewed.append(True))
+        renewal = Renewal(shifted, None, "predict", told)
+        put(recorder, window.track, renewal, lambda _: renewed.append(True), print)
 
     def renewal_is_kept() -> bool:
         return bool(renewed) and window.rests()
