@@ -380,11 +380,11 @@ def measure(side: int, only: str, where: bool) -> None:
         against = window.controller.against
         other = np.minimum(shifted, 3).astype(np.uint8)
         viewer.add_labels(other, name="reference", metadata={"napari_seg_objects": False})
-        bell.during(lambda: None, window.rests)
+        bell.during(lambda: None, lambda: len(recorder.tracks()) == 2 and window.rests())
         line(
             "compared with a reference",
             lambda: against.start(window.track, viewer.layers["reference"]),
-            lambda: against.running is None and window.rests(),
+            lambda: against.outcome is not None and window.rests(),
         )
     began = time.perf_counter()
     viewer.close()
