@@ -101,6 +101,7 @@ class AgainstDialog(QDialog):
         layout.addStretch()  # the empty dialog stands at the top
         layout.addLayout(row(self.save, self.leave))
         self.resize(460, 620)
+        self.reference.activated.connect(self.render)
         self.compare.clicked.connect(self._compare)
         self.running.cancel.clicked.connect(self._against.end)
         self.list.itemSelectionChanged.connect(self._go)
@@ -172,8 +173,9 @@ class AgainstDialog(QDialog):
             return ""
         if against.stale:
             return "One of the two was changed since; compare again."
-        if against.outcome is not None:
-            return ""
+        if against.outcome is not None and against.reference is not None:
+            name, other = against.reference.layer.name, str(against.reference.layer.unique_id)
+            return "" if other == self.reference.currentData() else f"These are the figures against {name}."
         return _READY if any_reference else _NONE
 
     def _draw(self, outcome: Comparison | None) -> None:

@@ -276,6 +276,22 @@ def test_whatever_closes_it_takes_the_marks_away(desk: Desk, dialog: AgainstDial
         assert (dialog.isHidden(), desk.marks()) == (True, None)
 
 
+def test_figures_against_another_reference_than_the_chosen_one_say_so(desk: Desk, dialog: AgainstDialog) -> None:
+    mask, truth = cubes()
+    one, _, _ = desk.masks(mask, truth, truth, objects=False)
+    dialog.show_for(one)
+    assert dialog.reference.currentText() == "mask 2"
+    dialog.compare.click()
+    desk.wait()
+    assert dialog.words.text() == ""
+    dialog.reference.setCurrentIndex(1)
+    dialog.reference.activated.emit(1)
+    assert dialog.words.text() == "These are the figures against mask 2."
+    dialog.compare.click()
+    desk.wait()
+    assert (dialog.words.text(), desk.against.reference.layer.name) == ("", "mask 1")
+
+
 def test_equal_masks(desk: Desk, dialog: AgainstDialog) -> None:
     one, other = desk.masks(twelve_cells(), twelve_cells())
     dialog.show_for(one)
