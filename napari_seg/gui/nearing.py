@@ -117,7 +117,7 @@ def covering_part(viewer: Any, layer: Any, spans: Iterable[tuple[float, float]])
 def share_a_place(layer: Any, other: Any) -> bool:
     """Whether the boxes of two layers have a part in common, in the world."""
     ends = [np.asarray(each.extent.world)[:, -min(layer.ndim, other.ndim) :] for each in (layer, other)]
-    return bool((ends[0][0] < ends[1][1]).all() and (ends[1][0] < ends[0][1]).all())
+    return bool((ends[0][0] <= ends[1][1]).all() and (ends[1][0] <= ends[0][1]).all())
 
 
 def bring_to_front(viewer: Any, layers: Iterable[Any]) -> None:

@@ -114,6 +114,16 @@ def test_a_mask_is_seen_over_one_image_after_the_other(viewer: ViewerModel, keyb
         assert viewer.status == f"tumour over {image.name}"
 
 
+def test_of_single_slices_too(viewer: ViewerModel, keyboard: KeymapHandler) -> None:
+    viewer.layers.clear()
+    ct, pet = (viewer.add_image(np.zeros((1, 12, 12)), name=name) for name in ("ct", "pet"))
+    mask = viewer.add_labels(np.zeros((1, 12, 12), np.uint8), name="tumour")
+    viewer.layers.selection.active = mask
+    for image in (ct, pet):
+        keyboard.press_key("Shift+Y")
+        assert [*viewer.layers[-2:]] == [image, mask]
+
+
 def test_one_label_alone() -> None:
     layer = labels()
     layer.selected_label = 2
