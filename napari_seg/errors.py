@@ -14,6 +14,11 @@ class SegError(Exception):
     """A user's mistake or a limit of the machine. Its text is shown as it is; anything else raised is a bug."""
 
 
+def as_bug(error: Exception) -> str:
+    """What a person reads of an error that nobody foresaw."""
+    return f"This is a bug in napari-seg: {type(error).__name__}: {error}"
+
+
 def attempted(work: Callable[[], T]) -> T | SegError:
     """What comes of work, or what kept it from being done, for whoever hears of it elsewhere than it is done."""
     try:

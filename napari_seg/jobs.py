@@ -69,6 +69,19 @@ def run(steps: Steps[T], watch: Callable[[Progress], None] | None = None) -> T:
         steps.close()
 
 
+def within(steps: Steps[T], start: float, end: float) -> Steps[T]:
+    """A job whose progress goes from ``start`` to ``end`` of the whole."""
+    try:
+        while True:
+            at = next(steps)
+            yield Progress(start + (end - start) * at.fraction, 1.0, at.message, at.detail)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        steps.close()
+
+
 class TimeLeft:
     """Seconds left of one job, by what was done lately. What comes before its first step does not count, and each phase
     of which a job tells (``detail["phase"]``) has a pace of its own."""

@@ -67,12 +67,9 @@ def csv(table: Table, rows: Iterable[int] | None = None) -> str:
     """Comma-separated values with units in the headings: all rows, or ``rows`` in this order. Numbers are as exact as
     they are; what is not known is empty."""
     shown = columns(table)
-    text = io.StringIO()
-    writer = comma_separated.writer(text, lineterminator="\n")
-    writer.writerow([column.heading for column in shown])
     lists = [[_plain(value) for value in column.values.tolist()] for column in shown]
-    writer.writerows(zip(*lists, strict=True) if rows is None else ([cells[row] for cells in lists] for row in rows))
-    return text.getvalue()
+    lines = zip(*lists, strict=True) if rows is None else ([cells[row] for cells in lists] for row in rows)
+    return csv_of([[column.heading for column in shown], *lines])
 
 
 def said_csv(rows: Mapping[str, Entry]) -> str:
@@ -81,10 +78,14 @@ def said_csv(rows: Mapping[str, Entry]) -> str:
     found = {key: entry for key, entry in rows.items() if key.split()[0] in ("slice", "region", "box", CASE)}
     if not found:
         return ""
+    lines = ((key, entry.state, entry.comment) for key, entry in sorted(found.items(), key=_in_order))
+    return csv_of([("what", "state", "comment"), *lines])
+
+
+def csv_of(lines: Iterable[Iterable[Any]]) -> str:
+    """Lines of cells as comma-separated values."""
     text = io.StringIO()
-    writer = comma_separated.writer(text, lineterminator="\n")
-    writer.writerow(("what", "state", "comment"))
-    writer.writerows((key, entry.state, entry.comment) for key, entry in sorted(found.items(), key=_in_order))
+    comma_separated.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue()
 
 

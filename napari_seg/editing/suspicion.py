@@ -232,8 +232,7 @@ def inside(labels: Labels, found: Table | Tally, row: int) -> tuple[int, ...]:
     nearest = tuple(int(c) for c in np.rint(centre))
     if labels[nearest] == label:
         return nearest
-    box = tuple(map(slice, found.start[row].tolist(), found.stop[row].tolist()))
-    voxels = np.argwhere(labels[box] == label) + found.start[row]
+    voxels = np.argwhere(labels[found.box(row)] == label) + found.start[row]
     best = voxels[np.argmin(((voxels - centre) ** 2).sum(1))]
     return tuple(int(c) for c in best)
 

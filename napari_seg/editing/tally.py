@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from napari_seg.editing.annotation import Box
 from napari_seg.editing.counting import counted
 from napari_seg.editing.parts import Parts
 from napari_seg.editing.runs import Field, Floats, Ints, runs_of
@@ -36,6 +37,9 @@ class Tally:
     stop: Ints
     means: Floats
     parts: Ints
+
+    def box(self, row: int) -> Box:
+        return tuple(slice(a, b) for a, b in zip(self.start[row].tolist(), self.stop[row].tolist(), strict=True))
 
 
 def tally(labels: Labels, fields: Sequence[Field] = ()) -> Tally:

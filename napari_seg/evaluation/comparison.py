@@ -5,21 +5,17 @@ The figures are those of :func:`~.evaluate.evaluate`, the list that of :func:`~.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 
 from napari_seg.data.align import onto_grid
 from napari_seg.data.volume import Volume
+from napari_seg.editing.columns import csv_of
 from napari_seg.evaluation.differences import Difference, Differences, differences
 from napari_seg.evaluation.evaluate import InstanceReport, Report, evaluate
-from napari_seg.jobs import Progress, Steps, job
-
-T = TypeVar("T")
+from napari_seg.jobs import Progress, Steps, job, within
 
 _FIGURES = 0.8
 """The share of the time that the figures take."""
@@ -70,7 +66,7 @@ class Comparison:
         return self.name(one.truth or one.found)
 
     def figures_csv(self) -> str:
-        return _csv(self.figures)
+        return csv_of(self.figures)
 
     def list_csv(self) -> str:
         """The differences, one line each; places are voxels, counted from 0."""
@@ -79,7 +75,7 @@ class Comparison:
             (one.what, self.name(one.truth), self.name(one.found), one.voxels, *(int(at) for at in one.place))
             for one in self.found.listed
         ]
-        return _csv([("what", "in the reference", "in the mask", "voxels", *axes), *rows])
+        return csv_of([("what", "in the reference", "in the mask", "voxels", *axes), *rows])
 
 
 @job
@@ -91,23 +87,12 @@ def compare(
     ``SegError`` where the two do not lie on each other."""
     truth = onto_grid(reference, mask)
     measuring = evaluate.steps(truth, mask, "instance" if objects else "semantic", surfaces=not objects)
-    report = yield from _as_a_part(measuring)
+    report = yield from within(measuring, 0, _FIGURES)
     yield Progress(_FIGURES, 1, "where they differ")
     spacing = mask.spacing or (1.0,) * mask.ndim
     found = differences(np.asarray(truth.data), np.asarray(mask.data), spacing, objects=objects)
     notes = (*report.notes, *(() if objects else _named_apart(names, others)))
     return Comparison(mask, names, report, found, notes)
-
-
-def _as_a_part(steps: Steps[T]) -> Steps[T]:
-    """The figures are the first part of it all."""
-    try:
-        while True:
-            progress = next(steps)
-            yield Progress(_FIGURES * progress.fraction, 1, progress.message)
-    except StopIteration as stop:
-        found: T = stop.value
-        return found
 
 
 def _named_apart(names: tuple[str, ...], others: tuple[str, ...]) -> Iterator[str]:
@@ -116,9 +101,3 @@ def _named_apart(names: tuple[str, ...], others: tuple[str, ...]) -> Iterator[st
         if one != other and f"class {label}" not in (one, other):
             yield f"Class {label} is {one} in the mask and {other} in the reference; equal numbers were compared."
             return
-
-
-def _csv(rows: Sequence[tuple[Any, ...]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

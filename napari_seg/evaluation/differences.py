@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.editing.annotation import Box
+from napari_seg.editing.contact import faces
 from napari_seg.editing.counting import slabs
 from napari_seg.editing.parts import regions
 from napari_seg.editing.runs import SLAB
 from napari_seg.editing.suspicion import inside
 from napari_seg.editing.tally import Tally, tally
-from napari_seg.evaluation.metrics import Overlap, overlap, whole_labels
+from napari_seg.evaluation.metrics import Overlap, overlap, refuse_other_shape, whole_labels
 from napari_seg.wording import count_of
 
 MISSED, EXTRA, OTHER = 1, 2, 3
@@ -68,9 +69,9 @@ def differences(truth: Ids, found: Ids, spacing: Sequence[float], *, objects: bo
     """Of two masks of one shape, 2D or 3D, 0 = background. Raises ``SegError`` for what are no masks of one shape.
 
     Everything in here lets other threads work, also on large volumes."""
-    table = overlap(truth, found)
+    refuse_other_shape(truth, found)
     truth, found = (whole_labels(mask).astype(np.uint32) for mask in (truth, found))
-    return _of_objects(truth, found, table) if objects else _of_classes(truth, found, spacing)
+    return _of_objects(truth, found) if objects else _of_classes(truth, found, spacing)
 
 
 def _of_classes(truth: Ids, found: Ids, spacing: Sequence[float]) -> Differences:
@@ -91,7 +92,8 @@ def _of_classes(truth: Ids, found: Ids, spacing: Sequence[float]) -> Differences
     return Differences(tuple(map(told, order[:MOST].tolist())), marks, max(0, len(order) - MOST))
 
 
-def _of_objects(truth: Ids, found: Ids, table: Overlap) -> Differences:
+def _of_objects(truth: Ids, found: Ids) -> Differences:
+    table = overlap(truth, found)
     of_truth, of_found = tally(truth), tally(found)
 
     def told(what: str, i: int, j: int) -> Difference:
@@ -117,8 +119,7 @@ def _of_objects(truth: Ids, found: Ids, table: Overlap) -> Differences:
 
 
 def _difference(what: str, truth: int, found: int, seen: Tally, row: int, place: tuple[int, ...]) -> Difference:
-    box = tuple(slice(a, b) for a, b in zip(seen.start[row].tolist(), seen.stop[row].tolist(), strict=True))
-    return Difference(what, truth, found, int(seen.voxels[row]), tuple(map(float, place)), box)
+    return Difference(what, truth, found, int(seen.voxels[row]), tuple(map(float, place)), seen.box(row))
 
 
 def _lost(table: Overlap) -> Iterator[tuple[str, int, int]]:
@@ -198,13 +199,9 @@ def _surfaces(labels: Ids, spacing: Sequence[float]) -> NDArray[np.float64]:
     this. Where there is one voxel along an axis there is no surface across it."""
     n = int(labels.max(initial=0)) + 1
     surfaces = np.zeros(n)
+    for axis, before, after in faces(labels):
+        surfaces += (np.bincount(before, minlength=n) + np.bincount(after, minlength=n)) / spacing[axis]
     for axis in (axis for axis, length in enumerate(labels.shape) if length > 1):
-        along = np.moveaxis(labels, axis, 0)
-        ends = np.bincount(along[:1].ravel(), minlength=n) + np.bincount(along[-1:].ravel(), minlength=n)
-        for planes in slabs(along, SLAB):
-            one, other = along[planes], along[planes.start + 1 : planes.stop + 1]
-            one = one[: len(other)]
-            differ = one != other
-            ends += np.bincount(one[differ], minlength=n) + np.bincount(other[differ], minlength=n)
-        surfaces += ends / spacing[axis]
+        ends = np.take(labels, (0, -1), axis).ravel()
+        surfaces += np.bincount(ends, minlength=n) / spacing[axis]
     return surfaces

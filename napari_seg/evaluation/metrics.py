@@ -90,9 +90,7 @@ def overlap(truth: NDArray[Any], found: NDArray[Any]) -> Overlap:
 
     Labels may have gaps. Raises ``SegError`` for shapes that differ and for what :func:`whole_labels` refuses.
     """
-    if tuple(truth.shape) != tuple(found.shape):
-        shapes = f"{tuple(truth.shape)} and {tuple(found.shape)}"
-        raise SegError(f"Masks of the shapes {shapes} cannot be compared; take masks of the same image.")
+    refuse_other_shape(truth, found)
     joint, lengths = _joint_counts(truth, found)
     of_truth, of_found = (joint >> np.uint64(32)).astype(np.int64), (joint & np.uint64(0xFFFFFFFF)).astype(np.int64)
     truth_labels, truth_sizes = _sizes(of_truth, lengths)
@@ -107,6 +105,13 @@ def overlap(truth: NDArray[Any], found: NDArray[Any]) -> Overlap:
         found_of=np.searchsorted(found_labels, of_found[both]),
         shared=lengths[both],
     )
+
+
+def refuse_other_shape(truth: NDArray[Any], found: NDArray[Any]) -> None:
+    """Raises ``SegError`` for masks of two shapes."""
+    if tuple(truth.shape) != tuple(found.shape):
+        shapes = f"{tuple(truth.shape)} and {tuple(found.shape)}"
+        raise SegError(f"Masks of the shapes {shapes} cannot be compared; take masks of the same image.")
 
 
 def whole_labels(labels: NDArray[Any], which: str = "mask") -> NDArray[np.uint64]:

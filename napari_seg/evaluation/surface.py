@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
 
+from napari_seg.editing.annotation import tight
+
 Mask = NDArray[np.bool_]
 
 
@@ -33,7 +35,9 @@ def distances(truth: Mask, found: Mask, step: NDArray[np.float64]) -> Distances 
     ``step`` ``(ndim, ndim)``: column ``k`` leads from a voxel to the next one along axis ``k``. Axes along which there
     is one voxel only have no surface.
     """
-    box = _box(truth | found)
+    box = tight(truth | found)
+    if box is None:
+        return None
     wide = tuple(axis for axis, n in enumerate(truth.shape) if n > 1)
     sides = [_surface(mask[box], wide) @ step.T for mask in (truth, found)]
     if not all(map(len, sides)):
@@ -56,19 +60,8 @@ SURFACE_METRICS: dict[str, Callable[[Distances], float]] = {"hd95": hausdorff_95
 """What is measured of the surfaces of a class, by name."""
 
 
-def _box(mask: Mask) -> tuple[slice, ...]:
-    """The smallest box that holds a mask; an empty one where it is empty."""
-    box = []
-    for axis in range(mask.ndim):
-        filled = np.flatnonzero(mask.any(tuple(k for k in range(mask.ndim) if k != axis)))
-        box.append(slice(filled[0], filled[-1] + 1) if len(filled) else slice(0, 0))
-    return tuple(box)
-
-
 def _surface(mask: Mask, wide: tuple[int, ...]) -> NDArray[Any]:
     """The places of the voxels on the surface ``(n, ndim)``; of a point, itself."""
-    if not mask.size:
-        return np.zeros((0, mask.ndim))
     faces = np.zeros((3,) * mask.ndim, bool)
     middle = (1,) * mask.ndim
     faces[middle] = True

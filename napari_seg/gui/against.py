@@ -17,7 +17,7 @@ from psygnal import Signal
 from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Annotation
 from napari_seg.editing.said import class_names
-from napari_seg.errors import SegError, attempted
+from napari_seg.errors import SegError, as_bug, attempted
 from napari_seg.evaluation.comparison import Comparison, compare
 from napari_seg.evaluation.differences import EXTRA, MISSED, OTHER, Difference
 from napari_seg.gui.arrivals import volume_as_kept
@@ -143,7 +143,7 @@ class Against:
                 self._take(found)
 
         def failed(error: Exception) -> None:
-            then(SegError(f"This is a bug in napari-seg: {type(error).__name__}: {error}"))
+            then(SegError(as_bug(error)))
 
         go_on()
 

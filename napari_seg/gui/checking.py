@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_seg.errors import SegError, plain
+from napari_seg.errors import SegError, as_bug, plain
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.results import Target
 from napari_seg.gui.state import Cure, Finding, Segment
@@ -101,7 +101,7 @@ class Looks:
             return look_at(wish) if self._question is question else None
 
         def failed(error: Exception) -> None:
-            then(Look((Finding("refusal", f"This is a bug in napari-seg: {type(error).__name__}: {error}"),)))
+            then(Look((Finding("refusal", as_bug(error)),)))
 
         self._engine.later(work, then, "checks", failed)
         return self._look

@@ -26,7 +26,7 @@ from napari_seg.choices import DeviceName, LossKind, PrecisionName
 from napari_seg.errors import SegError
 from napari_seg.inference.backend import choose_device
 from napari_seg.inference.channels import ChannelChoice
-from napari_seg.jobs import Progress, Steps, job
+from napari_seg.jobs import Progress, Steps, job, within
 from napari_seg.models.ensemble import first_of
 from napari_seg.models.file import read_spec
 from napari_seg.models.model import Model
@@ -157,7 +157,7 @@ def retrain(
     if resume:
         refuse_another(save_to, asked)
         _refuse_other_parent(save_to, start, parent)
-    parts = yield from _within(_read(start, lessons, spec, memory, save_to if resume else None), 0, READ)
+    parts = yield from within(_read(start, lessons, spec, memory, save_to if resume else None), 0, READ)
     settings = _settings(parts, spec)
     material = Material(
         parts.learned,
@@ -175,7 +175,7 @@ def retrain(
     elif material.watched:
         at = Progress(0, 1, "looking at what was held out", {"phase": "score"})
         looked = material.measured(parts.first.network, parts.first.spec, settings.device, at)
-        found = yield from _within(looked, READ, READ)
+        found = yield from within(looked, READ, READ)
         older = found.get("older")
         standing = Standing(worth(found, older), before=found["score"], older=older)
     if standing.older is not None:
@@ -184,13 +184,13 @@ def retrain(
     keeping = remember.steps(
         save_to, parts.learned, parts.judging, before=parts.before, patch=parts.first.spec.input.patch
     )
-    yield from _within(keeping, READ, READ)
+    yield from within(keeping, READ, READ)
     yield Progress(READ, 1, "timing some steps", {"phase": "timing", **told})
     seconds = 60 * spec.minutes - (time.perf_counter() - began)
     lasting = settled(
         parts.first, material, settings, steps=spec.steps, seconds=seconds, resumed=save_to if resume else None
     )
-    length = yield from _within(lasting, READ, READ)
+    length = yield from within(lasting, READ, READ)
     made = event(
         "retrained",
         settings,
@@ -220,18 +220,18 @@ def retrain(
         resume=resume,
         standing=standing,
     )
-    model = yield from _within(course, READ, TRAINED)
+    model = yield from within(course, READ, TRAINED)
     unblended = "blend" not in model.spec.history[-1].details  # else it was killed after that
     if parts.choosing and parts.minded and unblended:
         seen = replace(material, minded=parts.minded)
-        model = yield from _within(_blended(parts.first, model, seen, settings), TRAINED, TRAINED)
+        model = yield from within(_blended(parts.first, model, seen, settings), TRAINED, TRAINED)
     chose = {sample.unit for sample in parts.choosing} - {sample.unit for sample in parts.judging}
     if len(chose) >= JUDGES:
         shown = (*parts.choosing, *parts.older[: len(parts.choosing)])  # new settings must suit the old images too
         choice = tuned(model, kept.spec.task, shown, settings.device)
-        model = replace(model, spec=(yield from _within(choice, TRAINED, TRAINED)))
+        model = replace(model, spec=(yield from within(choice, TRAINED, TRAINED)))
     comparison = compare.steps(start, model, parts.judging, parts.check, settings.device, learned=parts.learned)
-    verdict = yield from _within(comparison, TRAINED, 1)
+    verdict = yield from within(comparison, TRAINED, 1)
     model = _with_verdict(model, verdict)
     model.save(save_to)
     state_of(save_to).unlink(missing_ok=True)
@@ -244,10 +244,10 @@ def judged(
 ) -> Steps[Verdict]:
     """Compare the model of a retraining that was stopped with the one it began with, on what was held out then. The
     history in its file, ``new``, tells the verdict from then on."""
-    parts = yield from _within(_read(start, lessons, spec, memory, Path(new)), 0, 0.5)
+    parts = yield from within(_read(start, lessons, spec, memory, Path(new)), 0, 0.5)
     model, device = Model.load(new), choose_device(spec.device, spec.precision)
     comparison = compare.steps(start, model, parts.judging, parts.check, device, learned=parts.learned)
-    verdict = yield from _within(comparison, 0.5, 1)
+    verdict = yield from within(comparison, 0.5, 1)
     _with_verdict(model, verdict).save(new)
     return verdict
 
@@ -343,16 +343,3 @@ def _with_verdict(model: Model, verdict: Verdict) -> Model:
         "older": len(verdict.older),
     }
     return told_more(model, {"verdict": said})
-
-
-def _within(steps: Steps[T], start: float, end: float) -> Steps[T]:
-    """A job whose progress goes from ``start`` to ``end`` of the whole."""
-    try:
-        while True:
-            at = next(steps)
-            yield Progress(start + (end - start) * at.fraction, 1.0, at.message, at.detail)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    finally:
-        steps.close()
