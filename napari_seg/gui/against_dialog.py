@@ -75,7 +75,10 @@ class AgainstDialog(QDialog):
         across.addRow("Reference", self.reference)
         self.compare, self.running = QPushButton("Compare"), RunningBox()
         self.compare.setObjectName("main")
-        self.figures, self.list = PlainTable("How alike mask and reference are"), PlainTable("Where they differ")
+        self.figures, self.list = (
+            PlainTable("How alike mask and reference are"),
+            PlainTable("Where they differ", wraps=False),
+        )
         self.count, self.legend = text(), text(name="quiet")
         self.legend.setTextFormat(Qt.TextFormat.RichText)
         self.legend.setText(" &nbsp; ".join(f'<font color="{COLOURS[k]}">■</font> {words}' for k, words in _LEGEND))
@@ -156,11 +159,11 @@ class AgainstDialog(QDialog):
         self.compare.setText("Compare again" if against.outcome is not None else "Compare")
         say(self.words, self._words(track, bool(layers)))
         outcome = against.outcome
+        for part in (self.figures, self.legend, self.count, self.list):
+            part.setVisible(outcome is not None)  # first, as a hidden table is slower to fill
         if outcome is not self._shown:
             self._shown = outcome
             self._draw(outcome)
-        for part in (self.figures, self.legend, self.count, self.list):
-            part.setVisible(outcome is not None)
         self.save.setEnabled(outcome is not None)
 
     def _words(self, track: Track | None, any_reference: bool) -> str:

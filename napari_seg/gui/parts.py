@@ -125,11 +125,18 @@ def say(label: QLabel, words: str) -> None:
     label.setVisible(bool(words))
 
 
-class PlainTable(QTableWidget):
-    """Rows to be read, and to be chosen: the first column takes what room there is."""
+_AIR = 12
+"""Pixels above and below the words of a row together, where all are of one height."""
 
-    def __init__(self, name: str) -> None:
+
+class PlainTable(QTableWidget):
+    """Rows to be read, and to be chosen: the first column takes what room there is. ``wraps``: rows are as high as
+    their words need, which takes long where there are hundreds; else all are of one height."""
+
+    def __init__(self, name: str, *, wraps: bool = True) -> None:
         super().__init__(0, 0)
+        self.setWordWrap(wraps)
+        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + _AIR)
         self.setAccessibleName(name)
         self.setObjectName("plain")
         self.verticalHeader().hide()
@@ -140,6 +147,7 @@ class PlainTable(QTableWidget):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.horizontalHeader().setHighlightSections(False)
+        self.horizontalHeader().setResizeContentsPrecision(30)
 
     def head(self, headings: Sequence[str]) -> None:
         self.setColumnCount(len(headings))
@@ -151,6 +159,7 @@ class PlainTable(QTableWidget):
 
     def show_rows(self, rows: Sequence[Sequence[str]], tips: Sequence[str] = (), words: int = 1) -> None:
         """Fill it. ``tips``: of each row; ``words``: so many of the first columns hold words, the others figures."""
+        self.setRowCount(0)  # else the columns are fitted to all rows once for each cell
         self.setRowCount(len(rows))
         for line, cells in enumerate(rows):
             for column, cell in enumerate(cells):
@@ -159,9 +168,10 @@ class PlainTable(QTableWidget):
                 if column >= words:
                     item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.setItem(line, column, item)
-        self.resizeRowsToContents()
-        for line in range(len(rows)):
-            self.setRowHeight(line, self.rowHeight(line) + 6)
+        if self.wordWrap():
+            self.resizeRowsToContents()
+            for line in range(len(rows)):
+                self.setRowHeight(line, self.rowHeight(line) + 6)
 
     def be_as_high_as(self, rows: int) -> None:
         """Take the height of so many of the first rows, and no more."""
