@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -67,10 +68,13 @@ _WANTED = (
     "skimage.graph",
     "skimage.segmentation",
     "edt",
+    "pandas",
 )
 
 
-def _import_what_tools_need() -> None:
+def _import_what_comes_first() -> None:
+    """Of the first mask, for which napari takes pandas (0.8 s), and of the first use of a tool."""
+    time.sleep(1)  # the window is drawn first
     for name in _WANTED:
         import_module(name)
 
@@ -237,9 +241,9 @@ class Controller:
             self.refresh()
 
     def warm_up(self) -> None:
-        """Start the engine, once, so that the first run does not wait for it, nor the first use of a tool for scipy."""
+        """Start the engine, once, and import what first uses would wait for."""
         self._warming = self._warming or self.engine.order("warm_up")
-        threading.Thread(target=_import_what_tools_need, daemon=True).start()
+        threading.Thread(target=_import_what_comes_first, daemon=True).start()
 
     def cancel(self) -> None:
         self.runs.cancel()
