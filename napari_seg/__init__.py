@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_seg.models.model import Model
     from napari_seg.models.zoo import load_model
     from napari_seg.training.folds import folds
+    from napari_seg.training.measuring import measure
     from napari_seg.training.plan import TrainSpec
     from napari_seg.training.retrain import RetrainSpec, retrain
     from napari_seg.training.search import search
@@ -42,6 +43,7 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "ensemble": "models.ensemble",
     "folds": "training.folds",
+    "measure": "training.measuring",
     "search": "training.search",
     "train": "training.train",
     "retrain": "training.retrain",
@@ -64,6 +66,7 @@ __all__ = [
     "evaluate",
     "folds",
     "load_model",
+    "measure",
     "predict",
     "read",
     "retrain",

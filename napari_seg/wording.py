@@ -11,6 +11,11 @@ def count_of(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else many}"
 
 
+def class_name(number: int, names: Sequence[str] = ()) -> str:
+    """What a class is called, by its number from 1: as the ``names`` of classes 1, 2, ... say, else ``class 3``."""
+    return names[number - 1] if 0 < number <= len(names) else f"class {number}"
+
+
 def there_are(number: int, what: str) -> str:
     """``1 object is``, ``3 objects are``."""
     return f"{count_of(number, what)} {'is' if number == 1 else 'are'}"

@@ -12,6 +12,7 @@ from napari_seg.cli.console import put
 from napari_seg.cli.demo import demo
 from napari_seg.cli.evaluate import evaluate
 from napari_seg.cli.look import doctor, info, models
+from napari_seg.cli.measure import measure
 from napari_seg.cli.predict import predict
 from napari_seg.cli.retrain import retrain
 from napari_seg.cli.search import search
@@ -26,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for _command in (demo, info, models, doctor, predict, check, train, retrain, search, evaluate):
+for _command in (demo, info, models, doctor, predict, check, train, retrain, search, measure, evaluate):
     app.command()(_command)
 app.add_typer(test_set, name="test-set")
 

@@ -82,10 +82,12 @@ def _sums(data: Any) -> tuple[tuple[int, ...], bool]:
 
 def _counted(part: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """The bits of values as float64, and how often each occurs."""
-    if part.dtype.kind in "bu" and part.dtype.itemsize <= 2:
-        counts = np.bincount(part.ravel())
-        values = np.flatnonzero(counts)
-        return values.astype(np.float64).view(np.uint64), counts[values].astype(np.uint64)
+    if part.dtype.kind in "bui" and part.dtype.itemsize <= 2:
+        native, bits = part.dtype.newbyteorder("="), f"u{part.dtype.itemsize}"
+        counts = np.bincount(part.astype(native).ravel().view(bits))
+        found = np.flatnonzero(counts)
+        values = found.astype(bits).view(native).astype(np.float64)
+        return values.view(np.uint64), counts[found].astype(np.uint64)
     numbers = part.ravel().astype(np.float64) + 0.0  # -0 is 0
     numbers[np.isnan(numbers)] = np.nan  # of the many bits of NaN one kind
     return numbers.view(np.uint64), np.ones(1, np.uint64)

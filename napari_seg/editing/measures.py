@@ -22,6 +22,7 @@ from napari_seg.editing.runs import Field, Floats, Ints
 from napari_seg.editing.said import state_of_class
 from napari_seg.editing.tally import tally
 from napari_seg.tasks.base import Labels
+from napari_seg.wording import class_name
 
 Words = NDArray[np.str_]
 
@@ -84,9 +85,8 @@ class Table:
 
     @property
     def class_names(self) -> Words:
-        names = dict(enumerate(self.classes, 1))
         found, which = np.unique(self.category, return_inverse=True)
-        words = np.array([names.get(k, f"class {k}") for k in found.tolist()], dtype=np.str_)
+        words = np.array([class_name(k, self.classes) for k in found.tolist()], dtype=np.str_)
         return words[which] if len(words) else np.zeros(0, np.str_)
 
     def row(self, label: int) -> int | None:

@@ -19,6 +19,7 @@ from napari_seg.editing.reach import Area, Mask
 from napari_seg.editing.tools import Gesture
 from napari_seg.errors import SegError
 from napari_seg.spec import Spec
+from napari_seg.wording import class_name
 
 Mode = Literal["everywhere", "range", "background", "inside"]
 
@@ -39,7 +40,7 @@ class Outline(Painting):
 
 def named(annotation: Annotation, label: int) -> str:
     """A label in words."""
-    return "background" if not label else f"object {label}" if annotation.objects else f"class {label}"
+    return "background" if not label else f"object {label}" if annotation.objects else class_name(label)
 
 
 def intensities(annotation: Annotation, box: Box) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from napari_seg.editing.annotation import CASE, Box, Entry, State, label_of, who
 from napari_seg.editing.runs import Ints
 from napari_seg.editing.selection import components
 from napari_seg.tasks.base import Labels
+from napari_seg.wording import class_name
 
 DECIDED = ("accepted", "rejected")
 
@@ -52,7 +53,7 @@ def class_names(made_with: Sequence[str], rows: Mapping[str, Entry]) -> tuple[st
         match = _CLASS.fullmatch(key)
         if match and entry.comment:
             named[int(match[1])] = entry.comment
-    return tuple(named.get(k, f"class {k}") for k in range(1, max(named, default=0) + 1))
+    return tuple(named.get(k, class_name(k)) for k in range(1, max(named, default=0) + 1))
 
 
 def decided_regions(rows: Mapping[str, Entry], states: tuple[str, ...] = DECIDED) -> list[tuple[int, tuple[int, ...]]]:

@@ -15,7 +15,10 @@ from napari_seg.data.volume import Volume
 from napari_seg.editing.columns import csv_of
 from napari_seg.evaluation.differences import Difference, Differences, differences
 from napari_seg.evaluation.evaluate import InstanceReport, Report, evaluate
+from napari_seg.evaluation.metrics import TITLES
+from napari_seg.evaluation.surface import SURFACE_METRICS
 from napari_seg.jobs import Progress, Steps, job, within
+from napari_seg.wording import class_name
 
 _FIGURES = 0.8
 """The share of the time that the figures take."""
@@ -43,8 +46,10 @@ class Comparison:
         if isinstance(report, InstanceReport):
             case = report.per_case[0]
             row = case.ap["0.50"], case.mean_ap, case.precision, case.recall, case.f1, case.pq
-            return [("AP 0.5", "AP 0.5-0.9", "Precision", "Recall", "F1", "PQ"), row]
-        headings = {"dice": "Dice", "jaccard": "Jaccard", "hd95": f"HD95 {report.unit}", "assd": f"ASSD {report.unit}"}
+            return [tuple(TITLES[name] for name in ("ap_50", "mean_ap", "precision", "recall", "f1", "pq")), row]
+        headings = {
+            metric: f"{TITLES[metric]}{f' {report.unit}' * (metric in SURFACE_METRICS)}" for metric in report.mean
+        }
         rows = [(self.name(int(label)), *found.values()) for label, found in report.per_class.items()]
         mean = [("mean", *report.mean.values())] if len(rows) > 1 else []
         return [("Class", *(headings[metric] for metric in report.mean)), *rows, *mean]
@@ -55,7 +60,7 @@ class Comparison:
             return ""
         if self.objects:
             return str(label)
-        return self.names[label - 1] if label <= len(self.names) else f"class {label}"
+        return class_name(label, self.names)
 
     def of(self, one: Difference) -> str:
         """Which class or object a difference is of, as in the reference, else as in the mask."""
@@ -98,6 +103,6 @@ def compare(
 def _named_apart(names: tuple[str, ...], others: tuple[str, ...]) -> Iterator[str]:
     """A sentence where a class has one name in the mask and another one in the reference."""
     for label, (one, other) in enumerate(zip(names, others, strict=False), 1):
-        if one != other and f"class {label}" not in (one, other):
+        if one != other and class_name(label) not in (one, other):
             yield f"Class {label} is {one} in the mask and {other} in the reference; equal numbers were compared."
             return

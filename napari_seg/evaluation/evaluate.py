@@ -379,7 +379,7 @@ def _instance_case(name: str, truth: Volume, prediction: Volume) -> InstanceCase
     ap = {_key(iou): OBJECT_METRICS["ap"](table, iou) for iou in THRESHOLDS}
     at_half = {metric: measure(table, THRESHOLDS[0]) for metric, measure in OBJECT_METRICS.items() if metric != "ap"}
     return InstanceCase(
-        name=name, ap=ap, mean_ap=_mean(ap.values()), truth=len(table.truth), found=len(table.found), **at_half
+        name=name, ap=ap, mean_ap=mean_of(ap.values()), truth=len(table.truth), found=len(table.found), **at_half
     )
 
 
@@ -399,10 +399,10 @@ def _semantic_report(cases: list[SemanticCase], *, surfaces: bool) -> SemanticRe
     labels = sorted({label for case in cases for label in case.per_class}, key=int)
     metrics = [*CLASS_METRICS, *(SURFACE_METRICS if surfaces else ())]
     per_class = {
-        label: {metric: _mean(_figures(case.per_class, label, metric) for case in cases) for metric in metrics}
+        label: {metric: mean_of(_figures(case.per_class, label, metric) for case in cases) for metric in metrics}
         for label in labels
     }
-    mean = {metric: _mean(figures[metric] for figures in per_class.values()) for metric in metrics}
+    mean = {metric: mean_of(figures[metric] for figures in per_class.values()) for metric in metrics}
     return SemanticReport(mean=mean, per_class=per_class, per_case=tuple(cases))
 
 
@@ -411,15 +411,15 @@ def _figures(per_class: Mapping[str, Mapping[str, Figure]], label: str, metric: 
 
 
 def _instance_report(cases: list[InstanceCase]) -> InstanceReport:
-    ap = {_key(iou): _mean(case.ap[_key(iou)] for case in cases) for iou in THRESHOLDS}
-    return InstanceReport(ap=ap, mean_ap=_mean(ap.values()), per_case=tuple(cases))
+    ap = {_key(iou): mean_of(case.ap[_key(iou)] for case in cases) for iou in THRESHOLDS}
+    return InstanceReport(ap=ap, mean_ap=mean_of(ap.values()), per_case=tuple(cases))
 
 
 def _key(iou: float) -> str:
     return f"{iou:.2f}"
 
 
-def _mean(figures: Iterable[Figure]) -> Figure:
+def mean_of(figures: Iterable[Figure]) -> Figure:
     """The mean of the figures there are; ``None`` where there are none."""
     known = [figure for figure in figures if figure is not None]
     return fmean(known) if known else None

@@ -22,6 +22,20 @@ from napari_seg.errors import SegError
 THRESHOLDS = tuple(percent / 100 for percent in range(50, 95, 5))
 """The IoU from which on an object counts as found: 0.50, 0.55, ..., 0.90."""
 
+TITLES = {
+    "dice": "Dice",
+    "jaccard": "Jaccard",
+    "hd95": "HD95",
+    "assd": "ASSD",
+    "ap_50": "AP 0.5",
+    "mean_ap": "AP 0.5-0.9",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+    "pq": "PQ",
+}
+"""What a person reads, by the names of figures."""
+
 _SLAB = 1 << 24
 """Voxels that are counted at a time, so that masks larger than memory can be compared."""
 

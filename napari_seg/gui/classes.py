@@ -29,6 +29,7 @@ from napari_seg.gui.layers import CLASSES
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
 from napari_seg.session.records import LEARNING
+from napari_seg.wording import class_name
 
 _COLOURS = 49
 """Colours that come round again, of objects: as many as napari takes."""
@@ -43,11 +44,6 @@ class ClassRow:
     colour: str
     locked: Literal["nothing", "some", "all"]
     shown: bool
-
-
-def nameless(number: int) -> str:
-    """What a class is called that nobody has named."""
-    return f"class {number}"
 
 
 def is_given(name: str) -> bool:
@@ -92,7 +88,7 @@ class Classes:
         else:
             most = max(len(names), track.largest_known, 1)
         most = min(most, max(MOST, len(names)))
-        names = (*names, *map(nameless, range(len(names) + 1, most + 1)))
+        names = (*names, *map(class_name, range(len(names) + 1, most + 1)))
         colours = {} if objects else class_colours(names, chosen())
         hidden, locks = self._hidden.get(track.layer, set()), self._locks(track, entries, objects)
         return tuple(
@@ -161,7 +157,7 @@ class Classes:
             number = max(number, 2)  # objects that nobody has given a class are of the first
         if number > MOST:
             raise SegError(f"A mask has {MOST} classes at the most; rename one instead.")
-        self._name(track, number, nameless(number), "new class")
+        self._name(track, number, class_name(number), "new class")
         return number
 
     def rename(self, track: Track, number: int, name: str) -> None:

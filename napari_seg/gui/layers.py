@@ -20,6 +20,7 @@ from napari_seg.data.volume import SPATIAL, UNITS, Volume, is_axes
 from napari_seg.errors import Choice, ChoiceNeeded
 from napari_seg.gui.kinds import Kind
 from napari_seg.inference.ranking import modality_of
+from napari_seg.wording import class_name
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -71,7 +72,7 @@ def layer_data(volume: Volume, kind: Kind) -> list[LayerData]:
     at = volume.axes.index("C")
     count = volume.size("C")
     if kind == "labels":
-        classes = volume.channels or tuple(f"class {k + 1}" for k in range(count))
+        classes = volume.channels or tuple(class_name(k + 1) for k in range(count))
         planes = np.moveaxis(_whole(volume.data), at, 0)
         return [_plane(volume, np.ascontiguousarray(plane), name) for plane, name in zip(planes, classes, strict=True)]
     names = volume.channels or tuple(f"channel {k}" for k in range(count))

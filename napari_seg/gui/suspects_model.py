@@ -17,6 +17,7 @@ from napari_seg.editing.suspicion import Suspect
 from napari_seg.gui.abreast import others
 from napari_seg.gui.thumbnail import thumbnail
 from napari_seg.gui.words import STATE_WORDS
+from napari_seg.wording import class_name
 
 PICTURE = 60
 """Pixels across."""
@@ -155,8 +156,7 @@ class SuspectsModel(QAbstractListModel):
             return f"Slice {suspect.key.split()[2]}"
         if kind == "object":
             return f"Object {suspect.label}"
-        known = 0 < suspect.label <= len(self._classes)
-        return self._classes[suspect.label - 1] if known else f"class {suspect.label}"
+        return class_name(suspect.label, self._classes)
 
     def rowCount(self, parent: Any = None) -> int:
         return 0 if parent is not None and parent.isValid() else min(self._open, len(self.suspects))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from napari_seg.errors import SegError
 from napari_seg.models.model import Model
-from napari_seg.models.spec import FORMAT, Event, ModelSpec
+from napari_seg.models.spec import FORMAT, IMAGES, Event, ModelSpec
 from napari_seg.models.zoo import refuse_unloaded
 from napari_seg.networks import Ensemble, Network
 
@@ -51,11 +52,15 @@ def first_of(model: Model) -> Model:
 
 
 def _joined(first: ModelSpec, models: Sequence[Model]) -> tuple[Event, ...]:
-    """The history of the first member, and what the others did not learn of that."""
+    """The history of the first member, and where the others learned otherwise: of mirror images what all learned, of
+    images what any has seen."""
     common = sorted(set.intersection(*(set(model.spec.mirrors) for model in models)))
-    if common == [*first.mirrors]:
+    more = sorted(set.union(*(set(model.spec.seen) for model in models)) - first.seen)
+    details: dict[str, Any] = {IMAGES: more} if more else {}
+    if common != [*first.mirrors]:
+        details["augmentation"] = {**first.augmentation, "flips": common}
+    if not details:
         return first.history
-    details = {"augmentation": {**first.augmentation, "flips": common}}
     return (*first.history, Event(what="joined", when=datetime.now(UTC).isoformat(timespec="seconds"), details=details))
 
 

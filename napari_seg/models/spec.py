@@ -96,6 +96,11 @@ class InputSpec(Spec):
     statistics: dict[str, float] = Field(default_factory=dict)
 
 
+IMAGES = "images"
+"""What the history of a model keeps of the images that a training looked at, also to choose: the keys of their
+:mod:`contents <napari_seg.data.content>`."""
+
+
 class Event(Spec):
     """One entry of a model's history: what was done to it, when, with which settings and data."""
 
@@ -146,6 +151,12 @@ class ModelSpec(Spec):
         """How strongly patches were changed when it was last trained; empty where its history does not say so."""
         told = (event.details.get("augmentation") for event in reversed(self.history))
         return next((known for known in told if isinstance(known, dict)), {})
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """The keys of the images that its trainings looked at, as far as its history says them."""
+        told = (event.details.get(IMAGES) for event in self.history)
+        return frozenset(str(key) for keys in told if isinstance(keys, list | tuple) for key in keys)
 
     @property
     def built_as(self) -> str:

@@ -19,6 +19,7 @@ from napari_seg.session.predicted import Predicted, predictions
 from napari_seg.session.records import ImageRow, Place, Plane, Step, row_key, rows_of
 from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
+from napari_seg.wording import class_name
 
 CaseState = Literal["new", "unseen", "in work", "accepted", "rejected", "flagged"]
 """``new``: nothing was predicted. ``unseen``: no person has been there. The last three were said by a person."""
@@ -104,7 +105,7 @@ def count(store: Store, image: int, at: float, who: str) -> None:
                 objects += len(there)
             else:
                 for value, n in there:
-                    name = plane.classes[value - 1] if value <= len(plane.classes) else f"class {value}"
+                    name = class_name(value, plane.classes)
                     voxels[name] = voxels.get(name, 0) + n
     found = {"objects": objects} if any(plane.objects for plane in planes) else {"voxels": voxels}
     store.note(image, at, who, COUNTED, **found)

@@ -15,7 +15,7 @@ from napari_seg.editing.annotation import CASE, Entry, label_of
 from napari_seg.editing.said import class_names, counts_objects, decided_regions
 from napari_seg.session.records import LEARNING, SAID, ImageRow, Plane, rows_of
 from napari_seg.session.store import Store
-from napari_seg.wording import count_of, listed
+from napari_seg.wording import class_name, count_of, listed
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _heard(store: Store, image: ImageRow, plane: Plane, rows: dict[str, Entry]) 
         image.name,
         plane,
         objects=len((labels | accepted) - rejected) if plane.objects else 0,
-        classes=() if plane.objects else tuple(names[k - 1] if k <= len(names) else f"class {k}" for k in classes),
+        classes=() if plane.objects else tuple(class_name(k, names) for k in classes),
         painted=where if labels and not plane.objects else 0,
         slices=finished.count("slice"),
         boxes=finished.count("box"),

@@ -209,9 +209,69 @@ def find_cases(
     """
     data = Path(data)
     refuse_unknown(axes, f"the images in {data / 'images'}")
+    pairs, notes = _pairs(data, split, where, hold_out)
+    counting = None if masks is None else _by_stem(Path(masks), "put a mask of the name of each image there")
+    cases = []
+    for pair in pairs:
+        if pair.row.side == "held out":
+            continue
+        case = pair.case(axes)
+        if counting is not None and case.name not in counting:
+            raise SegError(
+                f"{masks} holds no mask for {case.name}; add one, of ones where its labels count everywhere."
+            )
+        cases.append(case if counting is None else replace(case, mask=counting[case.name]))
+    if not cases:
+        raise SegError(
+            f"No image in {data / 'images'} is left to learn from; check the names, the split and the selection."
+        )
+    if {case.split for case in cases} == {"train"}:
+        cases = _with_validation(cases, task)
+    return Cases(cases, notes)
+
+
+def find_tests(
+    data: str | Path,
+    *,
+    split: str | Path | None = None,
+    where: Mapping[str, str] | None = None,
+    hold_out: str | None = None,
+    axes: str | None = None,
+) -> Cases:
+    """The cases that :func:`find_cases` leaves out, to measure a model on; without a ``split`` all of the folder.
+    Raises ``SegError`` as that does, and where nothing is held out."""
+    data = Path(data)
+    refuse_unknown(axes, f"the images in {data / 'images'}")
+    pairs, notes = _pairs(data, split, where, hold_out)
+    cases = [pair.case(axes) for pair in pairs if split is None or pair.row.side == "held out"]
+    if not cases:
+        cure = "name what is held out with --hold-out, or leave --split away to take all images"
+        raise SegError(f"No image in {data / 'images'} is held out in {Path(split or data).name}; {cure}.")
+    return Cases((replace(case, split="test") for case in cases), notes)
+
+
+class _Pair(NamedTuple):
+    """A row of the split, its image and its labels, if there are any."""
+
+    row: Row
+    image: Path
+    labels: Path | None
+
+    def case(self, axes: str | None) -> Case:
+        """Raises ``SegError`` where there are no labels."""
+        row = self.row
+        if self.labels is None:
+            folder = self.image.parent.with_name("labels")
+            raise SegError(f"{folder} holds no labels for {row.name}; add them or take the image out.")
+        return Case(row.name, self.image, self.labels, row.group, row.side, axes)
+
+
+def _pairs(
+    data: Path, split: str | Path | None, where: Mapping[str, str] | None, hold_out: str | None
+) -> tuple[list[_Pair], tuple[str, ...]]:
+    """The images of a folder that the split selects, with their labels; and what a person should know of the split."""
     cure = "put images in images/ and labels of the same names in labels/"
     images, labels = (_by_stem(data / folder, cure) for folder in ("images", "labels"))
-    counting = None if masks is None else _by_stem(Path(masks), "put a mask of the name of each image there")
     groups = {name: subject_of(name) or name for name in images}
     if len({*groups.values()}) == 1:
         groups = {name: name for name in images}
@@ -223,23 +283,7 @@ def find_cases(
             rows = tuple(replace(row, group=row.name) for row in rows)
         rows = undivided(rows)
         notes += _notes(rows, images)
-    cases = []
-    for row in rows:
-        if row.side == "held out" or row.name not in images:
-            continue
-        if row.name not in labels:
-            raise SegError(f"{data / 'labels'} holds no labels for {row.name}; add them or take the image out.")
-        if counting is not None and row.name not in counting:
-            raise SegError(f"{masks} holds no mask for {row.name}; add one, of ones where its labels count everywhere.")
-        mask = None if counting is None else counting[row.name]
-        cases.append(Case(row.name, images[row.name], labels[row.name], row.group, row.side, axes, mask))
-    if not cases:
-        raise SegError(
-            f"No image in {data / 'images'} is left to learn from; check the names, the split and the selection."
-        )
-    if {case.split for case in cases} == {"train"}:
-        cases = _with_validation(cases, task)
-    return Cases(cases, notes)
+    return [_Pair(row, images[row.name], labels.get(row.name)) for row in rows if row.name in images], notes
 
 
 def _named(rows: Iterable[Row], images: Mapping[str, Path]) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from napari_seg.jobs import Progress, Steps
 from napari_seg.models.file import read_spec, shown
 from napari_seg.models.model import Model
 from napari_seg.models.shelf import name_of, state_of
-from napari_seg.models.spec import Event, ModelSpec
+from napari_seg.models.spec import IMAGES, Event, ModelSpec
 from napari_seg.networks import Ensemble, Network
 from napari_seg.training.adopt import LOSS
 from napari_seg.training.memory import forget
@@ -208,8 +208,9 @@ def _in_time(trainer: Trainer, pace: float, seconds: float) -> int:
     return trainer.total if fits > LATE * trainer.total else max(trainer.step, int(fits))
 
 
-def event(what: str, settings: Settings, total: int, spec: str, **more: Any) -> Event:
-    """What the history of a model says of a training. ``spec``: what was asked for, as JSON."""
+def event(what: str, settings: Settings, total: int, spec: str, samples: Iterable[Sample], **more: Any) -> Event:
+    """What the history of a model says of a training. ``spec``: what was asked for, as JSON; ``samples``: all that the
+    training looked at, also to choose."""
     return Event(
         what=what,
         when=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -221,6 +222,7 @@ def event(what: str, settings: Settings, total: int, spec: str, **more: Any) -> 
             "augmentation": json.loads(settings.augmentation.to_json()),
             "device": settings.device.name,
             "precision": settings.device.precision,
+            IMAGES: sorted({sample.shows for sample in samples} - {""}),
             **more,
         },
     )

@@ -18,6 +18,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -124,7 +125,7 @@ def folds(
     joined = ensemble(networks)
     folded = Folded(joined, found, total)
     best = _best(figures, range(len(cases)))
-    described = _described(joined.spec, folded, spec, bench.settings(0), best)
+    described = _described(joined.spec, folded, bench, best)
     folded = replace(folded, model=replace(joined, spec=described))
     folded.model.save(save_to)
     forget(save_to)
@@ -291,15 +292,16 @@ def _means(figures: Sequence[Figures]) -> Figures:
     return {name: fmean(values) if values else None for name, values in known.items()}
 
 
-def _described(spec: ModelSpec, folded: Folded, training: TrainSpec, settings: Settings, variant: int) -> ModelSpec:
+def _described(spec: ModelSpec, folded: Folded, bench: _Bench, variant: int) -> ModelSpec:
     """The spec of the ensemble, with its decoding settings, figures and history."""
     count = len(folded.folds)
     scores = {f"{name}, {count} folds": mean for name, _, mean, _ in folded.table() if mean is not None}
     made = event(
         f"trained in {count} folds",
-        settings,
+        bench.settings(0),
         folded.steps,
-        training.to_json(),
+        bench.spec.to_json(),
+        chain(*bench.parts),
         folds=[fold.model_dump(mode="json") for fold in folded.folds],
     )
     card = spec.card.model_copy(update={"scores": {**spec.card.scores, **scores}})

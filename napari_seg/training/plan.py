@@ -25,7 +25,7 @@ from napari_seg.tasks.semantic import MOST_CLASSES, Semantic
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import occurring
 from napari_seg.training.sample import Sample, check_labels, frames, grid_at
-from napari_seg.wording import count_of, there_are
+from napari_seg.wording import class_name, count_of, there_are
 
 PATCH_PIXELS = {("instance", 2): 160**2, ("semantic", 2): 256**2, ("instance", 3): 2**18, ("semantic", 3): 2**18}
 """Patches hold at most about this many pixels. Objects are small, and many small patches see more images in the same
@@ -224,7 +224,7 @@ def _task(
     if spec.classes and len(spec.classes) < largest:
         named = there_are(len(spec.classes), "class")
         raise SegError(f"The labels go up to {largest}, but {named} named; name one for each.")
-    return Semantic(classes=spec.classes or tuple(f"class {k + 1}" for k in range(largest)))
+    return Semantic(classes=spec.classes or tuple(class_name(k + 1) for k in range(largest)))
 
 
 def _classes_of_planes(spec: TrainSpec, planes: set[int], facts: Sequence[Facts]) -> tuple[str, ...]:
@@ -248,7 +248,7 @@ def _classes_of_planes(spec: TrainSpec, planes: set[int], facts: Sequence[Facts]
             f"The labels have {count_of(count, 'plane')}, but the number of named classes is {len(spec.classes)}; name "
             "one for each plane."
         )
-    return spec.classes or (named[0] if named else tuple(f"class {k + 1}" for k in range(count)))
+    return spec.classes or (named[0] if named else tuple(class_name(k + 1) for k in range(count)))
 
 
 def batch_size(model: ModelSpec, spec: TrainSpec) -> int:

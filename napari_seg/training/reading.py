@@ -6,7 +6,9 @@ Every lesson is read once for each, so that never more than one image is in memo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from napari_seg.data.content import content_of
 from napari_seg.errors import SegError
 from napari_seg.jobs import Progress, Steps
 from napari_seg.models.spec import ModelSpec
@@ -75,7 +77,8 @@ def refuse_one_sided(
 def _samples_of(lesson: Lesson, model: ModelSpec, channel: str | None) -> list[Sample]:
     image, labels, mask = lesson.load()
     named = {"name": lesson.name, "group": lesson.group, "patient": lesson.patient}
-    return list(samples(image, labels, model, mask=mask, channel=channel, **named))
+    shows = content_of(image).key
+    return [replace(one, shows=shows) for one in samples(image, labels, model, mask=mask, channel=channel, **named)]
 
 
 def _facts_of(lesson: Lesson, spec: TrainSpec) -> Facts:

@@ -196,6 +196,7 @@ def retrain(
         settings,
         length.steps,
         asked,
+        (*parts.learned, *parts.choosing, *parts.judging),
         learned_from=len(material.learned),
         validated_on=len(material.watched),
         parent=start.spec.name,

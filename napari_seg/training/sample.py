@@ -31,7 +31,8 @@ class Sample:
 
     ``image``: ``(channels, *grid)`` float32, normalised. ``labels``: ``(*grid)``, or for overlapping classes
     ``(classes, *grid)``. ``mask``, ``(*grid)``: where labels count; ``None`` for everywhere. ``group``: the patient or
-    examination, which no split divides; ``patient``: where several groups are of one, its mark.
+    examination, which no split divides; ``patient``: where several groups are of one, its mark. ``shows``: the key of
+    the :mod:`content <napari_seg.data.content>` of the image, where it was looked at.
     """
 
     image: NDArray[np.float32]
@@ -40,6 +41,7 @@ class Sample:
     name: str = ""
     group: str = ""
     patient: str = ""
+    shows: str = ""
 
     @property
     def grid(self) -> tuple[int, ...]:

@@ -340,6 +340,7 @@ class _Search:
             self.bench.settings(self.tried[k]),
             self.note.table[k].steps,
             self.tried[k].spec.to_json(),
+            (*self.bench.learned, *self.bench.held_out),
             learned_from=len(self.bench.learned),
             validated_on=len(self.bench.held_out),
             **_identity(self.note),

@@ -88,6 +88,7 @@ def train(
         settings,
         length.steps,
         spec.to_json(),
+        (*learned, *held_out),
         learned_from=len(learned),
         validated_on=len(held_out),
         started_from=start.spec.name if start else "",
