@@ -315,6 +315,25 @@ def examine(desk: Desk, order: Order) -> Steps[Answer]:
     return answer
 
 
+def measure(desk: Desk, order: Order) -> Steps[Answer]:
+    """Segment the image of a ``case`` and measure its mask against its labels."""
+    from napari_seg.training.cases import Case
+    from napari_seg.training.measuring import measure_case
+
+    told = order["case"]
+    case = Case(told["name"], Path(told["image"]), Path(told["labels"]), told["group"])
+    settings = PredictSpec.model_validate(order["settings"])
+    found = yield from measure_case(desk.model(order["model"]), case, settings)
+    return {"measured": found.model_dump(mode="json")}
+
+
+def mark_test(desk: Desk, order: Order) -> Steps[Answer]:
+    """Mark the ``images`` of these files as test set; ``new``: how many were not yet."""
+    from napari_seg.training.test_set import add
+
+    return {"new": len((yield from add.steps([Path(path) for path in order["images"]])))}
+
+
 def live(desk: Desk, order: Order) -> Steps[Answer]:
     """Learn for some seconds from the one of ``lessons``, and predict the ``region`` of its image anew.
 
@@ -426,6 +445,8 @@ VERBS: dict[str, Callable[[Desk, Order], Steps[Answer]]] = {
     "retrain": retrain,
     "compare": compare,
     "examine": examine,
+    "measure": measure,
+    "mark_test": mark_test,
     "live": live,
 }
 

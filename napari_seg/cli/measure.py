@@ -23,7 +23,7 @@ from napari_seg.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from napari_seg.training.measuring import Line, Measurement
+    from napari_seg.evaluation.measurement import Line, Measurement
 
 WORST = 3
 """So many images are named."""

@@ -1,116 +1,21 @@
-"""How good a model is on images that it never saw: their masks against their labels, with an interval for each figure.
-
-1. :func:`measure_case` segments one image by the defaults and measures its mask.
-2. :func:`summed_up` takes the mean over images. Its interval is that of a bootstrap over groups (Efron and Tibshirani,
-   1993): images of one patient are alike, so they are drawn together.
-"""
+"""How good a model is on images that it never saw: it segments them, and its masks are compared with their labels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_seg.data.content import content_of
-from napari_seg.editing.columns import csv_of
 from napari_seg.errors import SegError, plain
 from napari_seg.evaluation.evaluate import Figure, InstanceReport, Report, evaluate, mean_of
-from napari_seg.evaluation.metrics import OBJECT_METRICS, TITLES
-from napari_seg.evaluation.surface import SURFACE_METRICS
+from napari_seg.evaluation.measurement import Measured, Measurement, summed_up
+from napari_seg.evaluation.metrics import OBJECT_METRICS
 from napari_seg.inference.predict import predict
 from napari_seg.inference.prediction import DEFAULTS, PredictSpec
 from napari_seg.jobs import Progress, Steps, job, within
 from napari_seg.models.model import Model
-from napari_seg.spec import Spec
 from napari_seg.training.cases import Lesson, find_tests
-from napari_seg.training.test_set import NAMED
-from napari_seg.wording import class_name, count_of, listed
-
-DRAWS = 2000
-"""Of the bootstrap."""
-
-MEAN = "mean"
-"""What a figure is of that is the mean over the classes."""
-
-
-class Measured(Spec):
-    """What the mask of one image is worth. ``figures``: by what they are of (a class, or the kind of objects) and by
-    metric; ``unit``: of distances; ``seen``: the training of the model has looked at the image; ``notes``: what a
-    person should know; ``why``: what kept it from being measured."""
-
-    name: str
-    group: str
-    figures: Mapping[str, Mapping[str, Figure]] = {}
-    unit: str = ""
-    seen: bool = False
-    notes: tuple[str, ...] = ()
-    why: str = ""
-
-    @property
-    def score(self) -> Figure:
-        """The one figure by which images are put in order: the mean Dice of the classes that are there, or the mean
-        AP; ``None`` where nothing is there in either mask, and nothing was found."""
-        return mean_of(found.get("dice", found.get("mean_ap")) for found in self.figures.values())
-
-
-class Line(Spec):
-    """One figure over all images that have it: the mean, and the 95 % interval, ``None`` of less than two groups."""
-
-    of: str
-    metric: str
-    value: Figure
-    low: Figure
-    high: Figure
-    images: int
-
-
-class Measurement(Spec):
-    """How good a model is. ``cases``: the worst first, those that could not be measured at the end; ``unit``: of
-    distances."""
-
-    model: str
-    lines: tuple[Line, ...]
-    cases: tuple[Measured, ...]
-    unit: str = ""
-    notes: tuple[str, ...] = ()
-
-    @property
-    def failed(self) -> tuple[Measured, ...]:
-        return tuple(case for case in self.cases if case.why)
-
-    @property
-    def groups(self) -> int:
-        """Patients, or whatever else images are grouped by."""
-        return len({case.group for case in self.cases if not case.why})
-
-    @property
-    def counted(self) -> str:
-        """How many images of how many groups were measured, in words."""
-        images = len(self.cases) - len(self.failed)
-        groups = "" if self.groups == images else f" of {count_of(self.groups, 'group')}"
-        return f"{count_of(images, 'image')}{groups}"
-
-    def title(self, metric: str) -> str:
-        """What a figure is called, with its unit."""
-        return f"{TITLES[metric]} {self.unit}" if metric in SURFACE_METRICS else TITLES[metric]
-
-    def lines_csv(self) -> str:
-        head = ("of", "figure", "mean", "from", "to", "images")
-        rows = [(one.of, self.title(one.metric), one.value, one.low, one.high, one.images) for one in self.lines]
-        return csv_of([head, *rows])
-
-    def cases_csv(self) -> str:
-        """A line for each image and for what its figures are of."""
-        metrics = list(dict.fromkeys(line.metric for line in self.lines))
-        rows = [
-            (case.name, case.group, of, *(found.get(metric) for metric in metrics), "")
-            for case in self.cases
-            for of, found in case.figures.items()
-        ]
-        failed = [(case.name, case.group, "", *(None for _ in metrics), case.why) for case in self.failed]
-        return csv_of([("image", "group", "of", *map(self.title, metrics), "trouble"), *rows, *failed])
+from napari_seg.wording import class_name
 
 
 @job
@@ -137,7 +42,7 @@ def measure(
     return summed_up(model.spec.name, found)
 
 
-def measure_case(model: Model, case: Lesson, spec: PredictSpec, *, surfaces: bool) -> Steps[Measured]:
+def measure_case(model: Model, case: Lesson, spec: PredictSpec, *, surfaces: bool = False) -> Steps[Measured]:
     """Segment an image and measure its mask. Raises ``SegError`` where image, labels and model do not go together."""
     image, labels, _ = case.load()
     prediction = yield from within(predict.steps(model, image, spec), 0, 0.9)
@@ -153,30 +58,6 @@ def measure_case(model: Model, case: Lesson, spec: PredictSpec, *, surfaces: boo
     )
 
 
-def summed_up(model: str, cases: Iterable[Measured]) -> Measurement:
-    """The measurement of a model of this name."""
-    cases = sorted(cases, key=lambda case: (bool(case.why), case.score is None, case.score or 0, case.name))
-    measured = [case for case in cases if not case.why]
-    units = sorted({case.unit for case in measured} - {""})
-    if len(units) > 1:
-        raise SegError(f"Distances are in {listed(units)}; measure images of one unit at a time.")
-    seen = [case.name for case in measured if case.seen]
-    notes = dict.fromkeys((*_warning(seen), *(note for case in measured for note in case.notes)))
-    return Measurement(
-        model=model, lines=tuple(_lines(measured)), cases=tuple(cases), unit="".join(units), notes=tuple(notes)
-    )
-
-
-def _warning(seen: Sequence[str]) -> Iterator[str]:
-    """A sentence where images are no test."""
-    if seen:
-        names = f"{', '.join(seen[:NAMED])}{' ...' * (len(seen) > NAMED)}"
-        yield (
-            f"The training of this model has looked at {count_of(len(seen), 'image')} of these ({names}): they flatter "
-            "it, so take them out."
-        )
-
-
 def _figures(report: Report, names: Sequence[str]) -> dict[str, dict[str, Figure]]:
     """What is measured of each class, or of the objects, by name; of a film the mean over time."""
     if isinstance(report, InstanceReport):
@@ -184,34 +65,3 @@ def _figures(report: Report, names: Sequence[str]) -> dict[str, dict[str, Figure
         at_half = {metric: mean_of(getattr(case, metric) for case in report.per_case) for metric in others}
         return {names[0]: {"ap_50": report.ap["0.50"], "mean_ap": report.mean_ap, **at_half}}
     return {class_name(int(label), names): dict(found) for label, found in report.per_class.items()}
-
-
-def _lines(cases: Sequence[Measured]) -> Iterator[Line]:
-    """The figures of each class, and then their means over the classes."""
-    groups = sorted({case.group for case in cases})
-    if not groups:
-        return
-    draws = np.random.default_rng(0).multinomial(len(groups), [1 / len(groups)] * len(groups), DRAWS)
-    drawn: dict[str, list[NDArray[np.float64]]] = {}
-    values: dict[str, list[Figure]] = {}
-    kinds = dict.fromkeys((of, metric) for case in cases for of, found in case.figures.items() for metric in found)
-    for of, metric in kinds:
-        found = [(case.group, value) for case in cases if (value := case.figures.get(of, {}).get(metric)) is not None]
-        sums, counts = np.zeros(len(groups)), np.zeros(len(groups))
-        for group, value in found:
-            sums[groups.index(group)] += value
-            counts[groups.index(group)] += 1
-        with np.errstate(invalid="ignore"):
-            drawn.setdefault(metric, []).append(draws @ sums / (draws @ counts))
-        values.setdefault(metric, []).append(mean_of(value for _, value in found))
-        yield _line(of, metric, values[metric][-1], drawn[metric][-1], int(np.count_nonzero(counts)), len(found))
-    if len({of for of, _ in kinds}) > 1:
-        for metric, of_classes in drawn.items():
-            together = np.ma.masked_invalid(of_classes).mean(0).filled(np.nan)
-            yield _line(MEAN, metric, mean_of(values[metric]), together, len(groups), len(cases))
-
-
-def _line(of: str, metric: str, value: Figure, drawn: NDArray[np.float64], groups: int, images: int) -> Line:
-    known = drawn[np.isfinite(drawn)]
-    low, high = np.percentile(known, (2.5, 97.5)).tolist() if groups > 1 else (None, None)
-    return Line(of=of, metric=metric, value=value, low=low, high=high, images=images)

@@ -15,12 +15,13 @@ from discs import Disc, lessons, tiny
 from napari_seg.data.formats import write
 from napari_seg.errors import SegError
 from napari_seg.evaluation.evaluate import evaluate
+from napari_seg.evaluation.measurement import Measured, Measurement, summed_up
 from napari_seg.inference.predict import predict
 from napari_seg.inference.prediction import PredictSpec
 from napari_seg.models.ensemble import ensemble
 from napari_seg.models.model import Model
 from napari_seg.training.cases import Labelled, find_tests
-from napari_seg.training.measuring import Measured, Measurement, measure, summed_up
+from napari_seg.training.measuring import measure
 from napari_seg.training.train import train
 
 CPU = PredictSpec(device="cpu", precision="fp32")

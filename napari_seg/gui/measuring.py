@@ -1,0 +1,284 @@
+"""A model is measured on a folder of labelled images: the engine takes one case after the other.
+
+The engine has one order at a time, so that a run on the first page waits for one image at most. Nothing is written but
+the marks of the test set, where a person asks for them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Layer
+from psygnal import Signal
+
+from napari_seg.data.volume import labels_dtype
+from napari_seg.errors import SegError, attempted
+from napari_seg.evaluation.measurement import Measured, Measurement, summed_up
+from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
+from napari_seg.gui.known_models import KnownModels
+from napari_seg.gui.layers import KEY, LayerData, layer_data
+from napari_seg.gui.state import Running
+from napari_seg.gui.words import duration, shortened
+from napari_seg.jobs import Progress, TimeLeft
+from napari_seg.training.cases import Case, find_tests
+from napari_seg.training.split import read_split
+from napari_seg.wording import there_are
+
+ALL = ""
+"""The part of a folder that is all of it."""
+
+_TABLE = "split.csv"
+_LANE = "measuring"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A folder with images and labels. ``parts``: the words of its split, and how many images each has."""
+
+    folder: Path
+    parts: Mapping[str, int]
+    images: int
+
+
+@dataclass(eq=False)
+class _Run:
+    """What is left, and the case that the engine works on; ``fraction`` of it is done."""
+
+    model: Path
+    cases: Sequence[Case]
+    found: list[Measured] = field(default_factory=list)
+    order: int = 0
+    fraction: float = 0.0
+    stopping: bool = False
+    time_left: TimeLeft = field(default_factory=TimeLeft)
+
+    @property
+    def case(self) -> Case:
+        return self.cases[len(self.found)]
+
+
+class Measuring:
+    """One for each window. ``labelled``: the folder that was chosen, and ``part`` of it; ``model``: what is measured;
+    ``outcome``: what was found last; ``words``: what a person should know."""
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any, engine: Engine, models: KnownModels, computing: Callable[[], Any]) -> None:
+        """``computing``: the settings of device and precision."""
+        self._viewer, self._engine, self._models, self._computing = viewer, engine, models, computing
+        self._run: _Run | None = None
+        self._cases: tuple[Case, ...] = ()
+        self._marking = 0
+        self._number = 0
+        self.labelled: Labelled | None = None
+        self.part = ALL
+        self.model: Path | None = None
+        self.outcome: Measurement | None = None
+        self.words = ""
+        engine.said.connect(self._hear)
+
+    @property
+    def running(self) -> Running | None:
+        """How far it is."""
+        run = self._run
+        if run is None:
+            return None
+        progress = Progress(len(run.found) + run.fraction, len(run.cases))
+        if run.stopping:
+            return Running(progress.fraction, "Stopping")
+        words, left = f"{len(run.found) + 1} of {len(run.cases)}: {shortened(run.case.name)}", run.time_left(progress)
+        return Running(progress.fraction, words if left is None else f"{words}, {duration(left)} left")
+
+    @property
+    def can_start(self) -> bool:
+        return self.labelled is not None and self.model is not None and self._run is None
+
+    @property
+    def marking(self) -> bool:
+        return bool(self._marking)
+
+    def choose_model(self, path: Path) -> None:
+        if path != self.model:
+            self.model = path
+            self._forget()
+
+    def choose_folder(self, folder: Path) -> None:
+        """Look what the folder holds, in a thread."""
+        self.labelled, self.part = None, ALL
+        self._forget()
+        number = self._number
+
+        def then(found: Labelled | SegError) -> None:
+            if number != self._number:
+                return
+            if isinstance(found, SegError):
+                self.words = str(found)
+            else:
+                self.labelled = found
+                self.part = next((word for word in found.parts if word.casefold() == "test"), ALL)
+            self.changed.emit()
+
+        self._engine.later(lambda: attempted(lambda: _looked_at(folder)), then, _LANE)
+
+    def choose_part(self, word: str) -> None:
+        if word != self.part:
+            self.part = word
+            self._forget()
+
+    def start(self) -> None:
+        """Measure the model on the images that are chosen; :attr:`changed` tells when it is done."""
+        labelled, model, part = self.labelled, self.model, self.part
+        if labelled is None or model is None or self._run is not None:
+            return
+        self._forget()
+        number = self._number
+
+        def then(found: Sequence[Case] | SegError) -> None:
+            if number != self._number:
+                return
+            if isinstance(found, SegError):
+                self.words = str(found)
+                self.changed.emit()
+            else:
+                self._cases = tuple(found)
+                self._run = _Run(model, self._cases)
+                self._order(self._run)
+
+        self._engine.later(lambda: attempted(lambda: _cases_of(labelled, part)), then, _LANE)
+
+    def cancel(self) -> None:
+        """Stop; what was measured until then is shown."""
+        if self._run is not None:
+            self._run.stopping = True
+            self._engine.cancel(self._run.order)
+            self.changed.emit()
+
+    def keep_as_test(self) -> None:
+        """Mark the images that were measured as test set: nothing may learn from them."""
+        if self._cases and not self._marking:
+            self._marking = self._engine.order("mark_test", images=[str(case.image) for case in self._cases])
+            self.changed.emit()
+
+    def open(self, name: str) -> None:
+        """Show an image of the folder with its labels as a mask, to be segmented and compared."""
+        case = next((case for case in self._cases if case.name == name), None)
+        if case is None:
+            return
+
+        def then(found: list[LayerData] | SegError) -> None:
+            if isinstance(found, SegError):
+                self.words = str(found)
+                self.changed.emit()
+            elif not any(_shows(layer, case.image) for layer in self._viewer.layers):
+                for layer in [Layer.create(*one) for one in found]:
+                    self._viewer.add_layer(layer)
+
+        self._engine.later(lambda: attempted(lambda: _layers_of(case)), then, _LANE)
+
+    def _forget(self) -> None:
+        """What was found is of something else."""
+        self._number += 1
+        self.cancel()
+        self._run, self.outcome, self._cases, self.words = None, None, (), ""
+        self.changed.emit()
+
+    def _order(self, run: _Run) -> None:
+        case, settings = run.case, self._computing()
+        told = {"name": case.name, "image": str(case.image), "labels": str(case.labels), "group": case.group}
+        run.fraction = 0.0
+        run.order = self._engine.order(
+            "measure", model=str(run.model), case=told, settings=settings.model_dump(mode="json")
+        )
+        self.changed.emit()
+
+    def _hear(self, message: Message) -> None:
+        run = self._run
+        if message.order == self._marking:
+            self._marked(message)
+        elif run is not None and message.order == run.order:
+            self._heard(run, message)
+
+    def _heard(self, run: _Run, message: Message) -> None:
+        why = ""
+        match message:
+            case Progressed(progress=progress):
+                run.fraction = progress.fraction
+                self.changed.emit()
+                return
+            case Cancelled():
+                self._end(run)
+                return
+            case Finished(answer=answer):
+                run.found.append(Measured.model_validate(answer["measured"]))
+            case Failed(sentence=sentence, traceback=traceback):
+                why = f"This is a bug in napari-seg: {sentence}" if traceback else sentence
+            case Died(reason=reason):
+                why = f"The engine stopped ({reason}); close other programs."
+        if why:
+            run.found.append(Measured(name=run.case.name, group=run.case.group, why=why))
+        if run.stopping or len(run.found) == len(run.cases):
+            self._end(run)
+        else:
+            self._order(run)
+
+    def _end(self, run: _Run) -> None:
+        """Sum up what there is."""
+        self._run = None
+        found = attempted(lambda: summed_up(self._models.names.get(run.model, run.model.stem), run.found))
+        if isinstance(found, SegError):
+            self.words = str(found)
+        elif run.found:
+            self.outcome = found
+            rest = len(run.cases) - len(run.found)
+            self.words = f"Stopped: {there_are(rest, 'image')} left out." if rest else ""
+        self.changed.emit()
+
+    def _marked(self, message: Message) -> None:
+        match message:
+            case Progressed():
+                return
+            case Finished(answer=answer):
+                new = there_are(answer["new"], "image")
+                self.words = f"{new} newly marked as test set; no training takes them any more."
+            case Failed(sentence=sentence):
+                self.words = sentence
+            case Died(reason=reason):
+                self.words = f"The engine stopped ({reason}), and nothing was marked; try again."
+        self._marking = 0
+        self.changed.emit()
+
+
+def _looked_at(folder: Path) -> Labelled:
+    """Raises ``SegError`` where the folder does not hold images and labels, or its split cannot be read."""
+    cases, table = find_tests(folder), folder / _TABLE
+    parts = Counter(row.split for row in read_split(table, {}, "")) if table.exists() else Counter[str]()
+    return Labelled(folder, dict(sorted(parts.items())), len(cases))
+
+
+def _cases_of(labelled: Labelled, part: str) -> Sequence[Case]:
+    if part == ALL:
+        return find_tests(labelled.folder)
+    return find_tests(labelled.folder, split=labelled.folder / _TABLE, hold_out=part)
+
+
+def _layers_of(case: Case) -> list[LayerData]:
+    """The image, and its labels where they lie on it."""
+    image, labels, _ = case.load()
+    values = np.asarray(labels.data)
+    values = values.astype(labels_dtype(int(values.max(initial=0))))
+    return [
+        *layer_data(image, "image"),
+        *layer_data(replace(labels, data=values, name=f"{case.name} reference"), "labels"),
+    ]
+
+
+def _shows(layer: Any, path: Path) -> bool:
+    """Whether a layer shows an image of this file."""
+    volume = layer.metadata.get(KEY)
+    source = getattr(volume, "source", None)
+    return source is not None and source.path == path
