@@ -25,6 +25,9 @@ NAMED = 5
 DRAWS = 2000
 """Of the bootstrap."""
 
+FEWEST = 5
+"""Of fewer groups nobody can say how far the mean would go with others."""
+
 MEAN = "mean"
 """What a figure is of that is the mean over the classes."""
 
@@ -50,7 +53,7 @@ class Measured(Spec):
 
 
 class Line(Spec):
-    """One figure over all images that have it: the mean, and the 95 % interval, ``None`` of less than two groups."""
+    """One figure over all images that have it: the mean, and the 95 % interval, ``None`` of too few groups."""
 
     of: str
     metric: str
@@ -115,10 +118,17 @@ def summed_up(model: str, cases: Iterable[Measured]) -> Measurement:
     if len(units) > 1:
         raise SegError(f"Distances are in {listed(units)}; measure images of one unit at a time.")
     seen = [case.name for case in measured if case.seen]
-    notes = dict.fromkeys((*_warning(seen), *(note for case in measured for note in case.notes)))
+    few = _few(len({case.group for case in measured}))
+    notes = dict.fromkeys((*_warning(seen), *few, *(note for case in measured for note in case.notes)))
     return Measurement(
         model=model, lines=tuple(_lines(measured)), cases=tuple(cases), unit="".join(units), notes=tuple(notes)
     )
+
+
+def _few(groups: int) -> Iterator[str]:
+    """A sentence where there is no interval."""
+    if 0 < groups < FEWEST:
+        yield f"{count_of(groups, 'group')} of images, such as patients: an interval takes {FEWEST} or more."
 
 
 def _warning(seen: Sequence[str]) -> Iterator[str]:
@@ -158,5 +168,5 @@ def _lines(cases: Sequence[Measured]) -> Iterator[Line]:
 
 def _line(of: str, metric: str, value: Figure, drawn: NDArray[np.float64], groups: int, images: int) -> Line:
     known = drawn[np.isfinite(drawn)]
-    low, high = np.percentile(known, (2.5, 97.5)).tolist() if groups > 1 else (None, None)
+    low, high = np.percentile(known, (2.5, 97.5)).tolist() if groups >= FEWEST else (None, None)
     return Line(of=of, metric=metric, value=value, low=low, high=high, images=images)

@@ -38,6 +38,7 @@ from napari_seg.gui.hands import Hands
 from napari_seg.gui.hover import Hover
 from napari_seg.gui.known_models import KnownModels
 from napari_seg.gui.layers import channel_of, name_with_folder, volume_of
+from napari_seg.gui.measuring import Measuring
 from napari_seg.gui.mirroring import Mirroring
 from napari_seg.gui.nearing import bring_into_view, bring_to_front, covering, is_in_view, middle_of, share_a_place
 from napari_seg.gui.one_unit import OneUnit
@@ -135,9 +136,11 @@ class Controller:
         trainer = link.Engine(PATIENCE, NICENESS) if trainer is None else trainer
         self.classroom = Classroom(viewer, engine, trainer, self.recorder, self.hands, self.classes, self.runs, self)
         self.batch = Batch(viewer, engine, self.recorder, self.models)
+        self.measuring = Measuring(viewer, engine, self.models, self.computing)
         self._looks = Looks(engine)
         self._saving = Saving(engine, self.runs, self.recorder, self.batch.image_files)
         self.batch.outgoing.changed.connect(self._saving.look_again)
+        self.measuring.opened.connect(self._look_at)
         self._tell_batch()
         for part in (self.runs, self._looks, self._saving, self.models):
             part.changed.connect(self.refresh)
@@ -175,6 +178,13 @@ class Controller:
             self._bring_to_front(layer)
             self.runs.forget()
             self.refresh()
+
+    def _look_at(self, image: Any) -> None:
+        """An image that a model was measured on: the mask of that is one press away."""
+        self.choose_image(str(image.unique_id))
+        if self.measuring.model is not None:
+            self.choose_model(self.measuring.model)
+        self.asked_for.emit("Segment")
 
     def _bring_to_front(self, image: Any) -> None:
         """Lay an image that another one hides over that, with its masks: these would seem to be of the other."""

@@ -24,7 +24,9 @@ from napari_seg.gui.known_models import KnownModels
 from napari_seg.gui.layers import KEY, LayerData, layer_data
 from napari_seg.gui.state import Running
 from napari_seg.gui.words import duration, shortened
+from napari_seg.inference.prediction import PredictSpec
 from napari_seg.jobs import Progress, TimeLeft
+from napari_seg.models.file import read_spec
 from napari_seg.training.cases import Case, find_tests
 from napari_seg.training.split import read_split
 from napari_seg.wording import there_are
@@ -68,7 +70,12 @@ class Measuring:
 
     changed = Signal()
 
-    def __init__(self, viewer: Any, engine: Engine, models: KnownModels, computing: Callable[[], Any]) -> None:
+    opened = Signal(object)
+    """The layer of an image that a person wants to look at."""
+
+    def __init__(
+        self, viewer: Any, engine: Engine, models: KnownModels, computing: Callable[[], Mapping[str, Any]]
+    ) -> None:
         """``computing``: the settings of device and precision."""
         self._viewer, self._engine, self._models, self._computing = viewer, engine, models, computing
         self._run: _Run | None = None
@@ -103,9 +110,17 @@ class Measuring:
         return bool(self._marking)
 
     def choose_model(self, path: Path) -> None:
-        if path != self.model:
+        """Choose a model by its file, shipped or not."""
+        if path == self.model:
+            return
+        self._forget()
+        try:
+            self._models.add(path, read_spec(path))
+        except SegError as error:
+            self.words = str(error)
+        else:
             self.model = path
-            self._forget()
+        self.changed.emit()
 
     def choose_folder(self, folder: Path) -> None:
         """Look what the folder holds, in a thread."""
@@ -174,9 +189,14 @@ class Measuring:
             if isinstance(found, SegError):
                 self.words = str(found)
                 self.changed.emit()
-            elif not any(_shows(layer, case.image) for layer in self._viewer.layers):
-                for layer in [Layer.create(*one) for one in found]:
+                return
+            shown = next((layer for layer in self._viewer.layers if _shows(layer, case.image)), None)
+            if shown is None:
+                made = [Layer.create(*one) for one in found]
+                shown = made[0]
+                for layer in made:
                     self._viewer.add_layer(layer)
+            self.opened.emit(shown)
 
         self._engine.later(lambda: attempted(lambda: _layers_of(case)), then, _LANE)
 
@@ -188,7 +208,7 @@ class Measuring:
         self.changed.emit()
 
     def _order(self, run: _Run) -> None:
-        case, settings = run.case, self._computing()
+        case, settings = run.case, PredictSpec(**self._computing())
         told = {"name": case.name, "image": str(case.image), "labels": str(case.labels), "group": case.group}
         run.fraction = 0.0
         run.order = self._engine.order(

@@ -65,7 +65,7 @@ def test_images_that_a_training_saw_are_told_also_under_another_name(model: Mode
     learned, validated = replace(lessons()[1], name="other"), lessons()[5]
     found = measure(model, [*unseen(2), learned, validated], CPU)
     assert {one.name for one in found.cases if one.seen} == {"other", "d5"}
-    assert len(found.notes) == 1
+    assert len(found.notes) == 2
     assert "has looked at 2 images of these (" in found.notes[0]
     assert found.notes[0].endswith("take them out.")
 
@@ -83,20 +83,22 @@ def test_what_any_member_of_an_ensemble_saw_is_told(model: Model, tmp_path: Path
 
 
 def test_images_of_a_group_are_drawn_together() -> None:
-    values = [0.2, 0.4, 0.6, 0.8]
+    values = [0.2, 0.3, 0.4, 0.6, 0.7, 0.8]
     alone = summed_up("m", [case(f"c{k}", value) for k, value in enumerate(values * 4)]).lines[0]
-    together = summed_up("m", [case(f"c{k}", value, f"g{k % 4}") for k, value in enumerate(values * 4)]).lines[0]
+    together = summed_up("m", [case(f"c{k}", value, f"g{k % 6}") for k, value in enumerate(values * 4)]).lines[0]
     assert alone.value == together.value == pytest.approx(0.5)
     assert (alone.high - alone.low) * 1.8 < together.high - together.low < (alone.high - alone.low) * 2.2
     rng = np.random.default_rng(1)
-    draws = rng.choice(values, (20_000, 4)).mean(1)
+    draws = rng.choice(values, (20_000, 6)).mean(1)
     assert [together.low, together.high] == pytest.approx(np.percentile(draws, (2.5, 97.5)), abs=0.03)
 
 
-def test_one_group_has_no_interval() -> None:
-    line = summed_up("m", [case("a", 0.5, "p"), case("b", 0.7, "p")]).lines[0]
-    assert (line.value, line.low, line.high) == (pytest.approx(0.6), None, None)
-    assert summed_up("m", [case("a", 0.5, "p"), case("b", 0.7, "p")]).counted == "2 images of 1 group"
+def test_too_few_groups_have_no_interval() -> None:
+    found = summed_up("m", [case("a", 0.5, "p"), case("b", 0.7, "p")])
+    assert (found.lines[0].value, found.lines[0].low, found.lines[0].high) == (pytest.approx(0.6), None, None)
+    assert found.counted == "2 images of 1 group"
+    assert found.notes == ("1 group of images, such as patients: an interval takes 5 or more.",)
+    assert summed_up("m", [case(f"c{k}", 0.5) for k in range(5)]).notes == ()
 
 
 def test_images_without_anything_have_no_figure_and_come_last_but_for_failures() -> None:

@@ -15,6 +15,7 @@ from napari_seg.gui.controller import Controller
 from napari_seg.gui.fields import on_escape
 from napari_seg.gui.learning_curve_view import LearningCurveView
 from napari_seg.gui.live_box import ACCEPT, DROP, LiveBox
+from napari_seg.gui.measure_dialog import MeasureDialog
 from napari_seg.gui.pages.segment import FailureBox
 from napari_seg.gui.parts import Findings, Fold, combo, fill, row, say, scrolled, text
 from napari_seg.gui.shelf_list import ShelfList
@@ -105,7 +106,9 @@ class TrainPage(QScrollArea):
         self.more = Fold("More choices")
         self.more.rows.addWidget(self.reasons)
         self.more.rows.addWidget(self.choices)
-        self.shelf = ShelfList()
+        self.shelf, self.measure = ShelfList(), QPushButton("Measure a model...")
+        self.measure.setToolTip("How good a model is on a folder of labelled images that it has not learned from")
+        self._dialog: MeasureDialog | None = None
         self.setup = QWidget()
         setup = QVBoxLayout(self.setup)
         setup.setContentsMargins(0, 0, 0, 0)
@@ -134,6 +137,7 @@ class TrainPage(QScrollArea):
             self.live,
             self.more,
             self.shelf,
+            self.measure,
         ):
             self._layout.addWidget(part)
         self._layout.addStretch(1)
@@ -147,6 +151,7 @@ class TrainPage(QScrollArea):
         self.interrupted.give_up.clicked.connect(training.give_up)
         self.choices.changed.connect(training.set_choice)
         self.shelf.used.connect(lambda path: self._decide(partial(training.use, path)))
+        self.measure.clicked.connect(self._measure)
         self.verdict.used.connect(lambda: self._decide(training.use_new))
         self.verdict.left.connect(lambda: self._decide(training.keep_old))
         self.verdict.again.connect(self._segment_again)
@@ -211,6 +216,12 @@ class TrainPage(QScrollArea):
     def _decide(self, decision: Callable[[], None]) -> None:
         self._room.comparing.end()
         decision()
+
+    def _measure(self) -> None:
+        controller = self._controller
+        if self._dialog is None:
+            self._dialog = MeasureDialog(controller.viewer, controller.measuring, controller.models, self.window())
+        self._dialog.show_with(controller.state.model)
 
     def _segment_again(self) -> None:
         self._room.segment_again()
