@@ -68,12 +68,8 @@ def test_the_cases_are_measured_one_after_the_other(measuring: Measuring, engine
     assert (measuring.labelled.images, dict(measuring.labelled.parts), measuring.can_start) == (4, {}, True)
     measure(measuring, engine, 0.5)
     assert [order["verb"] for order in engine.orders] == ["measure"] * 2
-    assert engine.orders[0]["case"] == {
-        "name": "c0",
-        "group": "c0",
-        **{kind: str(folder / f"{kind.removesuffix('s')}s" / "c0.tif") for kind in ("labels",)},
-        "image": str(folder / "images" / "c0.tif"),
-    }
+    files = {"image": str(folder / "images" / "c0.tif"), "labels": str(folder / "labels" / "c0.tif")}
+    assert engine.orders[0]["case"] == {"name": "c0", "group": "c0", **files}
     say(engine, Progressed, Progress(1, 2))
     assert measuring.running.fraction == pytest.approx(1.5 / 4)
     assert measuring.running.words.startswith("2 of 4: c1")
@@ -217,7 +213,7 @@ class TestDialog:
         assert dialog.words.text() == "Saved m.csv, and m images.csv with 4 images."
         with (tmp_path / "m images.csv").open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
-        assert [(row["image"], row["AP 0.5-0.9"]) for row in rows][0] == ("c1", "0.2")
+        assert (rows[0]["image"], rows[0]["AP 0.5-0.9"]) == ("c1", "0.2")
         dialog.write(tmp_path / "gone" / "m.csv")
         assert dialog.words.text().endswith("choose another folder.")
 
