@@ -30,7 +30,7 @@ from napari_seg.gui.aside import aside
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.gate import Gate
-from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, beside, volume_of
+from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, beside, is_as_read, volume_of
 from napari_seg.gui.notice import say
 from napari_seg.gui.track import axes_by_number
 from napari_seg.gui.views import adding
@@ -522,10 +522,11 @@ def files_of(layers: Iterable[Any]) -> list[Path]:
 
 
 def same_image(image: Any, other: Any) -> bool:
-    """Whether two layers show one image, or channels of one."""
+    """Whether two layers show one image, or channels of one. A copy that was changed is another image."""
     if image is None or other is None:
         return False
-    return image is other or (KEY in image.metadata and image.metadata[KEY] is other.metadata.get(KEY))
+    of_one = KEY in image.metadata and image.metadata[KEY] is other.metadata.get(KEY)
+    return image is other or (of_one and is_as_read(image) and is_as_read(other))
 
 
 def _is_same(volume: Volume, other: Volume) -> bool:

@@ -139,8 +139,8 @@ class Batch:
                 known = volume.source is not None and self.project.listed_as(volume.source.path) in self.project.cases
                 tracks = [track for track in self._recorder.tracks() if track.image is layer]
                 known |= any(track.session is self.project.session for track in tracks)
-                before = found.get(key)
-                found[key] = volume, known or (before is not None and before[1])
+                first, already = found.get(key, (volume, False))
+                found[key] = first, known or already
         return list(found.values())
 
     def image_files(self) -> list[Path]:

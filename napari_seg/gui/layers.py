@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,9 @@ KEY = "napari_seg"
 """Under this key a layer's metadata holds the ``Volume`` it shows, and under :data:`CHANNEL` which channel of it."""
 
 CHANNEL = "napari_seg_channel"
+
+VOXELS = "napari_seg_voxels"
+"""Under this key the metadata of the layer of an image holds the array that it was opened with."""
 
 OBJECTS = "napari_seg_objects"
 """Under this key a layer's metadata says whether its numbers count objects, as the mask came."""
@@ -100,10 +104,11 @@ def _plane(volume: Volume, data: NDArray[Any], plane: str) -> LayerData:
 
 def _image(volume: Volume, name: str, colormap: str, metadata: dict[str, Any], blending: str) -> LayerData:
     rgb = "S" in volume.axes
-    about = {**_place(volume), "name": name, "metadata": metadata, "rgb": rgb, "multiscale": bool(volume.levels)}
+    data = _lazy(volume.data)
+    said = {**metadata, VOXELS: data}
+    about = {**_place(volume), "name": name, "metadata": said, "rgb": rgb, "multiscale": bool(volume.levels)}
     if not rgb:
         about |= {"colormap": colormap, "blending": blending, "contrast_limits": contrast(volume)}
-    data = _lazy(volume.data)
     return ([data, *map(_lazy, volume.levels)] if volume.levels else data), about, "image"
 
 
@@ -179,12 +184,14 @@ def volume_of(layer: Any, axes: str | None = None) -> Volume:
     data, levels = (layer.data[0], tuple(layer.data[1:])) if layer.multiscale else (layer.data, ())
     if isinstance(known, Volume):
         channel = CHANNEL in layer.metadata and tuple(known.size(axis) for axis in known.axes if axis != "C")
+        is_image = layer._type_string == "image"
         if channel and channel == tuple(data.shape):  # else it is a part or a projection of it
-            is_image = layer._type_string == "image"
-            whole = known if is_image else known.mask(data, axes=known.mask_axes(), name=layer.name)
-            return _as_large(whole, layer)
+            if is_image and is_as_read(layer):
+                return _as_large(known, layer)
+            known = known.mask(data, axes=known.mask_axes(), name=layer.name)
         if known.shape == tuple(data.shape):
-            return _as_large(replace(known, data=data, levels=levels, name=layer.name), layer)
+            source = None if is_image and not is_as_read(layer) else known.source
+            return _as_large(replace(known, data=data, levels=levels, name=layer.name, source=source), layer)
     axes = axes or _axes_of(layer, data.ndim)
     spatial = [k for k, axis in enumerate(axes) if axis in SPATIAL]
     units = [SHORT_UNITS.get(str(layer.units[k]), "pixel") for k in spatial]
@@ -193,6 +200,31 @@ def volume_of(layer: Any, axes: str | None = None) -> Volume:
     scale = [sizes[k] * UNITS[u] / UNITS[unit] for k, u in zip(spatial, units, strict=True)]
     spacing = tuple(scale) if unit != "pixel" or any(s != 1 for s in scale) else None
     return Volume(data, axes, spacing=spacing, unit=unit, name=layer.name, levels=levels)
+
+
+_COMPARED: WeakKeyDictionary[Any, tuple[Any, Any, bool]] = WeakKeyDictionary()
+
+
+def is_as_read(layer: Any) -> bool:
+    """Whether an image layer shows the voxels of the volume that it remembers, or of a channel of it. napari and its
+    plugins hand what a layer remembers on to copies of it, to what they filter and to what they cut out."""
+    known = layer.metadata.get(KEY)
+    if not isinstance(known, Volume):
+        return False
+    data, own = layer.data[0] if layer.multiscale else layer.data, layer.metadata.get(VOXELS, known.data)
+    if data is own:
+        return True
+    if not (isinstance(data, np.ndarray) and isinstance(own, np.ndarray)):
+        return type(data) is type(own) and bool(getattr(data, "name", "") == getattr(own, "name", None))
+    before = _COMPARED.get(layer)
+    if before is None or before[0] is not data or before[1] is not own:
+        before = _COMPARED[layer] = data, own, _is_equal(data, own)
+    few = tuple(slice(None, None, max(1, n // 32)) for n in data.shape)
+    return before[2] and _is_equal(data[few], own[few])  # it may have been changed in place since
+
+
+def _is_equal(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
 def along_of(layer: Any) -> NDArray[np.float64] | None:
@@ -279,7 +311,7 @@ def _axes_of(layer: Any, dimensions: int) -> str:
 def channel_of(layer: Any) -> str | None:
     """The channel that a layer shows of its volume: its name or its number from 0, as settings take it."""
     k = layer.metadata.get(CHANNEL)
-    if k is None:
+    if k is None or not is_as_read(layer):
         return None
     names = layer.metadata[KEY].channels
     return names[k] if names else str(k)

@@ -21,12 +21,14 @@ from napari_seg.errors import SegError, attempted
 from napari_seg.evaluation.measurement import Measured, Measurement, summed_up
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
 from napari_seg.gui.known_models import KnownModels
-from napari_seg.gui.layers import KEY, LayerData, layer_data
+from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, LayerData, layer_data
 from napari_seg.gui.state import Running
 from napari_seg.gui.words import duration, shortened
 from napari_seg.inference.prediction import PredictSpec
 from napari_seg.jobs import Progress, TimeLeft
 from napari_seg.models.file import read_spec
+from napari_seg.tasks.instance import Instance
+from napari_seg.tasks.semantic import Semantic
 from napari_seg.training.cases import Case, find_tests
 from napari_seg.training.split import read_split
 from napari_seg.wording import there_are
@@ -175,15 +177,18 @@ class Measuring:
 
     def keep_as_test(self) -> None:
         """Mark the images that were measured as test set: nothing may learn from them."""
-        if self._cases and not self._marking:
-            self._marking = self._engine.order("mark_test", images=[str(case.image) for case in self._cases])
+        if self.outcome is not None and not self._marking:
+            measured = {case.name for case in self.outcome.cases} - {case.name for case in self.outcome.failed}
+            images = [str(case.image) for case in self._cases if case.name in measured]
+            self._marking = self._engine.order("mark_test", images=images)
             self.changed.emit()
 
     def open(self, name: str) -> None:
         """Show an image of the folder with its labels as a mask, to be segmented and compared."""
         case = next((case for case in self._cases if case.name == name), None)
-        if case is None:
+        if case is None or self.model is None:
             return
+        task = self._models.spec(self.model).task
 
         def then(found: list[LayerData] | SegError) -> None:
             if isinstance(found, SegError):
@@ -198,7 +203,7 @@ class Measuring:
                     self._viewer.add_layer(layer)
             self.opened.emit(shown)
 
-        self._engine.later(lambda: attempted(lambda: _layers_of(case)), then, _LANE)
+        self._engine.later(lambda: attempted(lambda: _layers_of(case, task)), then, _LANE)
 
     def _forget(self) -> None:
         """What was found is of something else."""
@@ -286,15 +291,16 @@ def _cases_of(labelled: Labelled, part: str) -> Sequence[Case]:
     return find_tests(labelled.folder, split=labelled.folder / _TABLE, hold_out=part)
 
 
-def _layers_of(case: Case) -> list[LayerData]:
-    """The image, and its labels where they lie on it."""
+def _layers_of(case: Case, task: Semantic | Instance) -> list[LayerData]:
+    """The image, and its labels where they lie on it: of what the ``task`` finds."""
     image, labels, _ = case.load()
     values = np.asarray(labels.data)
     values = values.astype(labels_dtype(int(values.max(initial=0))))
-    return [
-        *layer_data(image, "image"),
-        *layer_data(replace(labels, data=values, name=f"{case.name} reference"), "labels"),
-    ]
+    known = {OBJECTS: True} if task.kind == "instance" else {OBJECTS: False, CLASSES: task.names}
+    masks = layer_data(replace(labels, data=values, name=f"{case.name} reference"), "labels")
+    if "C" not in labels.axes:
+        masks = [(data, {**about, "metadata": {**about["metadata"], **known}}, kind) for data, about, kind in masks]
+    return [*layer_data(image, "image"), *masks]
 
 
 def _shows(layer: Any, path: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
+from napari_seg.gui.layers import CLASSES, OBJECTS
 from napari_seg.gui.measure_dialog import MeasureDialog
 from napari_seg.gui.measuring import ALL, Measuring
 from napari_seg.jobs import Progress
@@ -140,11 +141,12 @@ def test_held_out_rows_are_proposed(measuring: Measuring, engine: PretendEngine,
 def test_images_become_the_test_set(measuring: Measuring, engine: PretendEngine, folder: Path) -> None:
     measuring.keep_as_test()
     assert engine.orders == []
-    measure(measuring, engine, *[0.5] * 4)
+    measure(measuring, engine, *[0.5] * 3)
+    say(engine, Failed, "It is torn; copy it again.")
     measuring.keep_as_test()
     measuring.keep_as_test()
     assert engine.orders[4:] == [
-        {"verb": "mark_test", "images": [str(folder / "images" / f"c{k}.tif") for k in range(4)]}
+        {"verb": "mark_test", "images": [str(folder / "images" / f"c{k}.tif") for k in range(3)]}
     ]
     assert measuring.marking
     say(engine, Finished, {"new": 3})
@@ -164,10 +166,22 @@ def test_an_image_is_opened_with_its_labels_once(
     image, reference = window.viewer.layers
     assert (image.name, reference.name) == ("c2", "c2 reference")
     np.testing.assert_array_equal(np.asarray(image.data) > 0, np.asarray(reference.data) > 0)
+    assert reference.metadata[OBJECTS] is True
     window.tick()
     assert (window.state.model, pages) == (spots, ["Segment"] * 2)
     measuring.open("c9")
     assert len(window.viewer.layers) == 2
+
+
+def test_a_reference_of_classes_has_the_names_of_the_model(
+    measuring: Measuring, engine: PretendEngine, window: Controller, model_file: Callable[..., Path]
+) -> None:
+    measuring.choose_model(model_file("semantic", classes=("ventricle",)))
+    measure(measuring, engine, *[0.5] * 4)
+    measuring.open("c1")
+    engine.poll()
+    about = window.viewer.layers["c1 reference"].metadata
+    assert (about[OBJECTS], about[CLASSES]) == (False, ("ventricle",))
 
 
 class TestDialog:
