@@ -26,11 +26,17 @@ _UNSAID = (
     "right; where it does not, save both with their place, for example as NIfTI."
 )
 
+_RESIZED = (
+    "Mask and image begin at one place and are as many voxels, of another size; the mask was laid on voxel by voxel. "
+    "Give the image the right size of voxels, and look whether the mask lies right."
+)
+
 
 def onto_grid(mask: Volume, image: Volume) -> Volume:
     """The mask in the grid of the image, by nearest neighbour; background where the mask says nothing.
 
-    Where both lie in one space their affines decide (:func:`in_one_space`), else the size of their voxels, provided
+    Where both lie in one space their affines decide (:func:`in_one_space`), but for one that differs in the size of
+    voxels alone (:func:`is_resized`), which lies voxel by voxel; else the size of their voxels, provided
     both cover the same extent; where neither helps only masks of the image's own shape are taken. Where only one of
     them lies in a patient it was turned to be shown; the mask is turned so that voxels lie on each other as they do in
     the two files, for that is how programs convert one into the other, or lies as it is shown where only that fits. A
@@ -43,7 +49,8 @@ def onto_grid(mask: Volume, image: Volume) -> Volume:
         raise SegError(
             f"The mask has {mask.size('T')} points in time, the image {image.size('T')}; use a mask of that image."
         )
-    if (both := in_one_space(mask, image)) is not None:
+    resized = is_resized(mask, image)
+    if (both := in_one_space(mask, image)) is not None and not resized:
         return _through_world(mask, image, np.linalg.inv(both[0]) @ both[1])
     one_sided = one_is_placed(mask, image)
     turned = _as_stored_alike(mask, image) if one_sided else None
@@ -51,7 +58,7 @@ def onto_grid(mask: Volume, image: Volume) -> Volume:
         mask, how = turned, "as they are stored"
     else:
         how = "as the image is shown"
-    note = (_UNSAID.format(how),) if one_sided else ()
+    note = (_UNSAID.format(how),) if one_sided else (_RESIZED,) if resized else ()
     if mask.grid == image.grid:
         return _on(image, mask, np.asarray(mask.data), note)
     step = _step(mask, image)
@@ -119,6 +126,18 @@ def apart(mask: Volume, image: Volume) -> bool:
     here, there = both
     sizes = np.append(spacing_of(there) / spacing_of(here), 1)
     return not same_world(here * sizes, there, (1,) * (3 - image.ndim) + image.grid, 0.5)
+
+
+def is_resized(mask: Volume, image: Volume) -> bool:
+    """Whether two are one grid but for the size that each gives its voxels."""
+    if mask.grid != image.grid or one_is_placed(mask, image) or apart(mask, image):
+        return False
+    if in_one_space(mask, image) is not None:
+        return not same_place(mask, image)
+    if mask.spacing is None or image.spacing is None or (mask.unit == "pixel") != (image.unit == "pixel"):
+        return False
+    of_mask, of_image = np.array(mask.spacing) * UNITS[mask.unit], np.array(image.spacing) * UNITS[image.unit]
+    return not np.allclose(of_mask, of_image, rtol=1e-3, atol=0)
 
 
 def _as_stored_alike(mask: Volume, image: Volume) -> Volume | None:

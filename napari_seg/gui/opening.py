@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from napari_seg.data.align import in_one_space, one_is_placed, onto_grid, same_place
+from napari_seg.data.align import in_one_space, is_resized, one_is_placed, onto_grid, same_place
 from napari_seg.data.formats import images_in, read, stem
 from napari_seg.data.volume import UNITS, Source, Volume
 from napari_seg.editing.meaning import MOST, Meaning
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui.kinds import Kind, kind_of
-from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, LayerData, layer_data
+from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, LayerData, layer_data, volume_of
 from napari_seg.gui.manifest import is_known
 from napari_seg.session.database import NAME
 from napari_seg.session.provenance import read_record, record_path
@@ -62,21 +62,36 @@ def open_path(path: Path, person: Person, shown: Iterable[Any] = ()) -> Opened:
     kind = certain or person.image_or_labels(volume)
     if kind is None:
         return Opened()
-    known = [layer.metadata.get(KEY) for layer in shown]
+    known = _images_of(shown)
 
     def prepare() -> Opened:
-        image = next((one for one in known if isinstance(one, Volume) and _is_stored_in(volume, one)), None)
-        placed = _beside_its_image(volume, known) if kind == "labels" and image is None else volume
+        image = next((one for one in known if _is_stored_in(volume, one)), None)
+        placed = volume
+        if kind == "labels":
+            placed = _beside_its_image(volume, known) if image is None else _resized(volume, image)
         stored = _stored_masks(volume) if kind == "image" else Opened()
         notes = [f"{placed.name}: {note}" for note in (*placed.notes, *stored.notes)]
         layers = layer_data(_with_names(placed) if kind == "labels" else placed, kind)
         if kind == "labels":
             if image is not None:
-                layers = [(data, {**about, **_place_on(image, volume, about)}, what) for data, about, what in layers]
+                layers = [(data, {**about, **_place_on(image, placed, about)}, what) for data, about, what in layers]
             layers = layers if "C" in volume.axes else [_told(layer, volume) for layer in layers]
         return Opened([*layers, *stored.layers], notes)
 
     return person.wait_for(f"Preparing {path.name}", prepare) or Opened()
+
+
+def _images_of(layers: Iterable[Any]) -> list[Volume]:
+    """What is open, once for all channels of one, with the size of voxels that a person may have given it since."""
+    found = dict[int, Volume]()
+    for layer in layers:
+        known = layer.metadata.get(KEY)
+        if isinstance(known, Volume):
+            found[id(known)] = known
+            with suppress(SegError):
+                now = volume_of(layer)
+                found[id(known)] = now if now.grid == known.grid else known  # a part of it says no place
+    return list(found.values())
 
 
 def _read(path: Path, person: Person) -> tuple[Volume, Kind | None] | None:
@@ -201,16 +216,26 @@ def _place_on(image: Volume, mask: Volume, about: Mapping[str, Any]) -> dict[str
     return {"scale": scale, "translate": shift}
 
 
-def _beside_its_image(mask: Volume, known: list[Any]) -> Volume:
+def _resized(mask: Volume, image: Volume) -> Volume:
+    """A mask with voxels as large as those of its image, where it differs in nothing else."""
+    return onto_grid(mask, image) if is_resized(mask, image) else mask
+
+
+def _is_as_large(mask: Volume, image: Volume) -> bool:
+    return (mask.spacing is None) == (image.spacing is None) and not is_resized(mask, image)
+
+
+def _beside_its_image(mask: Volume, images: list[Volume]) -> Volume:
     """The mask on the grid of the open image that it overlaps, where it does not lie on the grid of one already; where
     only one of the two says where it lies, on the only image that it fits."""
-    images = list({id(volume): volume for volume in known if isinstance(volume, Volume)}.values())  # one for channels
     others = [image for image in images if one_is_placed(mask, image)]
     placed = [image for image in images if in_one_space(mask, image) is not None]
-    unsaid = [image for image in images if image not in others and image not in placed]
-    if any(same_place(mask, image) for image in placed) or any(mask.grid == image.grid for image in unsaid):
+    alike = [image for image in images if image not in (*others, *placed) and mask.grid == image.grid]
+    of_one_size = [image for image in alike if _is_as_large(mask, image)]
+    unclear = len({(image.spacing, image.unit) for image in alike}) > 1
+    if of_one_size or unclear or any(same_place(mask, image) for image in placed):
         return mask
-    for image in reversed(placed):
+    for image in reversed([*placed, *(image for image in placed if is_resized(mask, image)), *alike]):
         with suppress(SegError):  # it lies elsewhere; the next image may be its own
             return onto_grid(mask, image)
     fitting = []

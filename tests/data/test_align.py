@@ -119,3 +119,11 @@ def test_a_colour_picture_is_no_mask() -> None:
     picture = Volume(np.zeros((4, 5, 3), np.uint8), "YXS")
     with pytest.raises(SegError, match="colour picture"):
         onto_grid(picture, Volume(np.zeros((4, 5), np.uint8), "YX"))
+
+
+def test_another_size_of_voxels_at_the_same_place_is_said_and_lies_voxel_by_voxel() -> None:
+    image, mask = placed((4, 5, 6), (3, 1, 1)), placed((4, 5, 6), (1.5, 1, 1))
+    laid = onto_grid(mask, image)
+    assert np.array_equal(laid.data, mask.data)
+    assert (laid.spacing, len(laid.notes), laid.notes[0].count("another size")) == ((3, 1, 1), 1, 1)
+    assert not np.array_equal(onto_grid(placed((4, 5, 6), (1.5, 1, 1), (2, 0, 0)), image).data, mask.data)

@@ -319,3 +319,46 @@ def test_a_mask_of_a_store_lies_once_where_the_store_says(by: int, tmp_path: Pat
     assert np.array_equal(data, labels)
     assert about["translate"] == [0, by * 0.5]
     assert not any("elsewhere" in note for note in opened.notes)
+
+
+@pytest.mark.parametrize("where", ["mask.nii.gz", "mask.ome.tif", "mask.ome.zarr", "ct.ome.zarr/labels/mask"])
+@pytest.mark.parametrize("corrected", [False, True])
+def test_a_mask_saved_with_a_corrected_size_of_voxels_lies_on_its_image(
+    where: str, corrected: bool, tmp_path: Path
+) -> None:
+    """While the image has that size, and when it was opened anew with that of its file; also beside another image."""
+    place = PLACE.copy()
+    place[2, 0] = -3
+    affine = place if where.endswith(".nii.gz") else None
+    name = where.split("/")[0].replace("mask", "ct")
+    ct = Volume(np.random.default_rng(0).normal(size=(6, 20, 30)), "ZYX", (3, 1, 1), "mm", affine, name="ct")
+    write(ct, tmp_path / name)
+    (shown,) = [Layer.create(*layer) for layer in open_path(tmp_path / name, Scripted(kind="image")).layers]
+    shown.scale = [1.5, 1, 1]
+    labels = np.zeros((6, 20, 30), np.uint8)
+    labels[2:5, 10:12, 20] = 1
+    path = tmp_path / where
+    mask = volume_of(shown).mask(labels)
+    if "labels" in where:
+        ome_zarr.add_labels(mask, tmp_path / name, "mask")
+    else:
+        write(mask, path)
+    if not corrected:
+        shown.scale = [3, 1, 1]
+    other = scan((9, 20, 30), place)
+    opened = open_path(path, Scripted(kind="labels"), [shown, other])
+    found = Layer.create(*opened.layers[-1])
+    assert np.array_equal(found.data, labels)
+    for voxel in ((0, 0, 0), (5, 19, 29)):
+        np.testing.assert_allclose(found.data_to_world(voxel), shown.data_to_world(voxel))
+    in_store = "labels" in where  # a mask in there says what its image does in there
+    assert any("another size" in note for note in opened.notes) == (corrected if in_store else not corrected)
+
+
+def test_a_mask_without_a_size_of_voxels_is_shown_on_the_image_of_its_grid(tmp_path: Path) -> None:
+    image = Volume(np.random.default_rng(0).random((20, 30), np.float32), "YX", (0.5, 0.5), "um", name="cells")
+    shown = [Layer.create(*layer) for layer in layer_data(image, "image")]
+    path = write(Volume(np.eye(20, 30, dtype=np.uint8), "YX"), tmp_path / "mask.png")
+    (layer,) = open_path(path, Scripted(kind="labels"), shown).layers
+    found = Layer.create(*layer)
+    np.testing.assert_allclose(found.data_to_world((19, 29)), shown[0].data_to_world((19, 29)))
