@@ -85,6 +85,11 @@ _ELSEWHERE = (
     "under Options."
 )
 
+_DRAWN = (
+    "{masks} was drawn before on all dimensions of {name}, channels too; save what you need of it, take it out of the "
+    "list of layers, and answer again."
+)
+
 
 class Controller:
     """One for each viewer."""
@@ -221,10 +226,21 @@ class Controller:
             self.batch.adopt_model(path, instead_of)
 
     def answer(self, axes: str) -> None:
-        """What the dimensions of the chosen image are."""
-        if self._image is not None:
+        """What the dimensions of the chosen image are. Where some are channels, which its masks do not have, its layer
+        says so from now on: masks are kept on the grid that is left, and those that were are shown again."""
+        image = self._image
+        if image is None:
+            return
+        of_mask = [axis for axis in axes if axis not in "CS"]
+        masks = [track.layer for track in self.recorder.tracks() if same_image(track.image, image)]
+        others = [mask.name for mask in masks if mask.ndim != len(of_mask)]
+        self._trouble = _DRAWN.format(masks=" and ".join(others), name=image.name) if others else ""
+        if not others:
             self._axes[self._key] = axes
-            self.refresh()
+            if "C" in axes:
+                image.axis_labels = [axis.lower() for axis in axes if axis != "S"]
+                self.recorder.arrivals.came(image)
+        self.refresh()
 
     def set_options(self, **changes: Any) -> None:
         self._options = replace(self._options, **changes)

@@ -21,11 +21,11 @@ from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.late import KEPT, KEPT_OPEN, LOST
 from napari_seg.gui.layers import layer_data
 from napari_seg.gui.recorder import ANOTHER_SHOWN
-from napari_seg.gui.results import empty_mask
+from napari_seg.gui.results import empty_mask, new_mask
 from napari_seg.gui.state import Failure, Outcome, Thresholds
 from napari_seg.jobs import Progress
 from napari_seg.models.zoo import shipped
-from napari_seg.session.predicted import predictions
+from napari_seg.session.predicted import Predicted, predictions
 from napari_seg.session.store import Store
 
 SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
@@ -291,6 +291,54 @@ def test_dimensions_are_asked_for_in_the_page(controller: Controller, viewer: Vi
     rest(controller)
     assert controller.state.question is None
     assert "slice by slice" in " ".join(finding.text for finding in controller.state.findings)
+
+
+@pytest.mark.parametrize("axes", ["CYX", "CZYX"])
+def test_a_mask_of_an_image_whose_channels_were_answered_is_kept_and_comes_back(
+    axes: str, spots: Path, engine: Any
+) -> None:
+    shape = (2, 40, 50) if axes == "CYX" else (2, 7, 40, 50)
+    stack = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    for kept in (0, 1):
+        viewer = ViewerModel()
+        window = Controller(viewer, type(engine)())
+        window.choose_model(spots)
+        image = viewer.add_image(stack.copy(), name="stack")
+        rest(window)
+        assert window.state.question is not None
+        window.answer(axes)
+        rest(window)
+        target = window.target()
+        assert (target is not None, window.state.question) == (True, None)
+        if not kept:
+            assert target is not None
+            new_mask(viewer, target, np.zeros(shape[1:], np.uint16), Predicted("m", "0f", {}, None))
+            rest(window)
+        viewer.layers.selection.active = image
+        (mask,) = [layer for layer in viewer.layers if layer is not image]
+        assert mask.data.shape == shape[1:]
+        assert int(mask.data.max()) == kept
+        assert window.recorder.track(mask) is not None
+        assert (mask.editable, window.recorder.safe.trouble) == (True, "")
+        mask.data_setitem(tuple(np.array([5]) for _ in shape[1:]), 1)
+        rest(window)
+        window.close()
+
+
+def test_channels_are_not_answered_while_a_mask_has_them_as_slices(controller: Controller, viewer: ViewerModel) -> None:
+    viewer.add_image(np.random.default_rng(0).random((2, 40, 50)), name="stack")
+    rest(controller)
+    controller.begin_mask()
+    rest(controller)
+    mask = viewer.layers[-1]
+    controller.answer("CYX")
+    rest(controller)
+    assert controller.state.question is not None
+    assert [f"{mask.name} was drawn before" in f.text for f in controller.state.findings] == [True]
+    viewer.layers.remove(mask)
+    controller.answer("CYX")
+    rest(controller)
+    assert (controller.state.question, controller.recorder.safe.trouble) == (None, "")
 
 
 def test_a_file_that_is_no_model_is_said_and_changes_nothing(
