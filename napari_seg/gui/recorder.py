@@ -611,8 +611,7 @@ class Recorder:
 
     def _take_array(self, track: Track, said: Literal["add", "keep"]) -> None:
         data = track.layer.data
-        shapes = track.row.grid, (track.row.times, *track.row.grid)
-        if isinstance(data, np.ndarray) and tuple(data.shape) in shapes:
+        if isinstance(data, np.ndarray) and track.fits(data):
             keeping = self._replaced_by(track, data, said)
             self._errands.begin(track.key, keeping, "Keeping the new contents", ahead=not track.laying)
         else:

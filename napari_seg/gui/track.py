@@ -37,11 +37,17 @@ class Track:
         self.comparing = False  # whether somebody looks for what differs in it from what is kept
         self.version = 0  # another one after every change
         self.in_hand = False  # it shows something that is not done yet, such as a stroke of one of our tools
-        if tuple(layer.data.shape) not in (row.grid, (row.times, *row.grid)):
+        if not self.fits(layer.data):
+            shape = row.grid if row.times == 1 else (row.times, *row.grid)
             raise SegError(
-                f"{layer.name} has the shape {tuple(layer.data.shape)}, its image {row.grid}, so what you change in it "
+                f"{layer.name} has the shape {tuple(layer.data.shape)}, its image {shape}, so what you change in it "
                 "is not kept; open it with its own image."
             )
+
+    def fits(self, data: Any) -> bool:
+        """Whether an array has a voxel for each of the image, at all its points in time."""
+        shape, whole = tuple(data.shape), (self.row.times, *self.row.grid)
+        return shape == whole or (self.row.times == 1 and shape == self.row.grid)
 
     @property
     def extents(self) -> dict[int, Extents]:

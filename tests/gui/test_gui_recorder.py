@@ -321,6 +321,27 @@ def test_films_2d_and_a_mask_without_image(opened: Any) -> None:
     assert kept(recorder, viewer.layers["dot"]) == [[1]]
 
 
+def test_a_picture_put_into_the_mask_of_a_film_is_refused_and_what_was_kept_stays(opened: Any) -> None:
+    viewer, recorder = opened(None)
+    film = Volume(np.random.default_rng(0).integers(0, 255, (3, 30, 40)).astype(np.uint8), "TYX", name="film")
+    for data, about, _ in layer_data(film, "image"):
+        viewer.add_image(data, **about)
+    layer = viewer.add_labels(np.zeros((3, 30, 40), np.uint8), name="mask")
+    let_arrive(recorder)
+    layer.data_setitem((np.array([2]), np.array([4]), np.array([5])), 6)
+    let_arrive(recorder)
+    layer.data = np.ones((30, 40), np.uint8)
+    let_arrive(recorder)
+    assert "no longer kept; open it anew" in recorder.safe.trouble
+    assert not layer.editable
+    recorder.close()
+    again, second = opened(None)
+    for data, about, _ in layer_data(film, "image"):
+        again.add_image(data, **about)
+    let_arrive(second, 8)
+    assert again.layers["mask"].data.nonzero() == ([2], [4], [5])
+
+
 def test_in_a_film_a_number_means_one_object(opened: Any) -> None:
     film = np.random.default_rng(3).integers(0, 255, (3, 60, 70)).astype(np.uint8)
     labels = np.zeros(film.shape, np.uint16)
