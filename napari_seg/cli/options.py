@@ -134,10 +134,10 @@ def model_file(context: typer.Context, output: Path, *, resume: bool, overwrite:
 
     Raises ``SegError`` where a model may not be written under this name, or another command is about to.
     """
+    from napari_seg.models.file import refuse_other
     from napari_seg.models.shelf import state_of
 
-    if output.is_dir():
-        raise SegError(f"{output} is a folder; choose another name for the model.")
+    refuse_other(output)
     if output.suffix != ".safetensors":
         raise SegError(f"{output.name} is not a name for a model; end it with .safetensors.")
     if as_text(str(output)) != str(output):

@@ -253,7 +253,8 @@ def write(volume: Volume | Predicted, path: str | Path) -> Path:
     are written.
 
     The file is written aside, read again and compared: values, spacing and, in a patient's space, the place of its
-    corners. Only then does it take its name; what stood there stays whole until then (see :mod:`napari_seg.files`).
+    corners. Only then does it take its name and replaces the file that stood there, whatever that is; it stays whole
+    until then (see :mod:`napari_seg.files`).
     A path such as ``image.zarr/labels/nuclei`` adds the mask to the OME-Zarr image there. Raises ``SegError`` where the
     format cannot hold the volume, where a mask would replace its image or lie elsewhere in an OME-Zarr, or the file
     could not be written or came back different.

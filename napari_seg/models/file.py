@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from napari_seg.errors import SegError
-from napari_seg.files import cause_of
+from napari_seg.files import cause_of, exists
 from napari_seg.models.spec import FORMAT, ModelSpec
 
 SUFFIX = ".safetensors"
@@ -86,6 +86,18 @@ def read_spec(path: str | Path) -> ModelSpec:
     except SegError as error:
         reason = str(error).partition(";")[0]
         raise SegError(f"The description in {path.name} is damaged ({reason}); get the model again.") from None
+
+
+def refuse_other(path: Path) -> None:
+    """Raises ``SegError`` where a model of this name would take the place of anything but a model."""
+    if path.is_dir():
+        raise SegError(f"{path} is a folder; choose another name for the model.")
+    try:
+        if exists(path):
+            read_spec(path)
+    except SegError:
+        words = f"{path} exists and is no model that can be read, so it was left as it is"
+        raise SegError(f"{words}; choose another name for the model.") from None
 
 
 def file_hash(path: str | Path) -> str:

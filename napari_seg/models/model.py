@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 
 from napari_seg.errors import SegError
 from napari_seg.files import reason, written
-from napari_seg.models.file import KEY, damaged_weights, read_spec
+from napari_seg.models.file import KEY, damaged_weights, read_spec, refuse_other
 from napari_seg.models.spec import ModelSpec, NetworkSpec
 from napari_seg.networks import NETWORKS, Ensemble, Network
 
@@ -62,7 +62,8 @@ class Model:
         return known.hexdigest()
 
     def save(self, path: str | Path) -> Path:
-        """Write the model file in one step; a file of that name stays whole until then.
+        """Write the model file in one step; a model of that name stays whole until then, and anything else of that name
+        is never replaced.
 
         Kernels are stored in half precision (they are used in bfloat16 or were trained in it), everything else as it
         is.
@@ -73,6 +74,7 @@ class Model:
             for name, tensor in self.network.state_dict().items()
         }
         try:
+            refuse_other(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             with written(path) as aside:
                 aside.write_bytes(save(weights, {KEY: self.spec.to_json()}))

@@ -39,6 +39,7 @@ from napari_seg.spec import Spec
 from napari_seg.training.cases import Lesson, find_cases
 from napari_seg.training.course import event, pace_of, refuse_changes, timing
 from napari_seg.training.memory import forget
+from napari_seg.training.place import placed
 from napari_seg.training.plan import TrainSpec, plan
 from napari_seg.training.reading import look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
@@ -84,6 +85,7 @@ class Folded:
 
 
 @job
+@placed
 def folds(
     data: str | Path | Sequence[Lesson], spec: TrainSpec, count: int, *, save_to: str | Path, resume: bool = False
 ) -> Steps[Folded]:

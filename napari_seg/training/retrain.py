@@ -55,6 +55,7 @@ from napari_seg.training.course import (
 from napari_seg.training.growing import silent_on_new, with_classes
 from napari_seg.training.holding_out import JUDGES, apart, divided
 from napari_seg.training.memory import Memory, beside, check_fits, division_of, remember, without
+from napari_seg.training.place import placed
 from napari_seg.training.plan import TrainSpec, augmentation, batch_size
 from napari_seg.training.reading import by_split, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
@@ -126,6 +127,7 @@ class _Parts:
 
 
 @job
+@placed
 def retrain(
     start: Model,
     lessons: Sequence[Lesson],

@@ -39,6 +39,7 @@ from napari_seg.training.cases import Lesson, find_cases
 from napari_seg.training.course import event, pace_of, refuse_changes, refuse_other_model, timing
 from napari_seg.training.halving import goals, milestones, rounds
 from napari_seg.training.memory import forget
+from napari_seg.training.place import placed
 from napari_seg.training.plan import TrainSpec, plan
 from napari_seg.training.reading import by_split, look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
@@ -87,6 +88,7 @@ class Found:
 
 
 @job
+@placed
 def search(
     data: str | Path | Sequence[Lesson],
     spec: TrainSpec,

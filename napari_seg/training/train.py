@@ -26,6 +26,7 @@ from napari_seg.training.course import Material, event, named_anew, refuse_anoth
 from napari_seg.training.division import NOTHING
 from napari_seg.training.holding_out import divided
 from napari_seg.training.memory import Memory, division_of, remember
+from napari_seg.training.place import placed
 from napari_seg.training.plan import TrainSpec, augmentation, batch_size, check_start, plan
 from napari_seg.training.reading import by_split, look_at, refuse_one_sided, take_in
 from napari_seg.training.sample import Sample
@@ -35,6 +36,7 @@ from napari_seg.training.validation import tuned
 
 
 @job
+@placed
 def train(
     data: str | Path | Sequence[Lesson],
     spec: TrainSpec,

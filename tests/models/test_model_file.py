@@ -91,6 +91,24 @@ def test_saving_over_a_model_that_cannot_be_written_keeps_it(saved: Path, monkey
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
 
+@pytest.mark.parametrize("name", ["scan.tif", "folder", "tiny.samples.safetensors"])
+def test_a_model_takes_the_place_of_nothing_but_a_model(tmp_path: Path, name: str) -> None:
+    model, work = Model.create(tiny()), tmp_path / "folder" / "work"
+    work.parent.mkdir()
+    work.write_text("work")
+    (tmp_path / "scan.tif").write_text("scan")
+    save_file({}, tmp_path / "tiny.samples.safetensors")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(SegError, match=r"; choose another name for the model\.$"):
+        model.save(tmp_path / name)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_model_takes_the_place_of_a_model(saved: Path) -> None:
+    model = Model.create(tiny(), seed=2)
+    assert Model.load(model.save(saved)).digest == Model.load(model.save(saved.with_name("other"))).digest
+
+
 def test_a_model_is_as_readable_as_any_other_file(saved: Path) -> None:
     other = saved.with_name("other")
     other.touch()

@@ -25,11 +25,13 @@ from napari_seg.inference.backend import choose_device
 from napari_seg.jobs import Progress, run
 from napari_seg.models.model import Model
 from napari_seg.models.spec import ModelSpec
+from napari_seg.models.zoo import load_model
 from napari_seg.training import course, validation
 from napari_seg.training.augment import Augmentation
 from napari_seg.training.cases import Case, Labelled, find_cases
 from napari_seg.training.folds import folds
 from napari_seg.training.plan import Facts, TrainSpec, lie_alike, plan
+from napari_seg.training.retrain import RetrainSpec, retrain
 from napari_seg.training.sample import Sample, samples
 from napari_seg.training.search import search
 from napari_seg.training.train import train
@@ -171,6 +173,18 @@ def test_settings_and_start_of_other_types_are_refused_in_a_sentence(folder: Pat
             job(folder, spec=wrong, save_to=tmp_path / "m")
     with pytest.raises(SegError, match=r"^nuclei2d is the name of a model; load it with load_model\.$"):
         train(folder, tiny(), save_to=tmp_path / "m", start=cast("Model", "nuclei2d"))
+
+
+@pytest.mark.parametrize("name", ["images/0.tif", "images"])
+def test_a_training_is_refused_the_place_of_an_image_before_it_reads_any(folder: Path, name: str) -> None:
+    unread: Any = [SimpleNamespace(split="train")]
+    before = {path: path.read_bytes() for path in folder.rglob("*.tif")}
+    retraining = partial(retrain, load_model("nuclei2d"), unread, RetrainSpec())
+    jobs = (partial(job, unread, tiny(), **more) for job, more in ((train, {}), (folds, {"count": 2}), (search, {})))
+    for job in (*jobs, retraining):
+        with pytest.raises(SegError, match=r"; choose another name for the model\.$"):
+            job(save_to=folder / name)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows counts the whole path")
