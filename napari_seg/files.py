@@ -45,6 +45,11 @@ def written(path: Path, suffix: str = "") -> Iterator[Path]:
         remove(aside)
 
 
+def at_home(path: str | Path) -> Path:
+    """A path as a person writes it, where ``~`` is their own folder; of a name that merely begins so it is a part."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  that of a Path raises for such a name
+
+
 def exists(path: Path) -> bool:
     """Whether there is something of this name. There is nothing of one that is too long for the disk."""
     try:

@@ -648,6 +648,18 @@ class TestPredict:
         assert reason in ended.err
         assert sorted(found.name for found in tmp_path.iterdir()) == ["a.tif", "file"]
 
+    def test_a_mask_in_the_own_folder_is_not_replaced(self, run, tmp_path, model_file, no_network, monkeypatch):
+        for name in ("HOME", "USERPROFILE"):
+            monkeypatch.setenv(name, str(tmp_path))
+        monkeypatch.chdir(tmp_path)
+        mask, model = image(tmp_path / "mask.tif"), model_file("semantic")
+        before, names = mask.read_bytes(), sorted(tmp_path.iterdir())
+        ended = run("predict", image(tmp_path / "a.tif"), "--model", model, "--output=~/mask.tif")
+        assert ended.code == 2
+        assert "exists already and was left as it is" in ended.err
+        assert mask.read_bytes() == before
+        assert sorted(tmp_path.iterdir()) == [tmp_path / "a.tif", *names]
+
     def test_an_output_without_a_format_is_offered_what_a_mask_can_have(self, run, tmp_path, model_file, no_network):
         ended = run("predict", image(tmp_path / "a.tif"), "--model", model_file("semantic"), "--output", "m.xyz")
         assert ended.code == 2

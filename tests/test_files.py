@@ -24,6 +24,12 @@ def value(path: Path) -> int:
     return int(np.unique(np.asarray(read(path).data)).item())
 
 
+def test_a_name_that_begins_like_the_own_folder_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert value(write(mask(1), Path("~scan.tif"))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["~scan.tif"]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no copies of a program on this system")
 def test_a_program_that_is_killed_at_any_step_loses_no_mask(tmp_path: Path) -> None:
     program = Path(__file__).with_name("killed_writing.py")

@@ -13,7 +13,7 @@ import typer
 from napari_seg import choices
 from napari_seg.cli.console import say
 from napari_seg.errors import SegError
-from napari_seg.files import as_text, reason
+from napari_seg.files import as_text, at_home, reason
 from napari_seg.locks import WAIT, Taken, locked
 
 
@@ -21,7 +21,7 @@ def typed_path(text: str | Path) -> Path:
     """A file or folder as it was typed. Raises ``PermissionError`` for one that may not be looked at, as else something
     in it would be named that nobody typed, and ``BadParameter`` for an empty text, which would be the current folder.
     """
-    path = Path(typed_name(text))
+    path = at_home(typed_name(text))
     try:
         os.stat(f"{path}/.")  # noqa: PTH116  a Path drops the dot, and only who may enter a folder is told of that
     except PermissionError as error:

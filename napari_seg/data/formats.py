@@ -23,7 +23,7 @@ from napari_seg.data.axes import refuse_unknown
 from napari_seg.data.geometry import same_world, turn
 from napari_seg.data.volume import UNITS, Predicted, Volume, the_volume
 from napari_seg.errors import ChoiceNeeded, SegError
-from napari_seg.files import as_text, bring_back, bring_back_all, exists, reason, written
+from napari_seg.files import as_text, at_home, bring_back, bring_back_all, exists, reason, written
 
 
 class Codec(Protocol):
@@ -113,7 +113,7 @@ def read(path: str | Path, *, axes: str | None = None, series: str | None = None
     missing, ``SegError`` for a file that is missing, broken or of another kind, and for axes that no image has.
     """
     refuse_unknown(axes, Path(path).name)
-    path = Path(path).expanduser().absolute()  # what is read later, and never replaced, is found from everywhere
+    path = at_home(path).absolute()  # what is read later, and never replaced, is found from everywhere
     note = bring_back(path)
     try:
         volume = format_of(path).codec.read(path, axes=axes, series=series)
@@ -262,7 +262,7 @@ def write(volume: Volume | Predicted, path: str | Path) -> Path:
     from napari_seg.data import ome_zarr  # here, as zarr takes a third of a second to import
 
     volume = the_volume(getattr(volume, "labels", volume))
-    path = Path(path).expanduser()
+    path = at_home(path)
     if words := spared(path, identities(() if volume.image is None else [volume.image])):
         raise SegError(words)
     try:

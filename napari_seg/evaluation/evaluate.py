@@ -19,6 +19,7 @@ from napari_seg.data.volume import UNITS, Predicted, Volume, the_volume
 from napari_seg.errors import SegError
 from napari_seg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS, THRESHOLDS, Counts, Overlap, overlap
 from napari_seg.evaluation.surface import SURFACE_METRICS, distances
+from napari_seg.files import at_home
 from napari_seg.inference.channels import places, unnamed
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.spec import Spec
@@ -202,7 +203,7 @@ def _folder(masks: Masks) -> dict[str, Path] | None:
     """The files of a folder of masks by their stems; ``None`` for a single mask."""
     if not isinstance(masks, str | Path):
         return None
-    path = Path(masks).expanduser()
+    path = at_home(masks)
     if not path.exists():
         raise SegError(f"There is no file or folder {path}; check the name.")
     if is_image(path):

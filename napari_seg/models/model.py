@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from napari_seg.errors import SegError
-from napari_seg.files import reason, written
+from napari_seg.files import at_home, reason, written
 from napari_seg.models.file import KEY, damaged_weights, read_spec, refuse_other
 from napari_seg.models.spec import ModelSpec, NetworkSpec
 from napari_seg.networks import NETWORKS, Ensemble, Network
@@ -35,7 +35,7 @@ class Model:
     @classmethod
     def load(cls, path: str | Path) -> Model:
         """Read a model file. Raises ``SegError`` for a foreign, truncated or hostile one; nothing in it is executed."""
-        path = Path(path)
+        path = at_home(path)
         spec = read_spec(path)
         try:
             weights = load_file(path)
@@ -68,7 +68,7 @@ class Model:
         Kernels are stored in half precision (they are used in bfloat16 or were trained in it), everything else as it
         is.
         """
-        path = Path(path)
+        path = at_home(path)
         weights = {
             name: (tensor.half() if tensor.ndim > 1 else tensor).contiguous()
             for name, tensor in self.network.state_dict().items()

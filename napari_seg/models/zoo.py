@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_seg.errors import SegError
+from napari_seg.files import at_home
 from napari_seg.models.file import SAMPLES_SUFFIX, SUFFIX
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def find(name_or_path: str | Path) -> Path:
     models = shipped()
     if str(name_or_path) in models:
         return models[str(name_or_path)]
-    path = Path(name_or_path).expanduser()
+    path = at_home(name_or_path)
     if not (path.is_file() or path.is_dir()):
         raise SegError(f"There is no model {name_or_path}; name a .safetensors file or one of {', '.join(models)}.")
     return path

@@ -19,6 +19,7 @@ from napari_seg.data.axes import refuse_unknown
 from napari_seg.data.formats import images_by_stem, read, read_answered
 from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.files import at_home
 from napari_seg.training.split import Row, counted, is_one_group, read_split, subject_of, undivided
 
 VALIDATION_SHARE = 0.15
@@ -207,10 +208,10 @@ def find_cases(
     labels count (not 0), one for each image. Raises ``SegError`` where nothing pairs, where the split divides a group,
     and for axes that no image has.
     """
-    data = Path(data)
+    data = at_home(data)
     refuse_unknown(axes, f"the images in {data / 'images'}")
     pairs, notes = _pairs(data, split, where, hold_out)
-    counting = None if masks is None else _by_stem(Path(masks), "put a mask of the name of each image there")
+    counting = None if masks is None else _by_stem(at_home(masks), "put a mask of the name of each image there")
     cases = []
     for pair in pairs:
         if pair.row.side == "held out":
@@ -240,7 +241,7 @@ def find_tests(
 ) -> Cases:
     """The cases that :func:`find_cases` leaves out, to measure a model on; without a ``split`` all of the folder.
     Raises ``SegError`` as that does, and where nothing is held out."""
-    data = Path(data)
+    data = at_home(data)
     refuse_unknown(axes, f"the images in {data / 'images'}")
     pairs, notes = _pairs(data, split, where, hold_out)
     cases = [pair.case(axes) for pair in pairs if split is None or pair.row.side == "held out"]
@@ -277,7 +278,7 @@ def _pairs(
         groups = {name: name for name in images}
     rows, notes = tuple(Row(name, "train", groups[name], "train") for name in images), tuple[str, ...]()
     if split is not None:
-        rows = tuple(_named(read_split(Path(split), where or {}, hold_out), images))
+        rows = tuple(_named(read_split(at_home(split), where or {}, hold_out), images))
         if is_one_group(rows):
             notes = (f"All rows are of one group ({rows[0].group}): scores of images that are alike promise too much.",)
             rows = tuple(replace(row, group=row.name) for row in rows)

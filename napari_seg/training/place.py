@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from napari_seg.files import at_home
 from napari_seg.jobs import Steps
 from napari_seg.models.file import refuse_other
 
@@ -26,5 +26,6 @@ def placed(function: Callable[P, Steps[T]]) -> Callable[P, Steps[T]]:
 
 
 def _in_place(function: Callable[..., Steps[T]], given: inspect.BoundArguments) -> Steps[T]:
-    refuse_other(Path(given.arguments["save_to"]))
+    given.arguments["save_to"] = save_to = at_home(given.arguments["save_to"])
+    refuse_other(save_to)
     return (yield from function(*given.args, **given.kwargs))

@@ -187,6 +187,18 @@ def test_a_training_is_refused_the_place_of_an_image_before_it_reads_any(folder:
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_a_model_goes_into_the_own_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(home))
+    monkeypatch.chdir(tmp_path)
+    model = train(folder, tiny(steps=1), save_to="~/m.safetensors")
+    assert model.save("~/copy.safetensors") == home / "copy.safetensors"
+    assert Model.load("~/m.safetensors").digest == Model.load("~/copy.safetensors").digest
+    assert sorted(path.name for path in home.iterdir()) == ["copy.safetensors", "m.safetensors"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows counts the whole path")
 def test_a_name_that_is_too_long_is_refused_before_the_first_step(folder: Path, tmp_path: Path) -> None:
     train(folder, tiny(steps=1), save_to=tmp_path / f"{'a' * 236}.safetensors")
