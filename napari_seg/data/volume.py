@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_seg.data.geometry import Reorder, leaning, orientation
+from napari_seg.data.geometry import Reorder, is_place, leaning, orientation
 from napari_seg.data.unchanged import Marks
 from napari_seg.errors import SegError
 from napari_seg.files import as_text
@@ -108,6 +108,8 @@ class Volume:
             object.__setattr__(self, "spacing", tuple(float(one) for one in np.ravel(self.spacing)))
         if self.affine is not None and not (np.shape(self.affine) == (4, 4) and np.isfinite(self.affine).all()):
             raise SegError("The affine is no matrix of 4 x 4 numbers; correct it in the file.")
+        if self.affine is not None and not is_place(self.affine):
+            raise SegError("The affine puts different voxels in one place; correct it in the file.")
         if self.spacing is not None and len(self.spacing) != self.ndim:
             raise SegError(f"The axes {self.axes} need {self.ndim} spacings; give one for each of {self.spatial}.")
         if self.spacing is not None and not all(np.isfinite(s) and s > 0 for s in self.spacing):
