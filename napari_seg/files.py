@@ -76,9 +76,10 @@ def cause_of(error: OSError) -> str:
 
 def reason(error: OSError, cure: str) -> str:
     """Why a file could not be written, and the cure: the end of a sentence. Where its name is too long or leads in a
-    circle, no other folder helps."""
-    of_name = {errno.ENAMETOOLONG: "choose a shorter name", errno.ELOOP: "choose another name"}
-    return f"({cause_of(error)}); {of_name.get(error.errno or 0, cure)}."
+    circle, no other folder helps; a full disk needs space."""
+    known = {errno.ENAMETOOLONG: "choose a shorter name", errno.ELOOP: "choose another name"}
+    known |= dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space")
+    return f"({cause_of(error)}); {known.get(error.errno or 0, cure)}."
 
 
 def as_text(name: str) -> str:

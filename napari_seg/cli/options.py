@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +13,7 @@ import typer
 from napari_seg import choices
 from napari_seg.cli.console import say
 from napari_seg.errors import SegError
-from napari_seg.files import as_text, at_home, reason
-from napari_seg.locks import WAIT, Taken, locked
+from napari_seg.files import as_text, at_home
 
 
 def typed_path(text: str | Path) -> Path:
@@ -136,6 +135,7 @@ def model_file(context: typer.Context, output: Path, *, resume: bool, overwrite:
     """
     from napari_seg.models.file import refuse_other
     from napari_seg.models.shelf import state_of
+    from napari_seg.training.place import reserved
 
     refuse_other(output)
     if output.suffix != ".safetensors":
@@ -145,12 +145,7 @@ def model_file(context: typer.Context, output: Path, *, resume: bool, overwrite:
             f"The name {output} holds bytes that are no UTF-8, with which no model can be read; choose another."
         )
     refuse_folder(output.parent)
-    try:
-        context.with_resource(_alone(output))
-    except Taken:
-        raise SegError(f"Another training is writing {output}; wait for its end or choose another name.") from None
-    except OSError as error:
-        raise SegError(f"{output} cannot be written {reason(error, 'choose another folder')}") from None
+    context.with_resource(reserved(output))
     if output.exists() and not (resume or overwrite):
         noted = any(note.exists() for note in _notes(output))
         cures = [
@@ -186,21 +181,3 @@ def _put_by(output: Path) -> dict[Path, int]:
 def _notes(output: Path) -> list[Path]:
     """What folds and searches write down; without it there is nothing to go on with."""
     return [output.with_name(f"{output.name}.{what}") / f"{what}.json" for what in ("folds", "search")]
-
-
-@contextmanager
-def _alone(output: Path) -> Iterator[None]:
-    """While a model is made no other command makes one of this name; the lock goes with the command. Raises ``OSError``
-    where the longest of the names that a training gives to files beside it is too long for the disk."""
-    from napari_seg.training.memory import beside
-
-    lock = output.with_name(f".{output.name}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileNotFoundError):
-        beside(output).stat()
-    with locked(lock, WAIT):
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # elsewhere than on POSIX systems it stays while it is held
-                lock.unlink()

@@ -277,7 +277,7 @@ def write(volume: Volume | Predicted, path: str | Path) -> Path:
             entry.codec.write(volume, aside)
             _seal(volume, entry.codec.read(aside), path)
     except OSError as error:
-        words = reason(error, "choose a folder with space that you may write to")
+        words = reason(error, "choose a folder that you may write to")
         raise SegError(f"{path} could not be written {words}") from error
     return path
 

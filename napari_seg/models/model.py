@@ -79,7 +79,7 @@ class Model:
             with written(path) as aside:
                 aside.write_bytes(save(weights, {KEY: self.spec.to_json()}))
         except OSError as error:
-            words = reason(error, "choose a folder with space")
+            words = reason(error, "choose another folder")
             raise SegError(f"The model {path} could not be written {words}") from None
         return path
 

@@ -193,7 +193,7 @@ def _write(parts: Mapping[Part, Iterable[_Packed]], kept: Memory, path: Path) ->
         with written(path) as aside:
             aside.write_bytes(to_bytes(tensors, {KEY: contents.to_json()}))
     except OSError as error:
-        words = reason(error, "choose a folder with space")
+        words = reason(error, "choose another folder")
         raise SegError(f"The samples {path} could not be written {words}") from None
     return path
 

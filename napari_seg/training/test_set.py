@@ -10,7 +10,6 @@ set is for; they do not ask.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -208,6 +207,4 @@ def _unwritten(error: OSError) -> SegError:
     cure = _ELSEWHERE
     if isinstance(error, PermissionError):
         cure = f"ask the owner of the folder for the permission, or {_ELSEWHERE}"
-    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
-        cure = "free some space"
     return SegError(f"The marks of the test set in {place()} could not be written {reason(error, cure)}")

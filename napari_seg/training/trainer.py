@@ -163,7 +163,7 @@ class Trainer:
             with written(path) as aside:
                 aside.write_bytes(save({k: v.contiguous().clone() for k, v in tensors.items()}, {"state": text}))
         except OSError as error:
-            words = reason(error, "free some space there")
+            words = reason(error, "choose another folder")
             raise SegError(f"The state of the training could not be kept in {path} {words}") from None
 
     def resume(self, path: Path) -> None:

@@ -85,7 +85,7 @@ def test_saving_over_a_model_that_cannot_be_written_keeps_it(saved: Path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(SegError, match="space"):
+    with pytest.raises(SegError, match=r"\(no space left on device\); free some space\.$"):
         Model.create(tiny()).save(saved)
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]

@@ -179,17 +179,48 @@ def test_settings_and_start_of_other_types_are_refused_in_a_sentence(folder: Pat
 def test_a_training_is_refused_the_place_of_an_image_before_it_reads_any(folder: Path, name: str) -> None:
     unread: Any = [SimpleNamespace(split="train")]
     before = {path: path.read_bytes() for path in folder.rglob("*.tif")}
-    retraining = partial(retrain, load_model("nuclei2d"), unread, RetrainSpec())
-    jobs = (partial(job, unread, tiny(), **more) for job, more in ((train, {}), (folds, {"count": 2}), (search, {})))
-    for job in (*jobs, retraining):
+    for job in jobs_of(unread):
         with pytest.raises(SegError, match=r"; choose another name for the model\.$"):
-            job(save_to=folder / name)
+            run(job(save_to=folder / name))
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def jobs_of(lessons: Any) -> list[Callable[..., Any]]:
+    """Every training, of these lessons."""
+    retraining = partial(retrain.steps, load_model("nuclei2d"), lessons, RetrainSpec(steps=1, device="cpu"))
+    new = tiny(steps=1)
+    return [
+        partial(train.steps, lessons, new),
+        partial(folds.steps, lessons, new, 2),
+        partial(search.steps, lessons, new),
+        retraining,
+    ]
+
+
+def test_two_trainings_do_not_write_one_model(folder: Path, tmp_path: Path) -> None:
+    unread: Any = [SimpleNamespace(split="train")]
+    first = train.steps(folder, tiny(steps=2), save_to=tmp_path / "m")
+    next(first)
+    for job in jobs_of(unread):
+        with pytest.raises(SegError, match=r"^Another training is writing .*m; wait for its end or choose another"):
+            run(job(save_to=tmp_path / "m"))
+    assert run(first).spec.history[-1].details["steps"] == 2
+    assert [path.name for path in tmp_path.iterdir() if path != folder] == ["m"]
+
+
+def test_the_folder_of_a_model_is_made_before_anything_is_read(tmp_path: Path) -> None:
+    nothing: Any = []
+    (tmp_path / "file").write_text("work")
+    for number, job in enumerate(jobs_of(nothing)):
+        with pytest.raises(SegError, match=r"cannot be written \(not a directory\); choose another folder\.$"):
+            run(job(save_to=tmp_path / "file" / "m"))
+        with pytest.raises(SegError, match=r"learn|folds|labels"):
+            run(job(save_to=tmp_path / str(number) / "new" / "m"))
+        assert list((tmp_path / str(number)).iterdir()) == [tmp_path / str(number) / "new"]
 
 
 def test_a_model_goes_into_the_own_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path / "home"
-    home.mkdir()
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(home))
     monkeypatch.chdir(tmp_path)
@@ -201,11 +232,11 @@ def test_a_model_goes_into_the_own_folder(folder: Path, tmp_path: Path, monkeypa
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows counts the whole path")
 def test_a_name_that_is_too_long_is_refused_before_the_first_step(folder: Path, tmp_path: Path) -> None:
-    train(folder, tiny(steps=1), save_to=tmp_path / f"{'a' * 236}.safetensors")
-    steps = train.steps(folder, tiny(steps=1), save_to=tmp_path / f"{'a' * 237}.safetensors")
+    train(folder, tiny(steps=1), save_to=tmp_path / f"{'a' * 235}.safetensors")
+    steps = train.steps(folder, tiny(steps=1), save_to=tmp_path / f"{'a' * 236}.safetensors")
     with pytest.raises(SegError, match=r"\(file name too long\); choose a shorter name\.$"):
         next(progress for progress in steps if progress.detail.get("step"))
-    assert not list(tmp_path.glob(f"*{'a' * 237}*"))
+    assert not list(tmp_path.glob(f"*{'a' * 236}*"))
 
 
 def test_resuming_needs_a_stopped_training_with_the_same_settings(folder: Path, tmp_path: Path) -> None:
