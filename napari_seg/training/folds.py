@@ -160,6 +160,8 @@ def deal(cases: Sequence[Lesson], count: int, seed: int) -> list[list[int]]:
     groups: dict[str, list[int]] = {}
     for number, case in enumerate(cases):
         groups.setdefault(case.patient or case.group, []).append(number)
+    if not isinstance(count, int | np.integer):
+        raise SegError(f"{count} is no number of folds; give a whole number.")
     if count < 2 or len(groups) < count:
         most = f"choose 2 to {len(groups)}" if len(groups) > 1 else "add images of others"
         raise SegError(f"{count} folds of {len(groups)} groups (patients or images) cannot be made; {most}.")

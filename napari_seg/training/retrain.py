@@ -155,6 +155,9 @@ def retrain(
     """
     refuse_unloaded(start)
     RetrainSpec.refuse_other(spec)
+    if isinstance(lessons, str | Path):
+        words = f"{lessons} is a name and no lessons; load them with find_cases of napari_seg.training.cases"
+        raise SegError(f"{words}, or those of a session with lessons of napari_seg.session.learning.")
     began, save_to, asked = time.perf_counter(), Path(save_to), spec.to_json()
     if resume:
         refuse_another(save_to, asked)

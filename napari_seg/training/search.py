@@ -25,6 +25,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_seg.errors import SegError
 from napari_seg.files import written
 from napari_seg.inference.backend import Device, choose_device
@@ -106,6 +108,8 @@ def search(
     """
     TrainSpec.refuse_other(spec)
     began = time.perf_counter()
+    if not isinstance(count, int | np.integer | None):
+        raise SegError(f"{count} is no number of candidates; give a whole number.")
     if count is not None and count < 2:
         raise SegError(f"A search needs 2 candidates or more, not {count}; train without a search instead.")
     note = stopped_search(Path(save_to), spec) if resume else None

@@ -171,6 +171,12 @@ def test_settings_and_start_of_other_types_are_refused_in_a_sentence(folder: Pat
     for job in (train, partial(folds, count=3), search):
         with pytest.raises(SegError, match=r"^The settings are of the type dict; give a TrainSpec, as TrainSpec\(\*\*"):
             job(folder, spec=wrong, save_to=tmp_path / "m")
+    half: Any = 2.5
+    for job in (folds, search):
+        with pytest.raises(SegError, match=r"^2\.5 is no number of .*; give a whole number\.$"):
+            job(folder, tiny(), count=half, save_to=tmp_path / "m")
+    with pytest.raises(SegError, match=r" is a name and no lessons; load them with find_cases of "):
+        retrain(load_model("nuclei2d"), cast("Any", folder), RetrainSpec(), save_to=tmp_path / "m")
     with pytest.raises(SegError, match=r"^nuclei2d is the name of a model; load it with load_model\.$"):
         train(folder, tiny(), save_to=tmp_path / "m", start=cast("Model", "nuclei2d"))
 
