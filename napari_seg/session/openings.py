@@ -141,7 +141,7 @@ def passed(store: Store, image: int, plane: str) -> set[int]:
     """The revisions by which a plane came to be what it is now: not those before it was opened, or before what was
     restored."""
     known = {revision.id: revision for revision in store.history(image)}
-    lines = store.lines(image, plane)
+    lines, before = store.lines(image, plane), store.before(image, plane)
     found: set[int] = set()
     at = store.image(image).head
     while at in known and at not in found:
@@ -149,10 +149,8 @@ def passed(store: Store, image: int, plane: str) -> set[int]:
         revision = known[at]
         if lines[at] == at:
             return found
-        if revision.tool == RESTORE:
-            at = int(revision.note) if revision.note.isdecimal() else lines[at]
-        else:
-            at = revision.parent
+        as_it_came = revision.tool == RESTORE and not revision.note.isdecimal()
+        at = lines[at] if as_it_came else before[at]
     return found | {0}
 
 

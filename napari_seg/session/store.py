@@ -400,11 +400,18 @@ class Store:
         )
         begin = {row[0] for row in begun}
         lines: dict[int, int] = {}
-        every = self._sql.execute("SELECT id, parent, tool, note FROM revisions WHERE image = ? ORDER BY id", (image,))
-        for number, parent, tool, note in every:
-            before = int(note) if tool == RESTORE and note.isdecimal() else parent
+        for number, before in self.before(image, plane).items():
             lines[number] = number if number in begin else lines.get(before, 0)
         return lines
+
+    def before(self, image: int, plane: str) -> dict[int, int]:
+        """By every revision of an image, oldest first, the one from which a plane went on: its parent, or that of which
+        it brought back the plane. What brought back other planes alone is a step like any other."""
+        every = self._sql.execute("SELECT id, parent, tool, note FROM revisions WHERE image = ? ORDER BY id", (image,))
+        return {
+            number: int(note) if tool == RESTORE and note.isdecimal() and self._changes(number, plane) else parent
+            for number, parent, tool, note in every.fetchall()
+        }
 
     def line(self, image: int, plane: str) -> int:
         """The revision that began the line where a plane stands now; 0 where that lies below all revisions."""
@@ -514,6 +521,12 @@ class Store:
         return thinning.thin(self._sql, now)
 
     # below
+
+    def _changes(self, revision: int, plane: str) -> bool:
+        """Whether a revision changes a plane, or what is said of it."""
+        made = tree.delta(self._sql, revision)
+        names = {place.plane for place in made.blocks} | {key.rpartition(": ")[0] for key in made.rows}
+        return not names.isdisjoint((plane, plane + SAID))
 
     def _revise(self, image: int, step: Step, made: Delta, changes: steps.Changes) -> Revision:
         """A new revision after the head, which it becomes."""

@@ -10,7 +10,8 @@ from session_images import a_store, blocks_of, step
 
 from napari_seg.editing.annotation import Entry
 from napari_seg.session.openings import afresh, open_mask, went_out
-from napari_seg.session.records import CAME, Plane
+from napari_seg.session.provenance import last_prediction
+from napari_seg.session.records import CAME, Origin, Plane
 from napari_seg.session.thinning import KEPT
 from napari_seg.session.thinning import thin as thinned
 
@@ -57,6 +58,35 @@ def test_a_mask_belongs_to_the_line_that_knows_it(tmp_path: Path) -> None:
     opened(7)
     afresh(store, image, 0.0, "")
     assert now() == 7  # as it came
+    store.close()
+
+
+def test_a_mask_that_is_brought_back_leaves_the_other_masks_of_the_image_in_their_lines(tmp_path: Path) -> None:
+    store, image = a_store(tmp_path)
+
+    def opened(plane: str, value: int, tool: str = "opened", **known: Any) -> Any:
+        blocks = blocks_of(store, image, filled(value), plane=plane)
+        return open_mask(store, image, Plane(plane, True), step(blocks, tool=tool, said="keep", **known))
+
+    def paint(plane: str, value: int) -> None:
+        store.commit(image, step(blocks_of(store, image, filled(value), plane=plane)))
+
+    opened("mask", 1)
+    paint("mask", 2)
+    opened("mask", 3)
+    opened("other", 4)
+    paint("other", 5)
+    opened("other", 6, "predict", origin=Origin("nuclei2d", "0f", "{}"))
+    paint("other", 7)
+    assert opened("mask", 1).news == "resumed"
+    assert store.labels(image, "mask")[0, 0] == 2
+    assert last_prediction(store, image, "other") is not None
+    paint("other", 8)
+    assert opened("other", 6).news == "resumed"
+    assert store.labels(image, "other")[0, 0] == 8  # the newest work on it, though the mask was brought back
+    paint("mask", 9)
+    assert opened("mask", 1).news == "resumed"
+    assert store.labels(image, "mask")[0, 0] == 9
     store.close()
 
 
