@@ -16,7 +16,7 @@ from napari_seg.editing.annotation import Entry
 from napari_seg.errors import SegError
 from napari_seg.gui.track import Track
 from napari_seg.session.cases import changed_at
-from napari_seg.session.records import Origin, Place, Step, row_key, rows_of
+from napari_seg.session.records import Origin, Place, Step, row_key, rows_by_key, rows_of
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
@@ -75,9 +75,8 @@ class Ledger:
             self._rows[track.key] = rows
             self._by_plane.pop(track.key, None)
         else:
-            own = row_key(track.plane, "")
-            before = dict.fromkeys(key for key in self._rows[track.key] if key.startswith(own))
-            self.take_rows(track, {**before, **{key: row for key, row in rows.items() if key.startswith(own)}})
+            before = dict.fromkeys(rows_of(self._rows[track.key], track.plane))
+            self.take_rows(track, rows_by_key({**before, **rows_of(rows, track.plane)}, track.plane))
         self._steps[track.key] = steps
         self.count(track)
 
@@ -138,17 +137,16 @@ class Ledger:
     def take_rows(self, track: Track, changes: Mapping[str, Entry | None]) -> None:
         """Rows, as the session names them, are now these."""
         known = self._by_plane.get(track.key, {})
-        tables = [(self._rows.setdefault(track.key, {}), "")]
+        tables = [(self._rows.setdefault(track.key, {}), changes)]
         for plane, rows in known.items():
-            if any(name.startswith(row_key(plane, "")) for name in changes):
+            if own := rows_of(changes, plane):
                 known[plane] = dict(rows)
-                tables.append((known[plane], row_key(plane, "")))
-        for rows, prefix in tables:
-            for name, entry in changes.items():
-                if name.startswith(prefix):
-                    rows.pop(name.removeprefix(prefix), None)
-                    if entry is not None:
-                        rows[name.removeprefix(prefix)] = entry
+                tables.append((known[plane], own))
+        for table, changed in tables:
+            for name, entry in changed.items():
+                table.pop(name, None)
+                if entry is not None:
+                    table[name] = entry
 
     def count(self, track: Track) -> None:
         """Ask how many steps can be taken back now, whether one forward, and when the last was."""

@@ -53,7 +53,7 @@ from napari_seg.gui.watch import Watch
 from napari_seg.session.openings import afresh, went_out
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.provenance import EXPORT, provenance
-from napari_seg.session.records import Change, ImageRow, Place
+from napari_seg.session.records import Change, ImageRow, Place, plane_of
 from napari_seg.session.session import Session
 from napari_seg.session.store import Store
 from napari_seg.session.writer import CLOSED as SESSION_CLOSED
@@ -748,7 +748,7 @@ class Recorder:
     def _show_closed(self, track: Track, change: Change) -> None:
         """A step that changes a mask that was closed shows that mask again."""
         found = Found(track.session, track.row, frozenset(), frozenset(), {}, 0)
-        changed = {place.plane for place in change.blocks} | {key.rpartition(": ")[0] for key in change.rows}
+        changed = {place.plane for place in change.blocks} | {plane_of(key) for key in change.rows}
         closed = changed - self._masks.open_planes(found) - {""}
         if closed:
             words = CLOSED.format(names=", ".join(sorted(closed)))

@@ -14,7 +14,7 @@ from typing import Literal
 
 from napari_seg.editing.annotation import Entry
 from napari_seg.session.blocks import digest, named, smallest
-from napari_seg.session.records import CAME, Change, Place, Plane, Step, row_key, rows_by_key, rows_of
+from napari_seg.session.records import CAME, Change, Place, Plane, Step, plane_of, rows_by_key, rows_of
 from napari_seg.session.store import RESTORE, Store
 from napari_seg.tasks.base import Labels
 
@@ -103,9 +103,7 @@ def _open_mask(store: Store, image: int, plane: Plane, step: Step, *, new: bool,
         store.bring_back(image, {plane.name: last}, Step(RESTORE, step.at, step.who, note=str(last)))
         return _opened(store, image, plane.name, "resumed", shown=True)
     if worked_on:  # what was said of the other mask is not said of this one
-        gone: dict[str, Entry | None] = dict.fromkeys(
-            key for key in store.rows(image) if key.startswith(row_key(plane.name, ""))
-        )
+        gone: dict[str, Entry | None] = dict.fromkeys(key for key in store.rows(image) if plane_of(key) == plane.name)
         step = replace(step, said="clear", rows={**gone, **step.rows})
     store.put_plane(image, plane)
     store.commit(image, step)

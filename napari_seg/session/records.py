@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from napari_seg.editing.annotation import Entry, State
 from napari_seg.errors import SegError
 from napari_seg.tasks.base import Labels
+
+T = TypeVar("T")
 
 SAID = "/said"
 """A plane of this ending holds where a person has changed voxels of the plane it is named after."""
@@ -214,13 +216,18 @@ def row_key(plane: str, key: str) -> str:
     return f"{plane}: {key}"
 
 
-def rows_of(rows: Mapping[str, Entry], plane: str) -> dict[str, Entry]:
+def plane_of(key: str) -> str:
+    """The plane of a row by its key (see :func:`row_key`), empty where it is of the image as a whole. The name of a
+    plane may hold the sign that parts them."""
+    return key.rpartition(": ")[0]
+
+
+def rows_of(rows: Mapping[str, T], plane: str) -> dict[str, T]:
     """The rows of one plane, by their own keys."""
-    prefix = row_key(plane, "")
-    return {key.removeprefix(prefix): entry for key, entry in rows.items() if key.startswith(prefix)}
+    return {key.removeprefix(row_key(plane, "")): row for key, row in rows.items() if plane_of(key) == plane}
 
 
-def rows_by_key(rows: Mapping[str, Entry], plane: str) -> dict[str, Entry]:
+def rows_by_key(rows: Mapping[str, T], plane: str) -> dict[str, T]:
     """The rows of a plane as they stand in the table of its image: the reverse of :func:`rows_of`."""
     return {row_key(plane, key): entry for key, entry in rows.items()}
 

@@ -44,6 +44,7 @@ from napari_seg.session.records import (
     keepable,
     parsed,
     plain,
+    plane_of,
     revision_of,
     row_key,
 )
@@ -277,7 +278,7 @@ class Store:
             f"SELECT DISTINCT plane FROM block_changes WHERE revision IN ({OF_IMAGE})", (image,)
         )
         keys = self._sql.execute(f"SELECT DISTINCT key FROM row_changes WHERE revision IN ({OF_IMAGE})", (image,))
-        touched = {plane for (plane,) in changed} | {key.rpartition(": ")[0] for (key,) in keys}
+        touched = {plane for (plane,) in changed} | {plane_of(key) for (key,) in keys}
         return touched & {name for (name,) in names}
 
     def touched(self, image: int, limit: int = -1) -> dict[int, set[str]]:
@@ -292,7 +293,7 @@ class Store:
         for number, key in self._sql.execute(
             f"SELECT revision, key FROM row_changes WHERE revision IN ({newest})", which
         ):
-            found[number].add(key.rpartition(": ")[0].removesuffix(LEARNING))
+            found[number].add(plane_of(key).removesuffix(LEARNING))
         return found
 
     def rows(self, image: int) -> dict[str, Entry]:
@@ -380,9 +381,9 @@ class Store:
         passed = Delta()
         head = self.image(image).head
         for plane, revision in wanted.items():
-            found, prefix = tree.way(self._sql, image, head, revision), row_key(plane, "")
+            found = tree.way(self._sql, image, head, revision)
             passed.blocks.update((p, change) for p, change in found.blocks.items() if p.plane in (plane, plane + SAID))
-            passed.rows.update((key, change) for key, change in found.rows.items() if key.startswith(prefix))
+            passed.rows.update((key, change) for key, change in found.rows.items() if plane_of(key) == plane)
         if not passed:
             return None
         with transaction(self._sql):
@@ -438,7 +439,7 @@ class Store:
 
     def passed(self, image: int, plane: str) -> list[Passed]:
         """The steps from the beginning to where an image stands that changed a plane or its rows, oldest first."""
-        head, prefix = self.image(image).head, row_key(plane, "")
+        head = self.image(image).head
         touched = {
             row[0]
             for row in self._sql.execute(
@@ -450,11 +451,12 @@ class Store:
         states: dict[int, dict[str, tuple[State, State]]] = {}
         for number, key, *sides in self._sql.execute(
             f"{tree.ANCESTORS} SELECT c.revision, c.key, c.before, c.after FROM row_changes c "
-            "JOIN way ON way.id = c.revision WHERE substr(c.key, 1, ?3) = ?4",
-            (head, 0, len(prefix), prefix),
+            "JOIN way ON way.id = c.revision",
+            (head, 0),
         ):
-            before, after = (Entry().state if text is None else entry_of(text).state for text in sides)
-            states.setdefault(number, {})[key.removeprefix(prefix)] = (before, after)
+            if plane_of(key) == plane:
+                before, after = (Entry().state if text is None else entry_of(text).state for text in sides)
+                states.setdefault(number, {})[key.removeprefix(row_key(plane, ""))] = (before, after)
         revisions = (self.revision(number) for number in sorted(touched | states.keys()))
         return [Passed(one.tool, one.labels if one.id in touched else (), states.get(one.id, {})) for one in revisions]
 
@@ -525,7 +527,7 @@ class Store:
     def _changes(self, revision: int, plane: str) -> bool:
         """Whether a revision changes a plane, or what is said of it."""
         made = tree.delta(self._sql, revision)
-        names = {place.plane for place in made.blocks} | {key.rpartition(": ")[0] for key in made.rows}
+        names = {place.plane for place in made.blocks} | {plane_of(key) for key in made.rows}
         return not names.isdisjoint((plane, plane + SAID))
 
     def _revise(self, image: int, step: Step, made: Delta, changes: steps.Changes) -> Revision:

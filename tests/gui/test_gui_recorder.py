@@ -294,6 +294,21 @@ def test_edits_and_rows_are_steps(opened: Any, scan: np.ndarray) -> None:
     assert not layer.data.any()
 
 
+def test_rows_of_a_mask_whose_name_begins_with_that_of_another_are_its_own(opened: Any, scan: np.ndarray) -> None:
+    viewer, recorder = opened(scan, np.ones(SHAPE, np.uint8))
+    viewer.add_labels(np.full(SHAPE, 2, np.uint8), name="mask: liver")
+    let_arrive(recorder)
+    mask, liver = (recorder.track(layer) for layer in viewer.layers[1:])
+    said = {object_key(2): Entry(state="accepted")}
+    recorder.say(liver, said, "accept")
+    let_arrive(recorder)
+    assert (recorder.rows(mask), recorder.rows(liver)) == ({}, said)
+    viewer.layers.remove("mask")
+    viewer.add_labels(np.full(SHAPE, 3, np.uint8), name="mask")
+    let_arrive(recorder)
+    assert recorder.rows(liver) == said
+
+
 def test_two_windows_on_one_image(opened: Any, scan: np.ndarray) -> None:
     viewer, _ = opened(scan, np.zeros(SHAPE, np.uint8))
     viewer.layers["mask"].paint((5, 20, 30), 3)

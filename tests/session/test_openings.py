@@ -11,7 +11,7 @@ from session_images import a_store, blocks_of, step
 from napari_seg.editing.annotation import Entry
 from napari_seg.session.openings import afresh, open_mask, went_out
 from napari_seg.session.provenance import last_prediction
-from napari_seg.session.records import CAME, Origin, Plane
+from napari_seg.session.records import CAME, Origin, Plane, rows_of
 from napari_seg.session.thinning import KEPT
 from napari_seg.session.thinning import thin as thinned
 
@@ -87,6 +87,27 @@ def test_a_mask_that_is_brought_back_leaves_the_other_masks_of_the_image_in_thei
     paint("mask", 9)
     assert opened("mask", 1).news == "resumed"
     assert store.labels(image, "mask")[0, 0] == 9
+    store.close()
+
+
+def test_what_is_said_of_a_mask_whose_name_begins_with_that_of_another_is_left_alone(tmp_path: Path) -> None:
+    store, image = a_store(tmp_path)
+
+    def opened(plane: str, value: int) -> Any:
+        blocks = blocks_of(store, image, filled(value), plane=plane)
+        return open_mask(store, image, Plane(plane, True), step(blocks, tool="opened", said="keep"))
+
+    opened("mask", 1)
+    store.commit(image, step(blocks_of(store, image, filled(2))))
+    opened("mask: liver", 3)
+    said = {"mask: liver: object 3": Entry(state="accepted", comment="mitosis", locked=True)}
+    store.commit(image, step({}, tool="accept", rows=said))
+    assert rows_of(store.rows(image), "mask") == {}
+    assert [*rows_of(store.rows(image), "mask: liver")] == ["object 3"]
+    assert not any(one.states for one in store.passed(image, "mask"))
+    for value in (5, 1):  # another file of that name, and the first one again
+        opened("mask", value)
+        assert store.rows(image) == said
     store.close()
 
 
