@@ -182,9 +182,12 @@ class Ledger:
             else:
                 then(result)
 
-    def move(self, track: Track, key: tuple[Path, int]) -> None:
-        """All that is known of the image of a track is known of that of another session."""
+    def move(self, track: Track, session: Session, image: int) -> None:
+        """All that is known of the image of a track is known of that of another session, and will be told by it."""
+        key = session.folder, image
+        self._sessions[key] = session
         self._rows[key] = self._rows.get(track.key, {})
+        self._by_plane.pop(key, None)
         self._steps[key] = self._steps.get(track.key, 0)
         self._changed_at[key] = self._changed_at.get(track.key)
 

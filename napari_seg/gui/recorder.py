@@ -428,7 +428,7 @@ class Recorder:
         last = tracks[0].session.writer.call(lambda _: None)
         done = session.writer.keep(lambda store: (last.result(PAUSE), fill(store)))
         for track in tracks:
-            self._ledger.move(track, (session.folder, row.id))
+            self._ledger.move(track, session, row.id)
             track.session, track.row = session, row
         self.changed.emit()
         return done
@@ -441,7 +441,7 @@ class Recorder:
         """Keep masks where they were kept before :meth:`rehome`, which did not succeed, as they are now."""
         self._gather()
         for track in [track for track in self._with_coming(tracks) if self._masks.tracks.get(track.layer) is track]:
-            self._ledger.move(track, (session.folder, row.id))
+            self._ledger.move(track, session, row.id)
             track.session, track.row = session, row
             self._errands.beside(self._swept([track], lambda: None))
 

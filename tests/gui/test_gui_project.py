@@ -16,6 +16,7 @@ from napari.layers._source import layer_source
 
 from napari_seg.data.formats import write
 from napari_seg.data.volume import Volume
+from napari_seg.editing.annotation import Entry, object_key
 from napari_seg.gui import joining, project
 from napari_seg.gui.arrivals import APART
 from napari_seg.gui.engine import Failed
@@ -112,6 +113,28 @@ def test_a_step_back_is_the_same_before_and_after(window: Window, folder: Path, 
     window.rest()
     assert not window.recorder.is_locked(window.recorder.track(layer), 3)
     assert layer.data[3, 3] == 3
+
+
+def test_what_is_said_after_it_was_saved_while_another_mask_comes_is_kept(
+    window: Window, folder: Path, tmp_path: Path
+) -> None:
+    window.drop(folder / "a.png")
+    layer = window.mask()
+    paint(layer, 3, 3)
+    window.rest()
+    window.save_as("cells", tmp_path)
+    track, said = window.recorder.track(layer), Entry(state="accepted", comment="mitosis")
+    window.viewer.add_labels(np.zeros(layer.data.shape, np.uint8), name="another")
+    for _ in range(2):
+        window.engine.poll()
+        track.session.writer.flush(10)  # what the session knows is on its way
+    window.recorder.say(track, {object_key(3): said}, "accept")
+    window.rest()
+    assert window.recorder.rows(track) == {object_key(3): said}
+    window.recorder.alter(track, object_key(3), "lock", locked=True)
+    window.rest()
+    assert window.recorder.rows(track)[object_key(3)].comment == "mitosis"
+    assert window.ask(layer, Store.rows)["by hand: object 3"].comment == "mitosis"
 
 
 def test_what_was_only_said_of_a_closed_mask_comes_along(window: Window, folder: Path, tmp_path: Path) -> None:
