@@ -47,7 +47,7 @@ from napari_seg.session.projects import (
     tell_failure,
     tell_model,
 )
-from napari_seg.session.records import ImageRow, Plane
+from napari_seg.session.records import LEARNING, ImageRow, Plane
 from napari_seg.session.session import OTHER_WINDOW, Session
 from napari_seg.session.whereabouts import resolved
 
@@ -324,17 +324,15 @@ class Project:
         self.changed.emit()
 
     def say(self, path: Path, entry: Entry) -> None:
-        """Say something of a whole case: one step of its history."""
+        """Say something of a whole case, also of its masks that are not open: one step of its history."""
         session, who, at = self._session_of(path), self._recorder.who, time.time()
         if session is None or session.read_only:
             return
         image = self.cases[path].image.id
-        tracks = [track for track in self._recorder.tracks() if (track.session, track.row.id) == (session, image)]
-        if tracks:  # the window shows it, and must hear of it
-            for track in tracks:
+        session.writer.keep(lambda store: say_of_case(store, image, entry, at, who))
+        for track in self._recorder.tracks():  # the window shows these, and must hear of it
+            if (track.session, track.row.id) == (session, image) and not track.plane.endswith(LEARNING):
                 self._recorder.say(track, {CASE: entry}, f"case {entry.state}")
-        else:
-            session.writer.keep(lambda store: say_of_case(store, image, entry, at, who))
         self.refresh(path)
 
     def tell_patient(self, path: Path, mark: str) -> None:

@@ -13,12 +13,14 @@ import controlled
 import numpy as np
 import pytest
 import tifffile
+from controlled import paint
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
+from napari_seg.editing.annotation import CASE
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.folder_state import CaseRow
 from napari_seg.gui.layers import volume_of
@@ -300,6 +302,27 @@ def test_cases_are_judged_open_or_not_and_it_can_be_undone(window: Window, folde
     window.viewer.layers["a · mask"].undo()
     window.rest()
     assert window.states["a"] == "in work"
+
+
+def test_a_case_is_judged_with_its_masks_that_are_not_open(window: Window, folder: Path) -> None:
+    window.segment()
+    window.open(folder / "a.png")
+    paint(window.mask("by hand"), 3, 1)
+    window.rest()
+    window.viewer.layers.remove("by hand")
+    window.rest()
+    window.batch.say([folder / "a.png"], "accepted", "ask Eve")
+    window.rest()
+    assert (window.states["a"], window.row("a").comment) == ("accepted", "ask Eve")
+    mask = window.viewer.layers["a · mask"]
+    assert window.recorder.rows(window.recorder.track(mask))[CASE].state == "accepted"
+    mask.undo()
+    window.rest()
+    assert window.states["a"] == "in work"
+    assert CASE not in window.recorder.rows(window.recorder.track(mask))
+    mask.redo()
+    window.rest()
+    assert window.states["a"] == "accepted"
 
 
 def test_all_of_it_is_there_again_in_another_window(window: Window, folder: Path, open_window: Any) -> None:
