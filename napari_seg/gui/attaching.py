@@ -32,7 +32,7 @@ from napari_seg.gui.ledger import Ledger
 from napari_seg.gui.track import Track
 from napari_seg.session.openings import Opened, left_alone, look_up, open_mask
 from napari_seg.session.predicted import Predicted
-from napari_seg.session.records import SAID, Plane, Step, plain, rows_by_key
+from napari_seg.session.records import LEARNING, Plane, Step, mask_plane, plain, rows_by_key
 from napari_seg.session.store import Store
 from napari_seg.session.writer import PAUSE
 from napari_seg.tasks.base import Labels
@@ -160,7 +160,7 @@ class Attaching:
             return
         worked = before is not None and self._ledger.steps(before) > 0
         wanted = layer.metadata.get(PLANE, "")
-        plane = self._free_name(wanted or plain(layer.name), found)
+        plane = self._free_name(wanted or _plane_named(plain(layer.name), found), found)
         parent = layer.source.parent  # a weak reference
         original = self.tracks.get(parent and parent())
         copied = original.plane if original is not None else wanted if wanted != plane else ""
@@ -317,7 +317,6 @@ class Attaching:
 
     def _free_name(self, name: str, found: Found) -> str:
         taken = self.open_planes(found)
-        name = f"{name} (mask)" if name.endswith(SAID) else name  # the ending means something in a session
         number = 1
         while (free := name if number == 1 else f"{name} {number}") in taken:
             number += 1
@@ -338,6 +337,12 @@ class Attaching:
 
     def _stir(self, event: Any) -> None:
         self._stirred.add(event.source)
+
+
+def _plane_named(name: str, found: Found) -> str:
+    """The plane of a mask that came under a name. One that was kept under it before it meant something is taken up."""
+    earlier = name in found.planes and name.removesuffix(LEARNING) not in found.planes
+    return name if earlier else mask_plane(name)
 
 
 def _left(track: Track) -> Future[tuple[list[Labels], dict[str, Entry]]]:

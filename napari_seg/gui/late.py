@@ -14,7 +14,7 @@ from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.results import Target, mask_name
 from napari_seg.session.cases import keep_late
 from napari_seg.session.predicted import Predicted
-from napari_seg.session.records import Plane, plain
+from napari_seg.session.records import Plane, mask_plane, plain
 from napari_seg.tasks.base import Labels
 
 KEPT = "{name} was closed before its mask was there; the mask is kept, and shown when you open {name} again."
@@ -46,7 +46,7 @@ class Late:
         arrivals, who, name = self._recorder.arrivals, self._recorder.who, target.layer.name
         volume, names = volume_as_kept(target.layer), target.model.task.names
         planes = [
-            (Plane(plain(mask_name(target, one)), target.objects, (one,) if one else tuple(names)), labels)
+            (Plane(mask_plane(plain(mask_name(target, one))), target.objects, (one,) if one else tuple(names)), labels)
             for one, labels in masks
         ]
 

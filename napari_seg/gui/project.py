@@ -47,7 +47,7 @@ from napari_seg.session.projects import (
     tell_failure,
     tell_model,
 )
-from napari_seg.session.records import LEARNING, ImageRow, Plane
+from napari_seg.session.records import LEARNING, ImageRow, Plane, mask_plane
 from napari_seg.session.session import OTHER_WINDOW, Session
 from napari_seg.session.whereabouts import resolved
 
@@ -542,4 +542,4 @@ def described(path: Path, image: Mapping[str, Any]) -> Volume:
 def plane_of(row: ImageRow, model: ModelSpec, class_name: str) -> Plane:
     """The plane that the mask of a case goes to: the same for every model, so that a new one replaces the old one."""
     names = (class_name,) if class_name else model.task.names
-    return Plane(f"{row.name} · {class_name or 'mask'}", model.task.kind == "instance", tuple(names))
+    return Plane(mask_plane(f"{row.name} · {class_name or 'mask'}"), model.task.kind == "instance", tuple(names))

@@ -216,6 +216,11 @@ def row_key(plane: str, key: str) -> str:
     return f"{plane}: {key}"
 
 
+def mask_plane(name: str) -> str:
+    """What the plane of a mask of this name is called: some endings mean something in a session."""
+    return f"{name} (mask)" if name.endswith((SAID, LEARNING)) else name
+
+
 def plane_of(key: str) -> str:
     """The plane of a row by its key (see :func:`row_key`), empty where it is of the image as a whole. The name of a
     plane may hold the sign that parts them."""

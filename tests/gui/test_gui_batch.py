@@ -325,6 +325,24 @@ def test_a_case_is_judged_with_its_masks_that_are_not_open(window: Window, folde
     assert window.states["a"] == "accepted"
 
 
+def test_a_mask_may_be_called_like_the_marks_for_learning(window: Window, folder: Path, open_window: Any) -> None:
+    window.choose(folder)
+    window.open(folder / "a.png")
+    paint(window.mask("deep learning"), 3, 1)
+    window.rest()
+    assert window.recorder.meant.layer.name == "deep learning"
+    assert window.states["a"] == "in work"
+    window.batch.say([folder / "a.png"], "accepted")
+    window.rest()
+    assert window.states["a"] == "accepted"
+    window.recorder.close()
+    again = open_window()
+    again.choose(folder)
+    again.open(folder / "a.png")
+    (mask,) = (layer for layer in again.viewer.layers if layer.name != "a")
+    assert (mask.visible, mask.data[3, 3]) == (True, 1)
+
+
 def test_all_of_it_is_there_again_in_another_window(window: Window, folder: Path, open_window: Any) -> None:
     window.segment({"a": 0.5})
     window.open(folder / "a.png")
