@@ -137,6 +137,21 @@ class Acts:
         self._ledger.count(track)
         self._ledger.changed.emit()
 
+    def answers(self, track: Track) -> Steps[bool]:
+        """Whether the session of a layer answers; not while its disk takes nothing, as a full one."""
+        yield from self.quiet(track)
+        writer = track.session.writer
+        answer = writer.call(lambda _: True)
+
+        def wait() -> bool:
+            try:
+                return writer.unless_refused(answer)
+            except SegError:
+                return False
+
+        answers: bool = yield self._errands.thread(wait)
+        return answers
+
     def compared(self, track: Track) -> Steps[None]:
         """Keep what differs in a layer from what is kept of it."""
         while track.comparing:

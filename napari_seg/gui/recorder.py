@@ -723,7 +723,8 @@ class Recorder:
         self, tracks: Sequence[Track], file: str, then: Callable[[list[Labels], Future[dict[str, Any]] | None], None]
     ) -> Steps[None]:
         for track in tracks:
-            yield from self._acts.compared(track)
+            if (yield from self._acts.answers(track)):
+                yield from self._acts.compared(track)
         while True:
             for track in tracks:
                 yield from self._acts.quiet(track)

@@ -160,7 +160,7 @@ class Saving:
             try:
                 words = record.write()
             except SegError as error:
-                return "", f"Saved {path.name}, but not where it comes from. {error}"
+                return f"{_saved(path, each)}, but not where it comes from", str(error)
             return f"{_saved(path, each)}{words}", ""
 
         self._engine.later(work, partial(self._done, changes), "files")
@@ -241,21 +241,33 @@ class Record:
         self, recorder: Recorder, track: Track | None, path: Path, known: Future[dict[str, Any]] | None
     ) -> None:
         self._track, self._who, self._path, self._known = track, recorder.who, path, known
+        self._writer = None if track is None else track.session.writer  # later it may be kept elsewhere
 
     def made(self) -> dict[str, Any]:
         """Wait for the record; what of it the file of the mask itself says. A mask is written without it too."""
         try:
-            return made(self._known.result()) if self._known is not None else {}
+            known = self._told()
         except SegError:
             return {}  # said by write()
+        return {} if known is None else made(known)
 
     def write(self) -> str:
-        """Wait for the record and write it; what to say of it. Raises ``SegError`` where it cannot be written."""
-        if self._known is None:
-            return ""
+        """Wait for the record and write it; what to say of it. Raises ``SegError`` where it cannot be written, though
+        the mask was."""
         where = record_path(self._path, stem(self._path))
-        write_record(self._known.result(), where)
+        try:
+            known = self._told()
+            if known is None:
+                return ""
+            write_record(known, where)
+        except SegError as error:
+            raise SegError(f"Saved {self._path.name}, but not where it comes from. {error}") from None
         return f", with {where.name}"
+
+    def _told(self) -> dict[str, Any] | None:
+        if self._known is None or self._writer is None:
+            return None
+        return self._writer.unless_refused(self._known)
 
     def give_up(self) -> None:
         """The mask was not written."""

@@ -80,10 +80,8 @@ class Answer(Future[T]):
 
     def result(self, timeout: float | None = None) -> T:
         """Raises ``SegError`` where the disk does not answer."""
-        while timeout is None and not self.done():
-            wait((self,), LOOK)
-            if not self.done() and (words := self._silence()):
-                raise SegError(words)
+        if timeout is None:
+            _wait_unless(self._silence, self)
         return super().result(timeout)
 
 
@@ -105,7 +103,8 @@ class Writer:
         self._closing = threading.Event()
         self._until = 0.0  # when trying ends, on the monotonic clock, once it is closing
         self._gave_up = False
-        self._stuck = False  # the next step waits for a file to be put back
+        self._refused = False  # the disk did not take the next step, which is tried again
+        self._stuck = False  # and that waits for a file to be put back
         self._at_work: float | None = None  # since when nothing has come of the disk
         store.watch(self._beat)
         self._thread = threading.Thread(target=self._work, name="napari-seg-writer", daemon=True)
@@ -124,6 +123,12 @@ class Writer:
             return self._kept.trouble
         since = self._at_work
         return silent(self._path.parent) if since is not None and time.monotonic() - since > SILENT else ""
+
+    def unless_refused(self, future: Future[T]) -> T:
+        """What the session answers, for who can do without it: raises ``SegError`` also where that would come after a
+        step that the disk does not take, such as a full one."""
+        _wait_unless(lambda: self._kept.trouble if self._refused else self.silence(), future)
+        return future.result()
 
     @property
     def closed(self) -> bool:
@@ -203,6 +208,12 @@ class Writer:
         self._at_work = time.monotonic()
 
     def _persist(self, work: Callable[[Store], object]) -> bool:
+        try:
+            return self._persisted(work)
+        finally:
+            self._refused = self._stuck = False
+
+    def _persisted(self, work: Callable[[Store], object]) -> bool:
         done = False
         while not self._gave_up:
             try:
@@ -220,9 +231,9 @@ class Writer:
                     raise
                 self._change(trouble=self._words(error))
                 self._stuck = isinstance(error, FileExistsError | FileNotFoundError)
+                self._refused = True
                 self._gave_up = not self._may_try_again()
             else:
-                self._stuck = False
                 self._change(waiting=-1, trouble="")
                 return True
         return False
@@ -335,6 +346,14 @@ def _end_all() -> None:
         writer.hurry()
     for writer in left:
         writer.close()
+
+
+def _wait_unless(hindrance: Callable[[], str], future: Future[Any]) -> None:
+    """Wait for an answer. Raises ``SegError`` with what is in its way, as soon as something is."""
+    while not future.done():
+        wait((future,), LOOK)
+        if not future.done() and (words := hindrance()):
+            raise SegError(words)
 
 
 def silent(folder: Path) -> str:

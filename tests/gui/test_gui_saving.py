@@ -28,6 +28,7 @@ from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Finished
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, layer_data
 from napari_seg.gui.opening import open_path
+from napari_seg.gui.track import Track
 from napari_seg.session.provenance import EXPORT
 
 SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
@@ -267,6 +268,38 @@ def test_a_record_that_could_not_be_written_is_told(
     assert (tmp_path / "mask.tif").exists()
 
 
+def full(track: Track) -> Callable[[], None]:
+    """The session of a mask may not grow any more, as on a full disk. Returns what frees the space."""
+    writer = track.session.writer
+    writer.call(lambda store: store._sql.execute("PRAGMA max_page_count = 1").fetchone()).result()
+
+    def free() -> None:
+        writer._store._sql.execute("PRAGMA max_page_count = 1000000").fetchone()
+
+    return free
+
+
+def test_a_mask_goes_to_another_disk_while_that_of_its_session_is_full(shown: Controller, tmp_path: Path) -> None:
+    mask, (track,) = shown.viewer.layers[-1], shown.recorder.tracks()
+    free = full(track)
+    mask.data_setitem(tuple(np.indices(mask.data.shape)), np.random.default_rng(0).integers(0, 200, mask.data.shape))
+    shown.save_one(track, tmp_path / "mask.tif")
+    while not shown.state.findings:
+        shown.tick()
+    words = "Saved mask.tif, but not where it comes from. The disk of "
+    assert shown.state.findings[0].text.startswith(words)
+    assert shown.state.findings[0].text.endswith(" is full; free some space.")
+    assert shown.state.saved.startswith("Saved mask.tif at ")
+    assert shown.state.saved.endswith(", but not where it comes from")
+    np.testing.assert_array_equal(read(tmp_path / "mask.tif").data, mask.data)
+    assert not (tmp_path / "mask.review.json").exists()
+    free()
+    rest(shown)
+    shown.save_one(track, tmp_path / "mask.tif")
+    rest(shown)
+    assert shown.state.saved.endswith(", with mask.review.json")
+
+
 def test_what_changed_without_an_event_is_kept_when_a_layer_is_closed(shown: Controller) -> None:
     mask = shown.viewer.layers[-1]
     (track,) = shown.recorder.tracks()
@@ -411,6 +444,25 @@ def test_the_window_lives_while_file_save_writes_what_was_there(
         viewer.layers.save(str(tmp_path / "out.nii.gz"), selected=True, plugin="napari-seg")
     log = track.session.writer.call(lambda store: [line[3] for line in store.log(track.row.id)]).result()
     assert log[-2:] == [EXPORT, f"{EXPORT} failed"]
+
+
+def test_file_save_of_napari_does_not_wait_for_a_full_disk(
+    make_napari_viewer: Callable[..., Any], plugin: None, tmp_path: Path, qtbot: Any
+) -> None:
+    viewer = make_napari_viewer()
+    viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")
+    viewer.add_image(np.random.default_rng(0).random((100, 100)), name="cells")
+    mask = viewer.add_labels(np.zeros((100, 100), np.uint16), name="by hand")
+    recorder = next(panel.controller.recorder for panel in viewer.window.dock_widgets.values())
+    qtbot.waitUntil(lambda: recorder.track(mask) is not None and recorder.rests, timeout=20_000)
+    free = full(recorder.track(mask))
+    mask.data_setitem(tuple(np.indices(mask.data.shape)), np.random.default_rng(0).integers(0, 60_000, mask.data.shape))
+    viewer.layers.selection = {mask}
+    with pytest.raises(SegError, match=r"Saved out\.tif, but not where it comes from\. The disk of .* is full; free"):
+        viewer.layers.save(str(tmp_path / "out.tif"), selected=True, plugin="napari-seg")
+    np.testing.assert_array_equal(read(tmp_path / "out.tif").data, mask.data)
+    free()
+    qtbot.waitUntil(lambda: not recorder.safe.waiting, timeout=20_000)
 
 
 def test_an_image_is_never_replaced(shown: Controller, tmp_path: Path) -> None:

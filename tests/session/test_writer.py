@@ -372,6 +372,19 @@ def test_a_disk_that_does_not_answer_is_told_and_holds_nobody_up(
     assert len(writer.call(lambda store: store.images()).result()) == 1
 
 
+def test_who_can_do_without_an_answer_does_not_wait_for_a_full_disk(writer: Writer) -> None:
+    no_more_room(writer)
+    kept = writer.put(1, filled(1))
+    asked = writer.call(lambda store: store.images())
+    with pytest.raises(SegError, match="is full; free some space"):
+        writer.unless_refused(asked)
+    assert not asked.done()
+    free_room(writer)
+    assert len(asked.result()) == 1  # whoever needs it waits
+    assert kept.result()
+    assert len(writer.unless_refused(writer.call(lambda store: store.images()))) == 1
+
+
 def test_long_work_of_a_disk_that_answers_is_no_silence(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SILENT", 0.2)
     monkeypatch.setattr(module, "LOOK", 0.01)
