@@ -223,6 +223,7 @@ class Controller:
         images of a project too."""
         self.choose_model(path)
         if self._model == path:
+            self.models.prefer(path)
             self.batch.adopt_model(path, instead_of)
 
     def answer(self, axes: str) -> None:

@@ -43,3 +43,8 @@ class KnownModels:
             own, taken = path.parent == shelf(), spec.name in self.names.values()
             self.names[path] = name_of(path) if own else f"{spec.name} ({path.stem})" if taken else spec.name
             self.changed.emit()
+
+    def prefer(self, path: Path) -> None:
+        """A person decided for a model of the list: of those that suit an image alike it is proposed."""
+        self.names = {path: self.names[path]} | self.names
+        self.changed.emit()

@@ -86,13 +86,14 @@ class Match:
 
 
 def rank(specs: Mapping[Path, ModelSpec], volume: Volume, settings: PredictSpec) -> list[Match]:
-    """All models, the one that suits the image best first, those that cannot run last.
+    """All models, the one that suits the image best first, those that cannot run last; of equals the one that comes
+    first in ``specs``.
 
     Only a few thousand voxels are looked at, and none of an image that is not in memory.
     """
     modality = modality_of(volume)
     matches = [match(path, spec, volume, settings, modality) for path, spec in specs.items()]
-    return sorted(matches, key=lambda found: (bool(found.refusal), found.cost, specs[found.path].name))
+    return sorted(matches, key=lambda found: (bool(found.refusal), found.cost))
 
 
 def match(path: Path, spec: ModelSpec, volume: Volume, settings: PredictSpec, modality: str) -> Match:

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_seg.editing.annotation import CASE, Entry, object_key, slice_key
 from napari_seg.errors import SegError
-from napari_seg.gui import classroom, spotlight, watch
+from napari_seg.gui import classroom, known_models, spotlight, watch
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.learning_curve_view import legend_of
@@ -1257,6 +1257,28 @@ def test_an_adopted_model_is_the_one_of_the_project(
     in_project.batch.choose_folder(folder)  # what was adopted suits its images as well
     rest(in_project)
     assert in_project.batch.state.model == path
+
+
+def test_an_adopted_model_is_proposed_again(
+    controller: Controller,
+    engine: Any,
+    trainer: Any,
+    page: TrainPage,
+    spots: Path,
+    picture: np.ndarray[Any, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(known_models, "shipped", lambda: {"instance2d": spots})  # its name comes first
+    corrected(controller)
+    path = trained(controller, trainer, page, spots)
+    page.verdict.use.click()
+    rest(controller)
+    controller.close()
+    again = Controller(ViewerModel(), engine, trainer=trainer)
+    again.viewer.add_image(picture, name="cells")
+    rest(again)
+    assert again.chosen_model() == path
+    again.close()
 
 
 def test_an_adopted_model_leaves_what_a_person_chose_for_the_project(

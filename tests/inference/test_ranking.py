@@ -136,6 +136,13 @@ def test_names_on_the_card() -> None:
     assert learned_modality(semantic("x", card=Card(summary="Directions of the Mr Smith"))) == ""
 
 
+@pytest.mark.parametrize("names", [["nuclei2d-2", "nuclei2d"], ["nuclei2d", "nuclei2d-2"]])
+def test_of_equals_the_first_stays_first(names: list[str]) -> None:
+    picture = Volume(np.zeros((40, 50), np.uint8), "YX")
+    specs = {Path(name): NUCLEI.model_copy(update={"name": name}) for name in names}
+    assert [one.path.name for one in rank(specs, picture, DEFAULTS)] == names
+
+
 def test_many_models_are_quick() -> None:
     ct = read(path_of("abdomen_ct"))
     specs = {Path(f"{k}"): BRAIN if k % 2 else HEART for k in range(300)}
