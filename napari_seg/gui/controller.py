@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -297,12 +298,10 @@ class Controller:
         if self._closed:
             return []
         self._closed = True
-        self.hands.close()
-        self.reviewing.close()
-        self.classroom.close()
-        self.recorder.close()
-        self.engine.close()
-        clear(self.viewer)
+        with ExitStack() as rest:  # the last is called first, and each whatever befalls another
+            rest.callback(clear, self.viewer)
+            for part in (self.engine, self.recorder, self.classroom, self.reviewing, self.hands):
+                rest.callback(part.close)
         masks = [track.layer for track in self.recorder.tracks()] if is_open(self.viewer) else []
         for mask in masks:
             mask.editable = False

@@ -41,6 +41,10 @@ _SILENT = 3600.0
 files was written: it writes its state much more often."""
 
 
+_LEFT: set[Path] = set()
+"""Files that are no longer needed and could not be removed, as their disk is read-only. They count as gone."""
+
+
 @dataclass(frozen=True)
 class Kept:
     """A model on the shelf. ``note``: what is known of it besides."""
@@ -67,7 +71,8 @@ def name_of(path: Path) -> str:
 def kept() -> list[Kept]:
     """All models of the shelf, the newest first; files that are none are left out. What was read once is known."""
     found = []
-    for path in _by_age(path for path in shelf().glob(f"*{SUFFIX}") if not path.name.endswith(SAMPLES_SUFFIX)):
+    models = {path for path in shelf().glob(f"*{SUFFIX}") if not path.name.endswith(SAMPLES_SUFFIX)}
+    for path in _by_age(models - _LEFT):
         try:
             about = path.stat()
             found.append(Kept(path, _spec(path, about.st_mtime_ns, about.st_size), _read(_beside(path, NOTE))))
@@ -88,6 +93,7 @@ def free_path(name: str) -> Path:
     Raises ``SegError`` where nothing can be kept there.
     """
     folder = shelf()
+    _remove_again()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         taken = {name.split(".")[0].lower() for name in os.listdir(folder)}  # noqa: PTH208  names alone
@@ -120,6 +126,7 @@ def put_order(path: Path, order: dict[str, Any]) -> None:
 def orders() -> dict[Path, dict[str, Any]]:
     """The trainings that were begun and neither ended nor given up, and that no process works on, the newest first, by
     their models."""
+    _remove_again()
     found = _by_age(shelf().glob(f"*{ORDER}"))
     records = {path.with_name(path.name.removesuffix(ORDER) + SUFFIX): _read(path) for path in found}
     return {path: record for path, record in records.items() if record and not _is_owned(path)}
@@ -145,7 +152,7 @@ def claim(path: Path) -> bool:
 
 def let_go(path: Path) -> None:
     """This process trains a model no longer."""
-    _beside(path, OWNER).unlink(missing_ok=True)
+    _remove(_beside(path, OWNER))
 
 
 def _is_owned(path: Path) -> bool:
@@ -160,16 +167,15 @@ def _is_owned(path: Path) -> bool:
 
 def end_order(path: Path) -> None:
     """A training is over: what it took to go on is no longer needed."""
-    for ending in (ORDER, OWNER):
-        _beside(path, ending).unlink(missing_ok=True)
-    state_of(path).unlink(missing_ok=True)
+    for file in (_beside(path, ORDER), _beside(path, OWNER), state_of(path)):
+        _remove(file)
 
 
 def throw_away(path: Path) -> None:
     """A training is given up: nothing of it is kept."""
     end_order(path)
     for file in (path, _beside(path, SAMPLES_SUFFIX)):
-        file.unlink(missing_ok=True)
+        _remove(file)
 
 
 def left_behind(path: Path) -> bool:
@@ -206,8 +212,25 @@ def _written(path: Path) -> float:
         return 0.0
 
 
+def _remove(path: Path) -> None:
+    """Remove a file, at a later look where that is not possible now: what is over must not wait for a disk."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        _LEFT.add(path)
+    else:
+        _LEFT.discard(path)
+
+
+def _remove_again() -> None:
+    for path in tuple(_LEFT):
+        _remove(path)
+
+
 def _read(path: Path) -> dict[str, Any]:
     """An object of JSON; nothing where there is none, or it is damaged: a model is whole without it."""
+    if path in _LEFT:
+        return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -220,6 +243,7 @@ def _write(path: Path, known: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with written(path) as aside:
             aside.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        _LEFT.discard(path)
     except OSError as error:
         raise _refused(path.parent, error) from None
 

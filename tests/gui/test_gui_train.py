@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -481,6 +483,68 @@ def test_what_one_window_trains_no_other_window_takes(
     there.resolve()
     assert there.state.interrupted is None
     beside.close()
+
+
+@contextmanager
+def read_only_shelf() -> Iterator[None]:
+    """From the folder of the models nothing can be removed."""
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path.parent == shelf.shelf():
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        unlink(path, missing_ok)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        yield
+
+
+def test_a_training_ends_also_where_models_can_no_longer_be_kept(
+    controller: Controller, trainer: Any, page: TrainPage
+) -> None:
+    corrected(controller)
+    path = begun(controller, trainer, page)
+    shelf.state_of(path).write_bytes(b"state")
+    with read_only_shelf():
+        say(controller, trainer, Failed, "The model could not be kept; free some space.")
+    assert page.failure.words.text() == "It did not work: The model could not be kept; free some space."
+    assert page.begin.isEnabled()
+    page.interrupted.go_on.click()
+    rest(controller)
+    assert (trainer.orders[-1]["save_to"], trainer.orders[-1]["resume"]) == (str(path), True)
+
+
+def test_the_last_change_is_kept_also_where_models_can_no_longer_be(
+    controller: Controller, trainer: Any, engine: Any, page: TrainPage
+) -> None:
+    layer = corrected(controller)
+    begun(controller, trainer, page)
+    layer.data[50:, 60:] = 42  # without an event
+    with read_only_shelf():
+        controller.close()
+    again = Controller(ViewerModel(), engine, trainer=trainer)
+    again.viewer.add_image((twelve_cells() > 0) * 100.0, name="cells")
+    rest(again)
+    np.testing.assert_array_equal(again.viewer.layers["mask"].data, layer.data)
+    again.close()
+
+
+@pytest.mark.parametrize("part", ["hands", "classroom", "engine"])
+def test_the_last_change_is_kept_whatever_else_fails(
+    controller: Controller, engine: Any, trainer: Any, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = corrected(controller)
+    layer.data[50:, 60:] = 42  # without an event
+    monkeypatch.setattr(getattr(controller, part), "close", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        controller.close()
+    monkeypatch.delattr(getattr(controller, part), "close")
+    again = Controller(ViewerModel(), engine, trainer=trainer)
+    again.viewer.add_image((twelve_cells() > 0) * 100.0, name="cells")
+    rest(again)
+    np.testing.assert_array_equal(again.viewer.layers["mask"].data, layer.data)
+    again.close()
 
 
 def test_a_refusal_of_the_engine_is_one_sentence(controller: Controller, trainer: Any, page: TrainPage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -89,6 +90,32 @@ def test_a_training_belongs_to_one_process_until_that_is_gone(folder: Path) -> N
     assert shelf.claim(path)
     shelf.end_order(path)
     assert [found.name for found in folder.iterdir()] == [shelf.CLAIMING]
+
+
+def test_what_cannot_be_removed_counts_as_gone_and_is_removed_later(
+    folder: Path, model_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    paths = [shelf.free_path("mine") for _ in range(3)]
+    for path in paths:
+        path.write_bytes(model_file("semantic").read_bytes())
+        shelf.put_order(path, {"minutes": 5})
+        assert shelf.claim(path)
+    with monkeypatch.context() as read_only:
+        read_only.setattr(Path, "unlink", refuse)
+        shelf.let_go(paths[0])
+        shelf.end_order(paths[1])
+        shelf.throw_away(paths[2])
+        assert list(shelf.orders()) == [paths[0]]
+        assert {one.path for one in shelf.kept()} == set(paths[:2])
+    assert shelf.claim(paths[0])
+    assert shelf.orders() == {}
+    assert {file.name for file in folder.iterdir()} == {
+        "mine-1.safetensors", "mine-1.order.json", "mine-1.owner.json", "mine-2.safetensors", shelf.CLAIMING,
+    }  # fmt: skip
+    assert not shelf.claim(paths[0])
 
 
 def test_of_a_training_that_is_given_up_nothing_is_left(folder: Path) -> None:
