@@ -188,7 +188,8 @@ def volume_of(layer: Any, axes: str | None = None) -> Volume:
         if channel and channel == tuple(data.shape):  # else it is a part or a projection of it
             if is_image and is_as_read(layer):
                 return _as_large(known, layer)
-            known = known.mask(data, axes=known.mask_axes(), name=layer.name)
+            one = replace(known, data=data, axes=known.axes.replace("C", ""), channels=(), levels=())
+            known = one if is_image else known.mask(data, axes=known.mask_axes())
         if known.shape == tuple(data.shape):
             source = None if is_image and not is_as_read(layer) else known.source
             return _as_large(replace(known, data=data, levels=levels, name=layer.name, source=source), layer)
