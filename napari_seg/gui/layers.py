@@ -7,6 +7,7 @@ each other exactly, also where they are oblique; the true affine stays in the me
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -200,7 +201,36 @@ def volume_of(layer: Any, axes: str | None = None) -> Volume:
     sizes = sizes_of(layer)
     scale = [sizes[k] * UNITS[u] / UNITS[unit] for k, u in zip(spatial, units, strict=True)]
     spacing = tuple(scale) if unit != "pixel" or any(s != 1 for s in scale) else None
-    return Volume(data, axes, spacing=spacing, unit=unit, name=layer.name, levels=levels)
+    found = Volume(data, axes, spacing=spacing, unit=unit, name=layer.name, levels=levels)
+    return _as_part(found, known, layer) if isinstance(known, Volume) else found
+
+
+def _as_part(volume: Volume, whole: Volume, layer: Any) -> Volume:
+    """The volume of a layer that was cut out of another one, with its place in the patient where it lies in that."""
+    sizes = volume.spacing or (1.0,) * volume.ndim
+    told = volume.unit != "pixel" or np.array_equal(sizes, whole.spacing or ())
+    if whole.affine is None or volume.spatial != whole.spatial or not told:
+        return volume
+    unit = whole.unit if volume.unit == "pixel" else volume.unit
+    part = replace(volume, spacing=sizes, unit=unit, affine=_affine_of(layer, whole.affine, volume.axes, unit))
+    box = (1,) * (3 - part.ndim) + part.grid
+    corners = np.array([[*corner, 1] for corner in itertools.product(*((0, n - 1) for n in box))], float).T
+    found = np.linalg.solve(whole.affine, np.asarray(part.affine) @ corners)[3 - part.ndim : 3].T
+    return part if np.all((found > -1) & (found < whole.grid)) else volume
+
+
+def _affine_of(layer: Any, known: NDArray[np.float64], axes: str, unit: str) -> NDArray[np.float64]:
+    """The affine of what a layer with these ``axes`` shows, by where it lies along the axes of a volume of which that
+    is ``known``. ``unit``: of a layer that names none."""
+    shown = [axis for axis in axes if axis not in ("S" if layer.ndim == len(axes.replace("S", "")) else "CS")]
+    keep = [k for k, axis in enumerate(shown) if axis in SPATIAL]
+    units = [SHORT_UNITS.get(str(layer.units[k]), "pixel") for k in keep]
+    lengths = np.array([UNITS[unit if one == "pixel" else one] for one in units])
+    directions, first = known[:3, :3] / spacing_of(known), 3 - len(keep)
+    along = np.linalg.solve(directions, known[:3])
+    along[first:, first:3] = layer._data_to_world.linear_matrix[np.ix_(keep, keep)] * lengths[:, None]
+    along[first:, 3] = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))[keep] * lengths
+    return np.vstack([directions @ along, known[3:]])
 
 
 _COMPARED: WeakKeyDictionary[Any, tuple[Any, Any, bool]] = WeakKeyDictionary()

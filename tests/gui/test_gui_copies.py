@@ -1,4 +1,4 @@
-"""A layer is copied, as napari does it, and the copy is changed: it is another image than the one it was made of."""
+"""A layer is copied or cropped, as napari and its plugins do it, and the copy is changed: it is an image of its own."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import pytest
 from controlled import paint
 from napari.layers import _layer_actions
 
-from napari_seg.data.formats import write
+from napari_seg.data.align import onto_grid
+from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.gui.arrivals import same_image
 from napari_seg.gui.layers import channel_of, layer_data, volume_of
+from napari_seg.gui.manifest import write_labels
+from napari_seg.gui.results import empty_mask
 
 GRID = (40, 50)
 NOISE = np.random.default_rng(0).integers(0, 200, (2, *GRID)).astype(np.uint8)
@@ -131,3 +134,45 @@ def test_a_changed_copy_of_a_channel_is_segmented_as_it_is_shown(open_window: An
     found = volume_of(copy)
     assert (found.axes, found.spacing, found.channels, channel_of(copy)) == ("YX", (0.5, 0.5), (), None)
     assert np.array_equal(found.data, NOISE[1] // 2)
+
+
+@pytest.mark.parametrize("units", ["millimeter", "pixel"])
+@pytest.mark.parametrize("oblique", [False, True])
+def test_the_mask_of_a_crop_is_saved_where_the_crop_lies(
+    open_window: Any, tmp_path: Path, units: str, oblique: bool
+) -> None:
+    affine = np.array([[0, 0, -1.0, 50], [0, -1, 0, 60], [-3, 0, 0, 70], [0, 0, 0, 1]])
+    if oblique:
+        affine[:3, :3] = np.array([[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]]) @ affine[:3, :3]
+    ct = Volume(np.zeros((10, 64, 64), np.uint8), "ZYX", (3.0, 1, 1), "mm", affine, name="ct")
+    ((data, about, _),) = layer_data(ct, "image")
+    window = open_window()
+    whole = window.viewer.add_image(data, **about)
+    crop = window.viewer.add_image(
+        np.ascontiguousarray(data[2:8, 10:40, 20:50]),
+        scale=whole.scale,
+        translate=np.add(whole.translate, (6, 10, 20)),
+        units=(units,) * 3,
+        axis_labels=whole.axis_labels,
+        metadata=dict(whole.metadata),
+        name="crop",
+    )
+    window.rest()
+    mask = empty_mask(window.viewer, crop)
+    window.rest()
+    mask.data_setitem((np.array([1]), np.array([2]), np.array([3])), 1)
+    for ending in (".nii.gz", ".nrrd"):
+        path = tmp_path / f"mask{ending}"
+        write_labels(str(path), *mask.as_layer_data_tuple()[:2])
+        assert np.argwhere(onto_grid(read(path), ct).data).tolist() == [[3, 12, 23]]
+
+
+def test_what_lies_beside_the_volume_that_it_remembers_says_no_place_in_the_patient(open_window: Any) -> None:
+    affine = np.diag([3.0, 1, 1, 1])
+    affine[:3, 3] = 900, 0, 0
+    ct = Volume(np.zeros((10, 64, 64), np.uint8), "ZYX", (3.0, 1, 1), "mm", affine, name="ct")
+    ((data, about, _),) = layer_data(ct, "image")
+    known = {key: about[key] for key in ("scale", "units", "axis_labels", "metadata")}
+    crop = open_window().viewer.add_image(data[2:8], **known)
+    assert volume_of(crop).affine is None
+    assert volume_of(crop).spacing == (3.0, 1.0, 1.0)
