@@ -282,6 +282,16 @@ def _as_large(volume: Volume, layer: Any) -> Volume:
     return replace(volume, spacing=tuple(wanted[axis] for axis in volume.spatial), unit=unit, affine=affine)
 
 
+def as_it_lies(layer: Any) -> Volume:
+    """The volume that an image layer shows, in the place where a person moved it."""
+    volume = volume_of(layer)
+    if volume.affine is not None:
+        moved = lies_elsewhere(layer)
+        return replace(volume, affine=_affine_of(layer, volume.affine, volume.axes, volume.unit)) if moved else volume
+    moved = bool(np.any(layer.data_to_world(np.zeros(layer.ndim))))
+    return replace(volume, source=None) if moved else volume  # another place cannot be written; the old one is not
+
+
 def sizes_of(layer: Any) -> list[float]:
     """How large a voxel of a layer is along each of its axes, in the layer's units, by its scale and its affine."""
     linear = layer._data_to_world.linear_matrix
@@ -289,19 +299,19 @@ def sizes_of(layer: Any) -> list[float]:
 
 
 def lies_elsewhere(layer: Any, image: Any = None) -> bool:
-    """Whether a mask does not lie on the ``image`` it belongs to, or where the file of that says: somebody moved it."""
-    ends = np.vstack([np.zeros(layer.ndim), np.diag(layer.data.shape)])
+    """Whether a layer does not lie on the ``image`` it belongs to, or where its file says: somebody moved it."""
+    ends = np.vstack([np.zeros(layer.ndim), np.diag(layer.data.shape[: layer.ndim])])
     known = layer.metadata.get(KEY)
     if image is not None and image.ndim == layer.ndim:
         there = [image.data_to_world(end) * lengths_of(image.units) for end in ends]
-    elif isinstance(known, Volume):
-        place = _place(known)
+    elif isinstance(known, Volume) and len((place := _place(known))["scale"]) == layer.ndim:
         there = [(end * place["scale"] + place["translate"]) * lengths_of(place["units"]) for end in ends]
     else:
         return False
     lengths = lengths_of(layer.units)
     here = [layer.data_to_world(end) * lengths for end in ends]
-    return not np.allclose(here, there, rtol=1e-4, atol=1e-3 * float(np.abs(layer.scale * lengths).min()))
+    smallest = float(np.abs(layer.scale * lengths).min())
+    return not np.allclose(here, there, rtol=1e-7, atol=0.1 * smallest)  # files round, also large coordinates
 
 
 def lengths_of(units: Iterable[Any]) -> NDArray[np.float64]:

@@ -15,7 +15,17 @@ from napari_seg.data.formats import format_of, identities, spared, suffix_of, wr
 from napari_seg.editing.said import class_names, counts_objects
 from napari_seg.errors import SegError
 from napari_seg.gui.colours import class_looks
-from napari_seg.gui.layers import CLASSES, KEY, MOVED, OBJECTS, LayerData, layer_data, lies_elsewhere, volume_of
+from napari_seg.gui.layers import (
+    CLASSES,
+    KEY,
+    MOVED,
+    OBJECTS,
+    LayerData,
+    as_it_lies,
+    layer_data,
+    lies_elsewhere,
+    volume_of,
+)
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -109,9 +119,11 @@ def write_layers(path: Path, layers: Sequence[LayerData]) -> list[str]:
         raise SegError(words)
     shown = [Layer.create(*layer) for layer in layers]
     placed = _placed(shown)
-    volume, records, planes = volume_of(placed), list[Record](), tuple[str, ...]()
+    of_labels = layers[0][2] == "labels"
+    volume = volume_of(placed) if of_labels else as_it_lies(placed)
+    records, planes = list[Record](), tuple[str, ...]()
     copies = [volume.data]
-    if layers[0][2] == "labels":
+    if of_labels:
         kept = [_kept(data) for data, _, _ in layers]
         for layer, one in zip(shown, kept, strict=True):
             if lies_elsewhere(layer, None if one is None else one[1].image):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from napari_seg.data.align import onto_grid
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.gui.arrivals import same_image
-from napari_seg.gui.layers import channel_of, layer_data, volume_of
-from napari_seg.gui.manifest import write_labels
+from napari_seg.gui.layers import channel_of, layer_data, lies_elsewhere, volume_of
+from napari_seg.gui.manifest import write_image, write_labels
 from napari_seg.gui.results import empty_mask
 
 GRID = (40, 50)
@@ -176,3 +177,41 @@ def test_what_lies_beside_the_volume_that_it_remembers_says_no_place_in_the_pati
     crop = open_window().viewer.add_image(data[2:8], **known)
     assert volume_of(crop).affine is None
     assert volume_of(crop).spacing == (3.0, 1.0, 1.0)
+
+
+def test_an_image_that_was_moved_is_written_where_it_lies(open_window: Any, tmp_path: Path) -> None:
+    affine = np.array([[0, 0, -1.0, 50], [0, -1, 0, 60], [-3, 0, 0, 70], [0, 0, 0, 1]])
+    ct = tmp_path / "ct.nii.gz"
+    write(Volume(np.zeros((10, 20, 30), np.uint8), "ZYX", (3.0, 1, 1), "mm", affine), ct)
+    window = open_window()
+    image = window.drop(ct)
+    image.translate = np.add(image.translate, (6, 5, -4))
+    for ending in (".nii.gz", ".nrrd"):
+        write_image(str(tmp_path / f"moved{ending}"), *image.as_layer_data_tuple()[:2])
+        again = window.drop(tmp_path / f"moved{ending}")
+        assert again.data_to_world((1, 2, 3)) == pytest.approx(image.data_to_world((1, 2, 3)))
+
+
+def test_an_image_that_was_moved_does_not_say_its_old_place_on_the_stage(open_window: Any, tmp_path: Path) -> None:
+    first, still, moved = (tmp_path / f"{name}.ome.zarr" for name in ("first", "still", "moved"))
+    write(Volume(NOISE[0], "YX", (0.5, 0.5), "um"), first)
+    about = json.loads((first / "zarr.json").read_text())
+    steps = about["attributes"]["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"]
+    steps[1:] = [{"type": "translation", "translation": [71.5, 92.5]}]
+    (first / "zarr.json").write_text(json.dumps(about))
+    window = open_window()
+    image = window.drop(first)
+    write_image(str(still), *image.as_layer_data_tuple()[:2])
+    image.translate = (3, 4)
+    write_image(str(moved), *image.as_layer_data_tuple()[:2])
+    assert ["71.5" in (path / "zarr.json").read_text() for path in (still, moved)] == [True, False]
+
+
+@pytest.mark.parametrize("stage", [0.0, 5000.0, 50000.0])
+def test_a_mask_that_was_shifted_is_noticed_wherever_the_stage_stood(open_window: Any, stage: float) -> None:
+    viewer = open_window().viewer
+    image = viewer.add_image(NOISE[0], scale=(0.1, 0.1), translate=(stage, stage), units=("um", "um"))
+    mask = empty_mask(viewer, image)
+    assert not lies_elsewhere(mask, image)
+    mask.translate = (stage + 0.1, stage)
+    assert lies_elsewhere(mask, image)
