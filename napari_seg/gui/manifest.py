@@ -14,6 +14,7 @@ from napari_seg.data.align import apart
 from napari_seg.data.formats import format_of, identities, spared, suffix_of, write
 from napari_seg.editing.said import class_names, counts_objects
 from napari_seg.errors import SegError
+from napari_seg.files import at_home
 from napari_seg.gui.colours import class_looks
 from napari_seg.gui.layers import (
     CLASSES,
@@ -115,7 +116,7 @@ def write_layers(path: Path, layers: Sequence[LayerData]) -> list[str]:
     from napari_seg.gui.views import window_of
     from napari_seg.gui.waiting import wait_for
 
-    if words := spared(path.expanduser(), identities(_image_files())):
+    if words := spared(at_home(path), identities(_image_files())):
         raise SegError(words)
     shown = [Layer.create(*layer) for layer in layers]
     placed = _placed(shown)

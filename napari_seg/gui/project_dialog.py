@@ -97,7 +97,7 @@ class ProjectDialog(QDialog):
         self.save.setEnabled(False)
         self.leave.setEnabled(False)
         self.save.setText("Saving...")
-        self._save(self.name.text(), Path(self.folder.text().strip()).expanduser(), self.chosen, self._done)
+        self._save(self.name.text(), at_home(self.folder.text().strip()), self.chosen, self._done)
 
     def _done(self, why: str) -> None:
         self.save.setText("Save")

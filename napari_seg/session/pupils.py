@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from napari_seg.data.formats import is_image
 from napari_seg.errors import SegError
+from napari_seg.files import at_home
 from napari_seg.models.file import file_hash
 from napari_seg.models.spec import ModelSpec
 from napari_seg.session.database import NAME
@@ -26,7 +27,7 @@ def taught_in(named: str) -> list[Taught]:
 
     Raises ``SegError`` where there is no such session.
     """
-    path = Path(named).expanduser()
+    path = at_home(named)
     if path.is_dir() and (session_folder(path) / NAME).exists():
         return lessons(path)
     known = [one.folder for one in recent() if one.name == named and (one.folder / NAME).exists()]
