@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_seg.data.formats import stem
 from napari_seg.data.volume import Volume
+from napari_seg.files import at_home
 from napari_seg.gui.parts import row, say, text
 from napari_seg.gui.words import breakable
 
