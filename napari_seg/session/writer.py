@@ -103,6 +103,7 @@ class Writer:
         self._closing = threading.Event()
         self._until = 0.0  # when trying ends, on the monotonic clock, once it is closing
         self._gave_up = False
+        self._told_of = ""  # what the disk said against work that nobody waits for
         self._refused = False  # the disk did not take the next step, which is tried again
         self._stuck = False  # and that waits for a file to be put back
         self._at_work: float | None = None  # since when nothing has come of the disk
@@ -256,15 +257,20 @@ class Writer:
             return result
 
         try:
-            return self._translated(work if self.read_only else lasting)
+            result = self._translated(work if self.read_only else lasting)
         except OSError as error:
             raise SegError(str(error)) from None
+        if self._told_of and self._told_of == self._kept.trouble:
+            self._change(trouble="")
+        self._told_of = ""
+        return result
 
     def _told(self, work: Callable[[Store], object]) -> None:
         try:
             self._lasting(work)
         except SegError as error:
-            self._change(trouble=str(error))
+            self._told_of = str(error)
+            self._change(trouble=self._told_of)
         except BaseException as error:
             _show(error)
             raise

@@ -354,6 +354,31 @@ def test_a_program_ends_also_where_the_disk_takes_no_more(tmp_path: Path) -> Non
     assert left == [f"stroke {k}" for k in range(1, len(left) + 1)]
 
 
+@pytest.mark.parametrize("way", ["send", "call"])
+def test_what_nobody_waits_for_is_trouble_until_the_disk_takes_something(writer: Writer, way: str) -> None:
+    no_more_room(writer)
+    writer.send(lambda store: store._sql.execute("INSERT INTO meta VALUES ('a', zeroblob(100000))"))
+    writer.flush(20)
+    assert writer.kept.trouble.endswith(FULL)
+    writer.call(lambda store: store.images()).result()  # to read needs no room
+    assert writer.kept.trouble.endswith(FULL)
+    free_room(writer)
+    if way == "send":
+        writer.send(lambda store: store.spend(1, "2026-11-29", "Ann", 5.0))
+        writer.flush(20)
+    else:
+        writer.call(lambda store: store.spend(1, "2026-11-29", "Ann", 5.0), writes=True).result()
+    assert writer.kept == Kept()
+
+
+def test_what_can_never_be_kept_is_told_until_a_step_is(writer: Writer) -> None:
+    assert not writer.put(1, step({Place("mask", 0, 3): np.full((44, 44), -1, np.int8)})).result(20)
+    told = writer.kept.trouble
+    writer.send(lambda store: store.spend(1, "2026-11-29", "Ann", 5.0))
+    writer.flush(20)
+    assert (writer.kept.trouble, writer.kept.lost) == (told, 1)
+
+
 def test_a_disk_that_does_not_answer_is_told_and_holds_nobody_up(
     writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
