@@ -23,12 +23,13 @@ from typing import Any, Literal, ParamSpec, TypeVar
 import numpy as np
 from psygnal import Signal
 
-from napari_seg.editing.annotation import Annotation, Box, Entry, object_key, unused
+from napari_seg.editing.annotation import Annotation, Box, Entry, label_of, object_key, unused
+from napari_seg.editing.counting import counted
 from napari_seg.editing.edit import Edit
 from napari_seg.editing.meaning import MOST
 from napari_seg.editing.said import NUMBERS, counts_objects
 from napari_seg.errors import SegError
-from napari_seg.gui.acts import Acts, places_of, refuse_read_only, rows_of
+from napari_seg.gui.acts import Acts, labels_at, places_of, refuse_read_only, rows_of
 from napari_seg.gui.arrivals import Found, same_image, volume_as_kept
 from napari_seg.gui.attaching import Attaching
 from napari_seg.gui.engine import Engine
@@ -682,8 +683,27 @@ class Recorder:
             if self._keeps(track) and track.layer.data is data:
                 self._keep_no_more(track)
             return
-        self._ledger.put(track, "replaced", (yield from copied(track, track.all_places())), said=said)
-        self._look_through(track)
+        while track.layer.data.shape == data.shape:  # else it got yet another one, which is looked at by itself
+            version = track.version
+            rows = yield from self._said_of_others(track)
+            blocks = yield from copied(track, track.all_places())
+            if track.version == version:
+                self._ledger.put(track, "replaced", blocks, rows, said=said)
+                self._look_through(track)
+                return
+
+    def _said_of_others(self, track: Track) -> Steps[dict[str, None]]:
+        """The rows of objects none of whose voxels is what it was before a layer got another array: what has their
+        numbers now is something else."""
+        rows, image, plane = self.rows(track), track.row.id, track.plane
+        told = {label for key in rows if (label := label_of(key))} if self.counts_objects(track) else set[int]()
+        there, left, frames = set[int](), set[int](), track.frames
+        for at_time in range(track.row.times if told else 0):
+            kept = yield track.session.writer.call(partial(labels_at, image, plane, [at_time]))
+            found = yield self._errands.thread(partial(_met, kept[at_time], frames[at_time]))
+            there |= found[0]
+            left |= found[1]
+        return {object_key(label): None for label in sorted(told & there - left)}
 
     def _swept(
         self, tracks: list[Track], then: Callable[[], None], failed: Callable[[str], None] | None = None
@@ -780,6 +800,11 @@ def _resize(row: ImageRow, store: Store) -> None:
 
 def _copies(frames: Labels, times: tuple[int, ...]) -> dict[int, Labels]:
     return {time: frames[time].copy() for time in times}
+
+
+def _met(before: Labels, after: Labels) -> tuple[set[int], set[int]]:
+    """The labels that there were or are, and those of them that some voxel has kept."""
+    return {*counted(before), *counted(after)}, {*counted(before[before == after])}
 
 
 def _is_locked_object(key: str, entry: Entry) -> bool:

@@ -13,7 +13,7 @@ from controlled import let_arrive
 from napari.components import ViewerModel
 
 from napari_seg.data.volume import Volume
-from napari_seg.editing.annotation import Annotation, Entry, object_key, whole
+from napari_seg.editing.annotation import CASE, Annotation, Entry, object_key, whole
 from napari_seg.editing.catalogue import TOOLS
 from napari_seg.editing.edit import edited
 from napari_seg.editing.tools import Gesture
@@ -155,6 +155,30 @@ def test_another_array_is_one_step(opened: Any, scan: np.ndarray) -> None:
     assert np.all(layer.data == 2)
     layer.redo()
     assert np.all(layer.data == 70_000)
+
+
+def test_what_is_said_of_an_object_goes_with_it_where_another_array_takes_its_place(opened: Any) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
+    labels = np.zeros((64, 64), np.uint16)
+    for label, at in enumerate((2, 12, 22), 1):
+        labels[at : at + 8, :8] = label
+    viewer, recorder = opened(image, labels.copy())
+    layer = viewer.layers["mask"]
+    track = recorder.track(layer)
+    said = {object_key(label): Entry(state="accepted", comment="mitosis", locked=True) for label in (1, 2, 3)}
+    said |= {object_key(9): Entry(state="rejected"), CASE: Entry(state="flagged")}  # 9 was deleted
+    recorder.say(track, said, "accept")
+    let_arrive(recorder)
+    other = np.zeros((64, 64), np.uint16)
+    other[5:15, :8] = 1  # it is larger, and lies a little further down
+    other[50:60, 50:60] = 2  # another object
+    layer.data = other
+    let_arrive(recorder)
+    assert recorder.rows(track).keys() == {object_key(1), object_key(9), CASE}
+    assert tools(recorder, layer) == ["replaced", "accept"]
+    layer.undo()
+    np.testing.assert_array_equal(layer.data, labels)
+    assert recorder.rows(track) == said
 
 
 def test_an_image_that_is_opened_again_has_its_mask(opened: Any, scan: np.ndarray) -> None:
