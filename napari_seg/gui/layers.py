@@ -276,7 +276,7 @@ def _as_large(volume: Volume, layer: Any) -> Volume:
     given = dict(zip(axes, _place(volume)["scale"], strict=True))
     wanted = {axis: size * factor for axis, size in zip(axes, sizes_of(layer), strict=True)}
     factors = [wanted[axis] / given[axis] if axis in wanted else 1.0 for axis in SPATIAL]
-    if np.allclose(factors, 1.0):
+    if np.allclose(factors, 1.0) and unit in ("pixel", own):
         return volume
     affine = None if volume.affine is None else volume.affine @ np.diag([*factors, 1.0])
     return replace(volume, spacing=tuple(wanted[axis] for axis in volume.spatial), unit=unit, affine=affine)

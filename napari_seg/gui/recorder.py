@@ -508,6 +508,7 @@ class Recorder:
     def _follow_image(self, track: Track) -> None:
         track.about.events.scale.connect(self._resized)
         track.about.events.affine.connect(self._resized)
+        track.about.events.units.connect(self._resized)
         if track.image is not None:
             self._pictures[track] = _without_holding(volume_as_kept(track.image).data)
             track.image.events.data.connect(self._another_shown)

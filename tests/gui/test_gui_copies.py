@@ -215,3 +215,19 @@ def test_a_mask_that_was_shifted_is_noticed_wherever_the_stage_stood(open_window
     assert not lies_elsewhere(mask, image)
     mask.translate = (stage + 0.1, stage)
     assert lies_elsewhere(mask, image)
+
+
+@pytest.mark.parametrize("size", [1.0, 0.5])
+def test_a_unit_that_a_person_gives_is_that_of_the_mask_too(open_window: Any, tmp_path: Path, size: float) -> None:
+    path = tmp_path / "cells.png"
+    write(Volume(NOISE[0], "YX"), path)
+    window = open_window()
+    image = window.drop(path)
+    mask = window.begin(image)
+    for layer in (image, mask):
+        layer.scale = (size, size)
+        layer.units = ("um", "um")
+    window.rest()
+    assert (volume_of(mask).spacing, volume_of(mask).unit) == ((size, size), "um")
+    table = window.recorder.annotation(window.recorder.track(mask))
+    assert (table.spacing, table.unit) == ((size, size), "um")
