@@ -282,14 +282,15 @@ def test_stopped_in_its_first_steps_there_is_a_model_too(tmp_path):
     assert Model.load(path).spec.history[-1].details["tried"][0]["score"] is None
 
 
-def test_stopped_in_its_first_steps_it_leaves_the_model_that_was_there(tmp_path):
+def test_stopped_in_its_first_steps_it_leaves_the_model_that_was_there(tmp_path, model_file):
     path, samples = tmp_path / "m.safetensors", tmp_path / "m.samples.safetensors"
-    path.write_bytes(b"a finished model")
+    before = model_file("semantic").read_bytes()
+    path.write_bytes(before)
     samples.write_bytes(b"its samples")
     steps = search.steps(split(), some(steps=26), save_to=path, count=2)
     next(progress for progress in steps if "loss" in progress.detail)
     steps.close()
-    assert (path.read_bytes(), samples.read_bytes()) == (b"a finished model", b"its samples")
+    assert (path.read_bytes(), samples.read_bytes()) == (before, b"its samples")
 
 
 def test_minutes_become_steps_and_decide_how_many_are_tried(tmp_path):
