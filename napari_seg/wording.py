@@ -16,6 +16,15 @@ def class_name(number: int, names: Sequence[str] = ()) -> str:
     return names[number - 1] if 0 < number <= len(names) else f"class {number}"
 
 
+NAMED = 5
+"""So many names a sentence holds at most."""
+
+
+def first_of(names: Sequence[object]) -> str:
+    """The first names, and dots where there are more."""
+    return ", ".join(map(str, names[:NAMED])) + " ..." * (len(names) > NAMED)
+
+
 def there_are(number: int, what: str) -> str:
     """``1 object is``, ``3 objects are``."""
     return f"{count_of(number, what)} {'is' if number == 1 else 'are'}"

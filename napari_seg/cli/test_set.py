@@ -10,7 +10,7 @@ import typer
 from napari_seg.cli.console import put_json, put_table, say, watch
 from napari_seg.cli.options import Axes, Json, typed_path
 from napari_seg.errors import SegError
-from napari_seg.wording import there_are
+from napari_seg.wording import first_of, there_are
 
 test_set = typer.Typer(
     help="Mark images as the independent test set: training, search and retraining refuse them, by what they show.",
@@ -85,7 +85,6 @@ def _held_out(folders: list[Path], split: Path, hold_out: str) -> list[Path]:
     """The images of folders whose rows of the split are held out."""
     from napari_seg.data.formats import images_by_stem
     from napari_seg.training.split import read_split
-    from napari_seg.training.test_set import NAMED
 
     names = {row.name for row in read_split(split, {}, hold_out) if row.side == "held out"}
     found, missing = list[Path](), {*names}
@@ -96,6 +95,6 @@ def _held_out(folders: list[Path], split: Path, hold_out: str) -> list[Path]:
     if not found:
         raise SegError(f"None of the images held out in {split.name} is there; check the names and the folder.")
     if missing:
-        rest = f"{', '.join(sorted(missing)[:NAMED])}{' ...' * (len(missing) > NAMED)}"
+        rest = first_of(sorted(missing))
         say(f"{len(missing)} of the names held out in {split.name} have no image and are not marked: {rest}.")
     return found

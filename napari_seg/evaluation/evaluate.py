@@ -24,6 +24,7 @@ from napari_seg.inference.channels import places, unnamed
 from napari_seg.jobs import Progress, Steps, job
 from napari_seg.spec import Spec
 from napari_seg.tasks.semantic import MOST_CLASSES
+from napari_seg.wording import first_of
 
 Figure = float | None
 """A figure in 0..1; ``None`` where there was nothing to measure."""
@@ -144,7 +145,7 @@ def evaluate(
     yield Progress(len(pairs), len(pairs))
     report = _semantic_report(cases, surfaces=surfaces) if task == "semantic" else _instance_report(cases)
     left_out = tuple(str(path) for paths in alone.values() for path in paths)
-    of_cases = (f"{_named(names)}: {note}" if any(names) else note for note, names in said.items())
+    of_cases = (f"{first_of(names)}: {note}" if any(names) else note for note, names in said.items())
     notes = (*_notes(alone), *of_cases, *_numbered_apart(cases), *_in_one_only(cases))
     told = (
         {}
@@ -181,7 +182,7 @@ def _pairs(truth: Masks, prediction: Masks) -> tuple[list[tuple[str, Masks, Mask
 def _notes(alone: Mapping[str, list[Path]]) -> Iterator[str]:
     for side, paths in alone.items():
         if paths:
-            yield f"{len(paths)} of {side} left out, without a partner: {_named([stem(path) for path in paths])}."
+            yield f"{len(paths)} of {side} left out, without a partner: {first_of([stem(path) for path in paths])}."
 
 
 def _numbered_apart(cases: list[Any]) -> Iterator[str]:
@@ -190,13 +191,9 @@ def _numbered_apart(cases: list[Any]) -> Iterator[str]:
     of_truth, of_prediction = (frozenset[int]().union(*(each[side] for each in numbers)) for side in (0, 1))
     if of_truth and of_prediction and not of_truth & of_prediction:
         yield (
-            f"No class has the same number on both sides: the truth holds {_named(sorted(of_truth))}, the prediction "
-            f"{_named(sorted(of_prediction))}. Number them alike, else nothing can agree."
+            f"No class has the same number on both sides: the truth holds {first_of(sorted(of_truth))}, the prediction "
+            f"{first_of(sorted(of_prediction))}. Number them alike, else nothing can agree."
         )
-
-
-def _named(names: Sequence[object]) -> str:
-    return ", ".join(map(str, names[:5])) + " ..." * (len(names) > 5)
 
 
 def _folder(masks: Masks) -> dict[str, Path] | None:
@@ -342,7 +339,7 @@ def _in_one_only(cases: list[Any]) -> Iterator[str]:
         )
     ]
     if missing:
-        where = f", as in {_named(missing)}," if any(missing) else ""
+        where = f", as in {first_of(missing)}," if any(missing) else ""
         yield f"A class that is in one of the two masks only{where} has no distance, and the means are without it."
 
 

@@ -17,10 +17,7 @@ from napari_seg.evaluation.evaluate import Figure, mean_of
 from napari_seg.evaluation.metrics import TITLES
 from napari_seg.evaluation.surface import SURFACE_METRICS
 from napari_seg.spec import Spec
-from napari_seg.wording import count_of, listed
-
-NAMED = 5
-"""So many names a sentence holds at most."""
+from napari_seg.wording import count_of, first_of, listed
 
 DRAWS = 2000
 """Of the bootstrap."""
@@ -134,10 +131,9 @@ def _few(groups: int) -> Iterator[str]:
 def _warning(seen: Sequence[str]) -> Iterator[str]:
     """A sentence where images are no test."""
     if seen:
-        names = f"{', '.join(seen[:NAMED])}{' ...' * (len(seen) > NAMED)}"
         yield (
-            f"The training of this model has looked at {count_of(len(seen), 'image')} of these ({names}): they flatter "
-            "it, so take them out."
+            f"The training of this model has looked at {count_of(len(seen), 'image')} of these ({first_of(seen)}): "
+            "they flatter it, so take them out."
         )
 
 

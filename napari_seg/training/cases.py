@@ -21,6 +21,7 @@ from napari_seg.data.volume import Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.files import at_home
 from napari_seg.training.split import Row, counted, is_one_group, read_split, subject_of, undivided
+from napari_seg.wording import first_of
 
 VALIDATION_SHARE = 0.15
 
@@ -301,7 +302,7 @@ def _notes(rows: Sequence[Row], images: Mapping[str, Path]) -> tuple[str, ...]:
     return (
         counted(rows),
         *(
-            f"{len(names)} {what}: {', '.join(names[:5])}{' ...' * (len(names) > 5)}."
+            f"{len(names)} {what}: {first_of(names)}."
             for names, what in (
                 ([row.name for row in rows if row.name not in images], "of the names in the split have no image"),
                 ([name for name in images if name not in listed], "of the images are not selected by the split"),

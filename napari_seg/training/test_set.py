@@ -30,11 +30,9 @@ from napari_seg.spec import Spec
 from napari_seg.training.cases import Case
 from napari_seg.training.check import Finding
 from napari_seg.training.mending import Mended
-from napari_seg.wording import there_are
+from napari_seg.wording import first_of, there_are
 
 FORMAT = 1
-NAMED = 5
-"""So many names a sentence holds at most."""
 
 _PLACE = "NAPARI_SEG_TEST_SET"
 _ELSEWHERE = f"let {_PLACE} name another file"
@@ -150,7 +148,7 @@ def findings(lessons: Iterable[Learnable]) -> Steps[tuple[Finding, ...]]:
                 found.append(lesson.name)
     if not found:
         return ()
-    names = f"{', '.join(found[:NAMED])}{' ...' * (len(found) > NAMED)}"
+    names = first_of(found)
     which, them = there_are(len(found), "image"), "it" if len(found) == 1 else "them"
     words = (
         f"{which} of the independent test set ({names}), which nothing may learn from; take {them} out of the data, "
