@@ -31,7 +31,7 @@ import numpy as np
 from napari_seg.data.formats import read, read_answered
 from napari_seg.data.unchanged import refuse_changed
 from napari_seg.data.volume import Source, Volume
-from napari_seg.errors import SegError
+from napari_seg.errors import SegError, as_bug, plain
 from napari_seg.files import written
 from napari_seg.inference.prediction import Prediction, PredictSpec, Region
 from napari_seg.jobs import Progress, Steps
@@ -490,12 +490,12 @@ def serve(inbox: Inbox, outbox: Outbox, desk: Desk) -> None:
         number = order["id"]
         try:
             answer = _carry_out(order, inbox, outbox, desk)
-        except SegError as error:
-            outbox.send(number, "failed", sentence=str(error), traceback="")
         except MemoryError:
             outbox.send(number, "starved")
-        except Exception as error:  # noqa: BLE001  the window shows it whole, as the bug that it is
-            outbox.send(number, "failed", sentence=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
+        except Exception as error:  # noqa: BLE001  the window shows a bug whole, as what it is
+            told = plain(error)
+            whole = traceback.format_exc() if told is None else ""
+            outbox.send(number, "failed", sentence=str(told or as_bug(error)), traceback=whole)
         else:
             outbox.send(number, "cancelled") if answer is None else outbox.send(number, "finished", answer=answer)
 

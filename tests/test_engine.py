@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dask.array as da
 import numpy as np
@@ -21,6 +22,7 @@ import psutil
 import pytest
 import zarr
 
+from napari_seg import engine as engine_process
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.editing.suspicion import disagreement
@@ -208,7 +210,38 @@ def test_a_users_mistake_is_a_sentence_and_a_bug_a_traceback(line: Line, spots: 
     assert not mistake.traceback
     bug = line.last(line.predict(spots, colour="green"))
     assert isinstance(bug, Failed)
+    assert bug.sentence.startswith("This is a bug in napari-seg: ValidationError:")
     assert "ValidationError" in bug.traceback
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "full", "a.npy"), "The disk is full (a.npy); free some space and start again."),
+        (PermissionError(errno.EACCES, "no", "a"), "You may not open a; ask its owner, or choose another place."),
+    ],
+)
+def test_a_limit_of_the_machine_is_no_bug(
+    error: OSError, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: Any) -> None:
+        raise error
+
+    class Orders:
+        cancelled: ClassVar[set[int]] = set()
+
+        def __init__(self) -> None:
+            self.orders, self._left = self, [{"id": 1, "verb": "breaks"}]
+
+        def get(self) -> dict[str, Any]:
+            return self._left.pop()
+
+    monkeypatch.setitem(engine_process.VERBS, "breaks", breaks)
+    lines = io.StringIO()
+    with pytest.raises(IndexError, match="pop from empty list"):
+        engine_process.serve(Orders(), engine_process.Outbox(lines), engine_process.Desk(tmp_path))  # type: ignore[arg-type]
+    said = json.loads(lines.getvalue())
+    assert (said["what"], said["sentence"], said["traceback"]) == ("failed", sentence, "")
 
 
 def test_who_waits_for_a_thread_is_told_that_it_broke_and_the_bug_is_shown(

@@ -23,7 +23,6 @@ from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Mes
 from napari_seg.gui.known_models import KnownModels
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, LayerData, layer_data
 from napari_seg.gui.state import Running
-from napari_seg.gui.words import duration, shortened
 from napari_seg.inference.prediction import PredictSpec
 from napari_seg.jobs import Progress, TimeLeft
 from napari_seg.models.file import read_spec
@@ -100,8 +99,7 @@ class Measuring:
         progress = Progress(len(run.found) + run.fraction, len(run.cases))
         if run.stopping:
             return Running(progress.fraction, "Stopping")
-        words, left = f"{len(run.found) + 1} of {len(run.cases)}: {shortened(run.case.name)}", run.time_left(progress)
-        return Running(progress.fraction, words if left is None else f"{words}, {duration(left)} left")
+        return Running.in_turn(run.case.name, len(run.found), progress, run.time_left(progress))
 
     @property
     def can_start(self) -> bool:
@@ -240,8 +238,8 @@ class Measuring:
                 return
             case Finished(answer=answer):
                 run.found.append(Measured.model_validate(answer["measured"]))
-            case Failed(sentence=sentence, traceback=traceback):
-                why = f"This is a bug in napari-seg: {sentence}" if traceback else sentence
+            case Failed(sentence=sentence):
+                why = sentence
             case Died(reason=reason):
                 why = f"The engine stopped ({reason}); close other programs."
         if why:

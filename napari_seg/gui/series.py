@@ -15,7 +15,6 @@ from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Mes
 from napari_seg.gui.project import Project
 from napari_seg.gui.runs import smaller_tile
 from napari_seg.gui.state import Running
-from napari_seg.gui.words import duration, shortened
 from napari_seg.inference.prediction import PredictSpec
 from napari_seg.jobs import Progress, TimeLeft
 from napari_seg.models.spec import ModelSpec
@@ -68,8 +67,7 @@ class Series:
         progress = Progress(run.done + run.fraction, run.total)
         if run.stopping:
             return Running(progress.fraction, "Stopping")
-        words, left = f"{run.done + 1} of {run.total}: {shortened(run.path.name)}", run.time_left(progress)
-        return Running(progress.fraction, words if left is None else f"{words}, {duration(left)} left in all")
+        return Running.in_turn(run.path.name, run.done, progress, run.time_left(progress))
 
     def state(self, path: Path) -> Literal["running", "waiting"] | None:
         """What an image is in the series for."""
@@ -115,8 +113,8 @@ class Series:
                 return
             case Finished(answer=answer):
                 self._project.keep(run.path, answer, run.how.model)
-            case Failed(sentence=sentence, traceback=traceback):
-                self._project.fail(run.path, f"This is a bug in napari-seg: {sentence}" if traceback else sentence)
+            case Failed(sentence=sentence):
+                self._project.fail(run.path, sentence)
             case Died() if not run.retried and not run.stopping:
                 run.retried, tile = True, smaller_tile(run.how.model, run.how.settings)
                 self._order(run, run.how.settings.model_copy(update={"tile": tile}))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from napari_seg.choices import DeviceName, PrecisionName
 from napari_seg.errors import Choice
+from napari_seg.gui.words import duration, shortened
+from napari_seg.jobs import Progress
 
 Phase = Literal["empty", "ready", "running", "done", "failed"]
 """Nothing is open; a run can be started or is refused with a reason; one is under way; one is over."""
@@ -83,6 +85,13 @@ class Running:
 
     fraction: float
     words: str
+
+    @classmethod
+    def in_turn(cls, name: str, number: int, progress: Progress, left: float | None) -> Self:
+        """Of things that are done one after the other: the one with this name and number, from 0, and the seconds
+        until all are done."""
+        words = f"{number + 1} of {progress.total:.0f}: {shortened(name)}"
+        return cls(progress.fraction, words if left is None else f"{words}, {duration(left)} left in all")
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ def test_one_bad_file_does_not_end_the_batch(window: Window, engine: Any) -> Non
     assert (window.batch.state.due, window.batch.state.again) == (0, 1)
     window.batch.segment()  # once more, as the person may have put another file there
     assert engine.orders[-1]["path"].endswith("b.png")
-    engine.say(Failed(len(engine.orders), "ValueError: odd", "Traceback"))
+    engine.say(Failed(len(engine.orders), "This is a bug in napari-seg: ValueError: odd", "Traceback"))
     window.rest()
     assert window.row("b").why == "This is a bug in napari-seg: ValueError: odd"
 

@@ -86,7 +86,7 @@ def test_a_case_that_fails_is_told_and_the_others_are_measured(measuring: Measur
     measure(measuring, engine, 0.5)
     say(engine, Failed, "It is torn; copy it again.")
     say(engine, Died, "memory ran out")
-    say(engine, Failed, "KeyError: x", "Traceback")
+    say(engine, Failed, "This is a bug in napari-seg: KeyError: x", "Traceback")
     assert [(case.name, case.why) for case in measuring.outcome.failed] == [
         ("c1", "It is torn; copy it again."),
         ("c2", "The engine stopped (memory ran out); close other programs."),

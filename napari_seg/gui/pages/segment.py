@@ -209,6 +209,5 @@ class FailureBox(QFrame):
         if failure is None:
             return
         self._details = failure.details
-        bug = f"This is a bug in napari-seg: {failure.sentence}"
-        self.words.setText(f"It did not work: {bug if failure.details else failure.sentence}")
+        self.words.setText(f"It did not work: {failure.sentence}")
         self.copy.setVisible(bool(failure.details))
