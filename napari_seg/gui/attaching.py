@@ -194,8 +194,15 @@ class Attaching:
             self._ledger.after(kept, partial(self._show_kept, track, found, data))
         else:
             layer.metadata.pop(MADE, None)
+            self._close_marks(track)
             self._join(track, found, made, layer.metadata.pop(PREDICTED, None), before if worked else None, copied)
         self.changed.emit()
+
+    def _close_marks(self, track: Track) -> None:
+        """Close the layer that shows where a model may learn from a mask that comes: with other labels that changes."""
+        marks = [one.layer for one in self.every if (one.key, one.plane) == (track.key, track.plane + LEARNING)]
+        for layer in marks:
+            self._viewer.layers.remove(layer)
 
     def _lay_over(self, layer: Any, image: Any) -> None:
         """A mask that was opened before its image lies under that, where nobody sees it."""

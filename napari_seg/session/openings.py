@@ -3,7 +3,8 @@
 Whatever is opened under the name of a plane begins a *line* of work: the mask as it came, and all steps after it until
 something else is opened under that name. A mask that holds what one of the files of a line held (the one that was
 opened, or one that was exported) belongs to that line, and what was made of it since is shown. Anything else becomes a
-step, so that it is shown as it is, and one step back lies what was there before.
+step, so that it is shown as it is, and one step back lies what was there before. Where a model may learn from a mask
+goes with its line.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
+
 from napari_seg.editing.annotation import Entry
 from napari_seg.session.blocks import digest, named, smallest
-from napari_seg.session.records import CAME, Change, Place, Plane, Step, plane_of, rows_by_key, rows_of
+from napari_seg.session.records import CAME, LEARNING, Change, Place, Plane, Step, plane_of, rows_by_key, rows_of
 from napari_seg.session.store import RESTORE, Store
 from napari_seg.tasks.base import Labels
 
@@ -84,7 +87,9 @@ def _name_of(blocks: Mapping[Place, Labels]) -> str:
 
 def _open_mask(store: Store, image: int, plane: Plane, step: Step, *, new: bool, blank: bool) -> Opened:
     step = replace(step, note=CAME)
-    if not store.keeps(image, plane.name):
+    marks, known = plane.name + LEARNING, {one.name for one in store.planes(image)}
+    worked_on = plane.name in known and not store.worked_on(image).isdisjoint((plane.name, marks))
+    if not (worked_on or store.keeps(image, plane.name)):
         store.put_plane(image, plane)
         if new:
             store.commit(image, step)
@@ -94,20 +99,29 @@ def _open_mask(store: Store, image: int, plane: Plane, step: Step, *, new: bool,
     opened = _name_of(step.blocks)
     if opened == store.state(image, plane.name):
         return _opened(store, image, plane.name, "", shown=False)
-    worked_on = plane.name in store.worked_on(image)
+    if not new and _are_marks(store, image, plane.name):  # its mask has come with other labels meanwhile
+        return _opened(store, image, plane.name, "", shown=True)
     line = None if new or blank else _line_of(store, image, plane.name, opened)
     if line == store.line(image, plane.name):
         return _opened(store, image, plane.name, "resumed" if worked_on else "", shown=True)
     if line is not None:  # the mask of another line
         last = store.newest_of(image, plane.name, line)
-        store.bring_back(image, {plane.name: last}, Step(RESTORE, step.at, step.who, note=str(last)))
+        store.bring_back(image, {plane.name: last, marks: last}, Step(RESTORE, step.at, step.who, note=str(last)))
         return _opened(store, image, plane.name, "resumed", shown=True)
     if worked_on:  # what was said of the other mask is not said of this one
         gone: dict[str, Entry | None] = dict.fromkeys(key for key in store.rows(image) if plane_of(key) == plane.name)
-        step = replace(step, said="clear", rows={**gone, **step.rows})
+        grid, marked = store.grid(image), store.names(image, marks, store.image(image).times)
+        none = {place: np.zeros(grid.extent(place.block), np.uint8) for place in marked}
+        step = replace(step, said="clear", rows={**gone, **step.rows}, blocks={**step.blocks, **none})
     store.put_plane(image, plane)
     store.commit(image, step)
     return _opened(store, image, plane.name, "other" if worked_on else "", shown=False)
+
+
+def _are_marks(store: Store, image: int, plane: str) -> bool:
+    """Whether a plane holds where a model may learn from another one."""
+    mask = plane.removesuffix(LEARNING)
+    return mask != plane and any(known.name == mask for known in store.planes(image))
 
 
 def look_up(

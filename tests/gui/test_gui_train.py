@@ -1162,6 +1162,37 @@ def test_a_person_corrects_it_by_painting_and_that_is_kept(
     again.close()
 
 
+def test_nothing_is_learned_from_a_place_that_was_marked_on_the_labels_of_another_file(
+    controller: Controller, page: TrainPage
+) -> None:
+    layers, cells = controller.viewer.layers, twelve_cells()
+
+    def opened(labels: Any) -> None:
+        """Another file of the mask takes the place of the one that is open."""
+        layers.remove("mask")
+        layers.selection.active = layers["cells"]
+        layers.selection.active = controller.viewer.add_labels(labels.copy(), name="mask")
+        settle(controller)
+
+    corrected(controller, 0)
+    page.spotlight.buttons[1].click()
+    rest(controller)
+    layers["mask learning"].data_setitem((np.array([50]), np.array([70])), 1)
+    settle(controller)
+    assert page.lessons.text() == "It learns from what you marked in 1 image."
+    opened(cells[::-1])
+    assert "learns" not in page.lessons.text()
+    assert "mask learning" not in layers
+    layers["mask"].undo()
+    settle(controller)
+    assert page.lessons.text() == "It learns from what you marked in 1 image."
+    assert layers["mask learning"].data[50, 70] == 1
+    layers["mask"].redo()
+    settle(controller)
+    opened(cells)
+    assert page.lessons.text() == "It learns from what you marked in 1 image."
+
+
 def test_three_rounds_tell_what_more_corrections_would_bring(
     controller: Controller, trainer: Any, page: TrainPage, spots: Path
 ) -> None:

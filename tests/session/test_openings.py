@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from session_images import a_store, blocks_of, step
 
 from napari_seg.editing.annotation import Entry
+from napari_seg.session.heard import heard_in
 from napari_seg.session.openings import afresh, open_mask, went_out
 from napari_seg.session.provenance import last_prediction
-from napari_seg.session.records import CAME, Origin, Plane, rows_of
+from napari_seg.session.records import CAME, LEARNING, Origin, Plane, rows_of
 from napari_seg.session.thinning import KEPT
 from napari_seg.session.thinning import thin as thinned
 
@@ -108,6 +110,47 @@ def test_what_is_said_of_a_mask_whose_name_begins_with_that_of_another_is_left_a
     for value in (5, 1):  # another file of that name, and the first one again
         opened("mask", value)
         assert store.rows(image) == said
+    store.close()
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_where_a_model_may_learn_goes_with_the_mask_on_which_it_was_said(tmp_path: Path, first: int) -> None:
+    store, image = a_store(tmp_path)
+    store.put_plane(image, Plane("mask" + LEARNING, False))
+
+    def opened(value: int, plane: str = "mask") -> Any:
+        blocks = blocks_of(store, image, filled(value), plane=plane)
+        return open_mask(store, image, Plane(plane, True), step(blocks, tool="opened", said="keep"))
+
+    def marks() -> int:
+        return int(store.labels(image, "mask" + LEARNING)[299, 299])
+
+    opened(first)
+    store.commit(image, step(blocks_of(store, image, filled(1), plane="mask" + LEARNING)))
+    store.commit(image, step({}, tool="accept", rows={"mask: case": Entry(state="accepted")}))
+    assert opened(7).news == "other"
+    assert marks() == 0
+    assert opened(1, "mask" + LEARNING).labels[0].max() == 0  # it was shown again a moment too early
+    assert not heard_in(store, {})
+    store.undo(image, 0.0)
+    assert (int(store.labels(image, "mask").max()), marks()) == (first, 1)
+    store.redo(image, 0.0)
+    store.commit(image, step(blocks_of(store, image, filled(2), plane="mask" + LEARNING)))
+    for value, marked in ((first, 1), (7, 2), (first, 1)):
+        assert opened(value).news == "resumed"
+        assert marks() == marked
+        assert (store.rows(image).keys() == {"mask: case"}) == (value == first)
+    store.close()
+
+
+def test_an_earlier_mask_of_a_name_that_means_something_by_now_is_left_alone(tmp_path: Path) -> None:
+    store, image = a_store(tmp_path)
+    earlier = Plane("deep" + LEARNING, True)
+    store.put_plane(image, earlier)
+    store.commit(image, step(blocks_of(store, image, filled(3), plane=earlier.name)))
+    blocks = blocks_of(store, image, filled(0), plane="deep")
+    assert open_mask(store, image, Plane("deep", True), step(blocks, tool="opened", said="keep")).news == ""
+    assert store.labels(image, earlier.name)[0, 0] == 3
     store.close()
 
 
