@@ -193,15 +193,15 @@ class Measuring:
                 self.words = str(found)
                 self.changed.emit()
                 return
-            shown = next((layer for layer in self._viewer.layers if _shows(layer, case.image)), None)
-            if shown is None:
-                made = [Layer.create(*one) for one in found]
-                shown = made[0]
-                for layer in made:
-                    self._viewer.add_layer(layer)
-            self.opened.emit(shown)
+            there = {"image": self._layer_of(case.image), "labels": self._layer_of(case.labels)}
+            made = [self._viewer.add_layer(Layer.create(*one)) for one in found if there[one[2]] is None]
+            self.opened.emit(made[0] if there["image"] is None else there["image"])
 
         self._engine.later(lambda: attempted(lambda: _layers_of(case, task)), then, _LANE)
+
+    def _layer_of(self, path: Path) -> Any:
+        """The layer that shows what this file holds, if one does."""
+        return next((layer for layer in self._viewer.layers if _shows(layer, path)), None)
 
     def _forget(self) -> None:
         """What was found is of something else."""

@@ -171,6 +171,10 @@ def test_an_image_is_opened_with_its_labels_once(
     assert (window.state.model, pages) == (spots, ["Segment"] * 2)
     measuring.open("c9")
     assert len(window.viewer.layers) == 2
+    window.viewer.layers.remove(reference)
+    measuring.open("c2")
+    engine.poll()
+    assert [layer.name for layer in window.viewer.layers] == ["c2", "c2 reference"]
 
 
 def test_a_reference_of_classes_has_the_names_of_the_model(
