@@ -187,11 +187,11 @@ def masks_of(store: Store, image: int) -> list[Mask]:
     ]
 
 
-def mask_names(masks: Mapping[Path, Sequence[str]], titles: Mapping[Path, str]) -> dict[Path, dict[str, str]]:
-    """The file of each mask of each image, by its plane; no two are alike.
+def mask_names(masks: Mapping[Path, Mapping[str, str]], titles: Mapping[Path, str]) -> dict[Path, dict[str, str]]:
+    """The file of each mask of each image, by its plane; no two are alike. ``masks``: what each plane is called.
 
     They are called as the image, or as that is called in the list where files share a name, and where an image has
-    several masks as the plane too.
+    several masks as the mask too.
     """
     plain = Counter(mask_name(image).casefold() for image in masks)
     names: dict[Path, dict[str, str]] = {}
@@ -200,11 +200,13 @@ def mask_names(masks: Mapping[Path, Sequence[str]], titles: Mapping[Path, str]) 
         name = mask_name(image)
         base = stem(Path(name))
         suffix = name.removeprefix(base)
-        if plain[name.casefold()] > 1 or titles.get(image, base) != base:
-            base = _safe(titles.get(image, base), "-. ")
+        title = titles.get(image, base)
+        if plain[name.casefold()] > 1 or title != base:
+            base = _safe(title, "-. ")
         names[image] = {}
-        for plane in planes:
-            wanted = base if len(planes) == 1 else f"{base}_{_safe(plane.rpartition(' · ')[2])}"
+        for plane, called in planes.items():
+            own = called.rpartition(" · ")[2] if called == plane else called.removeprefix(f"{title} · ")
+            wanted = base if len(planes) == 1 else f"{base}_{_safe(own)}"
             number, free = 1, wanted
             while free.casefold() in taken:
                 number += 1

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from napari_seg.editing.annotation import CASE, Entry
 from napari_seg.editing.counting import counted
-from napari_seg.editing.said import counts_objects
+from napari_seg.editing.said import counts_objects, name_said
 from napari_seg.session.patients import TOLD, marks, patient_of
 from napari_seg.session.predicted import Predicted, predictions
 from napari_seg.session.records import ImageRow, Place, Plane, Step, row_key, rows_of
@@ -38,7 +38,7 @@ class Case:
 
     Without any mask a case is ``new``, whoever looked at the image.
     ``predicted``: the last prediction, ``at`` that time. ``seconds``: that people spent on it. ``patient``: the mark of
-    the one that the image is of, if it is known. ``masks``: the planes that are masks.
+    the one that the image is of, if it is known. ``masks``: what the planes that are masks are called.
     """
 
     image: ImageRow
@@ -50,7 +50,7 @@ class Case:
     at: float = 0.0
     seconds: float = 0.0
     patient: str = ""
-    masks: tuple[str, ...] = ()
+    masks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def touched(self) -> bool:
@@ -190,7 +190,7 @@ def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any
         past[-1].at if past else 0.0,
         store.spent(row.id),
         patient_of(row, told),
-        tuple(names),
+        {name: name_said(rows_of(rows, name)) or name for name in names},
     )
 
 

@@ -20,7 +20,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
-from napari_seg.editing.annotation import CASE
+from napari_seg.editing.annotation import CASE, Entry
+from napari_seg.editing.said import TITLE
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.folder_state import CaseRow
 from napari_seg.gui.layers import volume_of
@@ -638,10 +639,16 @@ def test_masks_go_out_with_their_records(window: Window, folder: Path, tmp_path:
     window.mask("second")
     controlled.paint(window.viewer.layers["second"], 3, 1)
     window.rest()
+    for name, called in (("c · mask", "nuclei"), ("second", "c · by Ann/2")):
+        track = window.recorder.track(window.viewer.layers[name])
+        window.recorder.say(track, {TITLE: Entry(comment=called)}, "rename mask")
+    window.rest()
     window.batch.save(tmp_path / "more")
     for _ in range(3):
         window.rest()
-    assert len(list((tmp_path / "more").glob("*.png"))) == 4
+    saved = sorted(path.name for path in (tmp_path / "more").glob("*.png"))
+    assert saved == ["a.png", "b.png", "c_by_Ann_2.png", "c_nuclei.png"]
+    assert (tmp_path / "more" / "c_nuclei.review.json").exists()
     assert window.batch.state.saved == "Saved 4 masks in more"
     assert window.batch.replaced(folder) == 0  # it is refused, so that nobody is asked
     window.batch.save(folder)

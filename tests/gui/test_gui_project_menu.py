@@ -210,7 +210,7 @@ def test_words_of_what_was_seen(shown: Shown, folder: Path) -> None:
 def test_masks_of_images_that_share_a_name_get_files_of_their_own() -> None:
     paths = [Path(path) for path in ("/x/a.png", "/y/a.png", "/y/b.jpg", "/z/p1/IM0.dcm", "/z/p2/IM0.dcm")]
     titles = {paths[0]: "x/a", paths[1]: "y/a", paths[2]: "b", paths[3]: "p1 · T1: 3", paths[4]: "p1 · T1/ 3"}
-    assert [names["mask"] for names in mask_names({path: ["mask"] for path in paths}, titles).values()] == [
+    assert [names["mask"] for names in mask_names({path: {"mask": "mask"} for path in paths}, titles).values()] == [
         "x_a.png",
         "y_a.png",
         "b.png",
@@ -218,15 +218,21 @@ def test_masks_of_images_that_share_a_name_get_files_of_their_own() -> None:
         "p1 _ T1_ 3 2.nii.gz",
     ]
     one = Path("/x/a.ome.tif")
-    assert mask_names({one: ["mask"]}, {}) == {one: {"mask": "a.ome.tif"}}
+    assert mask_names({one: {"mask": "mask"}}, {}) == {one: {"mask": "a.ome.tif"}}
 
 
 def test_no_two_masks_get_one_file() -> None:
     """Of one image, or of two whose names run into each other: the later one would replace the earlier one."""
     first, second, planes = Path("/x/p1.nii.gz"), Path("/x/p1_tumour.nii.gz"), ["p1 · a+", "p1 · a-", "p1 · tumour"]
-    names = mask_names({first: planes, second: ["p1_tumour · mask"]}, {})
+    names = mask_names({first: {name: name for name in planes}, second: {"p1_tumour · mask": "p1_tumour · mask"}}, {})
     assert list(names[first].values()) == ["p1_a_.nii.gz", "p1_a_ 2.nii.gz", "p1_tumour.nii.gz"]
     assert names[second] == {"p1_tumour · mask": "p1_tumour 2.nii.gz"}
+
+
+def test_a_name_that_a_person_gave_goes_whole_into_the_file() -> None:
+    path = Path("/x/p1.nii.gz")
+    named = {"p1 · net": "left · liver", "p1 · mask": "p1 · right · liver"}
+    assert list(mask_names({path: named}, {})[path].values()) == ["p1_left___liver.nii.gz", "p1_right___liver.nii.gz"]
 
 
 def test_time_is_counted_in_seconds(shown: Shown, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
