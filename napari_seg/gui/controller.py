@@ -219,6 +219,12 @@ class Controller:
             self.runs.forget()
         self.refresh()
 
+    def prefer_model(self, path: Path) -> None:
+        """A person chose a model from the list: it is proposed at the next start, too."""
+        self.choose_model(path)
+        if self._model == path:
+            self.models.remember(path)
+
     def adopt_model(self, path: Path, instead_of: Path | None) -> None:
         """A person decided for a model that was made here, ``instead_of`` the one that it was made from: for the
         images of a project too."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from psygnal import Signal
 
+from napari_seg.errors import SegError
 from napari_seg.models.file import read_spec
-from napari_seg.models.shelf import kept, name_of, shelf
+from napari_seg.models.shelf import chosen_at, kept, name_of, put_chosen, shelf
 from napari_seg.models.spec import ModelSpec
 from napari_seg.models.zoo import shipped
 
@@ -21,9 +23,11 @@ class KnownModels:
     changed = Signal()
 
     def __init__(self) -> None:
-        """Those that were made here and taken come first, the newest before the others: they suit their images best."""
-        taken = [one for one in kept() if one.note.get("taken") == "new"][:OWN]
-        self.names = {one.path: one.name for one in taken} | {path: name for name, path in shipped().items()}
+        """What a person chose last comes first; what nobody chose counts from when it was made here and taken."""
+        own = [one for one in kept() if one.note.get("taken") == "new"]
+        taken = sorted(own, key=lambda one: -chosen_at(one.path))[:OWN]
+        names = {one.path: one.name for one in taken} | {path: name for name, path in shipped().items()}
+        self.names = {path: names[path] for path in sorted(names, key=lambda path: -chosen_at(path))}
         self._specs = {one.path: one.spec for one in taken}
 
     def spec(self, path: Path) -> ModelSpec:
@@ -44,7 +48,14 @@ class KnownModels:
             self.names[path] = name_of(path) if own else f"{spec.name} ({path.stem})" if taken else spec.name
             self.changed.emit()
 
+    def remember(self, path: Path) -> None:
+        """A person chose a model of the list: of those that suit an image alike it is proposed at the next start."""
+        if path.parent == shelf() or path in shipped().values():
+            with suppress(SegError):  # the choice counts all the same until then
+                put_chosen(path)
+
     def prefer(self, path: Path) -> None:
-        """A person decided for a model of the list: of those that suit an image alike it is proposed."""
+        """A person decided for a model of the list: of those that suit an image alike it is proposed from now on."""
+        self.remember(path)
         self.names = {path: self.names[path]} | self.names
         self.changed.emit()

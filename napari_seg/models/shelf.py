@@ -1,8 +1,8 @@
 """The shelf: models that were made on this machine, in the user's data folder. They are never written again.
 
 Beside a model ``NAME.safetensors`` lies ``NAME.note.json``: what is known of it besides what it says itself, such as
-whether it was taken. While it is trained, ``NAME.order.json`` holds what it takes to go on, and ``NAME.owner.json``
-says which process of which machine trains it.
+whether it was taken; of a model that came with the program, when a person chose it. While one is trained,
+``NAME.order.json`` holds what it takes to go on, and ``NAME.owner.json`` says which process of which machine trains it.
 """
 
 from __future__ import annotations
@@ -116,6 +116,18 @@ def _reserved(folder: Path, name: str, taken: set[str]) -> Path:
 def put_note(path: Path, **known: Any) -> None:
     """Note something of a model; what was noted before stays. Raises ``SegError`` where that is not possible."""
     _write(_beside(path, NOTE), {**_read(_beside(path, NOTE)), **known})
+
+
+def put_chosen(path: Path) -> None:
+    """A person chose a model of the shelf, or one that came with the program. Raises ``SegError`` where that cannot be
+    noted."""
+    put_note(shelf() / path.name, chosen=time.time())
+
+
+def chosen_at(path: Path) -> float:
+    """When a person chose such a model last; where nobody did, when it was made here, else 0."""
+    noted = _read(_beside(shelf() / path.name, NOTE)).get("chosen")
+    return noted if isinstance(noted, float) else _written(shelf() / path.name)
 
 
 def put_order(path: Path, order: dict[str, Any]) -> None:

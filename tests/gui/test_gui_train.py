@@ -24,6 +24,7 @@ from napari_seg.gui import classroom, known_models, spotlight, watch
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.learning_curve_view import legend_of
+from napari_seg.gui.pages.segment import SegmentPage
 from napari_seg.gui.pages.train import TrainPage
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.teaching_words import is_rough, name_of_new
@@ -1374,6 +1375,35 @@ def test_an_adopted_model_is_proposed_again(
     rest(again)
     assert again.chosen_model() == path
     again.close()
+
+
+def test_going_back_to_a_model_that_came_with_the_program_is_remembered(
+    controller: Controller,
+    engine: Any,
+    trainer: Any,
+    page: TrainPage,
+    spots: Path,
+    picture: np.ndarray[Any, Any],
+    qtbot: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(known_models, "shipped", lambda: {"instance2d": spots})
+    corrected(controller)
+    made = trained(controller, trainer, page, spots)
+    page.verdict.use.click()
+    segment = SegmentPage(controller)
+    qtbot.addWidget(segment)
+    settle(controller)
+    for path in (spots, made, spots):  # in the list of the page Segment
+        index = segment.model.findData(str(path))
+        segment.model.activated.emit(index)
+        rest(controller)
+        again = Controller(ViewerModel(), engine, trainer=trainer)
+        again.viewer.add_image(picture, name="cells")
+        rest(again)
+        assert again.chosen_model() == path
+        assert made in again.models.names
+        again.close()
 
 
 def test_an_adopted_model_leaves_what_a_person_chose_for_the_project(

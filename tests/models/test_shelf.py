@@ -56,6 +56,16 @@ def test_models_are_listed_newest_first_and_foreign_files_are_not(
     assert [one.name for one in shelf.kept()] == ["new"]
 
 
+def test_what_was_chosen_last_is_known_also_of_a_model_that_came_with_the_program(folder: Path) -> None:
+    given, mine = Path("/opt/weights/nuclei2d.safetensors"), shelf.free_path("nuclei2d")
+    assert shelf.chosen_at(given) == shelf.chosen_at(mine) == 0
+    mine.write_bytes(b"")
+    assert shelf.chosen_at(mine) == mine.stat().st_mtime
+    shelf.put_chosen(given)
+    assert shelf.chosen_at(given) >= shelf.chosen_at(mine)
+    assert shelf.free_path("nuclei2d").name == "nuclei2d-2.safetensors"
+
+
 def test_a_training_that_was_begun_is_known_until_it_ends(folder: Path) -> None:
     path = shelf.free_path("mine")
     shelf.put_order(path, {"minutes": 5})
