@@ -65,7 +65,7 @@ def retrain(
         typer.Option(
             parser=typed_path,
             help="A CSV file with the columns name and group: images of one group (a patient) are never on both sides "
-            "of what is held out. Without it, as the session knows it.",
+            "of what is held out. Without it, and where a cell is empty, as the session knows it.",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was stopped.")] = False,
@@ -152,7 +152,7 @@ def _free_again(output: Path) -> Iterator[None]:
 
 
 def _grouped(found: Sequence[Taught], path: Path) -> list[Taught]:
-    """With the groups that a table gives them."""
+    """With the groups that a table gives them; where its cell is empty, as the session knows it."""
     from napari_seg.data.formats import stem
     from napari_seg.training.split import read_groups
 
@@ -160,7 +160,7 @@ def _grouped(found: Sequence[Taught], path: Path) -> list[Taught]:
     missing = sorted({one.name for one in found} - {*marks})
     if missing:
         raise SegError(f"{path.name} does not name {missing[0]}, which was corrected; add a row for each image.")
-    return [replace(one, patient=marks[one.name]) for one in found]
+    return [replace(one, patient=marks[one.name] or one.patient) for one in found]
 
 
 class _Run:

@@ -102,9 +102,9 @@ def test_the_model_whose_masks_were_corrected_goes_on(
     assert not output.with_name(f"{output.stem}.order.json").exists()
 
 
-@pytest.mark.parametrize("by_table", [True, False])
+@pytest.mark.parametrize("known_by", ["table", "session", "session beside an empty table"])
 def test_images_of_one_patient_are_on_one_side(
-    desk: Desk, run: Callable[..., Any], model_file: Callable[..., Path], tmp_path: Path, by_table: bool
+    desk: Desk, run: Callable[..., Any], model_file: Callable[..., Path], tmp_path: Path, known_by: str
 ) -> None:
     numbers = corrected(desk, on_the_shelf(model_file("instance"), tmp_path))
     table, given = tmp_path / "patients.csv", ["--device", "cpu", "--json"]
@@ -116,10 +116,11 @@ def test_images_of_one_patient_are_on_one_side(
     )
     table.write_text("name,patient\n")
     assert "patients.csv has no column group; add it." in run("retrain", desk.session.folder, "--groups", table).err
-    if by_table:
-        table.write_text("name,group\n" + "".join(f"cells {k},P{k % 2}\n" for k in range(6)))
+    by_table = known_by == "table"
+    table.write_text("name,group\n" + "".join(f"cells {k},{f'P{k % 2}' if by_table else ''}\n" for k in range(6)))
+    if known_by != "session":
         given += ["--groups", str(table)]
-    else:
+    if not by_table:
         for k, number in enumerate(numbers):
             desk.session.writer.call(lambda store, n=number, k=k: tell_patient(store, n, f"P{k % 2}", 1.0, "")).result()
     told = run("retrain", desk.session.folder, "--steps", 2, *given).json
