@@ -132,7 +132,7 @@ class MeasureDialog(QDialog):
             self._shown = outcome
             self._draw(outcome)
         self.save.setEnabled(outcome is not None)
-        self.keep.setEnabled(not measuring.marking)
+        self.keep.setEnabled(measuring.can_keep)
         self._enable()
 
     def _draw(self, outcome: Measurement | None) -> None:
@@ -148,7 +148,8 @@ class MeasureDialog(QDialog):
         tips = [case.why or " ".join((case.name, *case.notes)) for case in outcome.cases]
         rows = [(case.name, *([case.group] * grouped), _figure(case)) for case in outcome.cases]
         self.list.show_rows(rows, tips, words=1 + grouped)
-        self.count.setText(f"{outcome.model} on {outcome.counted}, the worst first.{_failed(outcome)}")
+        order = ", the worst first" if len(outcome.failed) < len(outcome.cases) else ""
+        self.count.setText(f"{outcome.model} on {outcome.counted}{order}.{_failed(outcome)}")
 
     def _enable(self) -> None:
         self.open.setEnabled(bool(self.list.selectedItems()))

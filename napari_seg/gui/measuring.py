@@ -106,8 +106,10 @@ class Measuring:
         return self.labelled is not None and self.model is not None and self._run is None
 
     @property
-    def marking(self) -> bool:
-        return bool(self._marking)
+    def can_keep(self) -> bool:
+        """Whether there is an image that was measured, to be marked as test set."""
+        found = self.outcome
+        return found is not None and len(found.failed) < len(found.cases) and not self._marking
 
     def choose_model(self, path: Path) -> None:
         """Choose a model by its file, shipped or not."""
@@ -175,7 +177,7 @@ class Measuring:
 
     def keep_as_test(self) -> None:
         """Mark the images that were measured as test set: nothing may learn from them."""
-        if self.outcome is not None and not self._marking:
+        if self.outcome is not None and self.can_keep:
             measured = {case.name for case in self.outcome.cases} - {case.name for case in self.outcome.failed}
             images = [str(case.image) for case in self._cases if case.name in measured]
             self._marking = self._engine.order("mark_test", images=images)

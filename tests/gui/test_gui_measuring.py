@@ -148,10 +148,10 @@ def test_images_become_the_test_set(measuring: Measuring, engine: PretendEngine,
     assert engine.orders[4:] == [
         {"verb": "mark_test", "images": [str(folder / "images" / f"c{k}.tif") for k in range(3)]}
     ]
-    assert measuring.marking
+    assert not measuring.can_keep
     say(engine, Finished, {"new": 3})
     assert measuring.words == "3 images are newly marked as test set; no training takes them any more."
-    assert not measuring.marking
+    assert measuring.can_keep
 
 
 def test_an_image_is_opened_with_its_labels_once(
@@ -221,6 +221,19 @@ class TestDialog:
         dialog.open.click()
         engine.poll()
         assert [layer.name for layer in window.viewer.layers] == ["c1", "c1 reference"]
+
+    def test_what_failed_is_no_test_set(
+        self, dialog: MeasureDialog, measuring: Measuring, engine: PretendEngine
+    ) -> None:
+        dialog.measure.click()
+        engine.poll()
+        for _ in range(4):
+            say(engine, Failed, "It is torn; copy it again.")
+        assert not dialog.keep.isEnabled()
+        assert dialog.count.text().endswith(" on 0 images. 4 images failed: c0: It is torn; copy it again.")
+        orders = len(engine.orders)
+        measuring.keep_as_test()
+        assert len(engine.orders) == orders
 
     def test_tables_are_saved(
         self, dialog: MeasureDialog, measuring: Measuring, engine: PretendEngine, tmp_path: Path
