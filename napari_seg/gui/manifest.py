@@ -122,7 +122,7 @@ def write_layers(path: Path, layers: Sequence[LayerData]) -> list[str]:
     placed = _placed(shown)
     of_labels = layers[0][2] == "labels"
     volume = volume_of(placed) if of_labels else as_it_lies(placed)
-    records, planes = list[Record](), tuple[str, ...]()
+    records, planes, saved = list[Record](), tuple[str, ...](), list[str]()
     copies = [volume.data]
     if of_labels:
         kept = [_kept(data) for data, _, _ in layers]
@@ -137,21 +137,23 @@ def write_layers(path: Path, layers: Sequence[LayerData]) -> list[str]:
             whole = in_one(volume, copies, planes)
             spare_planes(whole, path)
             made = next((record.made() for record in records), {})
-            saved = write(replace(whole, made=made), path)
+            saved.append(str(write(replace(whole, made=made), path)))
         except BaseException:
             for record in records:
                 record.give_up()
             raise
         for record in records:
             record.write()
-        return [str(saved)]
+        return saved
 
     viewer = current_viewer()
     if viewer is None or threading.current_thread() is not threading.main_thread():
         return work()
-    saved = wait_for(window_of(viewer), f"Saving {path.name}", work, way_out="") or []
-    for controller in _controllers() if saved else ():
-        controller.was_saved([data for data, _, _ in layers], path)
+    try:
+        wait_for(window_of(viewer), f"Saving {path.name}", work, way_out="")
+    finally:  # a mask may be written though its record is not
+        for controller in _controllers() if saved else ():
+            controller.was_saved([data for data, _, _ in layers], path)
     return saved
 
 

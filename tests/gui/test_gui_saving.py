@@ -453,7 +453,8 @@ def test_file_save_of_napari_does_not_wait_for_a_full_disk(
     viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")
     viewer.add_image(np.random.default_rng(0).random((100, 100)), name="cells")
     mask = viewer.add_labels(np.zeros((100, 100), np.uint16), name="by hand")
-    recorder = next(panel.controller.recorder for panel in viewer.window.dock_widgets.values())
+    controller = next(panel.controller for panel in viewer.window.dock_widgets.values())
+    recorder = controller.recorder
     qtbot.waitUntil(lambda: recorder.track(mask) is not None and recorder.rests, timeout=20_000)
     free = full(recorder.track(mask))
     mask.data_setitem(tuple(np.indices(mask.data.shape)), np.random.default_rng(0).integers(0, 60_000, mask.data.shape))
@@ -463,6 +464,7 @@ def test_file_save_of_napari_does_not_wait_for_a_full_disk(
     np.testing.assert_array_equal(read(tmp_path / "out.tif").data, mask.data)
     free()
     qtbot.waitUntil(lambda: not recorder.safe.waiting, timeout=20_000)
+    qtbot.waitUntil(lambda: controller.state.saved.startswith("Saved out.tif at "), timeout=20_000)
 
 
 def test_an_image_is_never_replaced(shown: Controller, tmp_path: Path) -> None:
