@@ -213,13 +213,11 @@ class Attaching:
     def _opened_again(self, image: Any, found: Found) -> None:
         """The masks of an image that stayed open when it was closed belong to its new layer."""
         layers = self._viewer.layers
-        tracks = [self.tracks[layer] for layer in reversed(layers) if layer in self.tracks]
-        for track in tracks:  # from the top, so that they keep their order when they are laid over the image
+        for track in self.tracks.values():
             closed = track.image is not None and track.image not in layers
             if closed and image in layers and track.key == (found.session.folder, found.row.id):
                 track.image = image
                 track.layer.metadata[IMAGE] = str(image.unique_id)
-                self._lay_over(track.layer, image)
                 self.rejoined.emit(track)
 
     def _join(

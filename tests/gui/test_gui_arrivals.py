@@ -564,15 +564,6 @@ def test_a_mask_that_came_before_its_image_is_not_taken_for_one_that_is_turned(w
         here.rest()
 
 
-def test_an_image_that_is_opened_again_lies_under_its_masks(window: Any) -> None:
-    here = window()
-    image = here.image(noise(0))
-    masks = [here.mask(square(value), f"mask {value}") for value in (1, 2)]
-    here.viewer.layers.remove(image)
-    image = here.image(noise(0))
-    assert list(here.viewer.layers) == [image, *masks]
-
-
 def opened(here: Window, labels: np.ndarray, name: str) -> Any:
     """A mask that comes from a file."""
     with layer_source(path=f"{name}.tif"):
