@@ -109,7 +109,7 @@ def test_a_project_knows_an_image_and_its_filtered_copy_apart(file: Path, open_w
     window.rest()
     assert said == [""]
     cases = window.batch.project.cases.values()
-    assert {case.image.name: case.masks for case in cases} == {"cells": ("by hand",), "smooth": ()}
+    assert {case.image.name: [*case.masks] for case in cases} == {"cells": ["by hand"], "smooth": []}
 
 
 def test_the_frames_of_a_film_that_was_split_are_images_of_their_own(open_window: Any) -> None:
