@@ -34,11 +34,6 @@ TITLE = "title"
 """The key of the row whose comment is the name that a person gave to a mask."""
 
 
-def name_said(rows: Mapping[str, Entry]) -> str:
-    """The name that a person gave to a mask; empty where nobody did."""
-    return rows[TITLE].comment if TITLE in rows else ""
-
-
 def counts_objects(came_so: bool, rows: Mapping[str, Entry]) -> bool:
     """Whether numbers count objects: as the mask ``came``, unless a person has said otherwise."""
     said = rows[NUMBERS].comment if NUMBERS in rows else ""

@@ -71,18 +71,22 @@ class Measurement(Spec):
     notes: tuple[str, ...] = ()
 
     @property
+    def measured(self) -> tuple[Measured, ...]:
+        return tuple(case for case in self.cases if not case.why)
+
+    @property
     def failed(self) -> tuple[Measured, ...]:
         return tuple(case for case in self.cases if case.why)
 
     @property
     def groups(self) -> int:
         """Patients, or whatever else images are grouped by."""
-        return len({case.group for case in self.cases if not case.why})
+        return len({case.group for case in self.measured})
 
     @property
     def counted(self) -> str:
         """How many images of how many groups were measured, in words."""
-        images = len(self.cases) - len(self.failed)
+        images = len(self.measured)
         groups = "" if self.groups == images else f" of {count_of(self.groups, 'group')}"
         return f"{count_of(images, 'image')}{groups}"
 

@@ -219,7 +219,7 @@ class Controller:
             self.runs.forget()
         self.refresh()
 
-    def prefer_model(self, path: Path) -> None:
+    def pick_model(self, path: Path) -> None:
         """A person chose a model from the list: it is proposed at the next start, too."""
         self.choose_model(path)
         if self._model == path:

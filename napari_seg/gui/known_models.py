@@ -24,11 +24,11 @@ class KnownModels:
 
     def __init__(self) -> None:
         """What a person chose last comes first; what nobody chose counts from when it was made here and taken."""
-        own = [one for one in kept() if one.note.get("taken") == "new"]
-        taken = sorted(own, key=lambda one: -chosen_at(one.path))[:OWN]
-        names = {one.path: one.name for one in taken} | {path: name for name, path in shipped().items()}
-        self.names = {path: names[path] for path in sorted(names, key=lambda path: -chosen_at(path))}
-        self._specs = {one.path: one.spec for one in taken}
+        own = {one.path: one for one in kept() if one.note.get("taken") == "new"}
+        taken = sorted(own, key=chosen_at, reverse=True)[:OWN]
+        names = {path: own[path].name for path in taken} | {path: name for name, path in shipped().items()}
+        self.names = {path: names[path] for path in sorted(names, key=chosen_at, reverse=True)}
+        self._specs = {path: own[path].spec for path in taken}
 
     def spec(self, path: Path) -> ModelSpec:
         """What a model is, on the list or not. Raises ``SegError`` where its file cannot be read."""

@@ -148,7 +148,7 @@ class MeasureDialog(QDialog):
         tips = [case.why or " ".join((case.name, *case.notes)) for case in outcome.cases]
         rows = [(case.name, *([case.group] * grouped), _figure(case)) for case in outcome.cases]
         self.list.show_rows(rows, tips, words=1 + grouped)
-        order = ", the worst first" if len(outcome.failed) < len(outcome.cases) else ""
+        order = ", the worst first" if outcome.measured else ""
         self.count.setText(f"{outcome.model} on {outcome.counted}{order}.{_failed(outcome)}")
 
     def _enable(self) -> None:

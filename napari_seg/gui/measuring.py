@@ -108,8 +108,7 @@ class Measuring:
     @property
     def can_keep(self) -> bool:
         """Whether there is an image that was measured, to be marked as test set."""
-        found = self.outcome
-        return found is not None and len(found.failed) < len(found.cases) and not self._marking
+        return self.outcome is not None and bool(self.outcome.measured) and not self._marking
 
     def choose_model(self, path: Path) -> None:
         """Choose a model by its file, shipped or not."""
@@ -178,7 +177,7 @@ class Measuring:
     def keep_as_test(self) -> None:
         """Mark the images that were measured as test set: nothing may learn from them."""
         if self.outcome is not None and self.can_keep:
-            measured = {case.name for case in self.outcome.cases} - {case.name for case in self.outcome.failed}
+            measured = {case.name for case in self.outcome.measured}
             images = [str(case.image) for case in self._cases if case.name in measured]
             self._marking = self._engine.order("mark_test", images=images)
             self.changed.emit()

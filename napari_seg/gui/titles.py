@@ -7,7 +7,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from napari_seg.editing.annotation import Entry
-from napari_seg.editing.said import TITLE, name_said
+from napari_seg.editing.said import TITLE
 from napari_seg.gui.recorder import Recorder
 from napari_seg.gui.track import Track
 from napari_seg.session.records import LEARNING, plain
@@ -25,7 +25,8 @@ class Titles:
 
     def _follow(self) -> None:
         for track in self._recorder.tracks():
-            said = name_said(self._recorder.rows(track))
+            rows = self._recorder.rows(track)
+            said = rows[TITLE].comment if TITLE in rows else ""
             if track not in self._came:
                 self._came[track] = self._shown[track] = track.plane if said else track.layer.name
                 track.layer.events.name.connect(self._renamed)

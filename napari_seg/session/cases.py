@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from napari_seg.editing.annotation import CASE, Entry
 from napari_seg.editing.counting import counted
-from napari_seg.editing.said import counts_objects, name_said
+from napari_seg.editing.said import TITLE, counts_objects
 from napari_seg.session.patients import TOLD, marks, patient_of
 from napari_seg.session.predicted import Predicted, predictions
 from napari_seg.session.records import ImageRow, Place, Plane, Step, row_key, rows_of
@@ -190,7 +190,7 @@ def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any
         past[-1].at if past else 0.0,
         store.spent(row.id),
         patient_of(row, told),
-        {name: name_said(rows_of(rows, name)) or name for name in names},
+        {name: rows.get(row_key(name, TITLE), Entry()).comment or name for name in names},
     )
 
 

@@ -99,7 +99,8 @@ def _open_mask(store: Store, image: int, plane: Plane, step: Step, *, new: bool,
     opened = _name_of(step.blocks)
     if opened == store.state(image, plane.name):
         return _opened(store, image, plane.name, "", shown=False)
-    if not new and _are_marks(store, image, plane.name):  # its mask has come with other labels meanwhile
+    are_marks = plane.name.endswith(LEARNING) and plane.name.removesuffix(LEARNING) in known
+    if are_marks and not new:  # their mask has come with other labels meanwhile
         return _opened(store, image, plane.name, "", shown=True)
     line = None if new or blank else _line_of(store, image, plane.name, opened)
     if line == store.line(image, plane.name):
@@ -116,12 +117,6 @@ def _open_mask(store: Store, image: int, plane: Plane, step: Step, *, new: bool,
     store.put_plane(image, plane)
     store.commit(image, step)
     return _opened(store, image, plane.name, "other" if worked_on else "", shown=False)
-
-
-def _are_marks(store: Store, image: int, plane: str) -> bool:
-    """Whether a plane holds where a model may learn from another one."""
-    mask = plane.removesuffix(LEARNING)
-    return mask != plane and any(known.name == mask for known in store.planes(image))
 
 
 def look_up(

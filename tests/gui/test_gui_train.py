@@ -1355,14 +1355,23 @@ def test_an_adopted_model_is_the_one_of_the_project(
     assert in_project.batch.state.model == path
 
 
+@pytest.fixture
+def proposed(engine: Any, trainer: Any, picture: np.ndarray[Any, Any]) -> Callable[[], tuple[Path | None, set[Path]]]:
+    """Which model is proposed at the next start, and which there are."""
+
+    def at_the_next_start() -> tuple[Path | None, set[Path]]:
+        again = Controller(ViewerModel(), engine, trainer=trainer)
+        again.viewer.add_image(picture, name="cells")
+        rest(again)
+        found = again.chosen_model(), set(again.models.names)
+        again.close()
+        return found
+
+    return at_the_next_start
+
+
 def test_an_adopted_model_is_proposed_again(
-    controller: Controller,
-    engine: Any,
-    trainer: Any,
-    page: TrainPage,
-    spots: Path,
-    picture: np.ndarray[Any, Any],
-    monkeypatch: pytest.MonkeyPatch,
+    controller: Controller, trainer: Any, page: TrainPage, spots: Path, proposed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(known_models, "shipped", lambda: {"instance2d": spots})  # its name comes first
     corrected(controller)
@@ -1370,20 +1379,15 @@ def test_an_adopted_model_is_proposed_again(
     page.verdict.use.click()
     rest(controller)
     controller.close()
-    again = Controller(ViewerModel(), engine, trainer=trainer)
-    again.viewer.add_image(picture, name="cells")
-    rest(again)
-    assert again.chosen_model() == path
-    again.close()
+    assert proposed()[0] == path
 
 
 def test_going_back_to_a_model_that_came_with_the_program_is_remembered(
     controller: Controller,
-    engine: Any,
     trainer: Any,
     page: TrainPage,
     spots: Path,
-    picture: np.ndarray[Any, Any],
+    proposed: Any,
     qtbot: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -1398,12 +1402,9 @@ def test_going_back_to_a_model_that_came_with_the_program_is_remembered(
         index = segment.model.findData(str(path))
         segment.model.activated.emit(index)
         rest(controller)
-        again = Controller(ViewerModel(), engine, trainer=trainer)
-        again.viewer.add_image(picture, name="cells")
-        rest(again)
-        assert again.chosen_model() == path
-        assert made in again.models.names
-        again.close()
+        model, there = proposed()
+        assert model == path
+        assert made in there
 
 
 def test_an_adopted_model_leaves_what_a_person_chose_for_the_project(

@@ -129,13 +129,13 @@ class SegmentPage(QScrollArea):
         if chosen == _BROWSE:
             chosen = ask_for_model(self)
         if chosen:
-            self._controller.prefer_model(Path(chosen))
+            self._controller.pick_model(Path(chosen))
         self._controller.resolve()
         self.render(self._controller.state)  # puts the list back where Browse was left without a choice
 
     def _cure(self, cure: Cure) -> None:
         if cure.kind == "model":
-            self._controller.prefer_model(Path(cure.value))
+            self._controller.pick_model(Path(cure.value))
         elif cure.kind == "region":
             self._controller.set_options(region=cure.value)
         else:
