@@ -38,6 +38,8 @@ class Desk(controlled.Desk):
         labels[:, 10:30, 10:40], labels[:, 40:60, 50:80] = 1, 2
         viewer.add_image(labels * 50)
         self.layer = viewer.add_labels(labels.copy())
+        self.moves = 0
+        viewer.mouse_move_callbacks.append(self._count)
         let_arrive(self.recorder)
         viewer.dims.set_point(0, 3)
         qtbot.waitUntil(lambda: viewer.canvas.size == (self.canvas.height(), self.canvas.width()))
@@ -54,8 +56,13 @@ class Desk(controlled.Desk):
         return QPointF(*on_canvas(self.viewer, size, np.array([3.0, row, column])))
 
     def mouse_event(self, at: QPointF, kind: Any = QEvent.Type.MouseMove, button: Any = NONE, held: Any = NONE) -> None:
-        there = QPointF(self.canvas.mapToGlobal(at.toPoint()))
+        there, before = QPointF(self.canvas.mapToGlobal(at.toPoint())), self.moves
         QApplication.sendEvent(self.canvas, QMouseEvent(kind, at, there, button, held, Qt.KeyboardModifier.NoModifier))
+        if kind == QEvent.Type.MouseMove and held == NONE:  # napari tells of one in 5 ms, of the last one late
+            self.qtbot.waitUntil(lambda: self.moves > before)
+
+    def _count(self, viewer: Any, event: Any) -> None:
+        self.moves += 1
 
     def wheel(self, at: QPointF) -> None:
         there = QPointF(self.canvas.mapToGlobal(at.toPoint()))
