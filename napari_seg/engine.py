@@ -144,17 +144,24 @@ def predict(desk: Desk, order: Order) -> Steps[Answer]:
 def predict_file(desk: Desk, order: Order) -> Steps[Answer]:
     """Read the image of a path and segment all of it; the answer says besides what image it is. No scores are kept.
 
-    ``axes`` are used where the file does not say what its axes are.
+    ``axes`` are used where the file does not say what its axes are. ``sized``: the fingerprint of an image, and what
+    is kept of the size that a person gave its voxels.
     """
     from napari_seg.inference.predict import predict as prediction_of
     from napari_seg.session.fingerprint import identity
+    from napari_seg.session.found_again import as_large
+    from napari_seg.session.session import twin
+    from napari_seg.session.sizes import Size, size_of
 
     yield Progress(0, 1, "Reading")
     volume = read_answered(Path(order["path"]), order["axes"])
+    known_by, voxels = identity(volume)
+    image, told = order.get("sized") or ("", "")
+    if image in (known_by, twin(known_by, voxels)):
+        volume = as_large(volume, size_of(told, Size.of(volume)))
     model, settings = desk.model(order["model"]), PredictSpec.model_validate(order["settings"])
     prediction = yield from prediction_of.steps(model, volume, settings)
-    known_by, voxels = identity(volume)
-    image = {
+    about = {
         "axes": volume.axes,
         "shape": volume.shape,
         "spacing": volume.spacing,
@@ -163,7 +170,7 @@ def predict_file(desk: Desk, order: Order) -> Steps[Answer]:
         "fingerprint": known_by,
         "voxels": voxels,
     }
-    return {**_answer(desk, order, prediction), "image": image}
+    return {**_answer(desk, order, prediction), "image": about}
 
 
 def _answer(desk: Desk, order: Order, prediction: Prediction) -> Answer:

@@ -144,6 +144,11 @@ def test_a_file_is_read_and_segmented_by_the_engine(line: Line, spots: Path, tmp
     assert image["fingerprint"] == fingerprint(here)
     assert (image["axes"], tuple(image["shape"]), image["name"]) == (here.axes, here.shape, here.name)
     assert (tuple(image["spacing"]), image["unit"]) == (here.spacing, here.unit)
+    told = json.dumps([[{"spacing": here.spacing, "unit": here.unit}, {"spacing": [3, 2, 2], "unit": "um"}]])
+    for whose, spacing in ((fingerprint(here), (3, 2, 2)), ("of another image", here.spacing)):
+        sized = line.last(line.engine.order("predict_file", path=str(path), **known, sized=(whose, told)))
+        assert isinstance(sized, Finished), sized
+        assert tuple(sized.answer["image"]["spacing"]) == spacing
     again = line.last(line.engine.order("redecode", prediction=message.order, thresholds={}, region=None))
     assert isinstance(again, Failed)  # the scores of a folder would not fit into memory
 

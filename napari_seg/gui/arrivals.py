@@ -17,6 +17,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import numpy as np
 from napari.layers import Image, Labels
@@ -38,7 +39,7 @@ from napari_seg.gui.voxels import Voxels
 from napari_seg.session.database import NAME
 from napari_seg.session.fingerprint import fingerprint, identity, tells_all
 from napari_seg.session.projects import knowing, name_of
-from napari_seg.session.records import ImageRow, Plane
+from napari_seg.session.records import SIZE, ImageRow, Plane
 from napari_seg.session.session import Session, home, twin
 from napari_seg.session.store import Store
 from napari_seg.session.writer import silent
@@ -114,14 +115,17 @@ def _close_late(future: Future[Any]) -> None:
 
 @dataclass(frozen=True)
 class _Unsure:
-    """An image of this fingerprint is known; whether it is this one is told by all voxels."""
+    """An image of this fingerprint is known; whether it is this one is told by all voxels. ``sized``: a person gave it
+    another size than its file."""
 
     known_by: str
+    sized: bool
 
 
 class Arrivals:
     """Looks at every layer that comes.
 
+    ``comparing``: images that may have another size in a moment.
     ``sessions``: those that are open, by the fingerprint of their image, or by the folder of a project. ``project``:
     the session of the project that is worked on; images that it knows are kept there. Others are kept in sessions of
     their own, or in the project that a person took them to.
@@ -165,6 +169,7 @@ class Arrivals:
         self._awaited: dict[Path, Future[Any]] = {}  # what is asked of folders, where the disk has not answered yet
         self._again: dict[Any, float] = {}  # masks that could not be kept, and when that is tried again
         self.voxels = Voxels()
+        self.comparing = WeakSet[Any]()
         viewer.layers.events.inserted.connect(lambda event: self.came(event.value))
 
     def came(self, layer: Any) -> None:
@@ -247,9 +252,12 @@ class Arrivals:
             return attempted(lambda: self._found(volume, known_by or fingerprint(volume), voxels, make, certain))
 
         def arrived(found: Found | SegError | _Unsure | None) -> None:
+            self.comparing.discard(layer)
             if isinstance(found, _Unsure):
                 if make:
                     say(self._viewer, COMPARING)
+                elif found.sized:
+                    self.comparing.add(layer)
                 self.voxels.after(volume, lambda voxels: self._engine.later(again(found, voxels), arrived))
             elif isinstance(found, SegError) and layer not in self._viewer.layers:
                 self._again.pop(layer, None)
@@ -300,7 +308,7 @@ class Arrivals:
             return None
         before = session.writer.call(lambda store: session.found(store, known_by, voxels)).result()
         if before is not None and not sure:
-            return _Unsure(known_by)
+            return _Unsure(known_by, bool(session.writer.call(lambda store: store.meta(SIZE + known_by)).result()))
         row = session.image(volume, known_by, voxels).result()
         return session.writer.call(lambda store: Found.of(store, session, row, note, before is None)).result()
 

@@ -27,7 +27,7 @@ from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui import engine as link
 from napari_seg.gui import notice
 from napari_seg.gui.against import Against
-from napari_seg.gui.arrivals import same_image, volume_as_kept
+from napari_seg.gui.arrivals import COMPARING, same_image, volume_as_kept
 from napari_seg.gui.batch import Batch
 from napari_seg.gui.checking import Looks, Wish
 from napari_seg.gui.classes import Classes
@@ -49,7 +49,7 @@ from napari_seg.gui.results import Target, empty_mask, refused_slice
 from napari_seg.gui.reviewing import Reviewing
 from napari_seg.gui.runs import Runs
 from napari_seg.gui.saving import Saving, proposed_path
-from napari_seg.gui.state import Device, Finding, Options, Question, Segment, Thresholds
+from napari_seg.gui.state import Cure, Device, Finding, Options, Question, Segment, Thresholds
 from napari_seg.gui.surroundings import Surroundings
 from napari_seg.gui.titles import Titles
 from napari_seg.gui.track import Track
@@ -80,6 +80,8 @@ def _import_what_comes_first() -> None:
     for name in _WANTED:
         import_module(name)
 
+
+USE_FILE = Cure("Use the size of the file", "size", "")
 
 _ELSEWHERE = (
     "The image does not lie in the slice that is shown; go to a slice where it is seen, or choose the whole image "
@@ -148,7 +150,7 @@ class Controller:
         self.batch.outgoing.changed.connect(self._saving.look_again)
         self.measuring.opened.connect(self._look_at)
         self._tell_batch()
-        for part in (self.runs, self._looks, self._saving, self.models):
+        for part in (self.runs, self._looks, self._saving, self.models, self.recorder.sizes):
             part.changed.connect(self.refresh)
         for event in (
             viewer.layers.events.inserted,
@@ -248,6 +250,11 @@ class Controller:
             if "C" in axes:
                 image.axis_labels = [axis.lower() for axis in axes if axis != "S"]
                 self.recorder.arrivals.came(image)
+        self.refresh()
+
+    def use_file_size(self) -> None:
+        """Go back from the size of voxels that a person gave the chosen image to that of its file."""
+        self.recorder.sizes.go_back(self._image)
         self.refresh()
 
     def set_options(self, **changes: Any) -> None:
@@ -360,6 +367,7 @@ class Controller:
 
     def tick(self) -> None:
         """Bring in what happened since the last tick. Main thread only."""
+        waited = self._image in self.recorder.arrivals.comparing
         self.engine.poll()
         self.recorder.tick()
         self.hands.foresight.tick()
@@ -368,7 +376,7 @@ class Controller:
         self._saving.tick()
         self.batch.tick()
         self.classroom.tick()
-        if self._stale:
+        if self._stale or waited:
             self.resolve()
 
     def refresh(self, event: Any = None) -> None:
@@ -399,7 +407,8 @@ class Controller:
         )
         state = self._with_model(state if self._image is None else self._with_image(state))
         troubles = tuple(Finding("warning", text) for text in (self._trouble, self._saving.trouble) if text)
-        state = replace(state, findings=(*troubles, *state.findings))
+        sized = (Finding("note", words, (USE_FILE,)),) if (words := self.recorder.sizes.words(self._image)) else ()
+        state = replace(state, findings=(*troubles, *sized, *state.findings))
         state = self.runs.describe(replace(state, phase="ready" if images else "empty"))
         if state != self.state or state.preview is not self.state.preview:
             self.state = state
@@ -422,6 +431,7 @@ class Controller:
             self._options = replace(self._options, region="whole")
         state = replace(state, regions=target.regions, options=self._options)
         why = "" if self._options.region == "whole" or is_in_view(self.viewer, self._image) else _ELSEWHERE
+        why = COMPARING if self._image in self.recorder.arrivals.comparing else why
         why = why or (refused_slice(target, self.viewer.dims) if self._options.region == "slice" else "")
         if why:
             return replace(state, findings=(Finding("refusal", why),))

@@ -22,6 +22,7 @@ from napari_seg.data.volume import SPATIAL, UNITS, Volume, is_axes
 from napari_seg.errors import Choice, ChoiceNeeded
 from napari_seg.gui.kinds import Kind
 from napari_seg.inference.ranking import modality_of
+from napari_seg.session.sizes import Size
 from napari_seg.wording import class_name
 
 LayerData = tuple[Any, dict[str, Any], str]
@@ -296,6 +297,23 @@ def sizes_of(layer: Any) -> list[float]:
     """How large a voxel of a layer is along each of its axes, in the layer's units, by its scale and its affine."""
     linear = layer._data_to_world.linear_matrix
     return [float(size) for size in np.linalg.norm(linear, axis=0)]
+
+
+def resize(layer: Any, volume: Volume, size: Size) -> None:
+    """Give the voxels of an image layer, which shows ``volume``, another size."""
+    axes = [axis for axis in volume.axes if axis != "S"]
+    shown = [axis for axis in axes if axis != "C"] if layer.ndim < len(axes) else axes
+    spatial = [k for k, axis in enumerate(shown) if axis in SPATIAL]
+    units = [str(unit) for unit in layer.units]
+    for k in spatial:
+        if (units[k] == "pixel") != (size.unit == "pixel"):
+            units[k] = _UNIT_NAMES[size.unit]
+    layer.units = units
+    before, scale, lengths = sizes_of(layer), np.array(layer.scale), lengths_of(layer.units)
+    wanted = np.multiply(size.spacing or (1.0,) * volume.ndim, UNITS[size.unit])
+    for k, length in zip(spatial, wanted, strict=True):
+        scale[k] *= length / (before[k] * lengths[k])
+    layer.scale = scale
 
 
 def lies_elsewhere(layer: Any, image: Any = None) -> bool:

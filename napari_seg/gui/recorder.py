@@ -39,6 +39,7 @@ from napari_seg.gui.ledger import Ledger, Safe
 from napari_seg.gui.meant import meant
 from napari_seg.gui.notice import say
 from napari_seg.gui.portions import copied, looked_through
+from napari_seg.gui.sizes import Sizes
 from napari_seg.gui.track import Track
 from napari_seg.gui.views import (
     boxes_of,
@@ -118,9 +119,11 @@ class Recorder:
         self._masks.noted.connect(self.noted.emit)
         self._masks.rejoined.connect(self._follow_image)
         self.arrivals = self._masks.arrivals
+        self.sizes = Sizes(viewer, engine, self.arrivals)
         viewer.layers.events.removed.connect(self._removed)
         viewer.mouse_drag_callbacks.append(self._pressed)
         for layer in list(viewer.layers):
+            self.sizes.came(layer)
             self.arrivals.came(layer)
 
     # what others ask
@@ -467,6 +470,7 @@ class Recorder:
         self._errands.tick()
         self._hold()
         self.arrivals.tick()
+        self.sizes.tick()
         self._watch.tick(self.tracks(), self._active)
         if (safe := self.safe) != self._told:
             self._told = safe

@@ -89,10 +89,12 @@ class Series:
             self.changed.emit()
 
     def _order(self, run: _Run, settings: PredictSpec) -> None:
+        case = self._project.cases.get(run.path)
         run.order = self._engine.order(
             "predict_file",
             path=str(run.path),
             axes=run.how.axes,
+            sized=(case.image.fingerprint, case.size) if case is not None and case.size else None,
             model=str(run.how.path),
             settings=settings.model_dump(mode="json"),
         )

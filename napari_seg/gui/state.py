@@ -44,7 +44,7 @@ class Cure:
     """
 
     words: str
-    kind: Literal["model", "region", "option", "mend"]
+    kind: Literal["model", "region", "option", "size", "mend"]
     value: str
 
 

@@ -16,7 +16,7 @@ from napari_seg.editing.counting import counted
 from napari_seg.editing.said import TITLE, counts_objects
 from napari_seg.session.patients import TOLD, marks, patient_of
 from napari_seg.session.predicted import Predicted, predictions
-from napari_seg.session.records import ImageRow, Place, Plane, Step, row_key, rows_of
+from napari_seg.session.records import SIZE, ImageRow, Place, Plane, Step, row_key, rows_of
 from napari_seg.session.store import Store
 from napari_seg.tasks.base import Labels
 from napari_seg.wording import class_name
@@ -38,7 +38,8 @@ class Case:
 
     Without any mask a case is ``new``, whoever looked at the image.
     ``predicted``: the last prediction, ``at`` that time. ``seconds``: that people spent on it. ``patient``: the mark of
-    the one that the image is of, if it is known. ``masks``: what the planes that are masks are called.
+    the one that the image is of, if it is known. ``masks``: what the planes that are masks are called. ``size``: what
+    is kept of the size that a person gave its voxels.
     """
 
     image: ImageRow
@@ -51,6 +52,7 @@ class Case:
     seconds: float = 0.0
     patient: str = ""
     masks: Mapping[str, str] = field(default_factory=dict)
+    size: str = ""
 
     @property
     def touched(self) -> bool:
@@ -191,6 +193,7 @@ def _case(store: Store, row: ImageRow, log: Sequence[tuple[str, Mapping[str, Any
         store.spent(row.id),
         patient_of(row, told),
         {name: rows.get(row_key(name, TITLE), Entry()).comment or name for name in names},
+        store.meta(SIZE + row.fingerprint),
     )
 
 

@@ -17,6 +17,7 @@ from napari_seg.data.volume import SPATIAL, UNITS, Volume
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.session.fingerprint import fingerprint, tells_all, voxels_hash
 from napari_seg.session.records import ImageRow
+from napari_seg.session.sizes import Size
 from napari_seg.session.whereabouts import around, exists
 
 
@@ -68,7 +69,7 @@ def readings(path: Path, answers: Mapping[str, str]) -> Iterator[Volume]:
             yield from readings(path, {**answers, question.parameter: choice.value})
 
 
-def as_large(volume: Volume, row: ImageRow) -> Volume:
+def as_large(volume: Volume, row: ImageRow | Size) -> Volume:
     """A volume with the size of voxels that the session knows: a person may have given it another than its file."""
     before = volume.spacing or (1.0,) * volume.ndim
     if not row.spacing or (volume.unit == row.unit and np.allclose(before, row.spacing)):

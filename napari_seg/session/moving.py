@@ -17,7 +17,7 @@ from typing import Any
 
 from napari_seg.errors import SegError
 from napari_seg.session.blocks import Grid, digest, smallest, unpack
-from napari_seg.session.records import PATIENT, REVISION, entry_of, plain
+from napari_seg.session.records import PATIENT, REVISION, SIZE, entry_of, plain
 
 Row = tuple[Any, ...]
 
@@ -266,5 +266,6 @@ def forget(sql: sqlite3.Connection, image: int) -> None:
         sql.execute(f"DELETE FROM {table} WHERE {_REVISIONS}", (image,))
     for table in ("planes", "blocks", "rows", "revisions", "predictions", "log", "spent"):
         sql.execute(f"DELETE FROM {table} WHERE image = ?", (image,))
-    sql.execute("DELETE FROM meta WHERE key IN (SELECT ? || fingerprint FROM images WHERE id = ?)", (PATIENT, image))
+    for key in (PATIENT, SIZE):
+        sql.execute("DELETE FROM meta WHERE key IN (SELECT ? || fingerprint FROM images WHERE id = ?)", (key, image))
     sql.execute("DELETE FROM images WHERE id = ?", (image,))

@@ -26,6 +26,9 @@ CAME = "as it came"
 PATIENT = "patient "
 """Under this, and the fingerprint of an image, it is kept of which patient it is."""
 
+SIZE = "size "
+"""Under this, and the fingerprint of an image, it is kept which size of voxels a person gave it."""
+
 NAMED = 1000
 """A revision, and its line in the log, names at most so many of the labels it changed."""
 

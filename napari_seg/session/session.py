@@ -21,7 +21,8 @@ from napari_seg.files import cause_of
 from napari_seg.locks import Lock, Taken
 from napari_seg.session.database import LOCK, DiskFull, connect, connect_to_read, is_writable, refusal
 from napari_seg.session.fingerprint import fingerprint
-from napari_seg.session.records import ImageRow, plain
+from napari_seg.session.records import SIZE, ImageRow, plain
+from napari_seg.session.sizes import Size, size_of
 from napari_seg.session.store import Store
 from napari_seg.session.writer import Writer
 
@@ -122,7 +123,7 @@ class Session:
 
         ``voxels``: the hash of all of them. Where the fingerprint belongs to an image of other voxels, this one is
         another image, with a row of its own. The row follows an image that lies elsewhere, unless a file is still
-        where it was.
+        where it was. Where a person gave voxels another size than the volume has, it has that.
         Raises ``SegError`` in the future for an image that is new to a session that cannot be written.
         """
         row = ImageRow(
@@ -152,8 +153,12 @@ class Session:
                 raise SegError(
                     f"{row.name} does not fit what the session knows of it; start a session of its own for it."
                 )
-            if not self.read_only and (found.spacing, found.unit) != (row.spacing, row.unit):
-                found = store.resize_image(found.id, row.spacing, row.unit)
+            file = Size(row.spacing, row.unit)
+            size = size_of(store.meta(SIZE + found.fingerprint), file)
+            if (found.spacing, found.unit) != (size.spacing, size.unit):
+                found = replace(found, spacing=size.spacing, unit=size.unit)
+                if not self.read_only:
+                    store.resize_image(found.id, size.spacing, size.unit)
             if self.read_only or not row.path or (found.name, found.path) == (row.name, row.path):
                 return found
             before = self.path(found)

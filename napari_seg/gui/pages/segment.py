@@ -110,7 +110,7 @@ class SegmentPage(QScrollArea):
         say(self.model_words, state.model_words)
         self.question.render(state.question)
         done = state.phase == "done"  # the notes then stand below what came out
-        self.findings.render(tuple(f for f in state.findings if not (done and f.level == "note")))
+        self.findings.render(tuple(f for f in state.findings if f.cures or not (done and f.level == "note")))
         self.preview.render_picture(state.preview)
         say(self.forecast, "Looking at the image..." if state.checking else state.forecast)
         self.run.setVisible(state.phase != "running")
@@ -136,6 +136,8 @@ class SegmentPage(QScrollArea):
     def _cure(self, cure: Cure) -> None:
         if cure.kind == "model":
             self._controller.pick_model(Path(cure.value))
+        elif cure.kind == "size":
+            self._controller.use_file_size()
         elif cure.kind == "region":
             self._controller.set_options(region=cure.value)
         else:
