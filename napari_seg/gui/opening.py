@@ -14,6 +14,7 @@ from napari_seg.data.formats import images_in, read, stem
 from napari_seg.data.volume import UNITS, Source, Volume
 from napari_seg.editing.meaning import MOST, Meaning
 from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.gui.answers import proposing, remember
 from napari_seg.gui.kinds import Kind, kind_of
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, LayerData, layer_data, volume_of
 from napari_seg.gui.manifest import is_known
@@ -100,7 +101,12 @@ def _read(path: Path, person: Person) -> tuple[Volume, Kind | None] | None:
 
     def look() -> tuple[Volume, Kind | None]:
         _refuse_several(path)
-        volume = read(path, axes=answers.get("axes"), series=answers.get("series"))
+        try:
+            volume = read(path, axes=answers.get("axes"), series=answers.get("series"))
+        except ChoiceNeeded as question:
+            raise proposing(path, question) from None
+        if "axes" in answers:
+            remember(path, answers["axes"])
         return volume, kind_of(volume)
 
     while True:

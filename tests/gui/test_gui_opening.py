@@ -62,6 +62,26 @@ def test_dimensions_are_asked_for_and_used(stack: Path) -> None:
     assert (kind, data.shape, about["axis_labels"]) == ("image", (5, 20, 30), ["t", "y", "x"])
 
 
+def test_an_answer_is_proposed_when_the_file_is_opened_again(stack: Path, tmp_path: Path) -> None:
+    """It is asked all the same; a file that has changed since, and another one, get no proposal."""
+
+    class Remembering(Scripted):
+        def choose(self, title: str, question: ChoiceNeeded) -> str | None:
+            self.asked.append(question.choices[0].title)
+            return self.choice
+
+    person = Remembering("TYX")
+    (moved := tmp_path / "elsewhere").mkdir()
+    for path in (stack, stack, Path(shutil.copy(stack, moved / "other name.tif"))):
+        assert open_path(path, person).layers[0][0].shape == (5, 20, 30)
+    assert open_path(stack, Remembering()).layers == []  # an answer that is not given takes none back
+    open_path(stack, person)
+    tifffile.imwrite(stack, tifffile.imread(stack) + 1, photometric="minisblack", metadata=None)
+    open_path(stack, person)
+    asked, again = "5 slices of 20 x 30 pixels", "5 time points of 20 x 30 pixels (as you answered before)"
+    assert person.asked == [asked, again, again, again, asked]
+
+
 def test_who_does_not_answer_opens_nothing(stack: Path, tmp_path: Path) -> None:
     assert open_path(stack, Scripted()).layers == []
     mask = write(Volume(np.eye(20, dtype=np.uint8), "YX"), tmp_path / "mask.png")
