@@ -23,10 +23,11 @@ from psygnal import Signal
 
 from napari_seg.data.volume import Volume
 from napari_seg.editing.edit import Edit
-from napari_seg.errors import ChoiceNeeded, SegError
+from napari_seg.errors import Choice, ChoiceNeeded, SegError
 from napari_seg.gui import engine as link
 from napari_seg.gui import notice
 from napari_seg.gui.against import Against
+from napari_seg.gui.answers import proposing, remember
 from napari_seg.gui.arrivals import COMPARING, same_image, volume_as_kept
 from napari_seg.gui.batch import Batch
 from napari_seg.gui.checking import Looks, Wish
@@ -120,6 +121,7 @@ class Controller:
         self._options = options or Options()
         self._image: Any = None  # the layer that was chosen
         self._axes: dict[str, str] = {}  # what a person said about layers, by the layer's id
+        self._questions: dict[tuple[str, str], tuple[Choice, ...]] = {}  # what they were asked
         self.models = KnownModels()
         self._model: Path | None = next(iter(self.models.names), None)
         self._proposal = Proposal()
@@ -247,6 +249,8 @@ class Controller:
         self._trouble = _DRAWN.format(masks=" and ".join(others), name=image.name) if others else ""
         if not others:
             self._axes[self._key] = axes
+            if path := image.source.path:
+                remember(Path(path), axes)
             if "C" in axes:
                 image.axis_labels = [axis.lower() for axis in axes if axis != "S"]
                 self.recorder.arrivals.came(image)
@@ -419,7 +423,10 @@ class Controller:
         try:
             volume = volume_of(self._image, self._axes.get(self._key))
         except ChoiceNeeded as question:
-            return replace(state, question=Question(str(question), question.choices))
+            path, asked = self._image.source.path, (self._key, str(question))
+            if asked not in self._questions:
+                self._questions[asked] = (proposing(Path(path), question) if path else question).choices
+            return replace(state, question=Question(str(question), self._questions[asked]))
         except SegError as error:
             return replace(state, findings=(Finding("refusal", str(error)),))
         state = replace(state, image_words=describe_volume(volume), channels=channel_names(volume))

@@ -52,15 +52,17 @@ class Sizes:
 
     def words(self, image: Any) -> str:
         """What is said of an image that a person gave another size than its file; empty for others."""
-        file = None if image is None else self._files.get(image)
-        if file is None or (now := _size_of(image)).is_same(file):
+        if image is None or image not in self._files:
+            return ""
+        now, file = _size_of(image), _along(self._files[image], image)
+        if now.is_same(file):
             return ""
         said = f"says {spacing_words(file.spacing, file.unit)}" if file.spacing else "says no size"
         return CORRECTED.format(now=spacing_words(now.spacing or None, now.unit), said=said)
 
     def go_back(self, image: Any) -> None:
         """Give an image the size that its file says."""
-        self._give(image, self._files[image])
+        self._give(image, _along(self._files[image], image))
         self.tick()
 
     def tick(self, event: Any = None) -> None:
@@ -68,10 +70,10 @@ class Sizes:
         told, self._told = self._told, WeakSet()
         for layer in told:
             now = _size_of(layer)
-            if not now.is_same(self._known[layer]) and (KEY not in layer.metadata or is_as_read(layer)):
+            if not now.is_same(_along(self._known[layer], layer)) and (KEY not in layer.metadata or is_as_read(layer)):
                 self._new.discard(layer)
                 self._known[layer] = now
-                self._keep(layer, self._files[layer], now)
+                self._keep(layer, _along(self._files[layer], layer), now)
         if told:
             self.changed.emit()
 
@@ -102,7 +104,7 @@ class Sizes:
         if image not in self._new:
             return
         self._new.discard(image)
-        size, file = Size.of(found.row), self._files[image]
+        size, file = Size.of(found.row), _along(self._files[image], image)
         if _size_of(image).is_same(file) and not size.is_same(file):
             self._known[image] = size
             self._give(image, size)
@@ -125,6 +127,11 @@ class Sizes:
     def _belongs(self, layer: Any, image: Any) -> bool:
         """Whether a layer is a mask of an image, or another channel of it."""
         return same_image(self._arrivals.image_of(layer) if isinstance(layer, Labels) else layer, image)
+
+
+def _along(size: Size, layer: Any) -> Size:
+    """A size along the axes that a layer has now: a person may have said since that the first of them are channels."""
+    return Size(size.spacing[-volume_as_kept(layer).ndim :], size.unit)
 
 
 def _size_of(layer: Any) -> Size:

@@ -13,6 +13,7 @@ import pytest
 from controlled import rest
 from napari.components import ViewerModel
 from napari.layers import Layer
+from napari.layers._source import layer_source
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
@@ -220,6 +221,24 @@ def test_nothing_is_segmented_before_it_is_known_which_size_counts(opens: Opens,
         assert volume_of(here.viewer.layers[0]).spacing == spacing
         assert here.state.can_run
         assert len(said(here)) == (spacing == RIGHT)
+
+
+def test_what_the_axes_are_is_proposed_again_and_is_no_correction(opens: Opens, tmp_path: Path) -> None:
+    """Of an image that another reader has opened."""
+    path = tmp_path / "stack.tif"
+    path.write_bytes(bytes(range(200)))
+    for again in (False, True):
+        here = opens()
+        with layer_source(path=str(path)):
+            here.viewer.add_image(np.random.default_rng(0).random((3, 40, 50)), scale=(1.0, 0.5, 0.5), name="stack")
+        rest(here)
+        assert here.state.question is not None
+        first, *others = here.state.question.choices
+        assert (first.value == "CYX", "(as you answered before)" in first.title) == (again, again)
+        assert not any("before" in choice.title for choice in others)
+        here.answer("CYX")
+        rest(here)
+        assert (here.state.question, said(here)) == (None, [])
 
 
 def test_another_unit_of_the_viewer_is_no_correction(opens: Opens, tmp_path: Path) -> None:
