@@ -89,6 +89,8 @@ def in_one_space(mask: Volume, image: Volume) -> tuple[NDArray[np.float64], NDAr
     if mask.affine is not None and image.affine is not None:
         return mask.affine, image.affine
     here, there = mask.location, image.location
+    if mask.shown is not None and image.shown is not None:
+        here, there = mask.shown, image.shown
     if here is None or there is None or mask.ndim != image.ndim or not here.space or here.space != there.space:
         return None
     both = np.array(here.affine), np.array(there.affine)
@@ -126,6 +128,15 @@ def apart(mask: Volume, image: Volume) -> bool:
     here, there = both
     sizes = np.append(spacing_of(there) / spacing_of(here), 1)
     return not same_world(here * sizes, there, (1,) * (3 - image.ndim) + image.grid, 0.5)
+
+
+def shown_alike(mask: Volume, image: Volume) -> bool:
+    """Whether a viewer shows the first voxels of two in one place; of what lies in a patient the affines decide."""
+    if mask.affine is not None or image.affine is not None:
+        return True
+    starts = [np.array(one.translate or (0.0,) * one.ndim) * UNITS[one.unit] for one in (mask, image)]
+    smallest = min(image.spacing or (1.0,)) * UNITS[image.unit]
+    return mask.ndim == image.ndim and bool(np.all(abs(starts[0] - starts[1]) < 0.1 * smallest))
 
 
 def is_resized(mask: Volume, image: Volume) -> bool:

@@ -45,13 +45,14 @@ class Codec(Protocol):
 @dataclass(frozen=True)
 class Format:
     """A file format: its name, what people call it, its suffixes, its module and whether masks can be written, but
-    under those suffixes that are only ``read``."""
+    under those suffixes that are only ``read``; and whether it says where a viewer shows an image."""
 
     name: str
     title: str
     suffixes: tuple[str, ...]
     writes: bool = True
     read: tuple[str, ...] = ()
+    translates: bool = False
 
     @property
     def codec(self) -> Codec:
@@ -63,8 +64,8 @@ FORMATS = {
     for entry in (
         Format("nifti", "NIfTI", (".nii.gz", ".nii")),
         Format("nrrd_file", "NRRD", (".nrrd", ".nhdr"), read=(".nhdr",)),
-        Format("tiff", "TIFF and OME-TIFF", (".ome.tiff", ".ome.tif", ".tiff", ".tif")),
-        Format("ome_zarr", "OME-Zarr", (".ome.zarr", ".zarr")),
+        Format("tiff", "TIFF and OME-TIFF", (".ome.tiff", ".ome.tif", ".tiff", ".tif"), translates=True),
+        Format("ome_zarr", "OME-Zarr", (".ome.zarr", ".zarr"), translates=True),
         Format("picture", "PNG and JPEG", (".png", ".jpg", ".jpeg"), read=(".jpg", ".jpeg")),
         Format("dicom", "DICOM", (".dcm", ".dicom", ".ima"), writes=False),
     )
@@ -269,6 +270,9 @@ def write(volume: Volume | Predicted, path: str | Path) -> Path:
         if image := ome_zarr.image_for(path):
             return ome_zarr.add_labels(volume, image, path.name)
         entry = _format_for_writing(path)
+        if volume.translate is not None and not entry.translates:
+            words = f"{entry.title} cannot say where an image is shown that lies elsewhere than at 0 in no patient"
+            raise SegError(f"{words}; end the name with .ome.tif or .ome.zarr.")
         if path.is_dir() and not ome_zarr.is_mask(path):
             raise SegError(f"{path} is a folder and no mask, so it is not replaced; choose another name.")
         bring_back(path)
@@ -304,19 +308,22 @@ def _seal(written: Volume, found: Volume, path: Path) -> None:
         and found.axes == written.axes
         and np.array_equal(np.asarray(found.data), np.asarray(written.data), equal_nan=written.dtype.kind == "f")
     )
+    box = (1,) * (3 - written.ndim) + written.grid
     if same and written.affine is not None:
-        box = (1,) * (3 - written.ndim) + written.grid
         same = found.affine is not None and same_world(written.affine, found.affine, box)
     elif same and written.spacing is not None and (written.unit, set(written.spacing)) != ("pixel", {1.0}):
         known = "pixel" not in (found.unit, written.unit)
         scale = UNITS[written.unit] / UNITS[found.unit] if known else 1.0
         same = found.spacing is not None and np.allclose(found.spacing, np.multiply(written.spacing, scale), rtol=1e-4)
+    if same and written.shown is not None:
+        shown = found.shown
+        same = shown is not None and same_world(np.array(written.shown.affine), np.array(shown.affine), box)
     if same and written.location is not None and written.source and found.source:
         where, there = written.location, found.location
         same = written.source.format != found.source.format or (
             there is not None
             and there.space == where.space
-            and same_world(np.array(where.affine), np.array(there.affine), (1,) * (3 - written.ndim) + written.grid)
+            and same_world(np.array(where.affine), np.array(there.affine), box)
         )
     if not same:
         instead = ".nrrd" if path.name.lower().endswith(FORMATS["nifti"].suffixes) else ".nii.gz"

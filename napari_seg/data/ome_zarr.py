@@ -22,7 +22,7 @@ from napari_seg.data.lazy import LazyView
 from napari_seg.data.ngff import Node, datasets_of, letters_of, node_at, says_translation, scale_of, translation_of
 from napari_seg.data.unchanged import marks_of_array
 from napari_seg.data.units import length, seconds, spacing_from
-from napari_seg.data.volume import AXES, SPATIAL, UNITS, Location, Source, Volume
+from napari_seg.data.volume import AXES, SHOWN, SPATIAL, Location, Source, Volume, located
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
 from napari_seg.files import target
 
@@ -211,6 +211,7 @@ def _image(node: Node, multiscale: dict[str, Any], axes: str | None, only: str |
         notes=(*notes, *doubts),
         levels=tuple(levels[1:]) if only is None else (),
         interval=seconds(said["T"][0], said["T"][2]) if "T" in said and said["T"][2] else None,
+        translate=origin if is_shown_there(multiscale) else None,
     )
 
 
@@ -220,11 +221,14 @@ def _location(
     """Where an image lies whose first voxel is at ``origin``; ``None`` where nobody knows how long that is."""
     if spacing is None or unit == "pixel":
         return None
-    affine, first = np.eye(4), 3 - len(grid)
-    affine[0, 0] = max(spacing) * UNITS[unit]  # of an image the normal, which is never the smallest
-    for axis, (step, start) in enumerate(zip(spacing, origin, strict=True), first):
-        affine[axis, axis], affine[axis, 3] = step * UNITS[unit], start * UNITS[unit]
-    return Location("ome_zarr", tuple(map(tuple, affine.tolist())), grid, spacing, unit) if is_place(affine) else None
+    found = located("ome_zarr", origin, grid, spacing, unit)
+    return found if is_place(np.array(found.affine)) else None
+
+
+def is_shown_there(multiscale: dict[str, Any]) -> bool:
+    """Whether we wrote that viewers show it where it lies. Other images are shown at 0, with the masks made of them."""
+    about = multiscale.get("metadata")
+    return isinstance(about, dict) and SHOWN in about
 
 
 def _is_certainly_mask(node: Node) -> bool:

@@ -17,8 +17,8 @@ from yaozarrs import v04, v05
 
 from napari_seg.data.axes import arrange
 from napari_seg.data.ngff import Node, letters_of, node_at
-from napari_seg.data.ome_zarr import claims, is_mask, open_level, read
-from napari_seg.data.volume import MADE, Volume, labels_dtype
+from napari_seg.data.ome_zarr import claims, is_mask, is_shown_there, open_level, read
+from napari_seg.data.volume import MADE, SHOWN, Volume, labels_dtype
 from napari_seg.errors import SegError
 from napari_seg.files import aside_of, cause_of, remove, settle, written
 
@@ -48,6 +48,7 @@ def write_new(volume: Volume, path: Path) -> None:
     datasets = [_dataset(str(k), shape, data.shape, said, placed) for k, shape in enumerate(shapes)]
     multiscale: dict[str, Any] = {"axes": _axes(said), "datasets": datasets}
     multiscale |= {"name": volume.name} if volume.name else {}
+    multiscale |= {"metadata": {SHOWN: True}} if volume.translate else {}
     ome: dict[str, Any] = {"version": "0.5", "multiscales": [multiscale]}
     if volume.channels:
         ome["omero"] = {"channels": [_channel(name) for name in volume.channels]}
@@ -132,6 +133,7 @@ def _fitted(mask: Volume, node: Node, name: str) -> tuple[dict[str, Any], NDArra
     labels: dict[str, Any] = {"axes": [multiscale["axes"][k] for k in kept], "datasets": datasets, "name": name}
     if "coordinateTransformations" in multiscale:
         labels["coordinateTransformations"] = [_without(t, kept) for t in multiscale["coordinateTransformations"]]
+    labels |= {"metadata": {SHOWN: True}} if is_shown_there(multiscale) else {}
     shapes = [tuple(shape[k] for k in kept) for _, shape in levels[first:]]
     source = {"source": {"image": "../../"}}
     if node.zarr_format == 3:
@@ -189,7 +191,7 @@ def _said(volume: Volume) -> dict[str, tuple[float, float, str]]:
     stored = {axis: one for axis, one in header.get("said", {}).items() if axis != "C"}
     if header.get("grid") != (volume.spacing, volume.unit):  # somebody gave the image another size of its voxels
         unit, steps = _UNITS.get(volume.unit, ""), volume.spacing or (1.0,) * volume.ndim
-        origin = header.get("origin", ())
+        origin = volume.translate or header.get("origin", ())
         shifts = origin if len(origin) == volume.ndim else (0.0,) * volume.ndim
         stored |= {axis: (step, by, unit) for axis, step, by in zip(volume.spatial, steps, shifts, strict=True)}
     if volume.interval is not None:

@@ -6,6 +6,7 @@ Images over :data:`LAZY` bytes stay on disk and are read where they are looked a
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import weakref
@@ -25,7 +26,7 @@ from napari_seg.data.lazy import LazyView
 from napari_seg.data.tiff_metadata import NAMESPACE, declared_planes, metadata
 from napari_seg.data.unchanged import marks
 from napari_seg.data.units import spacing_from
-from napari_seg.data.volume import AXES, MADE, Source, Volume, labels_dtype
+from napari_seg.data.volume import AXES, MADE, SHOWN, Source, Volume, labels_dtype
 from napari_seg.errors import Choice, ChoiceNeeded, SegError
 
 LAZY = 512 * 2**20
@@ -93,7 +94,11 @@ def write(volume: Volume, path: Path) -> None:
     if volume.spacing is not None:
         for axis, size in zip(volume.spatial, volume.spacing, strict=True):
             said[f"PhysicalSize{axis}"] = size
-            said[f"PhysicalSize{axis}Unit"] = "µm" if volume.unit == "um" else volume.unit
+            said[f"PhysicalSize{axis}Unit"] = _named(volume.unit)
+    if volume.translate is not None:
+        steps = volume.spacing or (1.0,) * volume.ndim
+        said["MapAnnotation"][SHOWN] = json.dumps([at / step for at, step in zip(volume.translate, steps, strict=True)])
+        said["Plane"] = _positions(volume, volume.translate)
     if volume.interval is not None and "T" in volume.axes:
         said |= {"TimeIncrement": volume.interval, "TimeIncrementUnit": "s"}
     tifffile.imwrite(
@@ -108,6 +113,28 @@ def write(volume: Volume, path: Path) -> None:
         metadata=said,
         extratags=[(_ORIENTATION, 3, 1, turned, False)] if (turned := _turned(volume)) else (),
     )
+
+
+def _named(unit: str) -> str:
+    return "µm" if unit == "um" else unit
+
+
+def _shown(voxels: tuple[float, ...], spacing: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    steps = spacing or (1.0,) * len(voxels)
+    return tuple(at * step for at, step in zip(voxels, steps, strict=False)) or None
+
+
+def _positions(volume: Volume, translate: tuple[float, ...]) -> dict[str, list[Any]]:
+    """Where each plane lies, for other programs."""
+    lead = [axis for axis in volume.axes if axis in "TCZ"]
+    planes = list(np.ndindex(*(volume.size(axis) for axis in lead)))
+    said: dict[str, list[Any]] = {}
+    for k, axis in enumerate(volume.spatial):
+        step = volume.spacing[k] if volume.spacing else 1.0
+        number = [plane[lead.index(axis)] if axis in lead else 0 for plane in planes]
+        said[f"Position{axis}"] = [translate[k] + step * n for n in number]
+        said[f"Position{axis}Unit"] = [_named(volume.unit)] * len(planes)
+    return said
 
 
 def _turned(volume: Volume) -> int:
@@ -173,6 +200,7 @@ def _volume(
         notes=(*said.notes, *doubts, *notes, *([_ASKED] if header else []), *_gaps(image), *_not_finite(data)),
         levels=tuple(level for level, _, _ in levels[1:]),
         interval=said.interval if "T" in ordered else None,
+        translate=_shown(said.shown, spacing),
     )
     return volume, any(isinstance(level, LazyView) for level, _, _ in levels)
 

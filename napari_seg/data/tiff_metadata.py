@@ -6,8 +6,10 @@ come from a microscope, coarser ones (72, 96, 300, 600, 1200 dpi) from a screen,
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from xml.etree import ElementTree
@@ -15,7 +17,7 @@ from xml.etree import ElementTree
 from tifffile import TiffFile, TiffPageSeries
 
 from napari_seg.data.units import Length, length, seconds
-from napari_seg.data.volume import AXES
+from napari_seg.data.volume import AXES, SHOWN
 
 NAMESPACE = "napari-seg/axes"
 """Of the OME annotation in which we write the axes of a file, as axes of length 1 are lost otherwise."""
@@ -27,13 +29,14 @@ _FINEST_PRINT = 1e-2
 @dataclass(frozen=True)
 class Metadata:
     """``lengths`` of a voxel by axis; ``channels`` by name, empty where unnamed; ``axes`` where we wrote the file;
-    ``interval`` in seconds."""
+    ``interval`` in seconds; ``shown`` in voxels from 0, where we wrote that viewers show it elsewhere."""
 
     lengths: Mapping[str, Length] = field(default_factory=dict)
     channels: tuple[str, ...] = ()
     axes: str = ""
     notes: tuple[str, ...] = ()
     interval: float | None = None
+    shown: tuple[float, ...] = ()
 
 
 def metadata(file: TiffFile, series: TiffPageSeries, index: int) -> Metadata:
@@ -68,13 +71,20 @@ def _ome(xml: str, index: int, count: int) -> Metadata:
         return Metadata()
     names = [part.get("Name") or "" for part in pixels if _tag(part) == "Channel"]
     channels = tuple(name or f"channel {k}" for k, name in enumerate(names)) if any(names) else ()
-    axes = ""
+    ours = dict[str, str]()
     for annotation in root.iter():
         if _tag(annotation) == "MapAnnotation" and annotation.get("Namespace") == NAMESPACE:
-            axes = next((part.text or "" for part in annotation.iter() if part.get("K") == "axes"), "")
+            ours = {part.get("K", ""): part.text or "" for part in annotation.iter()}
+    axes = ours.get("axes", "")
     interval = seconds(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit"))
     axes = axes if set(axes) <= set(AXES) else ""
-    return Metadata(_physical(pixels.attrib), channels, axes, interval=interval)
+    return Metadata(_physical(pixels.attrib), channels, axes, interval=interval, shown=_numbers(ours.get(SHOWN, "")))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    with suppress(ValueError, TypeError, RecursionError):
+        return tuple(float(one) for one in json.loads(text))
+    return ()
 
 
 def declared_planes(xml: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,9 @@ SPATIAL = "ZYX"
 MADE = "napari_seg"
 """The name under which a file says how its mask was made, in whatever place its format has for such things."""
 
+SHOWN = "napari_seg_translate"
+"""The name under which a file of ours says that viewers show it elsewhere than at 0."""
+
 UNITS = {"pixel": 1.0, "nm": 1e-6, "um": 1e-3, "mm": 1.0, "m": 1e3}
 """Units of spacing, with their length in millimetres (``pixel``: not known)."""
 
@@ -42,6 +45,18 @@ class Location:
     grid: tuple[int, ...]
     spacing: tuple[float, ...] | None
     unit: str
+
+
+def located(
+    space: str, origin: Sequence[float], grid: tuple[int, ...], spacing: tuple[float, ...] | None, unit: str
+) -> Location:
+    """The location of an upright grid whose first voxel is at ``origin``, in ``unit``."""
+    steps = np.array(spacing or (1.0,) * len(grid))
+    affine, first = np.eye(4), 3 - len(grid)
+    affine[0, 0] = steps.max() * UNITS[unit]  # of an image the normal, which is never the smallest
+    affine[range(first, 3), range(first, 3)] = steps * UNITS[unit]
+    affine[first:3, 3] = np.array(origin) * UNITS[unit]
+    return Location(space, tuple(map(tuple, affine.tolist())), grid, spacing, unit)
 
 
 @dataclass(frozen=True)
@@ -75,7 +90,8 @@ class Volume:
     ``data`` itself. ``notes`` are sentences about the file that a person should read. ``made`` says how a mask came
     about (program, model, settings; plain values), and is written into the file itself. ``image`` is the file of the
     image that a mask was made of, which no mask ever replaces. ``interval`` is the seconds between two time points,
-    ``None`` where the file does not say.
+    ``None`` where the file does not say. ``translate`` is where a viewer shows the first voxel of what lies in no
+    patient's space, along the spatial axes and in ``unit``; ``None`` is at 0.
     """
 
     data: Any
@@ -91,6 +107,7 @@ class Volume:
     made: Mapping[str, Any] = field(default_factory=dict)
     image: Path | None = None
     interval: float | None = None
+    translate: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", as_text(self.name))
@@ -116,6 +133,10 @@ class Volume:
             raise SegError(f"The spacing {self.spacing} is not positive; correct it in the file.")
         if self.interval is not None and not (np.isfinite(self.interval) and self.interval > 0):
             raise SegError(f"The time between frames is {self.interval}, no positive number; correct it in the file.")
+        if self.translate is not None:
+            shown = tuple(float(one) for one in np.ravel(self.translate))
+            known = self.affine is None and len(shown) == self.ndim and bool(np.isfinite(shown).all())
+            object.__setattr__(self, "translate", shown if known else None)
         if self.unit not in UNITS:
             raise SegError(f"The unit {self.unit!r} is not known; use one of {', '.join(UNITS)}.")
 
@@ -140,6 +161,14 @@ class Volume:
         found = None if self.source is None or self.affine is not None else self.source.location
         known = found is not None and (found.grid, found.spacing, found.unit) == (self.grid, self.spacing, self.unit)
         return found if known else None
+
+    @property
+    def shown(self) -> Location | None:
+        """Where a viewer shows it, where that is elsewhere than at 0 in no patient's space."""
+        if self.translate is None:
+            return None
+        space = "viewer, in pixels" if self.unit == "pixel" else "viewer"
+        return located(space, self.translate, self.grid, self.spacing, self.unit)
 
     @property
     def spatial(self) -> str:

@@ -23,7 +23,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from psygnal import Signal
 
-from napari_seg.data.align import apart
+from napari_seg.data.align import apart, shown_alike
 from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Entry
 from napari_seg.errors import SegError, attempted
@@ -505,7 +505,8 @@ class Arrivals:
             fits = fits and (layer.metadata.get(IMAGE) in (None, str(image.unique_id)) or _of_one_file(known, volume))
             if fits and not any(same_image(image, other) for other in found):
                 found.append(image)
-        return found
+        here = [image for image in found if isinstance(known, Volume) and shown_alike(known, volume_as_kept(image))]
+        return here if isinstance(known, Volume) and known.translate and here else found
 
     def _images(self) -> list[Any]:
         return [other for other in self._viewer.layers if isinstance(other, Image) and is_volume(other)]

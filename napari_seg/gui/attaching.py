@@ -19,16 +19,18 @@ from typing import Any
 import numpy as np
 from psygnal import Signal
 
+from napari_seg.data.align import shown_alike
 from napari_seg.data.volume import Volume
 from napari_seg.editing.annotation import Entry, Extents, unused
 from napari_seg.editing.meaning import Meaning, meaning
 from napari_seg.editing.said import counts_objects
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, PREDICTED, Arrivals, Found
+from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, PREDICTED, Arrivals, Found, volume_as_kept
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.gate import Gate
-from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, lies_elsewhere, volume_of
+from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, beside, lies_elsewhere, volume_of
 from napari_seg.gui.ledger import Ledger
+from napari_seg.gui.opening import ONE_SHOWN
 from napari_seg.gui.track import Track
 from napari_seg.session.openings import Opened, left_alone, look_up, open_mask
 from napari_seg.session.predicted import Predicted
@@ -179,6 +181,7 @@ class Attaching:
             if IMAGE not in layer.metadata and (several or guessed):
                 self.noted.emit(WHOSE.format(name=layer.name, image=image.name))
             layer.metadata[IMAGE] = str(image.unique_id)
+            self._lay_on(layer, image)
             if KEY not in layer.metadata and not lies_elsewhere(layer, image):  # it is written on the grid of that
                 with contextlib.suppress(SegError):
                     layer.metadata[KEY] = volume_of(image).mask(layer.data, name=layer.name)
@@ -209,6 +212,18 @@ class Attaching:
         layers = self._viewer.layers
         if image in layers and layers.index(layer) < layers.index(image):
             layers.move(layers.index(layer), layers.index(image) + 1)
+
+    def _lay_on(self, layer: Any, image: Any) -> None:
+        """Lay a mask that nobody moved on its image, where only one of them says that it lies elsewhere than at 0."""
+        known, volume = layer.metadata.get(KEY), volume_as_kept(image)
+        if not isinstance(known, Volume) or lies_elsewhere(layer) or not lies_elsewhere(layer, image):
+            return
+        ours = known.translate is not None or KEY in image.metadata  # who knows how others turned what they read
+        if ours and not shown_alike(known, volume) and None in (known.translate, volume.translate):
+            layer.metadata[KEY] = replace(known, translate=volume.translate)
+            for name, value in beside(image, volume).items():
+                setattr(layer, name, value)
+            self.noted.emit(f"{layer.name}: {ONE_SHOWN}")
 
     def _opened_again(self, image: Any, found: Found) -> None:
         """The masks of an image that stayed open when it was closed belong to its new layer."""

@@ -151,7 +151,7 @@ def _place(volume: Volume) -> dict[str, Any]:
 def _origin(volume: Volume) -> NDArray[np.float64]:
     """The place of the first voxel along the volume's own axes, in ``unit``."""
     if volume.affine is None:
-        return np.zeros(volume.ndim)
+        return np.array(volume.translate or (0.0,) * volume.ndim)
     directions = volume.affine[:3, :3] / spacing_of(volume.affine)
     along = np.linalg.solve(directions, volume.affine[:3, 3])
     return np.asarray(along[-volume.ndim :] / UNITS[volume.unit], np.float64)
@@ -203,7 +203,24 @@ def volume_of(layer: Any, axes: str | None = None) -> Volume:
     scale = [sizes[k] * UNITS[u] / UNITS[unit] for k, u in zip(spatial, units, strict=True)]
     spacing = tuple(scale) if unit != "pixel" or any(s != 1 for s in scale) else None
     found = Volume(data, axes, spacing=spacing, unit=unit, name=layer.name, levels=levels)
+    found = replace(found, translate=_translate_of(layer, found))
     return _as_part(found, known, layer) if isinstance(known, Volume) else found
+
+
+def _translate_of(layer: Any, volume: Volume) -> tuple[float, ...] | None:
+    """Where a layer shows the first voxel of its volume, unless that is at 0, the layer does not stand upright, or what
+    it was cut out of lies elsewhere, by its file, than it is shown."""
+    known = layer.metadata.get(KEY)
+    if isinstance(known, Volume) and (known.affine is not None or (known.location and not known.translate)):
+        return None
+    keep, linear = _spatial_of(layer, volume.axes), layer._data_to_world.linear_matrix
+    units = [SHORT_UNITS.get(str(layer.units[k]), "pixel") for k in keep]
+    lengths = np.array([UNITS[unit] / UNITS[volume.unit] for unit in units])
+    steps = linear[keep, keep] * lengths
+    if not np.allclose(linear, np.diag(np.diag(linear)), atol=1e-6 * abs(np.diag(linear)).min()) or (steps <= 0).any():
+        return None
+    start = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))[keep] * lengths
+    return tuple(start.tolist()) if (abs(start) > 1e-3 * steps).any() else None
 
 
 def _as_part(volume: Volume, whole: Volume, layer: Any) -> Volume:
@@ -223,8 +240,7 @@ def _as_part(volume: Volume, whole: Volume, layer: Any) -> Volume:
 def _affine_of(layer: Any, known: NDArray[np.float64], axes: str, unit: str) -> NDArray[np.float64]:
     """The affine of what a layer with these ``axes`` shows, by where it lies along the axes of a volume of which that
     is ``known``. ``unit``: of a layer that names none."""
-    shown = [axis for axis in axes if axis not in ("S" if layer.ndim == len(axes.replace("S", "")) else "CS")]
-    keep = [k for k, axis in enumerate(shown) if axis in SPATIAL]
+    keep = _spatial_of(layer, axes)
     units = [SHORT_UNITS.get(str(layer.units[k]), "pixel") for k in keep]
     lengths = np.array([UNITS[unit if one == "pixel" else one] for one in units])
     directions, first = known[:3, :3] / spacing_of(known), 3 - len(keep)
@@ -232,6 +248,12 @@ def _affine_of(layer: Any, known: NDArray[np.float64], axes: str, unit: str) -> 
     along[first:, first:3] = layer._data_to_world.linear_matrix[np.ix_(keep, keep)] * lengths[:, None]
     along[first:, 3] = np.asarray(layer.data_to_world(np.zeros(layer.ndim)))[keep] * lengths
     return np.vstack([directions @ along, known[3:]])
+
+
+def _spatial_of(layer: Any, axes: str) -> list[int]:
+    """Which axes of a layer are the spatial ones of what it shows; channels have layers of their own."""
+    shown = [axis for axis in axes if axis not in ("S" if layer.ndim == len(axes.replace("S", "")) else "CS")]
+    return [k for k, axis in enumerate(shown) if axis in SPATIAL]
 
 
 _COMPARED: WeakKeyDictionary[Any, tuple[Any, Any, bool]] = WeakKeyDictionary()
@@ -289,8 +311,12 @@ def as_it_lies(layer: Any) -> Volume:
     if volume.affine is not None:
         moved = lies_elsewhere(layer)
         return replace(volume, affine=_affine_of(layer, volume.affine, volume.axes, volume.unit)) if moved else volume
-    moved = bool(np.any(layer.data_to_world(np.zeros(layer.ndim))))
-    return replace(volume, source=None) if moved else volume  # another place cannot be written; the old one is not
+    start, place = layer.data_to_world(np.zeros(layer.ndim)) * lengths_of(layer.units), _place(volume)
+    there = np.zeros(layer.ndim)
+    there[-volume.ndim :] = np.multiply(place["translate"], lengths_of(place["units"]))[-volume.ndim :]
+    if np.allclose(start, there, rtol=1e-7, atol=1e-9):
+        return volume
+    return replace(volume, source=None, translate=_translate_of(layer, volume))
 
 
 def sizes_of(layer: Any) -> list[float]:

@@ -296,7 +296,8 @@ def _layers_of(case: Case, task: Semantic | Instance) -> list[LayerData]:
     values = np.asarray(labels.data)
     values = values.astype(labels_dtype(int(values.max(initial=0))))
     known = {OBJECTS: True} if task.kind == "instance" else {OBJECTS: False, CLASSES: task.names}
-    masks = layer_data(replace(labels, data=values, name=f"{case.name} reference"), "labels")
+    reference = replace(labels, data=values, name=f"{case.name} reference", translate=image.translate)
+    masks = layer_data(reference, "labels")
     if "C" not in labels.axes:
         masks = [(data, {**about, "metadata": {**about["metadata"], **known}}, kind) for data, about, kind in masks]
     return [*layer_data(image, "image"), *masks]

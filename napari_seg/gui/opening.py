@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from napari_seg.data.align import in_one_space, is_resized, one_is_placed, onto_grid, same_place
+from napari_seg.data.align import apart, in_one_space, is_resized, one_is_placed, onto_grid, same_place, shown_alike
 from napari_seg.data.formats import images_in, read, stem
 from napari_seg.data.volume import UNITS, Source, Volume
 from napari_seg.editing.meaning import MOST, Meaning
@@ -29,6 +29,12 @@ LARGEST_MASK = 2**28
 _AWAY = (
     "The mask lies elsewhere than the images that are open and is only shown over them; open the image that it was "
     "made of."
+)
+
+
+ONE_SHOWN = (
+    "Only one of mask and image says that it lies elsewhere than at 0; the mask was laid on voxel by voxel. Look "
+    "whether it lies right; where it does not, open the image that it was made of."
 )
 
 
@@ -153,7 +159,7 @@ def _stored_masks(image: Volume) -> Opened:
         if math.prod(mask.shape) > LARGEST_MASK:
             found.notes.append(f"labels/{name} is too large to open with its image; open it by itself.")
             continue
-        (layer,) = layer_data(replace(mask, name=f"{image.name} {name}"), "labels")
+        (layer,) = layer_data(replace(mask, name=f"{image.name} {name}", translate=image.translate), "labels")
         data, about, kind = _told(layer, mask)
         found.layers.append((data, {**about, **_place_on(image, mask, about), "visible": False}, kind))
     return found
@@ -200,7 +206,7 @@ def _meaning(source: Source) -> Meaning | None:
 def _place_on(image: Volume, mask: Volume, about: Mapping[str, Any]) -> dict[str, Any]:
     """Scale and shift of a mask on its image, which may be stored finer or coarser than the mask.
 
-    An image lies at 0 in the viewer, so the shift is what the two are apart in the store, whatever unit that is in.
+    The mask begins where the image does, so the shift is what the two are apart in the store, in whatever unit.
     Where the store says the same of two that differ in size both show the same field, by the definition of OME-Zarr.
     """
     axes = [axis for axis in mask.axes if axis not in "CS"]
@@ -214,7 +220,7 @@ def _place_on(image: Volume, mask: Volume, about: Mapping[str, Any]) -> dict[str
         if mask.spacing is None or image.spacing is None:
             (step, at, _), (of_image, image_at, _) = (one.get(axes[k], (1.0, 0.0, "")) for one in said)
             unit = steps[axes[k]] / of_image
-            scale[k], shift[k] = step * unit, (at - image_at) * unit
+            scale[k], shift[k] = step * unit, shift[k] + (at - image_at) * unit
             if (step, at) == (of_image, image_at):
                 scale[k] = steps[axes[k]] * image.size(axes[k]) / mask.size(axes[k])
         elif len(origins) == 2:
@@ -223,8 +229,8 @@ def _place_on(image: Volume, mask: Volume, about: Mapping[str, Any]) -> dict[str
 
 
 def _resized(mask: Volume, image: Volume) -> Volume:
-    """A mask with voxels as large as those of its image, where it differs in nothing else."""
-    return onto_grid(mask, image) if is_resized(mask, image) else mask
+    """A mask of the store of its image, with voxels as large as those of that where it differs in nothing else."""
+    return onto_grid(mask, image) if is_resized(mask, image) else replace(mask, translate=image.translate)
 
 
 def _is_as_large(mask: Volume, image: Volume) -> bool:
@@ -234,6 +240,9 @@ def _is_as_large(mask: Volume, image: Volume) -> bool:
 def _beside_its_image(mask: Volume, images: list[Volume]) -> Volume:
     """The mask on the grid of the open image that it overlaps, where it does not lie on the grid of one already; where
     only one of the two says where it lies, on the only image that it fits."""
+    fitting = [image for image in images if mask.grid == image.grid and not apart(mask, image)]
+    if fitting and not any(shown_alike(mask, image) for image in fitting):
+        return _from_elsewhere(mask, fitting)
     others = [image for image in images if one_is_placed(mask, image)]
     placed = [image for image in images if in_one_space(mask, image) is not None]
     alike = [image for image in images if image not in (*others, *placed) and mask.grid == image.grid]
@@ -251,3 +260,12 @@ def _beside_its_image(mask: Volume, images: list[Volume]) -> Volume:
     if len(fitting) == 1:
         return fitting[0]
     return replace(mask, notes=(*mask.notes, _AWAY)) if placed and mask.affine is None else mask
+
+
+def _from_elsewhere(mask: Volume, images: list[Volume]) -> Volume:
+    """The mask on the only image of its grid, that is shown elsewhere than the mask says."""
+    with suppress(SegError):
+        if len(images) == 1:
+            laid = onto_grid(mask, images[0])
+            return laid if in_one_space(mask, images[0]) else replace(laid, notes=(*laid.notes, ONE_SHOWN))
+    return replace(mask, notes=(*mask.notes, _AWAY))
