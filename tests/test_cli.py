@@ -725,7 +725,17 @@ class TestPredict:
         assert ended.err.count("nope.tif") == 1
 
     @pytest.mark.parametrize(
-        ("flag", "value"), [("--box", "1-2"), ("--tile", "big"), ("--overlap", "2"), ("--diameter", "-1")]
+        ("flag", "value"),
+        [
+            ("--box", "1-2"),
+            ("--tile", "big"),
+            ("--overlap", "2"),
+            ("--diameter", "-1"),
+            ("--voxel-size", "1,1"),
+            ("--voxel-size", "1,0um"),
+            ("--voxel-size", "1,,1um"),
+            ("--voxel-size", "1,1,1um"),
+        ],
     )
     def test_a_wrong_setting_is_one_sentence(self, run, tmp_path, model_file, flag, value):
         path = image(tmp_path / "a.png")
@@ -734,6 +744,15 @@ class TestPredict:
         assert ended.code == 2
         assert ended.err.count("\n") == 1
         assert not (tmp_path / "mask.png").exists()
+
+    @pytest.mark.parametrize("words", ["0.5,0.25um", "0.5 x 0.25 µm", "500,250nm"])
+    def test_the_size_of_voxels_that_a_file_lacks_can_be_said(self, run, tmp_path, model_file, words):
+        path, mask = image(tmp_path / "a.tif"), tmp_path / "mask.tif"
+        ended = run("predict", path, "--model", model_file("semantic"), "--output", mask, "--voxel-size", words)
+        assert ended.code == 0
+        found = read(mask)
+        assert found.spacing == pytest.approx((0.5, 0.25) if found.unit == "um" else (500, 250))
+        assert found.unit in ("um", "nm")
 
     def test_unknown_model(self, run, tmp_path):
         ended = run("predict", image(tmp_path / "a.png"), "--model", "nonsense", "--output", tmp_path / "mask.png")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,8 +29,10 @@ from napari_seg.cli.options import (
 from napari_seg.errors import SegError, plain
 
 if TYPE_CHECKING:
+    from napari_seg.data.volume import Volume
     from napari_seg.inference.prediction import Prediction, PredictSpec, Region
     from napari_seg.models.model import Model
+    from napari_seg.session.sizes import Size
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Work:
     series: str | None
     region: Region | None
     overwrite: bool
+    size: Size | None
 
 
 def predict(
@@ -82,12 +87,18 @@ def predict(
     ] = False,
     axes: Axes = None,
     series: Series = None,
+    voxel_size: Annotated[
+        str | None,
+        typer.Option(
+            help="How far apart voxels are, where the file is wrong or lacks it: z,y,x with a unit, 3,0.5,0.5um."
+        ),
+    ] = None,
     overwrite: Overwrite = False,
     json: Json = False,
     json_progress: JsonProgress = False,
 ) -> None:
     """Segment images. A bad file is reported and the others are done; nothing but the masks is written."""
-    region = region_of(box)
+    region, size = region_of(box), _size_of(voxel_size)
     from napari_seg.inference.decoding import task_with
     from napari_seg.inference.fit import refuse_diameter, refuse_mirrors
     from napari_seg.inference.prediction import PredictSpec
@@ -96,7 +107,7 @@ def predict(
 
     planes = bool(read_spec(find(model)).task.planes)
     pairs = plan(inputs, output, overwrite=overwrite, planes=planes)
-    work = [Work(image, mask, axes, series, region, overwrite) for image, mask in pairs]
+    work = [Work(image, mask, axes, series, region, overwrite, size) for image, mask in pairs]
     spec = PredictSpec.from_person(
         given(
             device=device,
@@ -141,6 +152,7 @@ def _segment(work: Work, model: Model, model_hash: str, spec: PredictSpec, json_
 
     keep_existing(work.mask, work.overwrite)
     volume = read_answered(work.image, work.axes, work.series)
+    volume = volume if work.size is None else _resized(volume, work.size)
     refuse_unwritable(model.spec, volume, work.mask)
     if work.region is not None:
         say(f"{work.image.name}: {where(volume, work.region)}")
@@ -182,6 +194,29 @@ def _found(prediction: Prediction) -> dict[str, int]:
         return {name: int(np.count_nonzero(plane)) for name, plane in zip(task.names, planes, strict=True)}
     voxels = np.bincount(labels.ravel(), minlength=len(task.names) + 1)
     return {name: int(voxels[k + 1]) for k, name in enumerate(task.names)}
+
+
+def _size_of(text: str | None) -> Size | None:
+    """``"3,0.5,0.5um"`` as a size of voxels."""
+    if text is None:
+        return None
+    from napari_seg.session.sizes import Size
+
+    found = re.fullmatch(r"([\d.,x ]+)(nm|um|µm|μm|mm|m)", text.strip().lower())
+    with suppress(ValueError):
+        spacing = tuple(float(part) for part in re.split("[,x]", found[1])) if found else ()
+        if found and all(length > 0 for length in spacing):
+            return Size(spacing, "um" if found[2][0] in "µμ" else found[2])
+    raise SegError(f"--voxel-size {text} is no size; write one length per axis and the unit, such as 3,0.5,0.5um.")
+
+
+def _resized(volume: Volume, size: Size) -> Volume:
+    from napari_seg.session.found_again import as_large
+
+    if len(size.spacing) != volume.ndim:
+        axes = ",".join(volume.spatial.lower())
+        raise SegError(f"--voxel-size gives {len(size.spacing)} lengths, the axes are {axes}; write one for each.")
+    return as_large(volume, size)
 
 
 def _numbers(text: str | None) -> tuple[int, ...] | None:

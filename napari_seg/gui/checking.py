@@ -17,9 +17,11 @@ from napari_seg.gui.engine import Engine
 from napari_seg.gui.results import Target
 from napari_seg.gui.state import Cure, Finding, Segment
 from napari_seg.gui.words import memory, roughly
-from napari_seg.inference.fit import check, look_through, other_kind
+from napari_seg.inference.fit import check, is_inflated, look_through, other_kind, size_doubt
 from napari_seg.inference.forecast import forecast
 from napari_seg.inference.prediction import PredictSpec, Region
+
+GIVE_SIZE = Cure("Give the voxel size...", "size", "ask")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,8 @@ class Wish:
     @property
     def image(self) -> tuple[Any, ...]:
         """Which image and model it is about, whatever the settings."""
-        return self.target.key, id(self.target.volume.data), self.target.volume.axes
+        volume = self.target.volume
+        return self.target.key, id(volume.data), volume.axes, volume.spacing, volume.unit
 
     @property
     def question(self) -> tuple[Any, ...]:
@@ -123,7 +126,8 @@ def look_at(wish: Wish) -> Look:
         refusal = Finding("refusal", str(told), _cures(wish))
         return Look((refusal, *doubts), estimates_diameter=by_diameter)
     known = other_kind(target.model, target.volume) if doubts else ""  # the doubt says it, and what to do
-    findings = [*doubts, *(Finding("warning", text) for text in fit.warnings if text != known)]
+    cures = {size_doubt(target.model, target.volume): (GIVE_SIZE,)}
+    findings = [*doubts, *(Finding("warning", text, cures.get(text, ())) for text in fit.warnings if text != known)]
     findings += [Finding("note", text) for text in fit.notes]
     return Look(
         tuple(findings),
@@ -142,6 +146,8 @@ def _cures(wish: Wish) -> tuple[Cure, ...]:
     target, cures = wish.target, []
     if wish.near is not None and _fits(wish, wish.near):
         cures.append(Cure("Only around the middle of the view", "region", "near"))
+    if is_inflated(target.model, target.volume):
+        cures.append(GIVE_SIZE)
     one = target.model.network.in_channels == 1
     if one and target.volume.size("C") > 1 and wish.settings.channel is None:
         cures.append(Cure("Choose a channel", "option", "channel"))

@@ -56,12 +56,13 @@ from napari_seg.gui.titles import Titles
 from napari_seg.gui.track import Track
 from napari_seg.gui.training import NICENESS, PATIENCE
 from napari_seg.gui.views import is_open
-from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, finds
+from napari_seg.gui.words import describe_model, describe_volume, facts_of_model, finds, spacing_words
 from napari_seg.inference.channels import channel_names
 from napari_seg.inference.fit import suited
 from napari_seg.inference.prediction import PredictSpec, Region
 from napari_seg.models.file import read_spec
 from napari_seg.models.spec import ModelSpec
+from napari_seg.session.sizes import Size
 
 _WANTED = (
     "scipy.ndimage",
@@ -82,7 +83,7 @@ def _import_what_comes_first() -> None:
         import_module(name)
 
 
-USE_FILE = Cure("Use the size of the file", "size", "")
+USE_FILE = Cure("Use the size of the file", "size", "file")
 
 _ELSEWHERE = (
     "The image does not lie in the slice that is shown; go to a slice where it is seen, or choose the whole image "
@@ -256,9 +257,13 @@ class Controller:
                 self.recorder.arrivals.came(image)
         self.refresh()
 
-    def use_file_size(self) -> None:
-        """Go back from the size of voxels that a person gave the chosen image to that of its file."""
-        self.recorder.sizes.go_back(self._image)
+    def voxel_size(self) -> tuple[str, Size, Size] | None:
+        """Of the chosen image: its spatial axes, the size that its voxels have, and the one that its file says."""
+        return None if self._image is None else self.recorder.sizes.of(self._image)
+
+    def give_size(self, size: Size) -> None:
+        """What a person says of the size of the voxels of the chosen image."""
+        self.recorder.sizes.give(self._image, size)
         self.refresh()
 
     def set_options(self, **changes: Any) -> None:
@@ -429,7 +434,12 @@ class Controller:
             return replace(state, question=Question(str(question), self._questions[asked]))
         except SegError as error:
             return replace(state, findings=(Finding("refusal", str(error)),))
-        state = replace(state, image_words=describe_volume(volume), channels=channel_names(volume))
+        state = replace(
+            state,
+            image_words=describe_volume(volume),
+            voxel_size=spacing_words(volume.spacing, volume.unit),
+            channels=channel_names(volume),
+        )
         if self._model is None:
             return state
         self._model = self._proposal.propose(self.known(), self._model, self._key, volume, self._settings(volume))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QPushButton, QSizePolicy, QWidget
 
 from napari_seg.gui.parts import Fold
 from napari_seg.gui.state import Options, Segment
@@ -34,11 +34,13 @@ class OptionsForm(Fold):
         self.diameter.setKeyboardTracking(False)
         self.diameter.setMinimumWidth(120)
         _name(self.diameter, "Object size", "How wide the objects are in this image; the image is rescaled by it.")
+        self.size = QPushButton()
+        _name(self.size, "Voxel size", "How far apart the voxels are; change it where the file is wrong or lacks it.")
         self.region = _combo("Region", "How much of the image is segmented. The rest of the mask stays as it is.")
         self.device = _combo("Device", "What computes. Automatic takes a GPU where there is one.", DEVICES)
         self.precision = _combo("Precision", "bf16 is several times faster where the processor has it.", PRECISIONS)
         self.form = QFormLayout()
-        for widget in (self.channel, self.diameter, self.region, self.device, self.precision):
+        for widget in (self.channel, self.diameter, self.size, self.region, self.device, self.precision):
             self.form.addRow(widget.accessibleName(), widget)
         self.rows.addLayout(self.form)
         for name in ("channel", "region", "device", "precision"):
@@ -65,6 +67,8 @@ class OptionsForm(Fold):
             self.diameter.setValue(options.diameter)
         self.form.setRowVisible(self.channel, bool(state.channels))
         self.form.setRowVisible(self.diameter, state.estimates_diameter)
+        self.size.setText(f"{state.voxel_size}...")
+        self.form.setRowVisible(self.size, bool(state.voxel_size))
         changed = _changed(state)
         self.rename(f"Options: {', '.join(changed)}" if changed else "Options")
 

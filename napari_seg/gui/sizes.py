@@ -20,9 +20,7 @@ from napari_seg.gui.layers import KEY, beside, is_as_read, lies_elsewhere, resiz
 from napari_seg.gui.words import spacing_words
 from napari_seg.session.sizes import Size, keep_size
 
-CORRECTED = (
-    "Voxels are {now}, as a person corrected it here, while the file {said}; press Use the size of the file to go back."
-)
+CORRECTED = "Voxels are {now}, as given here, while the file {said}; press Use the size of the file to go back."
 
 
 class Sizes:
@@ -50,19 +48,25 @@ class Sizes:
         for event in (layer.events.scale, layer.events.affine, layer.events.units):
             event.connect(self._hear)
 
+    def of(self, image: Any) -> tuple[str, Size, Size] | None:
+        """The spatial axes of an image, how large its voxels are, and how large its file says."""
+        if image not in self._files:
+            return None
+        return volume_as_kept(image).spatial, _size_of(image), _along(self._files[image], image)
+
     def words(self, image: Any) -> str:
         """What is said of an image that a person gave another size than its file; empty for others."""
-        if image is None or image not in self._files:
+        if image is None or (found := self.of(image)) is None:
             return ""
-        now, file = _size_of(image), _along(self._files[image], image)
+        _, now, file = found
         if now.is_same(file):
             return ""
         said = f"says {spacing_words(file.spacing, file.unit)}" if file.spacing else "says no size"
         return CORRECTED.format(now=spacing_words(now.spacing or None, now.unit), said=said)
 
-    def go_back(self, image: Any) -> None:
-        """Give an image the size that its file says."""
-        self._give(image, _along(self._files[image], image))
+    def give(self, image: Any, size: Size) -> None:
+        """What a person says of the size of its voxels."""
+        self._give(image, size)
         self.tick()
 
     def tick(self, event: Any = None) -> None:
@@ -121,6 +125,9 @@ class Sizes:
             for name, value in beside(image, volume).items():
                 setattr(layer, name, value)
         dims.point = (*dims.point[:first], *image.data_to_world(here))
+        for layer in (image, *on_it):  # napari slices by the units of the viewer, which it looks up at a reload only
+            layer.events.reload(layer=layer)
+            layer.refresh()
         if len(others) + 1 == len(layers):
             self._viewer.reset_view()
 

@@ -134,6 +134,7 @@ class Segment:
     checking: bool = False
     forecast: str = ""
     options: Options = Options()
+    voxel_size: str = ""
     channels: tuple[str, ...] = ()
     regions: tuple[str, ...] = ("whole",)
     estimates_diameter: bool = False

@@ -240,10 +240,15 @@ def physical_scale(spec: ModelSpec, volume: Volume) -> tuple[float, ...] | None:
     return tuple(_near_one(s * factor / w) for s, w in zip(volume.spacing[-len(wanted) :], wanted, strict=True))
 
 
+def is_inflated(spec: ModelSpec, volume: Volume) -> bool:
+    """Whether the voxels of an image are so much coarser than the model's that their size is wrong."""
+    return math.prod(physical_scale(spec, volume) or ()) > MOST_VOXELS
+
+
 def refuse_inflated(spec: ModelSpec, volume: Volume, name: str) -> None:
-    """Raises ``SegError`` for an image whose voxels are so much coarser than the model's that their size is wrong."""
+    """Raises ``SegError`` for an image that is."""
     scale = physical_scale(spec, volume) or ()
-    if math.prod(scale) > MOST_VOXELS:
+    if is_inflated(spec, volume):
         given = " x ".join(f"{s:.3g}" for s in (volume.spacing or ())[-len(scale) :])
         wanted = " x ".join(f"{s:.3g}" for s in spec.input.spacing or ())
         raise SegError(
@@ -312,16 +317,26 @@ def _scale(
         refuse_inflated(spec, volume, volume.name)
         spacing = " x ".join(f"{s:.3g}" for s in spec.input.spacing or ())
         note = () if scale == ones else (f"The image is resampled to the model's {spacing} {spec.input.unit}.",)
-        change = max(max(k, 1 / k) for k in scale)
-        coarse = f"Its voxels differ up to {change:.1f} times from those the model learned on."
-        return scale, note, ((coarse,) if change > FARTHEST else ())
+        return scale, note, _some(size_doubt(spec, volume))
     if spec.input.diameter and not spec.task.pointwise:
         return None, ("The size of the objects is estimated first; give the object size if it looks wrong.",), ()
-    if spec.input.spacing is not None and spec.input.unit != "pixel":
-        spacing = " x ".join(f"{s:.3g}" for s in spec.input.spacing)
-        words = f"The image has no voxel size and is taken as it is; the model expects {spacing} {spec.input.unit}."
-        return ones, (), (words,)
-    return ones, (), ()
+    return ones, (), _some(size_doubt(spec, volume))
+
+
+def _some(words: str) -> tuple[str, ...]:
+    return (words,) if words else ()
+
+
+def size_doubt(spec: ModelSpec, volume: Volume) -> str:
+    """That voxels are not nearly as large as the model expects, or that nobody knows how large they are; or empty."""
+    scale = physical_scale(spec, volume)
+    if scale is not None:
+        change = max(max(k, 1 / k) for k in scale)
+        return f"Its voxels differ up to {change:.1f} times from those the model learned on." * (change > FARTHEST)
+    if spec.input.spacing is None or spec.input.unit == "pixel" or (spec.input.diameter and not spec.task.pointwise):
+        return ""
+    spacing = " x ".join(f"{s:.3g}" for s in spec.input.spacing)
+    return f"The image has no voxel size and is taken as it is; the model expects {spacing} {spec.input.unit}."
 
 
 def _near_one(scale: float) -> float:

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt, QTimer
-from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QWidget
+from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QPushButton, QWidget
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.gui import dialogs
 from napari_seg.gui.dock import Panel
 from napari_seg.gui.layers import KEY
+from napari_seg.gui.size_dialog import SizeDialog
 from napari_seg.gui.views import SideLetters, canvas_of, mirrored
 
 LONGEST = 0.1
@@ -49,6 +50,32 @@ def starved() -> float:
 
 def page(panel: Panel) -> Any:
     return panel.pages.widget(0)
+
+
+def test_the_size_of_voxels_is_given_with_the_keyboard(
+    viewer: Any, panel: Panel, picture: np.ndarray, spots: Path, qtbot: Any, tmp_path: Path
+) -> None:
+    image = write(Volume(picture, "YX"), tmp_path / "cells.ome.tif")
+    viewer.open(image, plugin="napari-seg")
+    panel.controller.choose_model(spots)
+    shown = page(panel)
+    shown.options.unfold(True)
+    qtbot.waitUntil(shown.options.size.isVisible, timeout=20_000)
+    assert shown.options.size.text() == "pixel size not known..."
+
+    def answer() -> None:
+        dialog = QApplication.activeModalWidget()
+        assert isinstance(dialog, SizeDialog)
+        qtbot.keyClicks(dialog.fields["X"], "0.25")
+        qtbot.keyClicks(dialog.fields["Y"], "0.5")
+        qtbot.keyClick(dialog.fields["Y"], Qt.Key.Key_Return)
+
+    QTimer.singleShot(0, answer)
+    qtbot.mouseClick(shown.options.size, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: shown.options.size.text() == "0.25 x 0.5 µm...", timeout=20_000)
+    back = next(button for button in shown.findings.findChildren(QPushButton) if "size of the file" in button.text())
+    qtbot.mouseClick(back, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: shown.options.size.text() == "pixel size not known...", timeout=20_000)
 
 
 def test_segment_with_mouse_and_keyboard(

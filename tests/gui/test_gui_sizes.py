@@ -18,9 +18,11 @@ from napari.layers._source import layer_source
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
 from napari_seg.gui.arrivals import COMPARING
+from napari_seg.gui.checking import GIVE_SIZE
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.layers import layer_data, lies_elsewhere, volume_of
 from napari_seg.gui.results import empty_mask
+from napari_seg.gui.size_dialog import SizeDialog
 from napari_seg.session.records import SIZE
 from napari_seg.session.sizes import Size, size_of
 
@@ -76,6 +78,17 @@ def said(controller: Controller) -> list[str]:
     return [finding.text for finding in controller.state.findings if finding.cures and finding.cures[0].kind == "size"]
 
 
+def size_of_file(controller: Controller) -> Size:
+    known = controller.voxel_size()
+    assert known is not None
+    return known[2]
+
+
+def hippocampus(controller: Controller) -> Path:
+    """A model that minds the size of voxels."""
+    return next(path for path in controller.models.names if path.stem == "hippocampus3d")
+
+
 @pytest.mark.parametrize("name", ["scan.nii.gz", "scan.ome.tif"])
 @pytest.mark.parametrize("drawn", [False, True])
 def test_a_corrected_size_is_there_when_the_image_is_opened_again_and_is_said(
@@ -98,13 +111,13 @@ def test_a_corrected_size_is_there_when_the_image_is_opened_again_and_is_said(
         image, *masks = here.viewer.layers
         assert volume_of(image).spacing == RIGHT
         assert said(here) == [
-            "Voxels are 0.5 x 0.5 x 3 mm, as a person corrected it here, while the file says 1 x 1 x 1 mm; press Use "
+            "Voxels are 0.5 x 0.5 x 3 mm, as given here, while the file says 1 x 1 x 1 mm; press Use "
             "the size of the file to go back."
         ]
         assert here.state.image_words.endswith("0.5 x 0.5 x 3 mm")
         assert [lies_elsewhere(layer, image) for layer in masks] == [False] * drawn
         assert all(mask.data[2, 20, 20] == 2 for mask in masks)
-    here.use_file_size()
+    here.give_size(size_of_file(here))
     rest(here)
     for _ in range(2):
         assert volume_of(image).spacing == FILE
@@ -192,7 +205,7 @@ def test_a_project_knows_the_size_that_was_corrected_before(
         fingerprint, told = here.engine.orders[-1]["sized"]
         assert (here.engine.orders[-1]["path"], len(fingerprint)) == (str(path), 32)
         assert size_of(told, Size(FILE, "mm")).spacing == RIGHT
-    here.use_file_size()
+    here.give_size(size_of_file(here))
     rest(here)
     assert here.batch.project.cases[path].image.spacing == FILE
     assert here.batch.project.cases[path].size == ""
@@ -249,3 +262,62 @@ def test_another_unit_of_the_viewer_is_no_correction(opens: Opens, tmp_path: Pat
     assert said(here) == []
     assert here.recorder.arrivals.sessions == {}
     assert volume_of(opens(path).viewer.layers[0]).spacing == FILE
+
+
+def test_a_given_size_counts_at_once_for_image_masks_and_model(opens: Opens, tmp_path: Path) -> None:
+    """And what is shown stays: napari leaves the slices empty when units change."""
+    here = opens(scan(tmp_path / "scan.tif", None))
+    image = here.viewer.layers[0]
+    here.choose_model(hippocampus(here))
+    mask = empty_mask(here.viewer, image)
+    rest(here)
+    here.viewer.dims.set_point(0, 2)
+    doubts = [finding for finding in here.state.findings if finding.cures == (GIVE_SIZE,)]
+    assert ["no voxel size" in doubt.text for doubt in doubts] == [True]
+    here.give_size(Size((3.0, 0.5, 0.5), "um"))
+    rest(here)
+    assert not any(finding.cures == (GIVE_SIZE,) for finding in here.state.findings if "no voxel size" in finding.text)
+    assert here.state.voxel_size == "0.5 x 0.5 x 3 µm"
+    assert not lies_elsewhere(mask, image)
+    assert here.viewer.dims.point[0] == 6
+    for layer in (image, mask):
+        layer.refresh()
+        assert not layer._slice.empty
+    mask.mode, mask.brush_size = "paint", 1
+    mask.paint(image.world_to_data((6, 10, 10)), 2)
+    assert mask.data[2, 20, 20] == 2
+
+
+def test_voxels_far_too_large_are_refused_with_a_way_to_give_their_size(opens: Opens, tmp_path: Path) -> None:
+    here = opens(scan(tmp_path / "scan.nii.gz", (900.0, 900.0, 900.0)))
+    here.choose_model(hippocampus(here))
+    rest(here)
+    (refusal,) = [finding for finding in here.state.findings if finding.level == "refusal"]
+    assert "correct its spacing or its unit" in refusal.text
+    assert GIVE_SIZE in refusal.cures
+    here.give_size(Size((1.0, 1.0, 1.0), "mm"))
+    rest(here)
+    assert here.state.can_run
+
+
+def test_the_size_is_asked_for_in_the_order_in_which_people_say_it(qtbot: Any) -> None:
+    dialog = SizeDialog(None, "scan", "ZYX", Size((), "pixel"), Size((), "pixel"))
+    qtbot.addWidget(dialog)
+    assert (dialog.size, dialog.fine.isEnabled(), dialog.unit.currentText()) == (None, False, "µm")
+    for axis, typed in {"X": "0.5", "Y": " 0,5 ", "Z": "3"}.items():
+        dialog.fields[axis].setText(typed)
+    assert dialog.fine.isEnabled()
+    assert dialog.size == Size((3.0, 0.5, 0.5), "um")
+    dialog.unit.setCurrentText("mm")
+    assert dialog.size == Size((3.0, 0.5, 0.5), "mm")
+    for typed in ("", "0", "-1", "inf", "nan", "two"):
+        dialog.fields["Y"].setText(typed)
+        assert (dialog.size, dialog.fine.isEnabled()) == (None, False)
+
+
+def test_a_size_that_nobody_changes_stays_what_it_was(qtbot: Any) -> None:
+    for now in (Size((0.33333333333, 0.0000123), "mm"), Size((2.0, 2.0), "m")):
+        dialog = SizeDialog(None, "scan", "YX", now, now)
+        qtbot.addWidget(dialog)
+        assert dialog.size is not None
+        assert dialog.size.is_same(now)

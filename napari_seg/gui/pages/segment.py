@@ -22,6 +22,7 @@ from napari_seg.gui.form import OptionsForm
 from napari_seg.gui.parts import Findings, Preview, ThresholdSliders, combo, fill, info_button, row, say, scrolled, text
 from napari_seg.gui.patient import names_patient, patient_of
 from napari_seg.gui.save_as import ask_for_mask
+from napari_seg.gui.size_dialog import SizeDialog
 from napari_seg.gui.start import StartBox
 from napari_seg.gui.state import Cure, Failure, Outcome, Segment
 from napari_seg.gui.words import facts_of_volume
@@ -93,6 +94,7 @@ class SegmentPage(QScrollArea):
         self.running.cancel.clicked.connect(self._controller.cancel)
         QShortcut(QKeySequence("Ctrl+Return"), self).activated.connect(self._controller.run)
         on_escape(self, self._controller.cancel)
+        self.options.size.clicked.connect(lambda: self._resize())
         self.options.changed.connect(lambda name, value: self._controller.set_options(**{name: value}))
         self.outcome.sliders.changed.connect(self._controller.set_thresholds)
         self.outcome.save.clicked.connect(self._save)
@@ -137,11 +139,20 @@ class SegmentPage(QScrollArea):
         if cure.kind == "model":
             self._controller.pick_model(Path(cure.value))
         elif cure.kind == "size":
-            self._controller.use_file_size()
+            self._resize(ask=cure.value == "ask")
         elif cure.kind == "region":
             self._controller.set_options(region=cure.value)
         else:
             self.options.lead_to(cure.value)
+
+    def _resize(self, *, ask: bool = True) -> None:
+        """Give voxels the size that a person says, or that of the file."""
+        if (known := self._controller.voxel_size()) is None:
+            return
+        axes, now, file = known
+        size = SizeDialog(self, self.image.currentText(), axes, now, file).answer() if ask else file
+        if size is not None:
+            self._controller.give_size(size)
 
     def _about_image(self) -> None:
         target = self._controller.target()
