@@ -382,6 +382,28 @@ class TestPredict:
             "volume.tif": ("ZYX", (5, 40, 40)),
         }
 
+    def test_axes_of_an_image_alone_count_also_where_its_file_says_it_is_coloured(self, run, tmp_path, model_file):
+        """As that of three frames, of which a TIFF says RGB where its writer was not told otherwise."""
+        film, picture = image(tmp_path / "in" / "grey.png").with_name("film.tif"), tmp_path / "picture.png"
+        frames = np.random.default_rng(0).integers(0, 200, (3, 40, 40)).astype(np.uint8)
+        tifffile.imwrite(film, frames, photometric="rgb")
+        write(Volume(frames.T, "YXS"), picture)
+        words = ("--model", model_file("semantic"), "--axes", "TYX", "--output")
+        ended = run("predict", film, *words, tmp_path / "alone.tif")
+        assert (ended.code, read(tmp_path / "alone.tif").axes) == (0, "TYX"), ended.err
+        ended = run(
+            "predict", picture, "--model", model_file("semantic"), "--axes", "TYX", "--output", tmp_path / "no.png"
+        )
+        assert (ended.code, ended.err.count("\n")) == (2, 1)
+        assert ended.err.endswith("picture.png is a picture with the axes YXS, not TYX; leave the axes out.\n")
+        ended = run("predict", tmp_path / "in", *words, tmp_path / "out")
+        assert (ended.code, read(tmp_path / "out" / "film.tif").axes) == (0, "YX")
+        assert (
+            "film.tif: Its file says that its axes are YXS, so it was not taken as TYX; to have it so run napari-seg "
+            "predict on it alone with --axes TYX.\n"
+        ) in ended.err
+        assert "grey.png: Its file" not in ended.err
+
     def test_the_number_of_a_channel_counts_from_0_in_every_format(self, run, tmp_path, model_file):
         import nibabel as nib
 

@@ -109,6 +109,16 @@ def test_plain_stacks_are_evaluated(run: Run, tmp_path: Path) -> None:
     assert ended.json["left_out"] == []
 
 
+def test_stacks_of_three_that_say_they_are_coloured_are_evaluated_as_told(run: Run, tmp_path: Path) -> None:
+    labels = np.zeros((3, 8, 8), np.uint8)
+    labels[1, 2:5] = 1
+    tifffile.imwrite(tmp_path / "truth.tif", labels, photometric="rgb")
+    tifffile.imwrite(tmp_path / "found.tif", labels, photometric="minisblack", metadata=None)
+    ended = run("evaluate", tmp_path / "truth.tif", tmp_path / "found.tif", "--axes", "ZYX", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json["mean"]["dice"] == 1
+
+
 def test_a_path_that_does_not_exist(run: Run, tmp_path: Path) -> None:
     (tmp_path / "truth").mkdir()
     ended = run("evaluate", tmp_path / "truth", tmp_path / "nope")

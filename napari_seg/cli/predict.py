@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Work:
-    """One image, where its mask goes, and how the image is to be read."""
+    """One image, where its mask goes, and how the image is to be read; what is said of an image ``alone`` counts also
+    where its file says something else."""
 
     image: Path
     mask: Path
@@ -46,6 +47,7 @@ class Work:
     region: Region | None
     overwrite: bool
     size: Size | None
+    alone: bool
 
 
 def predict(
@@ -107,7 +109,7 @@ def predict(
 
     planes = bool(read_spec(find(model)).task.planes)
     pairs = plan(inputs, output, overwrite=overwrite, planes=planes)
-    work = [Work(image, mask, axes, series, region, overwrite, size) for image, mask in pairs]
+    work = [Work(image, mask, axes, series, region, overwrite, size, len(pairs) == 1) for image, mask in pairs]
     spec = PredictSpec.from_person(
         given(
             device=device,
@@ -145,13 +147,15 @@ def predict(
 
 
 def _segment(work: Work, model: Model, model_hash: str, spec: PredictSpec, json_progress: bool) -> dict[str, Any]:
-    from napari_seg.data.formats import read_answered, write
+    from napari_seg.data.formats import contradicts, read, read_answered, write
     from napari_seg.inference.made import made_by
     from napari_seg.inference.predict import placed
     from napari_seg.inference.predict import predict as run
 
     keep_existing(work.mask, work.overwrite)
     volume = read_answered(work.image, work.axes, work.series)
+    if work.alone and contradicts(volume, work.axes):
+        volume = read(work.image, axes=work.axes, series=work.series)
     volume = volume if work.size is None else _resized(volume, work.size)
     refuse_unwritable(model.spec, volume, work.mask)
     if work.region is not None:

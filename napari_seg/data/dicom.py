@@ -38,7 +38,7 @@ def claims(path: Path) -> bool:
 
 
 def read(path: Path, *, axes: str | None = None, series: str | None = None) -> Volume:
-    """See :class:`~napari_seg.data.formats.Codec`; DICOM names its dimensions, so ``axes`` means nothing here."""
+    """See :class:`~napari_seg.data.formats.Codec`; DICOM names its dimensions, so ``axes`` may only say the same."""
     found, notes = _find(path)
     stack = _choose(path, found, series)
     if stack.first.tiled:
@@ -46,6 +46,8 @@ def read(path: Path, *, axes: str | None = None, series: str | None = None) -> V
     if "MOSAIC" in str(stack.first.marks.get("ImageType", "")):
         raise SegError(f"{stack.first.path.name} packs its slices into a mosaic; convert the series to NIfTI.")
     volume = dicom_seg.read(stack) if stack.first.modality == "SEG" else _read_images(stack)
+    if axes is not None and axes.upper() != volume.axes:
+        raise SegError(f"{path.name} is DICOM with the axes {volume.axes}, not {axes}; leave the axes out.")
     source = volume.source or Source(path, "dicom")
     return Volume(
         data=volume.data,

@@ -126,7 +126,8 @@ def read(path: str | Path, *, axes: str | None = None, series: str | None = None
 
 
 def read_answered(path: str | Path, axes: str | None = None, series: str | None = None) -> Volume:
-    """Read an image of many: ``axes`` and ``series`` are what a person said of those whose files leave them open.
+    """Read an image of many: ``axes`` and ``series`` are what a person said of those whose files leave them open. Where
+    one says other axes itself its notes tell it.
 
     Raises ``ChoiceNeeded`` where one of them is needed and missing, or where the axes do not fit the file, ``SegError``
     for axes that no image has.
@@ -139,13 +140,28 @@ def read_answered(path: str | Path, axes: str | None = None, series: str | None 
         given |= {"series": series} if series in PALETTE else {}
     while True:
         try:
-            return read(path, **given)
+            volume = read(path, **given)
         except ChoiceNeeded as question:
             answer = answers[question.parameter]
             listed = question.parameter != "axes" or answer in [choice.value for choice in question.choices]
             if answer is None or not listed or question.parameter in given:
                 raise
             given[question.parameter] = answer
+        else:
+            return volume if "axes" in given else _with_doubt(volume, answers["axes"])
+
+
+def contradicts(volume: Volume, said: str | None) -> bool:
+    """Whether a file says itself that it has an axis which a person did not name."""
+    return said is not None and not set(volume.axes) <= set(said.upper())
+
+
+def _with_doubt(volume: Volume, said: str | None) -> Volume:
+    if said is None or len(said) != len(volume.axes) or not contradicts(volume, said):
+        return volume
+    words = f"Its file says that its axes are {volume.axes}, so it was not taken as {said}"
+    note = f"{words}; to have it so run napari-seg predict on it alone with --axes {said}."
+    return replace(volume, notes=(*volume.notes, note))
 
 
 def is_image(path: Path) -> bool:

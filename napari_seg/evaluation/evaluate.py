@@ -14,7 +14,7 @@ from pydantic import Field
 
 from napari_seg.choices import TaskKind
 from napari_seg.data.align import as_its_image, in_one_space, same_place
-from napari_seg.data.formats import images_by_stem, is_image, read_answered, stem
+from napari_seg.data.formats import contradicts, images_by_stem, is_image, read, read_answered, stem
 from napari_seg.data.volume import UNITS, Predicted, Volume, the_volume
 from napari_seg.errors import SegError
 from napari_seg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS, THRESHOLDS, Counts, Overlap, overlap
@@ -216,7 +216,9 @@ def _name(masks: Masks) -> str:
 
 def _load(mask: Masks, name: str, axes: str | None, series: str | None) -> Volume:
     if isinstance(mask, str | Path):
-        mask = read_answered(mask, axes, series)
+        mask, path = read_answered(mask, axes, series), mask
+        if "S" in mask.axes and contradicts(mask, axes):  # no mask has colours
+            mask = read(path, axes=axes, series=series)
     elif not isinstance(mask, Volume) and getattr(mask, "ndim", 0) in (2, 3):
         mask = Volume(mask, "ZYX"[-mask.ndim :], name=name)
     mask = the_volume(mask)
