@@ -216,7 +216,7 @@ def _name(masks: Masks) -> str:
 
 def _load(mask: Masks, name: str, axes: str | None, series: str | None) -> Volume:
     if isinstance(mask, str | Path):
-        mask, path = read_answered(mask, axes, series), mask
+        path, mask = mask, read_answered(mask, axes, series)
         if "S" in mask.axes and contradicts(mask, axes):  # no mask has colours
             mask = read(path, axes=axes, series=series)
     elif not isinstance(mask, Volume) and getattr(mask, "ndim", 0) in (2, 3):

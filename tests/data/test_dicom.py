@@ -134,7 +134,7 @@ def test_slices_are_ordered_by_position_and_upright(step: int, tmp_path: Path) -
 def test_axes_that_a_series_does_not_have_are_refused(tmp_path: Path) -> None:
     path = series(tmp_path, counted(4, 5, 6), [(10, 20, 30 + 2.5 * k) for k in range(4)])
     assert read(path, axes="zyx").axes == "ZYX"
-    with pytest.raises(SegError, match="is DICOM with the axes ZYX, not TYX; leave the axes out."):
+    with pytest.raises(SegError, match="is DICOM with the axes ZYX, not TYX; leave the axes out"):
         read(path, axes="TYX")
 
 
