@@ -7,12 +7,15 @@ patient's space. It comes with its reason in words, for a person sees both and m
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from napari_seg.editing.contact import contact
 from napari_seg.editing.counting import counted
+from napari_seg.editing.runs import Ints
 from napari_seg.editing.tally import tally
 from napari_seg.tasks.base import Labels
 
@@ -56,17 +59,29 @@ def meaning(frames: Labels, *, patient: bool) -> Meaning:
         return Meaning(False, "there is but one number")
     if patient:
         return Meaning(False, f"a mask of a patient with {n} numbers")
-    frame = _middle(next(frame for frame in frames if frame.any()))
-    found = tally(frame)
-    several = int(np.count_nonzero(found.parts > 1))
-    if several > _SPLIT * len(found.labels):
+    frame = middle(next(frame for frame in frames if frame.any()))
+    numbers, several = _in_pieces(frame)
+    if several:
         return Meaning(False, f"{several} of its {n} numbers come in several pieces")
-    if n <= _FEW and (contact(frame, found.labels, (1.0,) * frame.ndim) > _INSIDE).any():
+    if n <= _FEW and (contact(frame, numbers, (1.0,) * frame.ndim) > _INSIDE).any():
         return Meaning(False, f"of its {n} numbers one lies inside another")
     return Meaning(True, f"its {n} numbers come in one piece each")
 
 
-def _middle(labels: Labels) -> Labels:
-    share = min(1.0, (_LARGEST / labels.size) ** (1 / labels.ndim))
+def scattered(labels: Labels) -> bool:
+    """Whether the numbers of a mask ``(*grid)`` come in several pieces, as those of objects do not."""
+    return _in_pieces(labels)[1] > 0
+
+
+def _in_pieces(labels: Labels) -> tuple[Ints, int]:
+    """The numbers, and how many of them come in several pieces; 0 where these are no more than a few."""
+    found = tally(labels)
+    several = int(np.count_nonzero(found.parts > 1))
+    return found.labels, several if several > _SPLIT * len(found.labels) else 0
+
+
+def middle(labels: Any) -> Any:
+    """The part of labels ``(*grid)`` whose pieces are looked at; they may lie on disk."""
+    share = min(1.0, (_LARGEST / math.prod(labels.shape)) ** (1 / len(labels.shape)))
     sides = [(n, max(1, int(n * share))) for n in labels.shape]
     return labels[tuple(slice((n - kept) // 2, (n - kept) // 2 + kept) for n, kept in sides)]

@@ -15,9 +15,19 @@ from pydantic import Field
 from napari_seg.choices import TaskKind
 from napari_seg.data.align import as_its_image, in_one_space, same_place
 from napari_seg.data.formats import contradicts, images_by_stem, is_image, read, read_answered, stem
+from napari_seg.data.kinds import kind_of
 from napari_seg.data.volume import UNITS, Predicted, Volume, the_volume
+from napari_seg.editing.meaning import middle, scattered
 from napari_seg.errors import SegError
-from napari_seg.evaluation.metrics import CLASS_METRICS, OBJECT_METRICS, THRESHOLDS, Counts, Overlap, overlap
+from napari_seg.evaluation.metrics import (
+    CLASS_METRICS,
+    OBJECT_METRICS,
+    THRESHOLDS,
+    Counts,
+    Overlap,
+    overlap,
+    whole_labels,
+)
 from napari_seg.evaluation.surface import SURFACE_METRICS, distances
 from napari_seg.files import at_home
 from napari_seg.inference.channels import places, unnamed
@@ -135,7 +145,8 @@ def evaluate(
         grids = [*_check_grids(name, mask, other)]
         names = names or mask.channels
         mask, other, by_number = _by_name(mask, other, names)
-        for note in dict.fromkeys((*mask.notes, *other.notes, *grids, *by_number)):
+        doubts = _doubts(name, mask, other) if task == "instance" else ()
+        for note in dict.fromkeys((*mask.notes, *other.notes, *grids, *by_number, *doubts)):
             said.setdefault(note, []).append(name)
         unit = unit or (_unit(mask) if surfaces else "")
         step = _step(name, mask, unit) if surfaces else None
@@ -247,6 +258,28 @@ def _check_grids(name: str, truth: Volume, prediction: Volume) -> Iterator[str]:
         words = "Truth and prediction lie in different places; save the mask in the grid of its image."
         raise SegError(_of(name, words))
     yield "Truth and prediction lie up to half a voxel from each other; they were compared voxel by voxel."
+
+
+def _doubts(name: str, *masks: Volume) -> Iterator[str]:
+    """Raises ``SegError`` for an image in the place of a mask of objects; says where numbers look like classes."""
+    for side, mask in zip(("truth", "prediction"), masks, strict=True):
+        if "C" in mask.axes:
+            continue
+        try:
+            labels = whole_labels(middle(mask.data[0] if "T" in mask.axes else mask.data))
+        except SegError:
+            continue  # it is refused where it is counted
+        is_image, apart = kind_of(mask) == "image", scattered(labels.astype(np.int64))
+        if is_image and apart:
+            words = f"The {side} is an image and no mask, each of its grey values would count as an object"
+            raise SegError(_of(name, f"{words}; give the mask of its objects."))
+        if apart:
+            words = (
+                f"Numbers of the {side} come in several pieces each, as those of classes do and those of objects do not"
+            )
+            yield f"{words}; where they are classes, evaluate with the task semantic or number the objects."
+        if is_image:
+            yield f"The {side} looks like an image, each of its values counts as an object; check that it is a mask."
 
 
 def _by_name(truth: Volume, prediction: Volume, names: Sequence[str]) -> tuple[Volume, Volume, tuple[str, ...]]:

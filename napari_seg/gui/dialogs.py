@@ -21,9 +21,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_seg.data.kinds import Kind
 from napari_seg.data.volume import Volume
 from napari_seg.errors import Choice, ChoiceNeeded
-from napari_seg.gui.kinds import Kind
 from napari_seg.gui.settings import settings
 from napari_seg.gui.waiting import wait_for
 from napari_seg.gui.words import breakable, describe_volume

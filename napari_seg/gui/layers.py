@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_seg.data.geometry import spacing_of
+from napari_seg.data.kinds import Kind
 from napari_seg.data.volume import SPATIAL, UNITS, Volume, is_axes
 from napari_seg.errors import Choice, ChoiceNeeded
-from napari_seg.gui.kinds import Kind
 from napari_seg.inference.ranking import modality_of
 from napari_seg.session.sizes import Size
 from napari_seg.wording import class_name

@@ -11,11 +11,11 @@ from typing import Any, Protocol, TypeVar
 
 from napari_seg.data.align import apart, in_one_space, is_resized, one_is_placed, onto_grid, same_place, shown_alike
 from napari_seg.data.formats import images_in, read, stem
+from napari_seg.data.kinds import Kind, kind_of
 from napari_seg.data.volume import UNITS, Source, Volume
 from napari_seg.editing.meaning import MOST, Meaning
 from napari_seg.errors import ChoiceNeeded, SegError
 from napari_seg.gui.answers import proposing, remember
-from napari_seg.gui.kinds import Kind, kind_of
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, LayerData, layer_data, volume_of
 from napari_seg.gui.manifest import is_known
 from napari_seg.session.database import NAME

@@ -353,6 +353,29 @@ def test_time_points_are_cases():
     assert [case.name for case in report.per_case] == ["film t=0", "film t=1"]
 
 
+def test_an_image_in_the_place_of_objects_is_refused_and_what_may_be_classes_is_told() -> None:
+    rng = np.random.default_rng(0)
+    objects = np.kron(np.arange(25).reshape(5, 5), np.ones((8, 8), int)).astype(np.uint16)
+    assert evaluate(objects, objects, "instance").notes == ()
+    for grey in (rng.integers(0, 250, (40, 40)).astype(np.uint8), rng.normal(900, 80, (40, 40)).astype(np.uint16)):
+        for pair, side in (((grey, objects), "truth"), ((objects, grey), "prediction")):
+            words = (
+                f"The {side} is an image and no mask, each of its grey values would count as an object; give the mask"
+            )
+            with pytest.raises(SegError, match=words):
+                evaluate(*pair, "instance")
+    for classes in (objects % 4, objects % 4 == 1):
+        [note] = evaluate(classes, objects, "instance").notes
+        assert note == (
+            "Numbers of the truth come in several pieces each, as those of classes do and those of objects do not; "
+            "where they are classes, evaluate with the task semantic or number the objects."
+        )
+        assert evaluate(classes, classes).notes == ()
+    thin = np.arange(1600, dtype=np.uint16).reshape(40, 40)  # objects of one voxel, which nothing tells from an image
+    [note] = evaluate(objects, thin, "instance").notes
+    assert note.startswith("The prediction looks like an image")
+
+
 def test_a_colour_picture_is_no_mask():
     colours = Volume(np.zeros((2, 2, 3), np.uint8), "YXS", name="photo")
     with pytest.raises(SegError, match="photo is a colour picture"):

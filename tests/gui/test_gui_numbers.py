@@ -13,11 +13,11 @@ from napari.components import ViewerModel
 from napari.layers._source import layer_source
 
 from napari_seg.data.formats import write
+from napari_seg.data.kinds import Kind
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.display import is_drawn
-from napari_seg.gui.kinds import Kind
 from napari_seg.gui.layers import CLASSES, OBJECTS, WHY
 from napari_seg.gui.opening import open_path
 from napari_seg.gui.pages.correct import CorrectPage

@@ -20,9 +20,9 @@ from napari_seg.data import ome_zarr
 from napari_seg.data.align import apart
 from napari_seg.data.formats import write
 from napari_seg.data.geometry import Reorder
+from napari_seg.data.kinds import Kind
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import ChoiceNeeded, SegError
-from napari_seg.gui.kinds import Kind
 from napari_seg.gui.layers import layer_data, lengths_of, volume_of
 from napari_seg.gui.opening import open_path
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from napari_seg.data.kinds import kind_of
 from napari_seg.data.volume import Source, Volume
-from napari_seg.gui.kinds import kind_of
 
 NOISE = np.random.default_rng(0).integers(0, 255, (6, 40, 40)).astype(np.uint8)
 BLOCKS = np.kron(np.arange(16).reshape(4, 4), np.ones((10, 10), int)).astype(np.uint16)
