@@ -602,6 +602,16 @@ class TestPredict:
         labels[0:16, 8:24] = 0
         assert not labels.any()
 
+    def test_a_box_outside_the_image_is_refused_with_words_that_fit_a_line_of_commands(self, run, tmp_path, model_file):
+        path = image(tmp_path / "a.tif")
+        words = ("predict", path, "--model", model_file("semantic"), "--output", tmp_path / "mask.tif")
+        ended = run(*words, "--box", "0:16,8:50")
+        assert (ended.code, ended.err) == (
+            2,
+            f"{path}: (0, 8) to (16, 50) is no box of voxels inside the image (40, 40); choose one between (0, 0) and "
+            "(40, 40).\n",
+        )
+
     def test_a_box_says_which_voxels_of_the_file_it_means(self, run, tmp_path, model_file):
         import nibabel
 

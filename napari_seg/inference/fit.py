@@ -218,9 +218,8 @@ def region_box(volume: Volume, region: Region | None) -> Box:
         for a, b, n in zip(region.start, region.stop, volume.grid, strict=True)
     )
     if not sound:
-        raise SegError(
-            f"{region.start} to {region.stop} is no box of voxels inside the image {volume.grid}; draw it again."
-        )
+        words = f"{region.start} to {region.stop} is no box of voxels inside the image {volume.grid}"
+        raise SegError(f"{words}; choose one between {(0,) * volume.ndim} and {volume.grid}.")
     if region.time is not None and not 0 <= region.time < volume.size("T"):
         raise SegError(f"There is no time point {region.time}; the image has {volume.size('T')}.")
     return tuple(map(int, region.start)), tuple(map(int, region.stop))

@@ -57,17 +57,17 @@ def refuse_one_sided(
     numbers, each of which must be there.
     """
     if not learned:
-        raise SegError("Nowhere in the images do labels count; correct, paint or accept something first.")
+        raise SegError("Nowhere in the images do labels count; let some count, or correct, paint or accept something.")
     sparse = all(sample.mask is not None for sample in learned)
     if sparse and not any((sample.counts & ~sample.inside()).any() for sample in learned):
         raise SegError(
-            "What the model would learn from holds no background, so it could not learn where nothing is; erase "
-            "something that is wrong, or mark a slice or a box as finished."
+            "What the model would learn from holds no background, so it could not learn where nothing is; let some "
+            "count, in the masks of where labels count or by erasing what is wrong or finishing a slice or a box."
         )
     if not any(sample.holds() for sample in (*learned, *older)):
         raise SegError(
-            "What the model would learn from holds background alone, so it could not learn what to find; paint or "
-            "accept some of what is there."
+            "What the model would learn from holds background alone, so it could not learn what to find; label, "
+            "paint or accept some of what is there."
         )
     for number, name in (new or {}).items():
         if not any(sample.holds(number) for sample in learned):

@@ -155,9 +155,9 @@ def everywhere(value: bool = True) -> np.ndarray:
 @pytest.mark.parametrize(
     ("mask", "sentence"),
     [
-        (np.asarray(lesson(0).labels.data) > 0, "no background.*erase something that is wrong"),
-        (np.asarray(lesson(0).labels.data) == 0, "background alone.*paint or accept"),
-        (everywhere(False), "Nowhere in the images do labels count"),
+        (np.asarray(lesson(0).labels.data) > 0, "no background.*let some count, in the masks of where labels count or by erasing what is wrong"),
+        (np.asarray(lesson(0).labels.data) == 0, "background alone.*label, paint or accept"),
+        (everywhere(False), "Nowhere in the images do labels count; let some count"),
     ],
 )
 def test_a_mask_of_one_side_is_refused(mask: np.ndarray, sentence: str, tmp_path: Path) -> None:
