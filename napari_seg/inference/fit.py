@@ -170,6 +170,7 @@ def check(spec: ModelSpec, volume: Volume, settings: PredictSpec, region: Region
     if volume.dtype.kind not in "buif":
         raise SegError(f"The image holds values of the kind {volume.dtype}; convert it to integers or real numbers.")
     refuse_mirrors(spec, settings)
+    _refuse_edge_on(volume)
     ndim = spec.network.ndim
     if ndim > volume.ndim or (ndim == 3 and volume.grid[0] == 1):
         raise SegError(
@@ -195,6 +196,17 @@ def check(spec: ModelSpec, volume: Volume, settings: PredictSpec, region: Region
     fit = Fit(spec, channels, box, scale, notes, warnings)
     _refuse_far_larger(fit)
     return fit
+
+
+def _refuse_edge_on(volume: Volume) -> None:
+    """Raises ``SegError`` for a volume whose planes are lines: a slice across them, such as a sagittal one."""
+    across = [axis for axis, n in zip(volume.spatial, volume.grid, strict=True) if n == 1 and axis != "Z"]
+    if volume.ndim == 3 and across:
+        n, m = (n for axis, n in zip(volume.spatial, volume.grid, strict=True) if axis != across[0])
+        raise SegError(
+            f"The volume is one voxel thick along {across[0].lower()}, so it is a single slice seen from its edge; "
+            f"save it as an image of rows and columns (as NIfTI {m} x {n} x 1 voxels), or open the whole volume."
+        )
 
 
 def other_kind(spec: ModelSpec, volume: Volume) -> str:

@@ -37,6 +37,19 @@ def test_a_3d_model_on_an_image_is_refused():
             check(dark(3).spec, image, DEFAULTS)
 
 
+@pytest.mark.parametrize(("grid", "axis", "kept"), [((50, 40, 1), "x", "40 x 50"), ((50, 1, 30), "y", "30 x 50")])
+@pytest.mark.parametrize("model", [dark(2), dark(3)], ids=["2D", "3D"])
+def test_a_slice_that_is_seen_from_its_edge_is_refused(model, grid, axis, kept):
+    """As a sagittal one in a NIfTI of 1 x N x M: a 2D model went through its lines as if they were slices."""
+    with pytest.raises(SegError) as caught:
+        check(model.spec, volume(grid, "ZYX"), DEFAULTS)
+    assert str(caught.value) == (
+        f"The volume is one voxel thick along {axis}, so it is a single slice seen from its edge; save it as an image "
+        f"of rows and columns (as NIfTI {kept} x 1 voxels), or open the whole volume."
+    )
+    assert check(dark(2).spec, volume((1, 40, 50), "ZYX"), DEFAULTS).by_slices
+
+
 def test_an_empty_image_and_complex_numbers_are_refused():
     with pytest.raises(SegError, match="empty"):
         check(dark(2).spec, Volume(np.zeros((0, 4)), "YX"), DEFAULTS)

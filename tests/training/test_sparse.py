@@ -155,7 +155,10 @@ def everywhere(value: bool = True) -> np.ndarray:
 @pytest.mark.parametrize(
     ("mask", "sentence"),
     [
-        (np.asarray(lesson(0).labels.data) > 0, "no background.*let some count, in the masks of where labels count or by erasing what is wrong"),
+        (
+            np.asarray(lesson(0).labels.data) > 0,
+            "no background.*let some count, in the masks of where labels count or by erasing what is wrong",
+        ),
         (np.asarray(lesson(0).labels.data) == 0, "background alone.*label, paint or accept"),
         (everywhere(False), "Nowhere in the images do labels count; let some count"),
     ],
