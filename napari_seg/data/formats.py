@@ -254,7 +254,9 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
 
 def tells_how_made(path: Path) -> bool:
     """Whether a file says that it is a mask that this program made (:attr:`~napari_seg.data.volume.Volume.made`). Its
-    values say nothing of that: images may have the same. Every format has it, unpacked, near one end of the file."""
+    values say nothing of that: images may have the same. Every format has it, unpacked, near one end of the file, and
+    OME-Zarr in its metadata."""
+    path = path / "zarr.json" if path.is_dir() else path
     with suppress(OSError, EOFError, zlib.error):
         with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as file:
             if _OURS.search(file.read(_ENDS)):

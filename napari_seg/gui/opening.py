@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from napari_seg.data.align import apart, in_one_space, is_resized, one_is_placed, onto_grid, same_place, shown_alike
-from napari_seg.data.formats import images_in, read, stem
+from napari_seg.data.formats import images_in, read, stem, tells_how_made
 from napari_seg.data.kinds import Kind, kind_of
 from napari_seg.data.volume import UNITS, Source, Volume
 from napari_seg.editing.meaning import MOST, Meaning
@@ -113,7 +113,7 @@ def _read(path: Path, person: Person) -> tuple[Volume, Kind | None] | None:
             raise proposing(path, question) from None
         if "axes" in answers:
             remember(path, answers["axes"])
-        return volume, kind_of(volume)
+        return volume, kind_of(volume) or ("labels" if tells_how_made(path) else None)
 
     while True:
         try:

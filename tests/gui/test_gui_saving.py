@@ -106,6 +106,24 @@ def test_the_record_lies_beside_the_mask(shown: Controller, tmp_path: Path) -> N
     assert (told["revision"], told["steps_by_hand"]) == (head, 1)
 
 
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd", ".tif", ".ome.tif", ".png", ".ome.zarr"])
+def test_nobody_is_asked_whether_a_mask_that_was_saved_here_is_one(
+    shown: Controller, tmp_path: Path, suffix: str
+) -> None:
+    """But of an image beside it that has the same name, or holds the same, as nothing in its file tells."""
+    person: Any = SimpleNamespace(wait_for=lambda _, work: work())
+    shown.save(tmp_path / f"cells{suffix}")
+    rest(shown)
+    assert (tmp_path / "cells.review.json").exists()
+    ((labels, about, kind),) = open_path(tmp_path / f"cells{suffix}", person).layers
+    assert (kind, about["metadata"][OBJECTS]) == ("labels", True)
+    np.testing.assert_array_equal(labels, shown.viewer.layers[-1].data)
+    if suffix not in (".tif", ".ome.zarr"):
+        path = write(Volume(np.asarray(labels), "YX"), tmp_path / "cells.tif")
+        asking: Any = SimpleNamespace(image_or_labels=lambda _: "image", wait_for=lambda _, work: work())
+        assert [kind for _, _, kind in open_path(path, asking).layers] == ["image"]
+
+
 def test_a_mask_drawn_by_hand_is_saved_too(engine: Any, tmp_path: Path) -> None:
     scan = Volume(np.random.default_rng(0).random((8, 40, 50), np.float32), "ZYX", (2.0, 1.0, 1.0), "mm", np.eye(4))
     scan = replace(scan, affine=np.diag([1.0, 1.0, 2.0, 1.0])[[2, 1, 0, 3]])
@@ -198,7 +216,7 @@ def test_of_work_that_is_taken_up_again_only_what_is_known_is_said(engine: Any, 
 
 @pytest.mark.parametrize("suffix", [".ome.tif", ".nii.gz", ".nrrd", ".ome.zarr"])
 def test_classes_that_overlap_are_saved_together(overlapping: Controller, tmp_path: Path, suffix: str) -> None:
-    person: Any = SimpleNamespace(image_or_labels=lambda _: "labels", wait_for=lambda _, work: work())
+    person: Any = SimpleNamespace(wait_for=lambda _, work: work())  # who is asked nothing
     liver, tumour = overlapping.viewer.layers[-2:]
     tumour.data_setitem((np.array([3, 3]), np.array([35, 35]), np.array([40, 41])), 1)
     track = overlapping.recorder.track(tumour)
