@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib import import_module
@@ -310,9 +310,10 @@ class Controller:
         """Write one mask, in a thread."""
         self._saving.save_one(track, path)
 
-    def was_saved(self, labels: Sequence[Any], path: Path) -> None:
-        """The arrays of layers were written in another way: by napari's own menu."""
-        self._saving.was_saved(labels, path)
+    def going_out(self, labels: Sequence[Any]) -> Callable[[Path], None]:
+        """The arrays of layers are about to be written in another way, by napari's own menu, as they are now. Call what
+        is returned when they were."""
+        return self._saving.going_out(labels)
 
     def close(self) -> list[Any]:
         """Keep what is left, and let go of the viewer. Where its window lives on, its masks are closed to painting, as

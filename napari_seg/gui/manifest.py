@@ -131,6 +131,7 @@ def write_layers(path: Path, layers: Sequence[LayerData]) -> list[str]:
                 raise SegError(f"{layer.name} {MOVED}")
         planes = _planes(shown, placed, kept)
         copies, records = _copied(shown, kept, path)
+    was_saved = [controller.going_out([data for data, _, _ in layers]) for controller in _controllers()]
 
     def work() -> list[str]:
         try:
@@ -152,8 +153,8 @@ def write_layers(path: Path, layers: Sequence[LayerData]) -> list[str]:
     try:
         wait_for(window_of(viewer), f"Saving {path.name}", work, way_out="")
     finally:  # a mask may be written though its record is not
-        for controller in _controllers() if saved else ():
-            controller.was_saved([data for data, _, _ in layers], path)
+        for tell in was_saved if saved else ():
+            tell(path)
     return saved
 
 

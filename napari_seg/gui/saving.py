@@ -175,12 +175,17 @@ class Saving:
             for made_with, track in tracks
         )
 
-    def was_saved(self, labels: Sequence[Any], path: Path) -> None:
-        """Arrays were written in another way."""
+    def going_out(self, labels: Sequence[Any]) -> Callable[[Path], None]:
+        """Arrays are about to be written in another way, as they are now. Call what is returned when they were."""
         out = set(map(id, labels))
         tracks = [track for track in self._recorder.tracks() if id(track.layer.data) in out]
-        if self._wanted is None:
-            self._done({track: self._of(track).changes for track in tracks}, (_saved(path), ""))
+        changes = {track: self._of(track).changes for track in tracks}
+
+        def was_saved(path: Path) -> None:
+            if self._wanted is None:
+                self._done(changes, (_saved(path), ""))
+
+        return was_saved
 
     def forget(self) -> None:
         """Another mask is on its way, which nobody has saved."""

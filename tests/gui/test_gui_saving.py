@@ -232,9 +232,9 @@ def test_classes_that_overlap_are_saved_together(overlapping: Controller, tmp_pa
     np.testing.assert_array_equal(found.data, [liver.data, tumour.data])
     record = json.loads((tmp_path / "mask.review.json").read_text())
     assert (record["mask"]["numbers"], record["mask"]["classes"]) == ("classes", ["liver", "tumor"])
-    overlapping.was_saved([tumour.data], tmp_path / "one.nii.gz")
+    overlapping.going_out([tumour.data])(tmp_path / "one.nii.gz")
     assert "one.nii.gz" not in overlapping.state.saved
-    overlapping.was_saved([tumour.data, liver.data], tmp_path / "both.nii.gz")
+    overlapping.going_out([tumour.data, liver.data])(tmp_path / "both.nii.gz")
     rest(overlapping)
     assert overlapping.state.saved.startswith("Saved both.nii.gz")
     assert [(step["tool"], step["steps"], step["voxels"]) for step in record["steps_by_hand"]] == [
@@ -433,7 +433,8 @@ def test_the_window_lives_while_file_save_writes_what_was_there(
     viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")
     viewer.add_image(np.random.default_rng(0).random((40, 50)), name="cells")
     mask = viewer.add_labels(np.full((40, 50), 3, np.uint16), name="by hand")
-    recorder = next(panel.controller.recorder for panel in viewer.window.dock_widgets.values())
+    controller = next(panel.controller for panel in viewer.window.dock_widgets.values())
+    recorder = controller.recorder
     qtbot.waitUntil(lambda: recorder.track(mask) is not None, timeout=20_000)
     painted = threading.Event()
 
@@ -451,6 +452,10 @@ def test_the_window_lives_while_file_save_writes_what_was_there(
     viewer.layers.save(str(tmp_path / "out.nii.gz"), selected=True, plugin="napari-seg")
     assert (np.asarray(read(tmp_path / "out.nii.gz").data) == 3).all()
     assert json.loads((tmp_path / "out.review.json").read_text())["steps_by_hand"] == []
+    qtbot.waitUntil(lambda: controller.state.saved.endswith("; changed since"), timeout=20_000)
+    viewer.layers.save(str(tmp_path / "out.nii.gz"), selected=True, plugin="napari-seg")
+    qtbot.waitUntil(lambda: not controller.state.saved.endswith("; changed since"), timeout=20_000)
+    assert controller.state.saved.startswith("Saved out.nii.gz at ")
     track = recorder.track(mask)
 
     def kept() -> Any:
