@@ -225,17 +225,16 @@ class Controller:
         self.refresh()
 
     def pick_model(self, path: Path) -> None:
-        """A person chose a model from the list: it is proposed at the next start, too."""
+        """A person chose a model from the list."""
         self.choose_model(path)
         if self._model == path:
-            self.models.remember(path)
+            self.models.prefer(path)
 
     def adopt_model(self, path: Path, instead_of: Path | None) -> None:
         """A person decided for a model that was made here, ``instead_of`` the one that it was made from: for the
         images of a project too."""
-        self.choose_model(path)
+        self.pick_model(path)
         if self._model == path:
-            self.models.prefer(path)
             self.batch.adopt_model(path, instead_of)
 
     def answer(self, axes: str) -> None:

@@ -48,14 +48,11 @@ class KnownModels:
             self.names[path] = name_of(path) if own else f"{spec.name} ({path.stem})" if taken else spec.name
             self.changed.emit()
 
-    def remember(self, path: Path) -> None:
-        """A person chose a model of the list: of those that suit an image alike it is proposed at the next start."""
+    def prefer(self, path: Path) -> None:
+        """A person chose a model of the list: of those that suit an image alike it is proposed from now on, and at the
+        next start."""
         if path.parent == shelf() or path in shipped().values():
             with suppress(SegError):  # the choice counts all the same until then
                 put_chosen(path)
-
-    def prefer(self, path: Path) -> None:
-        """A person decided for a model of the list: of those that suit an image alike it is proposed from now on."""
-        self.remember(path)
         self.names = {path: self.names[path]} | self.names
         self.changed.emit()

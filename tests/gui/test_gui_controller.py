@@ -15,7 +15,7 @@ from napari.components import ViewerModel
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Source, Volume
 from napari_seg.errors import SegError
-from napari_seg.gui import checking, errands, runs
+from napari_seg.gui import checking, errands, known_models, runs
 from napari_seg.gui.controller import Controller
 from napari_seg.gui.engine import Cancelled, Died, Failed, Finished, Progressed
 from napari_seg.gui.late import KEPT, KEPT_OPEN, LOST
@@ -219,6 +219,34 @@ def test_a_new_image_gets_the_model_that_suits_it_and_a_choice_stays_while_it_ru
     viewer.add_image(picture[:40])
     rest(controller)
     assert controller.state.model == spots
+
+
+def test_of_models_that_suit_alike_the_last_pick_comes_back_after_another_kind_of_image(
+    viewer: ViewerModel,
+    engine: Any,
+    picture: np.ndarray,
+    organs: Path,
+    spots: Path,
+    model_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = model_file("semantic", ndim=3, classes=("heart",))
+    monkeypatch.setattr(known_models, "shipped", lambda: {"organs": organs, "spots": spots, "other": other})
+    controller = Controller(viewer, engine)
+
+    def add_volume() -> None:
+        viewer.add_image(np.zeros((9, 40, 50)), axis_labels=("z", "y", "x"))
+        rest(controller)
+
+    add_volume()
+    assert controller.state.model == organs
+    for picked in (other, organs):
+        controller.pick_model(picked)
+        viewer.add_image(picture)
+        rest(controller)
+        assert controller.state.model == spots
+        add_volume()
+        assert controller.state.model == picked
 
 
 def test_where_no_model_suits_the_choice_is_kept_and_doubted(viewer: ViewerModel, engine: Any) -> None:
