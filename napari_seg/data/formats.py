@@ -289,7 +289,7 @@ def write(volume: Volume | Predicted, path: str | Path) -> Path:
             return ome_zarr.add_labels(volume, image, path.name)
         entry = _format_for_writing(path)
         if volume.translate is not None and not entry.translates:
-            words = f"{entry.title} cannot say where an image is shown that lies elsewhere than at 0 in no patient"
+            words = f"{entry.title} cannot say where this lies, as its image does not begin at 0 in the viewer"
             raise SegError(f"{words}; end the name with .ome.tif or .ome.zarr.")
         if path.is_dir() and not ome_zarr.is_mask(path):
             raise SegError(f"{path} is a folder and no mask, so it is not replaced; choose another name.")

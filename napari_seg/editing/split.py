@@ -63,8 +63,8 @@ def split(annotation: Annotation, gesture: Gesture, options: Cutting) -> Edit:
         if 0 <= index < one.mask.shape[axis]:
             thin = (slice(None),) * axis + (slice(index, index + 1),)
             drawn = _seen(Region(one.label, one.box, one.mask[thin]), axes)
-    path = knife.cells(knife.lengthened(line - start, drawn, shadow))
-    found = knife.pieces(one.mask, path, axes, spacing_of(annotation))
+    line = knife.lengthened(line - start, drawn, shadow)
+    found = knife.pieces(one.mask, line, axes, spacing_of(annotation))
     if found is None:
         raise SegError("The line does not divide the object; draw it from one side to the other.")
     return changing(divided(annotation, gesture, "split", [(one, found)]))

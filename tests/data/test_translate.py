@@ -35,7 +35,7 @@ def test_a_crop_comes_back_where_it_was_shown(crop: Volume, ending: str, tmp_pat
 @pytest.mark.parametrize("name", ["mask.png", "mask.nii.gz", "mask.nrrd"])
 def test_what_cannot_say_the_place_refuses_it_and_names_what_can(name: str, tmp_path: Path) -> None:
     crop = replace(CROPS[2])
-    with pytest.raises(SegError, match=r"elsewhere than at 0 .*; end the name with \.ome\.tif or \.ome\.zarr\."):
+    with pytest.raises(SegError, match=r"does not begin at 0 .*; end the name with \.ome\.tif or \.ome\.zarr\."):
         write(crop, tmp_path / name)
     write(replace(crop, translate=None), tmp_path / name)
 

@@ -124,6 +124,14 @@ class TestLine:
         assert (found[:, :, :10] != 1).all()
         assert (found[:, :, 11:] != 7).all()
 
+    @pytest.mark.parametrize("at", [2.4, 2.6, 3.4, 3.6])
+    @pytest.mark.parametrize(("first", "last"), [(-1.0, 30.0), (30.0, -1.0)])
+    def test_a_thick_slice_under_the_line_goes_to_the_side_of_its_centre(self, at, first, last):
+        annotation = Annotation.of(bar((6, 9, 30)).labels, spacing=(5.0, 0.5, 0.5))
+        gesture = Gesture(((at, 4, first), (at, 4, last)), shown=(0, 2))
+        found = after(annotation, use("split", annotation, gesture))[:, 4, 10]
+        assert [z for z in range(5) if found[z] != found[z + 1]] == [np.floor(at)]
+
     def test_a_class_is_divided_into_two_classes(self):
         annotation = Annotation.of(bar().labels, objects=False)
         found = after(annotation, use("split", annotation, Gesture(((0, 10), (8, 10)), label=2)))
