@@ -87,6 +87,16 @@ def test_what_the_split_leaves_out_is_said(train: Run, start: Path, tmp_path: Pa
     assert "not selected by the split: c3." in ended.err
 
 
+@pytest.mark.parametrize("flag", ["--overwrite", "--resume"])
+def test_a_start_does_not_become_what_comes_of_it(train: Run, start: Path, flag: str) -> None:
+    """Its first checkpoint would take the place of the start, and nothing could go on from that."""
+    before = start.read_bytes()
+    ended = train("--start", start, "--output", start, flag)
+    assert (ended.code, ended.err.count("\n")) == (2, 1)
+    assert "choose another name for the new model" in ended.err
+    assert start.read_bytes() == before
+
+
 def test_a_start_with_another_network(train: Run, start: Path) -> None:
     ended = train("--start", start, "--network", "unet")
     assert (ended.code, ended.err.count("\n")) == (2, 1)

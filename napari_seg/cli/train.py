@@ -88,7 +88,7 @@ def train(
     model_file(context, output, resume=resume, overwrite=overwrite)
     agreed = known_fixes(fix)
     from napari_seg.models.ensemble import first_of
-    from napari_seg.models.zoo import load_model
+    from napari_seg.models.zoo import find, load_model
     from napari_seg.training.check import Wanted
     from napari_seg.training.course import refuse_another
     from napari_seg.training.folds import stopped_folds
@@ -110,6 +110,9 @@ def train(
             seed=seed,
         )
     )
+    if start and output.exists() and find(start).samefile(output):
+        words = "--start and --output are one file, and the start would be gone before what comes of it is any good"
+        raise SegError(f"{words}; choose another name for the new model.")
     beginning = load_model(start) if start else None
     if resume and folds:
         stopped_folds(output, spec, folds)

@@ -120,10 +120,13 @@ def summed_up(model: str, cases: Iterable[Measured]) -> Measurement:
         raise SegError(f"Distances are in {listed(units)}; measure images of one unit at a time.")
     seen = [case.name for case in measured if case.seen]
     few = _few(len({case.group for case in measured}))
-    notes = dict.fromkeys((*_warning(seen), *few, *(note for case in measured for note in case.notes)))
-    return Measurement(
-        model=model, lines=tuple(_lines(measured)), cases=tuple(cases), unit="".join(units), notes=tuple(notes)
-    )
+    told: dict[str, list[str]] = {}
+    for case in measured:
+        for note in case.notes:
+            told.setdefault(note, []).append(case.name)
+    of_cases = (f"{first_of(names)}: {note}" for note, names in told.items())
+    notes = (*_warning(seen), *few, *of_cases)
+    return Measurement(model=model, lines=tuple(_lines(measured)), cases=tuple(cases), unit="".join(units), notes=notes)
 
 
 def _few(groups: int) -> Iterator[str]:

@@ -99,6 +99,8 @@ def test_too_few_groups_have_no_interval() -> None:
     assert found.counted == "2 images of 1 group"
     assert found.notes == ("1 group of images, such as patients: an interval takes 5 or more.",)
     assert summed_up("m", [case(f"c{k}", 0.5) for k in range(5)]).notes == ()
+    told = [case(f"c{k}", 0.5, notes=("Its channels have other names.",) * (k < 2)) for k in range(5)]
+    assert summed_up("m", told).notes == ("c0, c1: Its channels have other names.",)
 
 
 def test_images_without_anything_have_no_figure_and_come_last_but_for_failures() -> None:
