@@ -178,11 +178,27 @@ class TestEnds:
         assert "Traceback" not in ended.stderr
         assert ended.stderr.startswith("Stopped")
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send to another process")
+    @pytest.mark.parametrize("module", ["typer", "napari_seg.cli.app", "napari_seg.cli.retrain"])
+    def test_stopped_while_the_program_is_imported_is_130_too(self, module):
+        code = (
+            "import os, runpy, signal, sys\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it\n"
+            "class Stopping:\n"
+            "    def find_spec(self, name, *where):\n"
+            f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+            "sys.meta_path.insert(0, Stopping()); sys.argv = ['napari-seg', 'doctor']\n"
+            "runpy.run_module('napari_seg', run_name='__main__')"
+        )
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stderr.count("\n")) == (130, 1), ended.stderr
+        assert ended.stderr.startswith("Stopped")
+
     def test_stopped_before_the_command_has_begun_is_130_too(self, monkeypatch, capsys):
         def stopped(**about):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(cli, "app", stopped)
+        monkeypatch.setattr("napari_seg.cli.app.app", stopped)
         with pytest.raises(SystemExit) as ended:
             cli.main()
         assert ended.value.code == 130
