@@ -838,6 +838,15 @@ class TestTrain:
         (tmp_path / "split.csv").write_text("\n".join(rows) + "\n")
         return tmp_path
 
+    def test_a_training_that_is_refused_leaves_no_new_folder(self, run, data, tmp_path):
+        (tmp_path / "old").mkdir()
+        for folder in (tmp_path / "new" / "folder", tmp_path / "old"):
+            words = ("--task", "semantic", "--output", folder / "m.safetensors", "--folds", 99, "--device", "cpu")
+            ended = run("train", data, *words)
+            assert (ended.code, ended.err.count("\n")) == (2, 1), ended.err
+        assert not (tmp_path / "new").exists()
+        assert not list((tmp_path / "old").iterdir())
+
     def test_trains_and_says_what_it_did(self, run, data, tmp_path):
         model = tmp_path / "new.safetensors"
         ended = run(

@@ -56,12 +56,13 @@ def reserved(save_to: Path) -> Iterator[None]:
 @contextmanager
 def claimed(save_to: Path) -> Iterator[None]:
     """While a model is made no other program makes one of this name; the lock goes with the program. Its folder is made
-    where there is none. Raises ``SegError`` where no model can lie there, also where the longest of the names that a
-    training gives to files beside it is too long for the disk."""
+    where there is none, and goes again where nothing came to lie in it. Raises ``SegError`` where no model can lie
+    there, also where the longest of the names that a training gives to files beside it is too long for the disk."""
     lock = save_to.with_name(f".{save_to.name}.lock")
     with ExitStack() as stack:
         try:
             refuse_other(save_to)
+            stack.callback(_remove_empty, [path for path in (lock.parent, *lock.parent.parents) if not path.exists()])
             with suppress(FileExistsError):  # what cannot be a folder is told of by the lock
                 lock.parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileNotFoundError):
@@ -76,3 +77,9 @@ def claimed(save_to: Path) -> Iterator[None]:
         finally:
             with suppress(OSError):  # elsewhere than on POSIX systems it stays while it is held
                 lock.unlink()
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
