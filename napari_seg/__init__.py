@@ -6,11 +6,9 @@ Every public name is imported when it is first used: ``import napari_seg`` loads
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING, Any
 
-TYPE_CHECKING = False  # without typing, whose import takes as long as all before main() can tell that it was stopped
 if TYPE_CHECKING:
-    from typing import Any
-
     from napari_seg.data.formats import read, write
     from napari_seg.data.volume import Volume
     from napari_seg.errors import ChoiceNeeded, SegError

@@ -30,9 +30,7 @@ def _run() -> int | None:
     from napari_seg.cli.console import say, say_error
     from napari_seg.errors import SegError, plain
 
-    wrong_use: Any = typer.BadParameter.__mro__[
-        1
-    ]  # ``UsageError``, which typer took from click and since keeps to itself
+    wrong_use: Any = typer.BadParameter.__mro__[1]  # ``UsageError`` of click, which typer keeps to itself
     try:
         code: int | None = app(prog_name="napari-seg", standalone_mode=False)
     except wrong_use as error:
