@@ -327,10 +327,7 @@ def sizes_of(layer: Any) -> list[float]:
 
 def resize(layer: Any, volume: Volume, size: Size) -> None:
     """Give the voxels of an image layer, which shows ``volume``, another size."""
-    axes = [axis for axis in volume.axes if axis != "S"]
-    shown = [axis for axis in axes if axis != "C"] if layer.ndim < len(axes) else axes
-    spatial = [k for k, axis in enumerate(shown) if axis in SPATIAL]
-    units = [str(unit) for unit in layer.units]
+    spatial, units = _spatial_of(layer, volume.axes), [str(unit) for unit in layer.units]
     for k in spatial:
         if (units[k] == "pixel") != (size.unit == "pixel"):
             units[k] = _UNIT_NAMES[size.unit]
