@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 from psygnal import Signal
@@ -25,7 +26,7 @@ from napari_seg.editing.annotation import Entry, Extents, unused
 from napari_seg.editing.meaning import Meaning, meaning
 from napari_seg.editing.said import counts_objects
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, PREDICTED, Arrivals, Found, volume_as_kept
+from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, PREDICTED, Arrivals, Found, same_image, volume_as_kept
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.gate import Gate
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, beside, lies_elsewhere, volume_of
@@ -101,6 +102,7 @@ class Attaching:
         self.tracks: dict[Any, Track] = {}
         self._coming: dict[Any, Track] = {}  # those whose session is looking at them
         self._stirred: set[Any] = set()  # of those, the ones that somebody wrote to meanwhile
+        self._above = WeakKeyDictionary[Any, WeakSet[Any]]()  # what lay above an image that was closed
         self._closed = False
         self.arrivals = Arrivals(viewer, engine, self._gate, self.open_planes, self._orphans, self._images)
         self.arrivals.attached.connect(self._attach)
@@ -137,8 +139,9 @@ class Attaching:
         self._gate.refuse(track.layer)
         self._ledger.complain(words, track.layer)
 
-    def gone(self, layer: Any) -> None:
-        """A layer was taken away."""
+    def gone(self, layer: Any, above: Iterable[Any]) -> None:
+        """A layer was taken away that lay below those ``above``."""
+        self._above[layer] = WeakSet(above)
         self._ledger.forget(layer)
         self._gate.forget(layer)
         self._came(layer)
@@ -226,14 +229,21 @@ class Attaching:
             self.noted.emit(f"{layer.name}: {ONE_SHOWN}")
 
     def _opened_again(self, image: Any, found: Found) -> None:
-        """The masks of an image that stayed open when it was closed belong to its new layer."""
+        """The masks of an image that stayed open when it was closed belong to its new layer, which lies where that did:
+        under them, and under what else lay above it."""
         layers = self._viewer.layers
+        above = set[Any]()
         for track in self.tracks.values():
             closed = track.image is not None and track.image not in layers
             if closed and image in layers and track.key == (found.session.folder, found.row.id):
+                above |= {track.layer, *self._above.get(track.image, ())}
                 track.image = image
                 track.layer.metadata[IMAGE] = str(image.unique_id)
                 self.rejoined.emit(track)
+        lowest = next((k for k, layer in enumerate(layers) if layer in above), len(layers))
+        for channel in [layer for layer in layers[lowest:] if same_image(layer, image)]:
+            layers.move(layers.index(channel), lowest)
+            lowest += 1
 
     def _join(
         self, track: Track, found: Found, made: str, predicted: Predicted | None, before: Track | None, copied: str

@@ -527,7 +527,7 @@ class Recorder:
 
     def _removed(self, event: Any) -> None:
         self._gather()
-        self._masks.gone(event.value)
+        self._masks.gone(event.value, self._viewer.layers[event.index :])
 
     def sweep(self, then: Callable[[], None] = lambda: None, failed: Callable[[str], None] | None = None) -> None:
         """Keep what changed in any layer without an event, and call ``then``; or ``failed`` with what is told."""

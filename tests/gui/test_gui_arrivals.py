@@ -21,7 +21,7 @@ from napari.layers._source import layer_source
 from napari_seg.data.geometry import Reorder
 from napari_seg.data.volume import Source, Volume
 from napari_seg.editing.annotation import CASE, Entry, object_key
-from napari_seg.gui.arrivals import MADE, PREDICTED
+from napari_seg.gui.arrivals import IMAGE, MADE, PREDICTED
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.layers import MOVED, layer_data, lies_elsewhere, volume_of
 from napari_seg.gui.recorder import Recorder
@@ -562,6 +562,37 @@ def test_a_mask_that_came_before_its_image_is_not_taken_for_one_that_is_turned(w
         assert len(here.recorder.arrivals.images_for(layer)) == found
         here.viewer.layers.remove(image)
         here.rest()
+
+
+def test_an_image_that_is_opened_again_lies_where_it_did_under_its_masks(window: Any) -> None:
+    """And above nothing that lay above it; what came since stays where it is."""
+    here = window()
+    ground, image, other = (here.image(noise(k), f"{k}") for k in range(3))
+    masks = [here.mask(square(value), f"mask {value}", metadata={IMAGE: str(image.unique_id)}) for value in (1, 2)]
+    assert [track.image for track in here.recorder.tracks()] == [image, image]
+    for _ in range(2):
+        here.viewer.layers.remove(image)
+        since = here.image(noise(3), "since")
+        image = here.image(noise(1), "1")
+        assert list(here.viewer.layers) == [ground, image, other, *masks, since]
+        here.viewer.layers.remove(since)
+
+
+def test_channels_of_an_image_that_is_opened_again_lie_under_its_masks(window: Any) -> None:
+    here = window()
+
+    def add() -> list[str]:
+        volume = Volume(noise(0, (2, *SHAPE)), "CZYX", channels=("a", "b"), name="scan")
+        for data, about, _ in layer_data(volume, "image"):
+            here.viewer.add_image(data, **about)
+        here.rest()
+        return [layer.name for layer in here.viewer.layers]
+
+    first, second = add()
+    here.mask(square(1), "mask")
+    for name in (first, second):
+        here.viewer.layers.remove(name)
+    assert add() == [first, second, "mask"]
 
 
 def opened(here: Window, labels: np.ndarray, name: str) -> Any:
