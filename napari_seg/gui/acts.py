@@ -19,6 +19,7 @@ from napari_seg.gui.views import in_stroke
 from napari_seg.session.predicted import Predicted
 from napari_seg.session.records import SAID, Change, Place
 from napari_seg.session.store import Store
+from napari_seg.session.writer import Answer
 from napari_seg.tasks.base import Labels
 
 OTHERWISE = "{name} holds something else by now, so the new mask was not shown in it; segment again."
@@ -139,7 +140,7 @@ class Acts:
 
     def answers(self, track: Track) -> Steps[bool]:
         """Whether the session of a layer answers; not while its disk takes nothing, as a full one."""
-        yield from self.quiet(track)
+        yield from self.still(track)
         writer = track.session.writer
         answer = writer.call(lambda _: True)
 
@@ -194,6 +195,17 @@ class Acts:
         self._gather()
         busy = not within and self._errands.busy(track.key)
         return not (busy or in_stroke(track.layer) or track.in_hand)
+
+    def still(self, track: Track) -> Steps[None]:
+        """Wait until nothing changes a layer: until all is quiet, or what is under way cannot go on."""
+        while not (self.is_quiet(track) or self.held_up(track)):
+            yield TICK
+
+    def held_up(self, track: Track) -> str:
+        """Why what is under way with a layer cannot go on, as its session does not answer; empty where it can. Nothing
+        of it is shown yet: an errand asks the session first."""
+        held = self.is_quiet(track, within=True) and isinstance(self._errands.waits_for(track.key), Answer)
+        return track.session.writer.hindrance() if held else ""
 
 
 def refuse_read_only(track: Track) -> None:

@@ -90,6 +90,11 @@ class Errands:
         """Whether something of an image is under way."""
         return key in self._queues
 
+    def waits_for(self, key: Hashable) -> Future[Any] | None:
+        """What has to come before the errand of an image that is under way goes on."""
+        queue = self._queues.get(key)
+        return queue[0].waiting if queue else None
+
     def words(self, key: Hashable) -> str:
         """What is done with an image for so long that it should be said."""
         queue = self._queues.get(key)

@@ -750,14 +750,23 @@ class Recorder:
         for track in tracks:
             if (yield from self._acts.answers(track)):
                 yield from self._acts.compared(track)
-        while True:
+        hindrance: str | None = None
+        while hindrance is None:
             for track in tracks:
-                yield from self._acts.quiet(track)
-            versions = [track.version for track in tracks]
+                yield from self._acts.still(track)
+            before = self._at_the_moment(tracks)
             labels = yield self._errands.thread(partial(_copied, [track.layer.data for track in tracks]))
-            if [track.version for track in tracks] == versions and all(map(self._acts.is_quiet, tracks)):
-                break
-        then(labels, None if tracks[0].session.read_only else self._going_out(tracks, file))
+            if self._at_the_moment(tracks) == before:
+                held_up = [self._acts.held_up(track) for track in tracks if not self._acts.is_quiet(track)]
+                hindrance = next(iter(held_up), "") if all(held_up) else None
+        if tracks[0].session.read_only:
+            then(labels, None)
+        else:  # what a session says after it has gone on is not of these labels
+            then(labels, _refused(hindrance) if hindrance else self._going_out(tracks, file))
+
+    def _at_the_moment(self, tracks: Iterable[Track]) -> list[tuple[int, Future[Any] | None]]:
+        """What is another one as soon as anything was changed in the layers."""
+        return [(track.version, self._errands.waits_for(track.key)) for track in tracks]
 
     def _hold(self) -> None:
         """Let nobody paint on an image while something is done with it that takes long."""
@@ -783,6 +792,12 @@ class Recorder:
 
 def _copied(labels: Iterable[Labels]) -> list[Labels]:
     return [one.copy() for one in labels]
+
+
+def _refused(words: str) -> Future[Any]:
+    future = Future[Any]()
+    future.set_exception(SegError(words))
+    return future
 
 
 def _once(work: Callable[[], object]) -> Steps[None]:

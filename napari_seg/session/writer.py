@@ -125,10 +125,14 @@ class Writer:
         since = self._at_work
         return silent(self._path.parent) if since is not None and time.monotonic() - since > SILENT else ""
 
+    def hindrance(self) -> str:
+        """Why nothing is answered for now, in a sentence: the disk does not take the next step, as a full one, or
+        nothing comes of it. Empty where all is well."""
+        return self._kept.trouble if self._refused else self.silence()
+
     def unless_refused(self, future: Future[T]) -> T:
-        """What the session answers, for who can do without it: raises ``SegError`` also where that would come after a
-        step that the disk does not take, such as a full one."""
-        _wait_unless(lambda: self._kept.trouble if self._refused else self.silence(), future)
+        """What the session answers, for who can do without it: raises ``SegError`` also where something hinders it."""
+        _wait_unless(self.hindrance, future)
         return future.result()
 
     @property

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +32,7 @@ from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, layer_data
 from napari_seg.gui.opening import open_path
 from napari_seg.gui.track import Track
 from napari_seg.session.provenance import EXPORT
+from napari_seg.session.writer import Writer
 
 SETTINGS = {"device": "cpu", "precision": "fp32", "threshold": None, "seeds": None, "smallest": None}
 
@@ -286,18 +289,53 @@ def test_a_record_that_could_not_be_written_is_told(
     assert (tmp_path / "mask.tif").exists()
 
 
-def full(track: Track) -> Callable[[], None]:
-    """The session of a mask may not grow any more, as on a full disk. Returns what frees the space."""
-    writer = track.session.writer
-    writer.call(lambda store: store._sql.execute("PRAGMA max_page_count = 1").fetchone()).result()
+@pytest.fixture
+def full() -> Iterator[Callable[[Track], Callable[[], None]]]:
+    """The session of a mask may not grow any more, as on a full disk. Returns what frees the space, which is freed in
+    any case before the fixtures named before this one end: they would wait for it."""
 
-    def free() -> None:
+    def fill(track: Track) -> Callable[[], None]:
+        track.session.writer.call(lambda store: store._sql.execute("PRAGMA max_page_count = 1").fetchone()).result()
+        filled.append(partial(allow, track.session.writer))
+        return filled[-1]
+
+    def allow(writer: Writer) -> None:
         writer._store._sql.execute("PRAGMA max_page_count = 1000000").fetchone()
 
-    return free
+    filled = list[Callable[[], None]]()
+    yield fill
+    for free in filled:
+        free()
 
 
-def test_a_mask_goes_to_another_disk_while_that_of_its_session_is_full(shown: Controller, tmp_path: Path) -> None:
+def test_a_mask_can_be_saved_while_an_undo_waits_for_a_full_disk(
+    shown: Controller, full: Callable[[Track], Callable[[], None]], tmp_path: Path
+) -> None:
+    """As it is on the screen: the step is not taken yet."""
+    mask, (track,) = shown.viewer.layers[-1], shown.recorder.tracks()
+    before = mask.data.copy()
+    free = full(track)
+    mask.data_setitem(tuple(np.indices(mask.data.shape)), np.random.default_rng(0).integers(0, 200, mask.data.shape))
+    painted = mask.data.copy()
+    shown.recorder.undo(mask)
+    shown.save_one(track, tmp_path / "mask.tif")
+    until = time.monotonic() + 60
+    while not shown.state.findings and time.monotonic() < until:
+        shown.tick()
+    words = shown.state.findings[0].text
+    assert words.startswith("Saved mask.tif, but not where it comes from. The disk of ")
+    assert words.endswith(" is full; free some space.")
+    np.testing.assert_array_equal(read(tmp_path / "mask.tif").data, painted)
+    np.testing.assert_array_equal(mask.data, painted)
+    free()
+    rest(shown)
+    np.testing.assert_array_equal(mask.data, before)
+    assert shown.state.saved.endswith(", but not where it comes from; changed since")
+
+
+def test_a_mask_goes_to_another_disk_while_that_of_its_session_is_full(
+    shown: Controller, full: Callable[[Track], Callable[[], None]], tmp_path: Path
+) -> None:
     mask, (track,) = shown.viewer.layers[-1], shown.recorder.tracks()
     free = full(track)
     mask.data_setitem(tuple(np.indices(mask.data.shape)), np.random.default_rng(0).integers(0, 200, mask.data.shape))
@@ -470,7 +508,11 @@ def test_the_window_lives_while_file_save_writes_what_was_there(
 
 
 def test_file_save_of_napari_does_not_wait_for_a_full_disk(
-    make_napari_viewer: Callable[..., Any], plugin: None, tmp_path: Path, qtbot: Any
+    make_napari_viewer: Callable[..., Any],
+    plugin: None,
+    full: Callable[[Track], Callable[[], None]],
+    tmp_path: Path,
+    qtbot: Any,
 ) -> None:
     viewer = make_napari_viewer()
     viewer.window.add_plugin_dock_widget("napari-seg", "Segmentation panel")
