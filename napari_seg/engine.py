@@ -328,17 +328,19 @@ def measure(desk: Desk, order: Order) -> Steps[Answer]:
     from napari_seg.training.measuring import measure_case
 
     told = order["case"]
-    case = Case(told["name"], Path(told["image"]), Path(told["labels"]), told["group"])
+    case = Case(told["name"], Path(told["image"]), Path(told["labels"]), told["group"], axes=told["axes"])
     settings = PredictSpec.model_validate(order["settings"])
-    found = yield from measure_case(desk.model(order["model"]), case, settings)
+    found = yield from measure_case(desk.model(order["model"]), case, settings, surfaces=order["surfaces"])
     return {"measured": found.model_dump(mode="json")}
 
 
 def mark_test(desk: Desk, order: Order) -> Steps[Answer]:
-    """Mark the ``images`` of these files as test set; ``new``: how many were not yet."""
+    """Mark the ``images`` of these files as test set; ``axes`` are those of files that leave them open. ``new``: how
+    many were not yet."""
     from napari_seg.training.test_set import add
 
-    return {"new": len((yield from add.steps([Path(path) for path in order["images"]])))}
+    new = yield from add.steps([Path(path) for path in order["images"]], axes=order["axes"])
+    return {"new": len(new)}
 
 
 def live(desk: Desk, order: Order) -> Steps[Answer]:

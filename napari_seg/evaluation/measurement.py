@@ -124,7 +124,7 @@ def summed_up(model: str, cases: Iterable[Measured]) -> Measurement:
     for case in measured:
         for note in case.notes:
             told.setdefault(note, []).append(case.name)
-    of_cases = (f"{first_of(names)}: {note}" for note, names in told.items())
+    of_cases = (note if len(names) == len(measured) else f"{first_of(names)}: {note}" for note, names in told.items())
     notes = (*_warning(seen), *few, *of_cases)
     return Measurement(model=model, lines=tuple(_lines(measured)), cases=tuple(cases), unit="".join(units), notes=notes)
 

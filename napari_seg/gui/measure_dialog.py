@@ -5,15 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QDialog, QFileDialog, QFormLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QDialog,
+    QFileDialog,
+    QFormLayout,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_seg.errors import SegError
 from napari_seg.evaluation.measurement import Line, Measured, Measurement
-from napari_seg.gui.boxes import RunningBox
+from napari_seg.gui.boxes import QuestionBox, RunningBox
 from napari_seg.gui.dialogs import ask_for_model
 from napari_seg.gui.known_models import KnownModels
 from napari_seg.gui.measuring import ALL, Labelled, Measuring
-from napari_seg.gui.parts import PlainTable, combo, fill, row, say, text
+from napari_seg.gui.parts import PlainTable, combo, fill, row, say, scrolled, text
 from napari_seg.gui.save_as import ask_for_csv, save_csv
 from napari_seg.gui.theme import follow_theme
 from napari_seg.gui.words import shortened
@@ -28,6 +37,9 @@ _BROWSE = "Browse..."
 
 _LINES = 8
 """Rows of figures that are seen at once."""
+
+_LEAST = 150
+"""Pixels that the list of images takes at least."""
 
 
 class MeasureDialog(QDialog):
@@ -52,6 +64,9 @@ class MeasureDialog(QDialog):
         self.across = QFormLayout()
         for name, field in (("Model", self.model), ("Folder", self.folder), ("Images", self.part)):
             self.across.addRow(name, field)
+        self.question = QuestionBox()
+        self.surfaces = QCheckBox("Distances between surfaces, too (HD95 and ASSD)")
+        self.surfaces.setToolTip("The 95th percentile and the mean of how far the borders of mask and labels lie apart")
         self.measure, self.running = QPushButton("Measure"), RunningBox()
         self.measure.setObjectName("main")
         self.running.cancel.setToolTip("Stop; the figures of the images until then are shown")
@@ -66,20 +81,26 @@ class MeasureDialog(QDialog):
         self.save.setToolTip("Two tables: the figures, and beside them those of each image")
         for button in (self.measure, self.open, self.keep, self.save, self.leave):
             button.setAutoDefault(False)
-        layout = QVBoxLayout(self)
+        layout, area = QVBoxLayout(self), QScrollArea()
         layout.setSpacing(6)
-        layout.addWidget(self.headline)
-        layout.addLayout(self.across)
-        for part in (self.measure, self.running, self.words, self.figures, self.notes, self.count):
-            layout.addWidget(part)
-        layout.addWidget(self.list, 1)
-        layout.addStretch()  # the empty dialog stands at the top
+        sheet = scrolled(area)
+        sheet.addWidget(self.headline)
+        sheet.addLayout(self.across)
+        asked, found = (self.question, self.surfaces, self.measure), (self.figures, self.notes, self.count)
+        for part in (*asked, self.running, self.words, *found):
+            sheet.addWidget(part)
+        self.list.setMinimumHeight(_LEAST)
+        sheet.addWidget(self.list, 1)
+        sheet.addStretch()  # the empty dialog stands at the top
+        layout.addWidget(area)
         layout.addLayout(row(self.open, self.keep))
         layout.addLayout(row(self.save, self.leave))
-        self.resize(500, 640)
+        self.resize(520, 720)
         self.model.activated.connect(self._chose_model)
         self.folder.clicked.connect(self._choose_folder)
         self.part.activated.connect(lambda _: self._measuring.choose_part(self.part.currentData()))
+        self.question.answered.connect(self._measuring.answer)
+        self.surfaces.toggled.connect(self._measuring.want_surfaces)
         self.measure.clicked.connect(self._measuring.start)
         self.running.cancel.clicked.connect(self._measuring.cancel)
         self.list.itemSelectionChanged.connect(self._enable)
@@ -122,6 +143,9 @@ class MeasureDialog(QDialog):
         self.folder.setToolTip("A folder with images/ and labels/" if labelled is None else str(labelled.folder))
         fill(self.part, _parts(labelled), measuring.part)
         self.across.setRowVisible(self.part, labelled is not None and bool(labelled.parts))
+        self.question.render(measuring.question)
+        self.surfaces.setVisible(measuring.has_surfaces)
+        self.surfaces.setEnabled(running is None)
         self.measure.setVisible(running is None)
         self.measure.setEnabled(measuring.can_start)
         self.running.render(running)

@@ -16,13 +16,16 @@ import numpy as np
 from napari.layers import Layer
 from psygnal import Signal
 
+from napari_seg.data.formats import read_answered
 from napari_seg.data.volume import labels_dtype
-from napari_seg.errors import SegError, attempted
+from napari_seg.errors import ChoiceNeeded, SegError, attempted
 from napari_seg.evaluation.measurement import Measured, Measurement, summed_up
+from napari_seg.gui.answers import proposing, remember
 from napari_seg.gui.engine import Cancelled, Died, Engine, Failed, Finished, Message, Progressed
+from napari_seg.gui.folder_sample import TRIED
 from napari_seg.gui.known_models import KnownModels
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, LayerData, layer_data
-from napari_seg.gui.state import Running
+from napari_seg.gui.state import Question, Running
 from napari_seg.inference.prediction import PredictSpec
 from napari_seg.jobs import Progress, TimeLeft
 from napari_seg.models.file import read_spec
@@ -41,11 +44,13 @@ _LANE = "measuring"
 
 @dataclass(frozen=True)
 class Labelled:
-    """A folder with images and labels. ``parts``: the words of its split, and how many images each has."""
+    """A folder with images and labels. ``parts``: the words of its split, and how many images each has. ``asks``: an
+    image that does not say what its axes are, and the question."""
 
     folder: Path
     parts: Mapping[str, int]
     images: int
+    asks: tuple[Path, ChoiceNeeded] | None = None
 
 
 @dataclass(eq=False)
@@ -67,7 +72,8 @@ class _Run:
 
 class Measuring:
     """One for each window. ``labelled``: the folder that was chosen, and ``part`` of it; ``model``: what is measured;
-    ``outcome``: what was found last; ``words``: what a person should know."""
+    ``surfaces``: whether distances between surfaces are, too; ``outcome``: what was found last; ``words``: what a
+    person should know."""
 
     changed = Signal()
 
@@ -85,7 +91,9 @@ class Measuring:
         self._number = 0
         self.labelled: Labelled | None = None
         self.part = ALL
+        self.axes: str | None = None
         self.model: Path | None = None
+        self.surfaces = False
         self.outcome: Measurement | None = None
         self.words = ""
         engine.said.connect(self._hear)
@@ -102,8 +110,22 @@ class Measuring:
         return Running.in_turn(run.case.name, len(run.found), progress, run.time_left(progress))
 
     @property
+    def question(self) -> Question | None:
+        """What is to be answered of the folder."""
+        if self.labelled is None or self.labelled.asks is None or self.axes is not None:
+            return None
+        _, question = self.labelled.asks
+        return Question(str(question), question.choices)
+
+    @property
+    def has_surfaces(self) -> bool:
+        """Whether the model finds classes, whose surfaces lie apart."""
+        return self.model is not None and self._models.spec(self.model).task.kind == "semantic"
+
+    @property
     def can_start(self) -> bool:
-        return self.labelled is not None and self.model is not None and self._run is None
+        ready = self.labelled is not None and self.model is not None and self.question is None
+        return ready and self._run is None
 
     @property
     def can_keep(self) -> bool:
@@ -125,7 +147,7 @@ class Measuring:
 
     def choose_folder(self, folder: Path) -> None:
         """Look what the folder holds, in a thread."""
-        self.labelled, self.part = None, ALL
+        self.labelled, self.part, self.axes = None, ALL, None
         self._forget()
         number = self._number
 
@@ -146,10 +168,22 @@ class Measuring:
             self.part = word
             self._forget()
 
+    def answer(self, axes: str) -> None:
+        """What the axes of images are whose files do not say it."""
+        if self.labelled is not None and self.labelled.asks is not None:
+            remember(self.labelled.asks[0], axes)
+        self.axes = axes
+        self._forget()
+
+    def want_surfaces(self, wanted: bool) -> None:
+        if wanted != self.surfaces:
+            self.surfaces = wanted
+            self._forget()
+
     def start(self) -> None:
         """Measure the model on the images that are chosen; :attr:`changed` tells when it is done."""
-        labelled, model, part = self.labelled, self.model, self.part
-        if labelled is None or model is None or self._run is not None:
+        labelled, model, part, axes = self.labelled, self.model, self.part, self.axes
+        if labelled is None or model is None or not self.can_start:
             return
         self._forget()
         number = self._number
@@ -165,7 +199,7 @@ class Measuring:
                 self._run = _Run(model, self._cases)
                 self._order(self._run)
 
-        self._engine.later(lambda: attempted(lambda: _cases_of(labelled, part)), then, _LANE)
+        self._engine.later(lambda: attempted(lambda: _cases_of(labelled, part, axes)), then, _LANE)
 
     def cancel(self) -> None:
         """Stop; what was measured until then is shown."""
@@ -179,7 +213,7 @@ class Measuring:
         if self.outcome is not None and self.can_keep:
             measured = {case.name for case in self.outcome.measured}
             images = [str(case.image) for case in self._cases if case.name in measured]
-            self._marking = self._engine.order("mark_test", images=images)
+            self._marking = self._engine.order("mark_test", images=images, axes=self.axes)
             self.changed.emit()
 
     def open(self, name: str) -> None:
@@ -216,7 +250,11 @@ class Measuring:
         told = {"name": case.name, "image": str(case.image), "labels": str(case.labels), "group": case.group}
         run.fraction = 0.0
         run.order = self._engine.order(
-            "measure", model=str(run.model), case=told, settings=settings.model_dump(mode="json")
+            "measure",
+            model=str(run.model),
+            case={**told, "axes": case.axes},
+            settings=settings.model_dump(mode="json"),
+            surfaces=self.surfaces and self.has_surfaces,
         )
         self.changed.emit()
 
@@ -281,13 +319,26 @@ def _looked_at(folder: Path) -> Labelled:
     """Raises ``SegError`` where the folder does not hold images and labels, or its split cannot be read."""
     cases, table = find_tests(folder), folder / _TABLE
     parts = Counter(row.split for row in read_split(table, {}, "")) if table.exists() else Counter[str]()
-    return Labelled(folder, dict(sorted(parts.items())), len(cases))
+    return Labelled(folder, dict(sorted(parts.items())), len(cases), _asking([case.image for case in cases]))
 
 
-def _cases_of(labelled: Labelled, part: str) -> Sequence[Case]:
+def _asking(images: Sequence[Path]) -> tuple[Path, ChoiceNeeded] | None:
+    """One of the first images, if it does not say what its axes are, and the question."""
+    for path in images[:TRIED]:
+        try:
+            read_answered(path)
+        except ChoiceNeeded as question:
+            if question.parameter == "axes":
+                return path, proposing(path, question)
+        except SegError:
+            continue  # its row will say why
+    return None
+
+
+def _cases_of(labelled: Labelled, part: str, axes: str | None) -> Sequence[Case]:
     if part == ALL:
-        return find_tests(labelled.folder)
-    return find_tests(labelled.folder, split=labelled.folder / _TABLE, hold_out=part)
+        return find_tests(labelled.folder, axes=axes)
+    return find_tests(labelled.folder, split=labelled.folder / _TABLE, hold_out=part, axes=axes)
 
 
 def _layers_of(case: Case, task: Semantic | Instance) -> list[LayerData]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from conftest import PretendEngine
 from napari.components import ViewerModel
 
@@ -70,7 +71,7 @@ def test_the_cases_are_measured_one_after_the_other(measuring: Measuring, engine
     measure(measuring, engine, 0.5)
     assert [order["verb"] for order in engine.orders] == ["measure"] * 2
     files = {"image": str(folder / "images" / "c0.tif"), "labels": str(folder / "labels" / "c0.tif")}
-    assert engine.orders[0]["case"] == {"name": "c0", "group": "c0", **files}
+    assert engine.orders[0]["case"] == {"name": "c0", "group": "c0", "axes": None, **files}
     say(engine, Progressed, Progress(1, 2))
     assert measuring.running.fraction == pytest.approx(1.5 / 4)
     assert measuring.running.words.startswith("2 of 4: c1")
@@ -146,7 +147,7 @@ def test_images_become_the_test_set(measuring: Measuring, engine: PretendEngine,
     measuring.keep_as_test()
     measuring.keep_as_test()
     assert engine.orders[4:] == [
-        {"verb": "mark_test", "images": [str(folder / "images" / f"c{k}.tif") for k in range(3)]}
+        {"verb": "mark_test", "images": [str(folder / "images" / f"c{k}.tif") for k in range(3)], "axes": None}
     ]
     assert not measuring.can_keep
     say(engine, Finished, {"new": 3})
@@ -248,6 +249,62 @@ class TestDialog:
         dialog.write(tmp_path / "gone" / "m.csv")
         assert dialog.words.text().endswith("choose another folder.")
 
+    def test_what_the_axes_are_is_asked_and_proposed_again(
+        self,
+        dialog: MeasureDialog,
+        measuring: Measuring,
+        engine: PretendEngine,
+        window: Controller,
+        organs: Path,
+        tmp_path: Path,
+    ) -> None:
+        """Nothing is measured before, and all that is done with the images goes by the answer."""
+        labels = np.zeros((4, 20, 30), np.uint8)
+        labels[:, 5:15, 5:10] = 1
+        for kind, values in {"images": labels * 90, "labels": labels}.items():
+            (tmp_path / "plain" / kind).mkdir(parents=True)
+            tifffile.imwrite(tmp_path / "plain" / kind / "a.tif", values, photometric="minisblack", metadata=None)
+        for proposed in ("4 slices of 20 x 30 pixels", "4 slices of 20 x 30 pixels (as you answered before)"):
+            measuring.choose_folder(tmp_path / "plain")
+            engine.poll()
+            measuring.choose_model(organs)
+            dialog.measure.click()
+            assert not dialog.measure.isEnabled()
+            assert engine.orders == []
+            assert dialog.question.isVisible()
+            choice = dialog.question.choices.findText(proposed)
+            dialog.question.choices.activated.emit(choice)
+            assert (measuring.axes, dialog.question.isVisible(), dialog.measure.isEnabled()) == ("ZYX", False, True)
+        dialog.measure.click()
+        engine.poll()
+        assert engine.orders[0]["case"]["axes"] == "ZYX"
+        say(engine, Finished, measured("a", 0.5))
+        measuring.open("a")
+        engine.poll()
+        assert [layer.data.shape for layer in window.viewer.layers] == [(4, 20, 30)] * 2
+        dialog.keep.click()
+        assert engine.orders[1]["axes"] == "ZYX"
+
+    def test_distances_between_surfaces_are_measured_of_classes(
+        self, dialog: MeasureDialog, measuring: Measuring, engine: PretendEngine, organs: Path
+    ) -> None:
+        assert not dialog.surfaces.isVisible()
+        measuring.choose_model(organs)
+        assert dialog.surfaces.isVisible()
+        measure(measuring, engine, 0.4, 0.2, 0.9, 0.3)
+        assert not any(order["surfaces"] for order in engine.orders)
+        dialog.surfaces.click()
+        assert measuring.outcome is None
+        dialog.measure.click()
+        engine.poll()
+        assert engine.orders[-1]["surfaces"]
+        figures = {"liver": {"dice": 0.5, "jaccard": 0.4, "hd95": 3.25, "assd": 1.5}}
+        say(engine, Finished, {"measured": {"name": "c0", "group": "c0", "figures": figures, "unit": "mm"}})
+        measuring.cancel()
+        say(engine, Cancelled)
+        shown = {dialog.figures.item(k, 1).text(): dialog.figures.item(k, 2).text() for k in range(4)}
+        assert shown == {"Dice": "0.500", "Jaccard": "0.400", "HD95 mm": "3.250", "ASSD mm": "1.500"}
+
     def test_a_folder_that_is_none_says_what_to_do(
         self, dialog: MeasureDialog, measuring: Measuring, engine: PretendEngine, tmp_path: Path
     ) -> None:
@@ -274,5 +331,5 @@ def test_the_engine_measures_what_the_command_does(
     desk, order = Desk(tmp_path), engine.orders[0]
     found = Measured.model_validate(run(verb(desk, order))["measured"])
     assert found in job(Model.load(spots), folder, PredictSpec(**order["settings"])).cases
-    assert run(mark_test(desk, {"images": [str(folder / "images" / "c1.tif")]})) == {"new": 1}
+    assert run(mark_test(desk, {"images": [str(folder / "images" / "c1.tif")], "axes": None})) == {"new": 1}
     assert [mark.name for mark in marked()] == ["c1"]
