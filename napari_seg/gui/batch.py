@@ -70,6 +70,7 @@ class Batch:
         self._recent = tuple(recent())
         self._stale = True
         self._worked = False
+        self._uncounted = False  # the masks of the open case changed since they were counted
         for part in (self.project, self.series, self.outgoing, self.view, models):
             part.changed.connect(self.refresh)
         self.project.listed_anew.connect(self._look)
@@ -259,6 +260,12 @@ class Batch:
         if self._stale:
             self.resolve()
 
+    def recount(self) -> None:
+        """The list comes into sight: what it says of the case that is open is counted anew."""
+        if self._uncounted and self.view.path is not None:
+            self._uncounted = False
+            self.project.count(self.view.path)
+
     def refresh(self, event: Any = None) -> None:
         """Mark the page as out of date; the next tick resolves it once, however many things changed."""
         self._stale = True
@@ -398,4 +405,4 @@ class Batch:
         return tuple(path for path in self.project.files if path not in self.project.missing)
 
     def _recorded(self) -> None:
-        self._worked = True
+        self._worked = self._uncounted = True

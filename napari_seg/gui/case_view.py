@@ -193,7 +193,7 @@ class CaseView:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
         if path is not None:
-            self._project.leave(path)
+            self._project.count(path)
 
     def _removed(self, event: Any) -> None:
         """A person closed the image by themselves."""
@@ -201,5 +201,5 @@ class CaseView:
             self._layers.remove(event.value)
             if not self._layers and self.path is not None:
                 path, self.path = self.path, None
-                self._project.leave(path)
+                self._project.count(path)
                 self.changed.emit()

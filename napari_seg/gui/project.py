@@ -358,8 +358,8 @@ class Project:
             session.writer.send(lambda store: note_opened(store, image, at, who))
             self.refresh(path)
 
-    def leave(self, path: Path) -> None:
-        """A person leaves a case: count what its masks hold now."""
+    def count(self, path: Path) -> None:
+        """Count what the masks of a case hold now."""
         session, who, at = self._session_of(path), self._recorder.who, time.time()
         if session is not None and not session.read_only:
             image = self.cases[path].image.id

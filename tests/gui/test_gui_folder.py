@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from controlled import rest
 from napari.components import ViewerModel
+from napari.layers import Labels
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton
 
@@ -373,6 +374,21 @@ def test_escape_in_a_field_leaves_it_and_elsewhere_stops_the_run(page: Page) -> 
     bot.keyClick(shown, Qt.Key.Key_Escape)
     page.rest()
     assert batch.state.running.words == "Stopping"
+
+
+def test_what_is_painted_on_another_page_is_counted_when_the_list_is_seen_again(page: Page) -> None:
+    shown, batch = page.shown, page.controller.batch
+    page.click(shown.segment)
+    page.answer_all()
+    batch.open(batch.state.folder / "a.png")
+    page.rest()
+    shown.hide()
+    mask = next(layer for layer in page.controller.viewer.layers if isinstance(layer, Labels))
+    mask.data_setitem((np.array([20]), np.array([20])), 7)
+    page.rest()
+    shown.show()
+    page.rest()
+    assert {row.name: row.amount for row in shown.list.cases.shown}["a"] == "2 objects"
 
 
 def test_what_is_typed_goes_to_the_image_that_was_chosen(page: Page) -> None:

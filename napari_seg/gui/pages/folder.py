@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QPushButton, QScrollArea, QVBoxLayout, QWidget
@@ -51,6 +52,10 @@ class FolderPage(QWidget):
         self._build_work()
         self._batch.changed.connect(self.render)
         self.render(self._batch.state)
+
+    def showEvent(self, event: Any) -> None:
+        super().showEvent(event)
+        self._batch.recount()
 
     def _build_start(self) -> None:
         self.choose, self.open_project = QPushButton("Choose a folder..."), QPushButton("Open a project...")
