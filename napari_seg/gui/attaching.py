@@ -18,6 +18,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
+from napari.layers import Image
 from psygnal import Signal
 
 from napari_seg.data.align import shown_alike
@@ -26,7 +27,7 @@ from napari_seg.editing.annotation import Entry, Extents, unused
 from napari_seg.editing.meaning import Meaning, meaning
 from napari_seg.editing.said import counts_objects
 from napari_seg.errors import SegError
-from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, PREDICTED, Arrivals, Found, same_image, volume_as_kept
+from napari_seg.gui.arrivals import IMAGE, MADE, PLANE, PREDICTED, Arrivals, Found, volume_as_kept
 from napari_seg.gui.engine import Engine
 from napari_seg.gui.gate import Gate
 from napari_seg.gui.layers import CLASSES, KEY, OBJECTS, WHY, beside, lies_elsewhere, volume_of
@@ -229,21 +230,20 @@ class Attaching:
             self.noted.emit(f"{layer.name}: {ONE_SHOWN}")
 
     def _opened_again(self, image: Any, found: Found) -> None:
-        """The masks of an image that stayed open when it was closed belong to its new layer, which lies where that did:
-        under them, and under what else lay above it."""
+        """The masks of an image that stayed open when it was closed belong to its new layer. They lie over it again, as
+        does what else lay above it but for images: they would cover what has just been opened."""
         layers = self._viewer.layers
         above = set[Any]()
         for track in self.tracks.values():
             closed = track.image is not None and track.image not in layers
             if closed and image in layers and track.key == (found.session.folder, found.row.id):
-                above |= {track.layer, *self._above.get(track.image, ())}
+                shown = self._above.get(track.image, ())
+                above |= {track.layer, *(layer for layer in shown if not isinstance(layer, Image))}
                 track.image = image
                 track.layer.metadata[IMAGE] = str(image.unique_id)
                 self.rejoined.emit(track)
-        lowest = next((k for k, layer in enumerate(layers) if layer in above), len(layers))
-        for channel in [layer for layer in layers[lowest:] if same_image(layer, image)]:
-            layers.move(layers.index(channel), lowest)
-            lowest += 1
+        for layer in [layer for layer in layers if layer in above]:
+            layers.move(layers.index(layer), len(layers))
 
     def _join(
         self, track: Track, found: Found, made: str, predicted: Predicted | None, before: Track | None, copied: str

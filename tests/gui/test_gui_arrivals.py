@@ -564,17 +564,18 @@ def test_a_mask_that_came_before_its_image_is_not_taken_for_one_that_is_turned(w
         here.rest()
 
 
-def test_an_image_that_is_opened_again_lies_where_it_did_under_its_masks(window: Any) -> None:
-    """And above nothing that lay above it; what came since stays where it is."""
+def test_an_image_that_is_opened_again_lies_under_its_masks(window: Any) -> None:
+    """And under what was drawn on it, but not under another image."""
     here = window()
     ground, image, other = (here.image(noise(k), f"{k}") for k in range(3))
     masks = [here.mask(square(value), f"mask {value}", metadata={IMAGE: str(image.unique_id)}) for value in (1, 2)]
     assert [track.image for track in here.recorder.tracks()] == [image, image]
+    points = here.viewer.add_points(np.zeros((1, 3)))
     for _ in range(2):
         here.viewer.layers.remove(image)
         since = here.image(noise(3), "since")
         image = here.image(noise(1), "1")
-        assert list(here.viewer.layers) == [ground, image, other, *masks, since]
+        assert list(here.viewer.layers) == [ground, other, since, image, *masks, points]
         here.viewer.layers.remove(since)
 
 
