@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt, QTimer
-from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QPushButton, QWidget
+from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QPushButton, QWidget
 
 from napari_seg.data.formats import read, write
 from napari_seg.data.volume import Volume
@@ -53,7 +53,13 @@ def page(panel: Panel) -> Any:
 
 
 def test_the_size_of_voxels_is_given_with_the_keyboard(
-    viewer: Any, panel: Panel, picture: np.ndarray, spots: Path, qtbot: Any, tmp_path: Path
+    viewer: Any,
+    panel: Panel,
+    picture: np.ndarray,
+    spots: Path,
+    qtbot: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     image = write(Volume(picture, "YX"), tmp_path / "cells.ome.tif")
     viewer.open(image, plugin="napari-seg")
@@ -63,18 +69,18 @@ def test_the_size_of_voxels_is_given_with_the_keyboard(
     qtbot.waitUntil(shown.options.size.isVisible, timeout=20_000)
     assert shown.options.size.text() == "pixel size not known..."
 
-    def answer() -> None:
-        dialog = QApplication.activeModalWidget()
-        assert isinstance(dialog, SizeDialog)
+    def answer(dialog: SizeDialog) -> int:
+        dialog.show()
         qtbot.keyClicks(dialog.fields["X"], "0.25")
         qtbot.keyClicks(dialog.fields["Y"], "0.5")
         qtbot.keyClick(dialog.fields["Y"], Qt.Key.Key_Return)
+        return int(dialog.result())
 
-    QTimer.singleShot(0, answer)
-    qtbot.mouseClick(shown.options.size, Qt.MouseButton.LeftButton)
+    monkeypatch.setattr(SizeDialog, "exec", answer)
+    qtbot.keyClick(shown.options.size, Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: shown.options.size.text() == "0.25 x 0.5 µm...", timeout=20_000)
     back = next(button for button in shown.findings.findChildren(QPushButton) if "size of the file" in button.text())
-    qtbot.mouseClick(back, Qt.MouseButton.LeftButton)
+    qtbot.keyClick(back, Qt.Key.Key_Space)
     qtbot.waitUntil(lambda: shown.options.size.text() == "pixel size not known...", timeout=20_000)
 
 
