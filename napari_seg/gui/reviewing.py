@@ -153,8 +153,18 @@ class Reviewing:
             self._written.clear()
             if mine:
                 self._following = self._number, self._thread.submit(abreast, self.seen, mine)
+        if self.current and not self.looking and self._is_resized():
+            self.look()
         if self.watched and not self.looking and self.current:
             self._follow_time()
+
+    def _is_resized(self) -> bool:
+        """Whether a person has given voxels another size than that by which the mask was measured."""
+        track, measured = self.seen.track, self.seen.annotation
+        if track is None or measured is None:
+            return False
+        now = track.row.spacing or (1.0,) * len(track.row.grid)
+        return (now, track.row.unit) != (measured.spacing, measured.unit)
 
     def _follow_time(self) -> None:
         """Where a film shows another time point than the one that was looked through, look at that, once it rests."""

@@ -28,6 +28,7 @@ from napari_seg.gui.hands import HIDDEN, UNSEEN
 from napari_seg.gui.pages.review import ReviewPage
 from napari_seg.gui.suspects_model import PICTURE, SuspectsModel
 from napari_seg.gui.thumbnail import thumbnail
+from napari_seg.session.sizes import Size
 
 
 def organ() -> np.ndarray[Any, Any]:
@@ -79,6 +80,23 @@ def states(page: ReviewPage) -> dict[int, str]:
     table = page.table.model.table
     assert table is not None
     return dict(zip(table.labels.tolist(), table.state.tolist(), strict=True))
+
+
+def test_the_table_is_measured_anew_with_the_size_that_a_person_gives_voxels(
+    page: ReviewPage, controller: Controller, qtbot: Any
+) -> None:
+    opened(controller, twelve_cells())
+    look(page, controller, qtbot)
+    before = page.table.model.table
+    assert before is not None
+    assert (before.spacing, before.unit) == ((1.0, 1.0), "pixel")
+    controller.choose_image(str(controller.viewer.layers["cells"].unique_id))
+    controller.give_size(Size((0.5, 0.25), "um"))
+    rest(controller)
+    qtbot.waitUntil(lambda: (controller.tick(), not controller.reviewing.looking)[1], timeout=20_000)
+    now = page.table.model.table
+    assert now is not None
+    assert (now.spacing, now.unit) == ((0.5, 0.25), "um")
 
 
 def test_the_table_is_what_is_true_now(
