@@ -204,13 +204,11 @@ def _size_of(text: str | None) -> Size | None:
     """``"3,0.5,0.5um"`` as a size of voxels."""
     if text is None:
         return None
-    from napari_seg.session.sizes import Size
+    from napari_seg.session.sizes import Size, lengths_from
 
-    found = re.fullmatch(r"([\d.,x ]+)(nm|um|µm|μm|mm|m)", text.strip().lower())
-    with suppress(ValueError):
-        spacing = tuple(float(part) for part in re.split("[,x]", found[1])) if found else ()
-        if found and all(length > 0 for length in spacing):
-            return Size(spacing, "um" if found[2][0] in "µμ" else found[2])
+    if found := re.fullmatch(r"([\d.,x ]+)(nm|um|µm|μm|mm|m)", text.strip().lower()):
+        with suppress(ValueError):
+            return Size(lengths_from(re.split("[,x]", found[1])), "um" if found[2][0] in "µμ" else found[2])
     raise SegError(f"--voxel-size {text} is no size; write one length per axis and the unit, such as 3,0.5,0.5um.")
 
 

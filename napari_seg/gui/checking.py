@@ -126,8 +126,9 @@ def look_at(wish: Wish) -> Look:
         refusal = Finding("refusal", str(told), _cures(wish))
         return Look((refusal, *doubts), estimates_diameter=by_diameter)
     known = other_kind(target.model, target.volume) if doubts else ""  # the doubt says it, and what to do
-    cures = {size_doubt(target.model, target.volume): (GIVE_SIZE,)}
-    findings = [*doubts, *(Finding("warning", text, cures.get(text, ())) for text in fit.warnings if text != known)]
+    of_size = size_doubt(target.model, target.volume)
+    warnings = [text for text in fit.warnings if text != known]
+    findings = [*doubts, *(Finding("warning", text, (GIVE_SIZE,) * (text == of_size)) for text in warnings)]
     findings += [Finding("note", text) for text in fit.notes]
     return Look(
         tuple(findings),

@@ -56,8 +56,8 @@ def join(
             raise SegError(f"{image.name}: {where.read_only}")
         if where.writer.kept.trouble:
             raise SegError(f"{image.name} has changes that are not kept yet: {where.writer.kept.trouble}")
-        _bring_size(session, row, where, known.fingerprint)
-        row = session.image(image, known_by, voxels).result()
+        if _bring_size(session, row, where, known.fingerprint):
+            row = session.image(image, known_by, voxels).result()
         session.writer.call(lambda store: store.bring(row.id, where.folder, known.fingerprint, rehearse=True)).result()
         _copy_scores(where.folder, known.id, session.folder, row.id)
         return Joined(row, tuple(track for track in tracks if track.key == shown.key))
@@ -65,8 +65,8 @@ def join(
         if (home() / name / NAME).exists():
             with arrivals.own(name) as own:
                 if is_of(own, name, voxels):
-                    _bring_size(session, row, own, name)
-                    row = session.image(image, known_by, voxels).result()
+                    if _bring_size(session, row, own, name):
+                        row = session.image(image, known_by, voxels).result()
                     _bring_own(session, row, own, name, who, arrivals)
                     break
     return Joined(row)
@@ -134,11 +134,12 @@ def _bring_own(session: Session, row: ImageRow, own: Session, known_by: str, who
     own.writer.call(lambda store: store.send_on(known_by, session.folder.resolve())).result()
 
 
-def _bring_size(session: Session, row: ImageRow, other: Session, known_by: str) -> None:
-    """Let a project know which size of voxels a person gave an image before."""
+def _bring_size(session: Session, row: ImageRow, other: Session, known_by: str) -> bool:
+    """Let a project know which size of voxels a person gave an image before; whether they did."""
     told = other.writer.call(lambda store: store.meta(SIZE + known_by)).result()
     if told:
         session.writer.call(lambda store: store.put_meta(SIZE + row.fingerprint, told)).result()
+    return bool(told)
 
 
 def _bring(store: Store, row: ImageRow, folder: Path, known_by: str, who: str) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from qtpy.QtWidgets import QComboBox, QDialog, QFormLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_seg.gui.parts import row, text
 from napari_seg.gui.words import UNIT_SIGNS, spacing_words
-from napari_seg.session.sizes import Size
+from napari_seg.session.sizes import Size, lengths_from
 
 _WORDS = (
     "How far apart are the voxels of {name}? The file {said}. Masks follow, and the size is remembered for this image; "
@@ -60,11 +58,10 @@ class SizeDialog(QDialog):
     def size(self) -> Size | None:
         """What is typed; ``None`` where that is no size."""
         try:
-            spacing = tuple(float(field.text().strip().replace(",", ".")) for field in self.fields.values())
+            spacing = lengths_from(field.text().replace(",", ".") for field in self.fields.values())
         except ValueError:
             return None
-        sound = all(math.isfinite(length) and length > 0 for length in spacing)
-        return Size(spacing, str(self.unit.currentData())) if sound else None
+        return Size(spacing, str(self.unit.currentData()))
 
     def answer(self) -> Size | None:
         """Show the question and wait: the size, or ``None``."""

@@ -1,7 +1,7 @@
 """The size of voxels that a person gives an image, kept with it and given to it when it is opened again.
 
-napari has the fields and commands for that: scale and units of the layer. What they change is looked at once they are
-done, as units and scale are set one after the other.
+It is the scale and the units of its layer, which the console and plugins can change, too. What they change is looked at
+once they are done, as units and scale are set one after the other.
 """
 
 from __future__ import annotations

@@ -257,7 +257,7 @@ def is_inflated(spec: ModelSpec, volume: Volume) -> bool:
 
 
 def refuse_inflated(spec: ModelSpec, volume: Volume, name: str) -> None:
-    """Raises ``SegError`` for an image that is."""
+    """Raises ``SegError`` for an image whose voxels are too coarse to be true (see :func:`is_inflated`)."""
     scale = physical_scale(spec, volume) or ()
     if is_inflated(spec, volume):
         given = " x ".join(f"{s:.3g}" for s in (volume.spacing or ())[-len(scale) :])
@@ -343,7 +343,8 @@ def size_doubt(spec: ModelSpec, volume: Volume) -> str:
     scale = physical_scale(spec, volume)
     if scale is not None:
         change = max(max(k, 1 / k) for k in scale)
-        return f"Its voxels differ up to {change:.1f} times from those the model learned on." * (change > FARTHEST)
+        far = change > FARTHEST
+        return f"Its voxels differ up to {change:.1f} times from those the model learned on." if far else ""
     if spec.input.spacing is None or spec.input.unit == "pixel" or (spec.input.diameter and not spec.task.pointwise):
         return ""
     spacing = " x ".join(f"{s:.3g}" for s in spec.input.spacing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -35,6 +36,14 @@ class Size:
         return comparable and np.allclose(here, there, rtol=1e-6, atol=0)
 
 
+def lengths_from(lengths: Iterable[Any]) -> tuple[float, ...]:
+    """What was written as lengths. Raises ``ValueError`` for what is no length of a voxel."""
+    spacing = tuple(map(float, lengths))
+    if not all(math.isfinite(length) and length > 0 for length in spacing):
+        raise ValueError(spacing)
+    return spacing
+
+
 def keep_size(store: Store, image: int, file: Size, now: Size) -> ImageRow:
     """Keep what a person says of the size of voxels, instead of the ``file``; or that they went back to that. What they
     said of it while its file said another size stays."""
@@ -59,7 +68,7 @@ def _told(text: str) -> dict[Size, Size]:
 
 
 def _size(known: dict[str, Any]) -> Size:
-    spacing, unit = tuple(map(float, known["spacing"])), str(known["unit"])
-    if unit not in UNITS or not all(math.isfinite(length) and length > 0 for length in spacing):
-        raise ValueError(known)
-    return Size(spacing, unit)
+    unit = str(known["unit"])
+    if unit not in UNITS:
+        raise ValueError(unit)
+    return Size(lengths_from(known["spacing"]), unit)
